@@ -1,0 +1,144 @@
+"""Every error a user of Headstart can meet, as one tree.
+
+    HeadstartError
+    ├── RequestError              a trajectory request that can't be served as written
+    ├── RobotError                an unknown robot, or a description that doesn't describe one
+    ├── SynthesisError            a request that turned out impossible: carries the counts
+    ├── DatasetError              a dataset directory or one of its files; carries the path
+    │   ├── DatasetFormatError        not a dataset, or of another major version
+    │   ├── CorruptShardError         a shard whose bytes are not those that were committed
+    │   ├── CommitConflictError       two different contents for one shard index
+    │   ├── GeneratorVersionError     begun by another generator_version, so never resumed
+    │   ├── DatasetFailedError        its job failed; carries the reason
+    │   ├── DatasetCancelledError     its job was cancelled
+    │   └── DatasetStalledError       no commit arrived within max_wait
+    ├── ServiceError              the service could not be reached, or answered with a problem
+    ├── DemonstrationError        a demonstration file that can't be used as asked; carries the path
+    ├── SimulationError           a task or simulator problem
+    ├── CheckpointError           a checkpoint that is missing, damaged or of another shape
+    └── ConfigError               a setting or combination of settings that makes no sense
+
+Messages say what was wrong, where, and what to do. Programs print them as one line and exit with 2.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class HeadstartError(Exception):
+    """Base of every error that is meant for a user to read."""
+
+
+class RequestError(HeadstartError):
+    """A trajectory request that can't be served as written.
+
+    Attributes:
+        problems: one (JSON pointer, message) pair for each thing that is wrong.
+    """
+
+    def __init__(self, message: str, problems: list[tuple[str, str]] | None = None) -> None:
+        self.problems = problems or []
+        lines = [f"{pointer or '/'}: {detail}" for pointer, detail in self.problems]
+        super().__init__("; ".join([message, *lines]) if lines else message)
+
+
+class RobotError(HeadstartError):
+    """An unknown robot, or a description that doesn't describe one."""
+
+
+class SynthesisError(HeadstartError):
+    """A request that turned out impossible while it was being made.
+
+    Attributes:
+        attempts: candidates tried.
+        rejections: how many failed, by reason.
+    """
+
+    def __init__(self, message: str, attempts: int = 0, rejections: Mapping[str, int] | None = None) -> None:
+        super().__init__(message)
+        self.attempts = attempts
+        self.rejections = dict(rejections or {})
+
+    def __reduce__(self) -> tuple[type["SynthesisError"], tuple[str, int, dict[str, int]]]:
+        # Crosses process boundaries, which rebuild an exception from its arguments.
+        return type(self), (str(self), self.attempts, self.rejections)
+
+
+class DatasetError(HeadstartError):
+    """A dataset directory or one of its files.
+
+    Attributes:
+        path: the file or directory that is wrong.
+    """
+
+    def __init__(self, message: str, path: Path | str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.message = message
+        self.path = str(path)
+
+    def __reduce__(self) -> tuple[type["DatasetError"], tuple[str, str]]:
+        return type(self), (self.message, self.path)
+
+
+class DatasetFormatError(DatasetError):
+    """Not a dataset of ours, or one of another major version."""
+
+
+class CorruptShardError(DatasetError):
+    """A shard whose bytes are not those that were committed."""
+
+
+class CommitConflictError(DatasetError):
+    """Two different contents for one shard index."""
+
+
+class GeneratorVersionError(DatasetError):
+    """Begun by another generator_version: resuming would mix two generators' output."""
+
+
+class DatasetFailedError(DatasetError):
+    """The job that was making this dataset failed."""
+
+
+class DatasetCancelledError(DatasetError):
+    """The job that was making this dataset was cancelled."""
+
+
+class DatasetStalledError(DatasetError):
+    """No commit arrived within the follower's max_wait."""
+
+
+class ServiceError(HeadstartError):
+    """The service could not be reached, or answered with a problem.
+
+    Attributes:
+        status: the HTTP status, or None when there was no answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class DemonstrationError(HeadstartError):
+    """A demonstration file that can't be used as asked."""
+
+    def __init__(self, message: str, path: Path | str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = str(path)
+
+
+class SimulationError(HeadstartError):
+    """A task that doesn't exist, or a simulator that can't do what was asked."""
+
+
+class CheckpointError(HeadstartError):
+    """A checkpoint that is missing, damaged, or of another shape than its config says."""
+
+    def __init__(self, message: str, path: Path | str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = str(path)
+
+
+class ConfigError(HeadstartError):
+    """A setting, or a combination of settings, that makes no sense."""
