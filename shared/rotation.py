@@ -22,8 +22,8 @@ def matrix_to_rot6d(matrix: Array) -> Array:
 def rot6d_to_matrix(rot6d: Array, fallback: Array | None = None) -> Array:
     """(..., 6) to (..., 3, 3) rotation matrices by Gram-Schmidt on the two rows.
 
-    A network may produce rows that are zero or parallel. There `fallback` (..., 3, 3) is used if given, else the
-    nearest well-defined rotation: a missing first row becomes x, a missing second row one orthogonal to the first.
+    A network may produce rows that are zero or parallel. There `fallback` (..., 3, 3) is used if given, else
+    a well-defined rotation: a missing first row becomes x, a missing second row one orthogonal to the first.
     """
     first, second = rot6d[..., :3], rot6d[..., 3:]
     first_norm = np.linalg.norm(first, axis=-1, keepdims=True)
@@ -65,7 +65,9 @@ def matrix_to_quat_xyzw(matrix: Array) -> Array:
     m00, m11, m22 = matrix[..., 0, 0], matrix[..., 1, 1], matrix[..., 2, 2]
     xw, yw, zw = (matrix[..., i, j] - matrix[..., j, i] for i, j in ((2, 1), (0, 2), (1, 0)))
     xy, xz, yz = (matrix[..., i, j] + matrix[..., j, i] for i, j in ((0, 1), (0, 2), (1, 2)))
-    squares = np.stack([1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22, 1 + m00 + m11 + m22], -1)
+    squares = np.stack(
+        [1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22, 1 + m00 + m11 + m22], -1
+    )
     forms = np.stack(
         [
             np.stack([squares[..., 0], xy, xz, xw], -1),
@@ -77,7 +79,7 @@ def matrix_to_quat_xyzw(matrix: Array) -> Array:
     )
     quat = np.take_along_axis(forms, squares.argmax(-1)[..., None, None], axis=-2)[..., 0, :]
     quat = quat / np.linalg.norm(quat, axis=-1, keepdims=True)
-    return np.where(quat[..., 3:] < 0, -quat, quat)
+    return np.asarray(np.where(quat[..., 3:] < 0, -quat, quat))
 
 
 def rotvec_to_matrix(rotvec: Array) -> Array:
@@ -95,7 +97,9 @@ def matrix_to_rotvec(matrix: Array) -> Array:
     vector, scalar = quat[..., :3], quat[..., 3:]
     norm = np.linalg.norm(vector, axis=-1, keepdims=True)
     small = norm < 1e-6
-    factor = np.where(small, 2 / np.maximum(scalar, 0.5), 2 * np.arctan2(norm, scalar) / np.where(small, 1, norm))
+    factor = np.where(
+        small, 2 / np.maximum(scalar, 0.5), 2 * np.arctan2(norm, scalar) / np.where(small, 1, norm)
+    )
     return np.asarray(vector * factor)
 
 
