@@ -16,9 +16,7 @@ _ROUNDS = 10
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
-def philox_uint64(
-    seed: int, ids: NDArray[np.integer], counter: int | NDArray[np.integer], n: int
-) -> UInt64Array:
+def philox_uint64(seed: int, ids: NDArray[np.integer], counter: int | NDArray[np.integer], n: int) -> UInt64Array:
     """The first `n` words of Philox(key=[seed, id], counter=[0, 0, 0, counter]) for each id.
 
     Args:

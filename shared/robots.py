@@ -46,9 +46,7 @@ class JointLimits:
     def scaled(self, speed_scale: float) -> "JointLimits":
         """Limits under a time dilation s: velocity s*v, acceleration s^2*a, jerk s^3*j."""
         s = speed_scale
-        return JointLimits(
-            self.lower, self.upper, s * self.velocity, s**2 * self.acceleration, s**3 * self.jerk
-        )
+        return JointLimits(self.lower, self.upper, s * self.velocity, s**2 * self.acceleration, s**3 * self.jerk)
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,4 @@ class RobotSpec:
     def from_json(cls, value: dict[str, Any]) -> "RobotSpec":
         """Reads what `to_json` wrote. Raises KeyError or ValueError on anything else."""
         limits = JointLimits(**{name: np.array(value["limits"][name], float) for name in _LIMIT_FIELDS})
-        return cls(
-            value["name"], tuple(value["joint_names"]), limits, value["base_frame"], value["tool_frame"]
-        )
+        return cls(value["name"], tuple(value["joint_names"]), limits, value["base_frame"], value["tool_frame"])

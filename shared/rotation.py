@@ -65,9 +65,7 @@ def matrix_to_quat_xyzw(matrix: Array) -> Array:
     m00, m11, m22 = matrix[..., 0, 0], matrix[..., 1, 1], matrix[..., 2, 2]
     xw, yw, zw = (matrix[..., i, j] - matrix[..., j, i] for i, j in ((2, 1), (0, 2), (1, 0)))
     xy, xz, yz = (matrix[..., i, j] + matrix[..., j, i] for i, j in ((0, 1), (0, 2), (1, 2)))
-    squares = np.stack(
-        [1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22, 1 + m00 + m11 + m22], -1
-    )
+    squares = np.stack([1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22, 1 + m00 + m11 + m22], -1)
     forms = np.stack(
         [
             np.stack([squares[..., 0], xy, xz, xw], -1),
@@ -97,9 +95,7 @@ def matrix_to_rotvec(matrix: Array) -> Array:
     vector, scalar = quat[..., :3], quat[..., 3:]
     norm = np.linalg.norm(vector, axis=-1, keepdims=True)
     small = norm < 1e-6
-    factor = np.where(
-        small, 2 / np.maximum(scalar, 0.5), 2 * np.arctan2(norm, scalar) / np.where(small, 1, norm)
-    )
+    factor = np.where(small, 2 / np.maximum(scalar, 0.5), 2 * np.arctan2(norm, scalar) / np.where(small, 1, norm))
     return np.asarray(vector * factor)
 
 
