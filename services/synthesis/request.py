@@ -1,0 +1,196 @@
+"""The trajectory request: what a user asks for, checked before anything is made."""
+
+import functools
+import hashlib
+import json
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from services.catalogue import ARMS, find_arm
+from services.synthesis import GENERATOR_VERSION
+from shared.errors import RequestError
+from shared.records import OPTIONAL_COLUMNS
+
+Family = Literal["point_to_point", "via_points"]
+FAMILIES: tuple[Family, ...] = ("point_to_point", "via_points")
+MAX_SHARDS = 1_000_000
+
+StrictInt = Annotated[int, Field(strict=True)]
+StrictFloat = Annotated[float, Field(strict=True)]
+Coordinate = Annotated[float, Field(strict=True, ge=-10, le=10)]
+Point = tuple[Coordinate, Coordinate, Coordinate]
+
+
+class _Part(BaseModel):
+    """Frozen, and closed to unknown keys, NaN and infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Cone(_Part):
+    """Tool orientations whose z axis lies within `angle_deg` of `axis` (base frame), at any turn about it."""
+
+    kind: Literal["cone"] = "cone"
+    axis: Point = (0.0, 0.0, -1.0)
+    angle_deg: Annotated[float, Field(strict=True, ge=0, le=180)] = 30.0
+
+    @field_validator("axis")
+    @classmethod
+    def _axis_has_length(cls, axis: Point) -> Point:
+        if math.hypot(*axis) < 1e-6:
+            raise ValueError("the axis has no direction; give one such as [0, 0, -1]")
+        return axis
+
+
+class JointSpace(_Part):
+    """Configurations drawn inside the joint limits; no IK."""
+
+    kind: Literal["joint_space"]
+
+
+class Reachable(_Part):
+    """Poses made by FK of configurations inside the limits, solved by IK."""
+
+    kind: Literal["reachable"]
+
+
+class Box(_Part):
+    """Poses in an axis-aligned box of the base frame [m], with a cone of orientations."""
+
+    kind: Literal["box"]
+    min: Point
+    max: Point
+    orientation: Cone = Cone()
+
+    @model_validator(mode="after")
+    def _has_volume(self) -> Self:
+        for axis, low, high in zip("xyz", self.min, self.max, strict=True):
+            if not low < high:
+                raise ValueError(f"min must be below max on every axis; {axis} has {low:g} and {high:g}")
+        return self
+
+
+Workspace = Annotated[JointSpace | Reachable | Box, Field(discriminator="kind")]
+Scale = Annotated[float, Field(strict=True, ge=0.01, le=1)]
+Speed = Annotated[float, Field(strict=True, ge=0.005, le=10)]
+
+
+class TrajectoryRequest(_Part):
+    """What to make. Every key but robot and count has a default.
+
+    Attributes:
+        robot: name of a catalogue arm.
+        count: trajectories wanted.
+        seed: of every draw; other data for the same request needs another seed.
+        rate_hz: samples per second.
+        families: motion families and their weights.
+        workspace: where targets are drawn.
+        speed_scale: range of the time dilation s drawn for each trajectory: limits s*v, s^2*a, s^3*j.
+        tool_speed: range [m/s] of the mean tool speed drawn for each segment, which stretches it, or None.
+        self_collision: whether trajectories that bring links of the arm together are rejected.
+        columns: optional columns to write.
+        shard_rows: rows of each shard but the last.
+    """
+
+    robot: str
+    count: Annotated[int, Field(strict=True, ge=1, le=10**8)]
+    seed: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] = 0
+    rate_hz: Annotated[float, Field(strict=True, ge=1, le=1000)] = 20.0
+    families: dict[Family, Annotated[float, Field(strict=True, ge=0, le=1e6)]] = Field(
+        default_factory=lambda: {"point_to_point": 0.5, "via_points": 0.5}
+    )
+    workspace: Workspace = JointSpace(kind="joint_space")
+    speed_scale: tuple[Scale, Scale] = (0.1, 1.0)
+    tool_speed: tuple[Speed, Speed] | None = None
+    self_collision: Annotated[bool, Field(strict=True)] = True
+    columns: tuple[str, ...] = ()
+    shard_rows: Annotated[int, Field(strict=True, ge=1, le=65536)] = 4096
+
+    @classmethod
+    def parse(cls, body: Any) -> "TrajectoryRequest":
+        """Reads a request from a JSON object. Raises RequestError with a JSON pointer for each problem."""
+        if not isinstance(body, dict):
+            raise RequestError("the request is not valid", [("", "a request is a JSON object")])
+        try:
+            return cls.model_validate(body)
+        except ValidationError as error:
+            problems = [(_pointer(item["loc"]), _detail(item)) for item in error.errors()]
+            raise RequestError("the request is not valid", problems) from None
+
+    @field_validator("robot")
+    @classmethod
+    def _robot_is_known(cls, robot: str) -> str:
+        if robot not in ARMS:
+            raise ValueError(f"unknown robot {robot!r}; the catalogue has {', '.join(sorted(ARMS))}")
+        return robot
+
+    @field_validator("families")
+    @classmethod
+    def _some_family_has_weight(cls, families: dict[Family, float]) -> dict[Family, float]:
+        if not sum(families.values()) > 0:
+            raise ValueError(f"give at least one of {', '.join(FAMILIES)} a weight above 0")
+        return families
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_are_known(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        for name in columns:
+            if name not in OPTIONAL_COLUMNS:
+                raise ValueError(f"unknown column {name!r}; optional columns are {', '.join(OPTIONAL_COLUMNS)}")
+        wanted = set(columns)
+        if len({"profile_time", "profile_jerk"} & wanted) == 1:
+            raise ValueError("profile_time and profile_jerk only mean something together: ask for both")
+        return tuple(name for name in OPTIONAL_COLUMNS if name in wanted)
+
+    @field_validator("speed_scale", "tool_speed")
+    @classmethod
+    def _range_is_ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[0] > value[1]:
+            raise ValueError(f"a range is [lowest, highest]; got [{value[0]:g}, {value[1]:g}]")
+        return value
+
+    @model_validator(mode="after")
+    def _shards_are_countable(self) -> Self:
+        if -(-self.count // self.shard_rows) > MAX_SHARDS:
+            raise ValueError(
+                f"{self.count} rows in shards of {self.shard_rows} are more than {MAX_SHARDS} files; raise shard_rows"
+            )
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """What identifies the data: no key that has its default, the robot by content, the generator's version."""
+        body = self.model_dump(mode="json", exclude_defaults=True)
+        if self.families == type(self).model_fields["families"].get_default(call_default_factory=True):
+            body.pop("families", None)
+        return {
+            **body,
+            "robot": {"name": self.robot, "sha256": find_arm(self.robot).content_hash},
+            "generator_version": GENERATOR_VERSION,
+        }
+
+    @functools.cached_property
+    def dataset_id(self) -> str:
+        """sha256 of the resolved request's canonical JSON: sorted keys, no spaces."""
+        text = json.dumps(self.resolved(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    """RFC 6901 pointer of a pydantic location, without the tags it inserts for unions."""
+    tags = {"joint_space", "reachable", "box"}
+    parts = [str(part) for part in location if part != "[key]"]
+    if len(parts) > 1 and parts[0] == "workspace" and parts[1] in tags:
+        del parts[1]
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _detail(item: Any) -> str:
+    """A pydantic error as one sentence."""
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        return "unknown key; remove it or correct its spelling"
+    if item["type"] == "missing":
+        return "this key is required"
+    return message[0].lower() + message[1:]
