@@ -1,0 +1,74 @@
+# Headstart: `make help` says what each target does.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PRESET ?= quick
+DATA ?=
+DEMOS ?=
+PIP_ARGS ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+# Two processes on two cores beat two threads in each.
+export OMP_NUM_THREADS ?= 1
+export RAY_USAGE_STATS_ENABLED := 0
+
+help: ## Show this help
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make train-decoupled [PRESET=quick|tiny|cpu|paper] [DATA=path or job URL] [DEMOS=demonstrations.hdf5]"
+	@echo "  PIP_ARGS is handed to every pip install, for example an index that has CPU builds of torch."
+
+setup: $(VENV)/.ready ## Install everything into .venv (idempotent)
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	  echo "Headstart needs Python 3.11, but PYTHON is '$(PYTHON)'. Try: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "==> virtual environment in $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	@echo "==> packages, at the versions in constraints.txt (3.7 GB on disk, a few minutes)"
+	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,dev]'
+	@echo "==> robosuite, without its dependencies: its mink pin would pull numpy below 2 and Pinocchio back to 2.7"
+	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -c constraints.txt robosuite
+	@touch $@
+	@echo "==> done"
+
+check: setup ## Lint, types, import rules; changes nothing
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+fix: setup ## Apply what the linters can fix
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+test: setup ## Run the test suite, the recipe in tiny form included
+	$(RUN) -m pytest -m "not compose" $(ARGS)
+
+test-compose: setup ## Build the images and run them on a real Docker engine
+	$(RUN) -m pytest -m compose --timeout 1800 $(ARGS)
+
+bench: setup ## Print every benchmark's figures, one JSON object each
+	@for name in $$(ls benchmarks | sed -n 's/^\([a-z].*\)\.py$$/\1/p'); do \
+	  echo "==> $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
+
+train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, DATA, DEMOS)
+	$(RUN) -m trainer train --preset $(PRESET) $(if $(DATA),--data '$(DATA)') $(if $(DEMOS),--demos '$(DEMOS)')
+
+up: ## Start the service and the trainer in containers
+	docker compose up --build --detach
+
+down: ## Stop the containers; their data stays in its volumes
+	docker compose down
+
+lock: setup ## Write constraints.txt from what .venv holds now
+	@{ echo "# Every package that \`make setup\` installs, at the version it was tested with. Written by \`make lock\`."; \
+	  $(RUN) -m pip freeze --exclude-editable | grep -v '^#' | sed 's/+cpu$$//' | sort -f; } > constraints.new && mv constraints.new constraints.txt
+
+clean: ## Remove caches; keeps .venv, data and runs
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.PHONY: help setup check fix test test-compose bench train-decoupled up down lock clean

@@ -1,0 +1,48 @@
+"""A tiny two-joint dataset, made of random numbers: for tests of the protocol, which looks at no meaning."""
+
+import numpy as np
+import pyarrow as pa
+
+from shared import records
+from shared.manifest import DatasetHeader
+from shared.robots import JointLimits, RobotSpec
+
+_ONES = np.ones(2)
+ROBOT = RobotSpec("twolink", ("a", "b"), JointLimits(-3 * _ONES, 3 * _ONES, _ONES, _ONES, _ONES), "base", "tip")
+HEADER = DatasetHeader(
+    dataset_id="a" * 64,
+    request={"robot": "twolink", "count": 20},
+    generator_version=1,
+    robot=ROBOT,
+    count=20,
+    shard_rows=8,
+    rate_hz=20.0,
+    optional_columns=(),
+    action_range={
+        "position": {"min": [-1.0] * 3, "max": [1.0] * 3},
+        "joint_position": {"min": [-3.0] * 2, "max": [3.0] * 2},
+    },
+    versions={"numpy": np.__version__},
+)
+
+
+def example_table(index: int, rows: int) -> pa.Table:
+    """Shard `index`: `rows` rows of 3 to 40 samples, a function of `index` alone."""
+    rng = np.random.default_rng(index)
+    lengths = rng.integers(3, 41, rows).astype(np.int32)
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    first = index * HEADER.shard_rows
+    scalars = {
+        "trajectory_id": np.arange(first, first + rows),
+        "length": lengths,
+        "duration": (lengths - 1) / HEADER.rate_hz,
+        "rate_hz": np.full(rows, HEADER.rate_hz),
+        "family": ["point_to_point"] * rows,
+        "attempts": np.ones(rows, np.int32),
+    }
+    lists = {}
+    for column in records.columns():
+        if column.is_list:
+            width = column.width(ROBOT.dof)
+            lists[column.name] = (rng.uniform(-1, 1, ends[-1] * width).astype(np.float32), ends * width)
+    return records.build_table(scalars, lists)

@@ -1,0 +1,139 @@
+import json
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared import records
+from shared.dataset import Dataset
+from shared.errors import (
+    CommitConflictError,
+    CorruptShardError,
+    DatasetCancelledError,
+    DatasetFailedError,
+    DatasetFormatError,
+    DatasetStalledError,
+    GeneratorVersionError,
+)
+from shared.follow import wait_for_shards
+from shared.statistics import column_statistics, merge_statistics
+from tests.shared.example import HEADER, example_table
+
+
+def test_publish_then_read_gives_the_same_rows(tmp_path: Path) -> None:
+    dataset = Dataset.create(tmp_path, HEADER)
+    table = example_table(0, 8)
+    commit = dataset.publish(0, table, attempts=9, rejections={"ik": 1})
+    assert (commit.rows, commit.attempts, commit.rejections) == (8, 9, {"ik": 1})
+    again = Dataset(tmp_path)
+    assert again.header == dataset.header or again.header.to_json() == dataset.header.to_json()
+    read = again.read_shard(again.state().commits[0])
+    assert read.equals(table)
+    assert records.content_hash(read) == commit.content_sha256
+    assert list((tmp_path / ".tmp").iterdir()) == []
+
+
+def test_only_a_commit_makes_a_shard_visible(tmp_path: Path) -> None:
+    dataset = Dataset.create(tmp_path, HEADER)
+    records.write_parquet(example_table(0, 8), dataset.shard_path(0))
+    assert dataset.state().watermark == 0
+    dataset.publish(0, example_table(0, 8), 8, {})
+    assert dataset.state().watermark == 1
+
+
+def test_watermark_stops_at_the_first_gap(tmp_path: Path) -> None:
+    dataset = Dataset.create(tmp_path, HEADER)
+    for index in (0, 2):
+        dataset.publish(index, example_table(index, HEADER.rows_in(index)), 8, {})
+    assert dataset.state().watermark == 1
+    with pytest.raises(DatasetFormatError, match="2 of 3 shards"):
+        dataset.set_state("sealed")
+    dataset.publish(1, example_table(1, 8), 8, {})
+    dataset.set_state("sealed")
+    assert Dataset(tmp_path).state() == replace(dataset.state(), state="sealed")
+
+
+def test_the_same_shard_twice_is_one_commit_and_another_is_refused(tmp_path: Path) -> None:
+    dataset = Dataset.create(tmp_path, HEADER)
+    first = dataset.publish(0, example_table(0, 8), 8, {})
+    assert Dataset(tmp_path).publish(0, example_table(0, 8), 8, {}) == first
+    with pytest.raises(CommitConflictError, match="shard 0 is committed"):
+        Dataset(tmp_path).publish(0, example_table(1, 8), 8, {})
+
+
+def _publish(root: str) -> str:
+    return Dataset(root).publish(0, example_table(0, 8), 8, {}).content_sha256
+
+
+def test_two_processes_may_publish_at_once(tmp_path: Path) -> None:
+    Dataset.create(tmp_path, HEADER)
+    with get_context("spawn").Pool(2) as pool:
+        hashes = pool.map(_publish, [str(tmp_path)] * 6)
+    assert len(set(hashes)) == 1
+    dataset = Dataset(tmp_path)
+    dataset.read_shard(dataset.state().commits[0])
+    assert list((tmp_path / ".tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped"])
+def test_a_damaged_shard_is_named(tmp_path: Path, damage: str) -> None:
+    dataset = Dataset.create(tmp_path, HEADER)
+    commit = dataset.publish(0, example_table(0, 8), 8, {})
+    path = dataset.shard_path(0)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    {
+        "missing": path.unlink,
+        "truncated": lambda: path.write_bytes(content[:-9]),
+        "flipped": lambda: path.write_bytes(content),
+    }[damage]()
+    with pytest.raises(CorruptShardError, match=r"shard-00000000\.parquet"):
+        Dataset(tmp_path).read_shard(commit)
+
+
+def test_other_datasets_and_versions_are_refused(tmp_path: Path) -> None:
+    Dataset.create(tmp_path, HEADER)
+    with pytest.raises(GeneratorVersionError, match="generator_version 1, this release is 2"):
+        Dataset.create(tmp_path, replace(HEADER, generator_version=2))
+    with pytest.raises(CommitConflictError, match="choose another directory"):
+        Dataset.create(tmp_path, replace(HEADER, dataset_id="b" * 64))
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": "2.0"}))
+    with pytest.raises(DatasetFormatError, match=r"schema version 2\.0"):
+        Dataset(tmp_path)
+    with pytest.raises(DatasetFormatError, match=r"no dataset\.json"):
+        Dataset(tmp_path / "shards")
+
+
+def test_a_follower_ends_or_says_why_it_can_not(tmp_path: Path) -> None:
+    dataset = Dataset.create(tmp_path, HEADER)
+    arrivals = iter(
+        [lambda: dataset.publish(0, example_table(0, 8), 8, {}), lambda: dataset.publish(1, example_table(1, 8), 8, {})]
+    )
+    waits: list[int] = []
+
+    def sleep(_: float) -> None:
+        next(arrivals, lambda: None)()
+
+    state = wait_for_shards(Dataset(tmp_path), 2, sleep=sleep, on_wait=lambda s: waits.append(s.watermark))
+    assert (state.watermark, waits) == (2, [0, 1])
+    with pytest.raises(DatasetStalledError, match="2 of 3"):
+        wait_for_shards(Dataset(tmp_path), 3, max_wait=0.0, poll=0.001)
+    for name, error in (("failed", DatasetFailedError), ("cancelled", DatasetCancelledError)):
+        dataset.set_state(name, "disk full")  # type: ignore[arg-type]
+        assert wait_for_shards(Dataset(tmp_path), 2).watermark == 2
+        with pytest.raises(error):
+            wait_for_shards(Dataset(tmp_path), 3)
+
+
+def test_merged_statistics_are_those_of_the_whole() -> None:
+    parts = [column_statistics(example_table(i, 8), 2)["joint_position"] for i in range(2)]
+    both = np.concatenate(
+        [records.list_column(example_table(i, 8), "joint_position")[0].reshape(-1, 2) for i in range(2)]
+    ).astype(np.float64)
+    merged = merge_statistics(*parts)
+    np.testing.assert_allclose(merged["mean"], both.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(np.array(merged["M2"]) / len(both), both.var(0), rtol=1e-12)
+    assert (merged["count"], merged["min"], merged["max"]) == (len(both), both.min(0).tolist(), both.max(0).tolist())

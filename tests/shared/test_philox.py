@@ -1,0 +1,32 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.philox import philox_uint64, philox_uniform
+
+
+def _reference(seed: int, stream: int, counter: int) -> np.random.Philox:
+    key = np.array([seed, stream], np.uint64)
+    return np.random.Philox(key=key, counter=np.array([0, 0, 0, counter], np.uint64))
+
+
+@given(
+    seed=st.integers(0, 2**64 - 1),
+    streams=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=4),
+    counter=st.integers(0, 2**63 - 1),
+    n=st.integers(1, 13),
+)
+def test_equals_numpy_bit_for_bit(seed: int, streams: list[int], counter: int, n: int) -> None:
+    words = philox_uint64(seed, np.array(streams), counter, n)
+    floats = philox_uniform(seed, np.array(streams), counter, n)
+    for row, stream in enumerate(streams):
+        np.testing.assert_array_equal(words[row], _reference(seed, stream, counter).random_raw(n))
+        np.testing.assert_array_equal(floats[row], np.random.Generator(_reference(seed, stream, counter)).random(n))
+
+
+def test_counters_may_differ_by_stream() -> None:
+    streams, counters = np.array([3, 3, 9]), np.array([0, 1, 1])
+    words = philox_uint64(5, streams, counters, 6)
+    for row in range(3):
+        expected = _reference(5, int(streams[row]), int(counters[row])).random_raw(6)
+        np.testing.assert_array_equal(words[row], expected)
