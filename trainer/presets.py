@@ -1,0 +1,161 @@
+"""The recipes of `make train-decoupled`: what is generated, trained and rolled out, as data."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shared.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """One task of a recipe.
+
+    Attributes:
+        task: of the simulator.
+        demonstrations: successful ones to collect.
+        steps: of Stage 2, and of the normal baseline.
+        modes: trained on it.
+        attempts: the expert's attempts to count at least, for its success rate.
+    """
+
+    task: str
+    demonstrations: int
+    steps: int
+    modes: tuple[str, ...] = ("decoupled", "normal")
+    attempts: int = 100
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything one run of `make train-decoupled` does.
+
+    Attributes:
+        name: of the preset.
+        trajectories: rows of the generated dataset.
+        shard_rows: rows of a shard; smaller ones arrive sooner.
+        size: of the head.
+        batch: windows in a training batch.
+        stage1_steps: gradient steps of Stage 1.
+        tasks: what is adapted to.
+        seeds: one training run of each task and mode for each.
+        episodes: rollouts of each trained policy.
+        learning_rate: peak of the cosine schedule.
+        stage1_batch: windows in a batch of Stage 1.
+        step_limit: if set, every training ends after so many steps, and an estimate of the whole is printed.
+    """
+
+    name: str
+    trajectories: int
+    shard_rows: int
+    size: str
+    batch: int
+    stage1_steps: int
+    tasks: tuple[TaskPlan, ...]
+    seeds: tuple[int, ...] = (0,)
+    episodes: int = 100
+    learning_rate: float = 1e-3
+    stage1_batch: int = 128
+    step_limit: int | None = None
+
+
+def trajectory_request(recipe: Recipe) -> dict[str, Any]:
+    """The request of a recipe: slow motions with gripper events between poses above a table, gripper down.
+
+    The box is the table of robosuite's tabletop tasks as the Panda's base sees it [m]; speeds are those of people and
+    scripted experts, far below the arm's limits.
+    """
+    return {
+        "robot": "panda",
+        "count": recipe.trajectories,
+        "seed": 0,
+        "rate_hz": 20.0,
+        "families": {"via_points": 1.0},
+        "workspace": {
+            "kind": "box",
+            "min": [0.30, -0.30, -0.10],
+            "max": [0.80, 0.30, 0.30],
+            "orientation": {"kind": "cone", "axis": [0, 0, -1], "angle_deg": 30},
+        },
+        "tool_speed": [0.10, 0.35],
+        "shard_rows": recipe.shard_rows,
+    }
+
+
+def quick() -> Recipe:
+    """Lift and Stack on two CPU cores in under 25 minutes."""
+    return Recipe(
+        "quick",
+        trajectories=20_000,
+        shard_rows=1024,
+        size="small",
+        batch=128,
+        stage1_steps=1500,
+        tasks=(TaskPlan("stack", 200, 3500), TaskPlan("lift", 100, 1000)),
+    )
+
+
+def tiny() -> Recipe:
+    """Every real part in under two minutes, with no claim about success: for tests, compose and CI."""
+    return Recipe(
+        "tiny",
+        trajectories=512,
+        shard_rows=128,
+        size="small",
+        batch=64,
+        stage1_steps=20,
+        tasks=(TaskPlan("lift", 4, 20, attempts=4),),
+        episodes=2,
+    )
+
+
+def cpu() -> Recipe:
+    """Stack with three seeds and both controls, for a few hours of two cores."""
+    modes = ("decoupled", "normal", "random_body", "random_frozen")
+    return Recipe(
+        "cpu",
+        trajectories=50_000,
+        shard_rows=4096,
+        size="small",
+        batch=128,
+        stage1_steps=4000,
+        tasks=(TaskPlan("stack", 200, 4000, modes),),
+        seeds=(0, 1, 2),
+    )
+
+
+def paper() -> Recipe:
+    """The paper's sizes and steps (facts 1.4 and 4): a GPU's work. Without one, 20 steps and an estimate."""
+    modes = ("decoupled", "normal", "random_body", "random_frozen")
+    return Recipe(
+        "paper",
+        trajectories=200_000,
+        shard_rows=4096,
+        size="paper",
+        batch=64,
+        stage1_batch=256,
+        stage1_steps=45_000,
+        learning_rate=1e-4,
+        tasks=(TaskPlan("stack", 1000, 79_000, modes),),
+        seeds=(0, 42, 420),
+        episodes=50,
+    )
+
+
+_PRESETS: dict[str, Callable[[], Recipe]] = {"quick": quick, "tiny": tiny, "cpu": cpu, "paper": paper}
+
+
+def recipe(name: str, gpu: bool) -> Recipe:
+    """The recipe called `name`. Raises ConfigError for a name that is none."""
+    if name not in _PRESETS:
+        raise ConfigError(f"unknown preset '{name}'; choose one of {', '.join(_PRESETS)}")
+    chosen = _PRESETS[name]()
+    if name == "paper" and not gpu:
+        return without_gpu(chosen)
+    return chosen
+
+
+def without_gpu(full: Recipe) -> Recipe:
+    """Twenty steps of each training, one seed, two rollouts: enough to see it run and to estimate the whole."""
+    tasks = tuple(replace(task, demonstrations=20, attempts=20) for task in full.tasks)
+    return replace(full, trajectories=2048, shard_rows=512, tasks=tasks, seeds=(0,), episodes=2, step_limit=20)

@@ -1,0 +1,128 @@
+"""How long work says how far it is: done, total, rate, remaining time.
+
+A program's functions take any `Progress`. On a terminal it is a bar; in a log, a line every few seconds; under the
+recipe, which shows several processes at once, a small file that the recipe reads.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+
+PROGRESS_FILE = "HEADSTART_PROGRESS_FILE"
+"""Environment variable by which the recipe asks a step to report to a file."""
+
+_LOG_SECONDS = 10.0
+_FILE_SECONDS = 0.5
+
+
+class Progress(Protocol):
+    """Called with the amount of work done, the total, and a few words on how it goes."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Reports that `done` of `total` is done."""
+        ...
+
+
+def silent(done: int, total: int, note: str = "") -> None:
+    """A `Progress` that says nothing."""
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Progress]:
+    """The `Progress` that suits where this program's output goes."""
+    target = os.environ.get(PROGRESS_FILE)
+    if target:
+        yield _FileProgress(Path(target))
+    elif sys.stderr.isatty():
+        with _bar() as bar:
+            task = bar.add_task(label, total=None, note="")
+
+            def show(done: int, total: int, note: str = "") -> None:
+                bar.update(task, completed=done, total=total, note=_with_rate(rate(done), note))
+
+            rate = RateMeter()
+            yield show
+    else:
+        yield _LogProgress(label)
+
+
+class RateMeter:
+    """Rate and remaining time since the first report, so that resumed work is not counted as done in no time."""
+
+    def __init__(self) -> None:
+        self._start: tuple[float, int] | None = None
+
+    def __call__(self, done: int) -> float:
+        """Units per second, 0 while unknown."""
+        now = time.monotonic()
+        if self._start is None:
+            self._start = now, done
+        seconds = now - self._start[0]
+        return (done - self._start[1]) / seconds if seconds > 0 else 0.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 42 s, 3 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _with_rate(rate: float, note: str) -> str:
+    return f"{rate:.3g}/s {note}" if rate else note
+
+
+def _bar() -> RichProgress:
+    return RichProgress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
+
+
+class _LogProgress:
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._rate = RateMeter()
+        self._next = 0.0
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        rate = self._rate(done)
+        now = time.monotonic()
+        if now < self._next and done < total:
+            return
+        self._next = now + _LOG_SECONDS
+        remaining = f", {duration((total - done) / rate)} left" if rate and done < total else ""
+        print(f"{self._label}: {done}/{total} {_with_rate(rate, note)}{remaining}", file=sys.stderr, flush=True)
+
+
+class _FileProgress:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rate = RateMeter()
+        self._next = 0.0
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        rate = self._rate(done)
+        now = time.monotonic()
+        if now < self._next and done < total:
+            return
+        self._next = now + _FILE_SECONDS
+        part = self._path.with_suffix(".part")
+        part.write_text(json.dumps({"done": done, "total": total, "rate": rate, "note": note}))
+        part.replace(self._path)
