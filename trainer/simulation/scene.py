@@ -1,0 +1,79 @@
+"""A compiled task: one robosuite environment and its MuJoCo model, shared by every episode of a process."""
+
+from functools import lru_cache
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import SimulationError
+from trainer.simulation.frames import Frames, Pose, read_frames
+from trainer.simulation.task import Task
+
+FloatArray = NDArray[np.float64]
+
+
+class Scene:
+    """A compiled task. Not for use by several threads: robosuite looks at one simulation at a time.
+
+    Attributes:
+        task: the task.
+        model: its MuJoCo model, the same in every process.
+        frames: between robosuite's frames and ours.
+    """
+
+    def __init__(self, task: Task) -> None:
+        try:
+            self._robosuite = task.make_env()
+        except ImportError as error:
+            raise SimulationError(f"the simulator is not installed ({error}); `make setup` installs it") from error
+        sim = self._robosuite.sim
+        self.task = task
+        self.model: mujoco.MjModel = sim.model._model
+        self._own_data = sim.data._data
+        mujoco.mj_kinematics(self.model, self._own_data)
+        self.frames: Frames = read_frames(self._own_data)
+        self._body_ids = {thing.name: self.model.body(thing.body).id for thing in task.objects}
+
+    def initial_positions(self, seed: int) -> FloatArray:
+        """(nq,) generalized positions at the start of the episode of a seed, as robosuite draws them."""
+        env = self._robosuite
+        env.sim.data._data = self._own_data
+        env.rng = env.placement_initializer.rng = np.random.default_rng(seed)
+        env.reset()
+        return np.array(self._own_data.qpos)
+
+    def succeeded(self, data: mujoco.MjData) -> bool:
+        """robosuite's own success check, on any simulation of this model."""
+        self._robosuite.sim.data._data = data
+        return bool(self._robosuite._check_success())
+
+    def object_pose(self, data: mujoco.MjData, name: str) -> Pose:
+        """Pose of one of the task's objects in the base frame, from kinematics already computed."""
+        body = self._body_ids[name]
+        return self.frames.base_from_world((data.xpos[body], data.xmat[body].reshape(3, 3)))
+
+    def model_xml(self) -> str:
+        """The MJCF that the model was compiled from."""
+        return str(self._robosuite.model.get_xml())
+
+
+@lru_cache(maxsize=4)
+def load_scene(task: Task) -> Scene:
+    """The process's scene of a task, compiled on first use (a few seconds)."""
+    return Scene(task)
+
+
+def robosuite_arguments(task: Task) -> dict[str, Any]:
+    """What robomimic's `env_args` need to know to make the task's environment again."""
+    from trainer.simulation.robosuite_env import panda_arguments, quiet_import
+
+    with quiet_import():
+        import robosuite
+    return {
+        "env_name": task.robosuite_name,
+        "env_version": robosuite.__version__,
+        "type": 1,
+        "env_kwargs": panda_arguments(),
+    }

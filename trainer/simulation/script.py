@@ -1,0 +1,81 @@
+"""What the scripted experts are written in: moving, arriving, grasping, releasing.
+
+Every wait ends on something that can be observed (the tool has arrived, the fingers have stopped), never on a
+clock: what a policy has to imitate is then a function of what it sees.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.simulation.environment import CLOSE, OPEN, Environment, ee_pose_action
+from trainer.simulation.frames import Pose
+from trainer.simulation.motion import PEAK_SPEED, Stroke, follow
+
+FloatArray = NDArray[np.float64]
+Actions = Iterator[FloatArray]
+
+_MOST_WAITING = 20  # control steps
+_STOPPED = 2e-4  # change of the finger opening per control step that counts as none [m]
+
+
+class Script:
+    """The pose and gripper commanded last, and motions that go on from there; each yields actions.
+
+    The caller carries out every action before it asks for the next.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.pose: Pose = environment.tcp_pose()
+        self.gripper = OPEN
+
+    def move(self, *strokes: Stroke, peak_speed: float = PEAK_SPEED) -> Actions:
+        """Through the strokes."""
+        for pose in follow(self.pose, strokes, peak_speed):
+            self.pose = pose
+            yield ee_pose_action(self.pose, self.gripper)
+
+    def arrive(self, tolerance: float) -> Actions:
+        """Holds the command until the tool is within `tolerance` [m] of it."""
+        for _ in range(_MOST_WAITING):
+            if np.linalg.norm(self.environment.tcp_pose()[0] - self.pose[0]) < tolerance:
+                return
+            yield ee_pose_action(self.pose, self.gripper)
+
+    def grasp(self) -> Actions:
+        """Closes the gripper until the fingers stop."""
+        self.gripper = CLOSE
+        yield from self._until_fingers_stop()
+
+    def release(self) -> Actions:
+        """Opens the gripper until the fingers stop."""
+        self.gripper = OPEN
+        yield from self._until_fingers_stop()
+
+    def _until_fingers_stop(self) -> Actions:
+        moved = False
+        for _ in range(_MOST_WAITING):
+            before = self.environment.finger_opening()
+            yield ee_pose_action(self.pose, self.gripper)
+            change = abs(self.environment.finger_opening() - before)
+            if moved and change < _STOPPED:
+                return
+            moved = moved or change > _STOPPED
+
+
+def facing_down(yaw: float) -> FloatArray:
+    """(3, 3) rotation of the tool with its z axis down, x forward, turned by `yaw` [rad] about the base's z."""
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    return np.array([[cos, sin, 0.0], [sin, -cos, 0.0], [0.0, 0.0, -1.0]])
+
+
+def yaw_of(rotation: FloatArray) -> float:
+    """Yaw [rad] of an object's x axis about the base's z."""
+    return float(np.arctan2(rotation[1, 0], rotation[0, 0]))
+
+
+def above(position: FloatArray, height: float) -> FloatArray:
+    """The position `height` [m] higher."""
+    return np.asarray(position + [0.0, 0.0, height])
