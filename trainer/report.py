@@ -209,7 +209,8 @@ def _training_row(name: str, results: Sequence[dict[str, Any]]) -> str:
         ]
     seconds, steps = mean("train_seconds"), mean("checkpoint_step")
     trained = f"{mean('trained_parameters'):,.0f}" if all("trained_parameters" in r for r in results) else ""
-    return f"| {name} | {steps:.0f} | {trained} | {seconds:.0f} | {1000 * seconds / max(steps, 1):.1f} | {' | '.join(cells)} |"
+    cells = [f"{steps:.0f}", trained, f"{seconds:.0f}", f"{1000 * seconds / max(steps, 1):.1f}", *cells]
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def _data(report: dict[str, Any]) -> list[str]:
@@ -224,8 +225,8 @@ def _data(report: dict[str, Any]) -> list[str]:
     for expert in report.get("experts", []):
         low, high = wilson(expert["successes"], expert["attempts"])
         lines.append(
-            f"- {expert['task']}: the scripted expert succeeded in {expert['successes']} of {expert['attempts']} attempts "
-            f"({low:.1%} to {high:.1%}); {expert['demonstrations']} demonstrations kept."
+            f"- {expert['task']}: the scripted expert succeeded in {expert['successes']} of {expert['attempts']} "
+            f"attempts ({low:.1%} to {high:.1%}); {expert['demonstrations']} demonstrations kept."
         )
     if report.get("estimate"):
         lines.append(f"- {report['estimate']}")
