@@ -1,0 +1,102 @@
+"""The flow of synthesis: a plan of shards, and each shard's rows as a pure function of its plan.
+
+    draw -> waypoints (IK) -> profiles -> samples -> checks -> rows, or counted rejections and another draw
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from services.synthesis.candidates import make_batch
+from services.synthesis.ranges import action_range
+from services.synthesis.request import TrajectoryRequest
+from services.synthesis.robot_model import robot_model
+from services.synthesis.rows import RowBuffer
+from shared.errors import SynthesisError
+from shared.robots import RobotSpec
+
+MAX_ATTEMPTS = 200
+"""Candidates drawn for one row before the request is called impossible."""
+SUB_BATCH = 256
+"""Candidates worked on together. Rows don't depend on it; it bounds memory and how long a cancellation waits."""
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """One shard of a request: rows first_id, first_id + 1, ...
+
+    Attributes:
+        request: the whole request.
+        index: of the shard.
+        first_id: trajectory_id of its first row.
+        rows: number of rows.
+    """
+
+    request: TrajectoryRequest
+    index: int
+    first_id: int
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class ShardRows:
+    """A shard's rows.
+
+    Attributes:
+        table: in the schema of shared.records, sorted by trajectory_id.
+        attempts: candidates drawn; rows plus rejections.
+        rejections: how many candidates failed, by reason.
+    """
+
+    table: pa.Table
+    attempts: int
+    rejections: dict[str, int]
+
+
+def plan_shards(request: TrajectoryRequest) -> list[ShardPlan]:
+    """The shards of a request, in index order."""
+    size = request.shard_rows
+    return [
+        ShardPlan(request, index, first, min(size, request.count - first))
+        for index, first in enumerate(range(0, request.count, size))
+    ]
+
+
+def robot_spec(request: TrajectoryRequest) -> RobotSpec:
+    """Names, limits and frames of the request's robot."""
+    return robot_model(request.robot).spec
+
+
+def synthesize(plan: ShardPlan, sub_batch: int = SUB_BATCH) -> ShardRows:
+    """Makes a shard's rows: the same bytes whatever `sub_batch`, process or machine of one CPU family.
+
+    Raises:
+        SynthesisError: a row was rejected MAX_ATTEMPTS times, or nothing at all was accepted; carries the counts.
+    """
+    request = plan.request
+    robot = robot_model(request.robot)
+    ranges = action_range(request)
+    buffer = RowBuffer(request, robot.dof)
+    rejections: Counter[str] = Counter()
+    ids = np.arange(plan.first_id, plan.first_id + plan.rows, dtype=np.int64)
+    attempts = np.zeros(plan.rows, np.int64)
+    tried = 0
+    while len(ids):
+        batch = make_batch(request, robot, ranges, ids[:sub_batch], attempts[:sub_batch])
+        buffer.append(batch)
+        tried += len(batch.reasons)
+        rejections.update(reason for reason in batch.reasons if reason)
+        failed = np.array([bool(reason) for reason in batch.reasons])
+        ids = np.concatenate([ids[sub_batch:], batch.candidates.ids[failed]])
+        attempts = np.concatenate([attempts[sub_batch:], batch.candidates.attempts[failed] + 1])
+        if attempts.max(initial=0) >= MAX_ATTEMPTS:
+            raise SynthesisError(_advice(request, tried, rejections), tried, rejections)
+    return ShardRows(buffer.table(), tried, dict(sorted(rejections.items())))
+
+
+def _advice(request: TrajectoryRequest, tried: int, rejections: Counter[str]) -> str:
+    """What went wrong, and what to change, for the commonest reason."""
+    reason, count = rejections.most_common(1)[0]
+    return f"a trajectory was rejected {MAX_ATTEMPTS} times; {count} of {tried} candidates failed by {reason!r}"

@@ -1,0 +1,186 @@
+"""A catalogue arm made ready for numerics: Pinocchio's model, the same chain as arrays, and its limits."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pinocchio as pin
+from numpy.typing import NDArray
+
+from services.catalogue import Arm, find_arm
+from services.synthesis.kinematics import tool_poses
+from shared.errors import RobotError
+from shared.robots import JointLimits, RobotSpec
+
+FloatArray = NDArray[np.float64]
+
+PLANNING_MARGIN = 1e-6
+"""Share of every limit kept free in planning, so that values rounded to float32 still satisfy the limit itself."""
+
+_FK_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class RobotModel:
+    """An arm as synthesis uses it.
+
+    Attributes:
+        arm: its catalogue entry.
+        spec: names, limits and frames, as the dataset records them.
+        planning_limits: `spec.limits` less PLANNING_MARGIN.
+        model: Pinocchio's model with every joint outside the arm fixed.
+        tool_frame_id: index of the tool frame in `model`.
+        chain_rotation: rotation of each joint's frame in the one before, then of the tool in the last joint's,
+            shape (dof + 1, 3, 3); every joint turns about its z axis.
+        chain_translation: likewise, shape (dof + 1, 3) [m].
+        home: the home posture, shape (dof,) [rad].
+    """
+
+    arm: Arm
+    spec: RobotSpec
+    planning_limits: JointLimits
+    model: Any
+    tool_frame_id: int
+    chain_rotation: FloatArray
+    chain_translation: FloatArray
+    home: FloatArray
+
+    @property
+    def dof(self) -> int:
+        """Number of arm joints."""
+        return self.spec.dof
+
+    def tool_poses(self, q: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
+        """Tool positions (n, 3) [m] and rotation matrices (n, 3, 3) in the base frame, of configurations (n, dof)."""
+        configurations = np.ascontiguousarray(q, np.float64)
+        position, rotation = np.empty((len(q), 3)), np.empty((len(q), 9))
+        tool_poses(self.chain_rotation, self.chain_translation, configurations, position, rotation)
+        return position, rotation.reshape(-1, 3, 3)
+
+    def tool_samples(
+        self, q: NDArray[np.float32], position: NDArray[np.float32], rotation_6d: NDArray[np.float32]
+    ) -> None:
+        """Fills tool positions (n, 3) [m] and the first two rows of its rotation (n, 6), as records hold them."""
+        tool_poses(self.chain_rotation, self.chain_translation, q, position, rotation_6d)
+
+
+@functools.lru_cache(maxsize=8)
+def robot_model(name: str) -> RobotModel:
+    """Loads a catalogue arm; kept for the life of the process. Raises RobotError."""
+    arm = find_arm(name)
+    try:
+        full = pin.buildModelFromUrdf(str(arm.urdf_path))
+    except ValueError as error:
+        raise RobotError(f"{arm.urdf_path} is not a URDF Pinocchio can read: {error}") from error
+    model = _reduce(full, arm)
+    spec = RobotSpec(arm.name, arm.joints, _limits(model, arm), arm.base_frame, arm.tool_frame)
+    rotation, translation = _chain(model, arm)
+    loaded = RobotModel(
+        arm, spec, _shrink(spec.limits), model, model.getFrameId(arm.tool_frame), rotation, translation, np.array(arm.home)
+    )
+    _check_against_pinocchio(loaded)
+    return loaded
+
+
+def _reduce(full: Any, arm: Arm) -> Any:
+    """The model with joints outside the arm fixed at their rest."""
+    missing = [name for name in arm.joints if not full.existJointName(name)]
+    missing += [name for name in (arm.base_frame, arm.tool_frame) if not full.existFrame(name)]
+    if missing:
+        raise RobotError(f"{arm.urdf_path} has no joint or frame called {', '.join(missing)}")
+    reference = pin.neutral(full)
+    for name, value in arm.rest:
+        reference[full.joints[full.getJointId(name)].idx_q] = value
+    locked = [full.getJointId(name) for name in full.names[1:] if name not in arm.joints]
+    model = pin.buildReducedModel(full, locked, reference)
+    if tuple(model.names[1:]) != arm.joints:
+        raise RobotError(f"robot {arm.name!r}: its joints are {tuple(model.names[1:])} in the URDF, not {arm.joints}")
+    return model
+
+
+def _limits(model: Any, arm: Arm) -> JointLimits:
+    try:
+        return JointLimits(
+            model.lowerPositionLimit.copy(),
+            model.upperPositionLimit.copy(),
+            model.velocityLimit.copy(),
+            np.array(arm.acceleration),
+            np.array(arm.jerk),
+        )
+    except ValueError as error:
+        raise RobotError(f"robot {arm.name!r}: {error}") from error
+
+
+def _shrink(limits: JointLimits) -> JointLimits:
+    slack, share = PLANNING_MARGIN * (limits.upper - limits.lower), 1 - PLANNING_MARGIN
+    return JointLimits(
+        limits.lower + slack,
+        limits.upper - slack,
+        share * limits.velocity,
+        share * limits.acceleration,
+        share * limits.jerk,
+    )
+
+
+def _chain(model: Any, arm: Arm) -> tuple[FloatArray, FloatArray]:
+    """Placements along the arm, base frame first, each joint's frame turned so that its axis is z."""
+    base = model.frames[model.getFrameId(arm.base_frame)]
+    if base.parentJoint != 0:
+        raise RobotError(f"robot {arm.name!r}: its base frame {arm.base_frame!r} is not fixed to the world")
+    placement = base.placement.inverse()
+    rotations, translations = [], []
+    for joint in range(1, model.njoints):
+        axis = _revolute_axis(model, joint, arm)
+        aligned = pin.SE3(_turn_z_to(axis), np.zeros(3))
+        placement = placement * model.jointPlacements[joint] * aligned
+        rotations.append(placement.rotation)
+        translations.append(placement.translation)
+        placement = aligned.inverse()
+    placement = placement * model.frames[model.getFrameId(arm.tool_frame)].placement
+    return _snap(np.array([*rotations, placement.rotation])), _snap(np.array([*translations, placement.translation]))
+
+
+def _revolute_axis(model: Any, joint: int, arm: Arm) -> FloatArray:
+    """Axis of a joint in its own frame, read off Pinocchio's motion subspace."""
+    if model.parents[joint] != joint - 1 or model.joints[joint].nv != 1 or model.joints[joint].nq != 1:
+        raise RobotError(f"robot {arm.name!r}: joint {model.names[joint]!r} is not one of a serial chain of hinges")
+    data = model.createData()
+    pin.computeJointJacobians(model, data, pin.neutral(model))
+    motion = pin.getJointJacobian(model, data, joint, pin.LOCAL)[:, joint - 1]
+    if np.linalg.norm(motion[3:]) < 0.5:
+        raise RobotError(f"robot {arm.name!r}: joint {model.names[joint]!r} is prismatic, which is not supported")
+    return np.asarray(motion[3:])
+
+
+def _turn_z_to(axis: FloatArray) -> FloatArray:
+    """A rotation that takes z to a unit axis."""
+    return np.asarray(pin.Quaternion.FromTwoVectors(np.array([0.0, 0.0, 1.0]), axis).toRotationMatrix())
+
+
+def _snap(values: FloatArray) -> FloatArray:
+    """Values within rounding of -1, 0 and 1 made exact: URDFs write right angles as 1.5707963."""
+    nearest = np.round(values)
+    return np.ascontiguousarray(np.where(np.abs(values - nearest) < 1e-12, nearest, values))
+
+
+def _check_against_pinocchio(robot: RobotModel) -> None:
+    """Raises RobotError if the chain's kinematics differ from Pinocchio's on 64 configurations."""
+    limits, rng = robot.spec.limits, np.random.default_rng(0)
+    q = limits.lower + rng.random((64, robot.dof)) * (limits.upper - limits.lower)
+    position, rotation = robot.tool_poses(q)
+    expected = [pinocchio_pose(robot, configuration) for configuration in q]
+    error = max(
+        float(np.abs(position - [pose.translation for pose in expected]).max()),
+        float(np.abs(rotation - [pose.rotation for pose in expected]).max()),
+    )
+    if not error < _FK_TOLERANCE:
+        raise RobotError(f"robot {robot.arm.name!r}: forward kinematics differ from Pinocchio's by {error:.1e}")
+
+
+def pinocchio_pose(robot: RobotModel, q: NDArray[np.floating]) -> Any:
+    """T_base_tool of one configuration by Pinocchio, as an SE3: the reference that ours is checked against."""
+    data = robot.model.createData()
+    pin.framesForwardKinematics(robot.model, data, np.asarray(q, np.float64))
+    base = robot.model.getFrameId(robot.arm.base_frame)
+    return data.oMf[base].inverse() * data.oMf[robot.tool_frame_id]

@@ -1,0 +1,95 @@
+"""Time parameterization: a jerk-limited, time-synchronized profile from rest to rest for each segment."""
+
+import functools
+from array import array
+from dataclasses import dataclass
+
+import numpy as np
+import ruckig
+from numpy.typing import NDArray
+
+from services.synthesis.robot_model import RobotModel
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+PIECES = 7
+NO_MOTION = 1e-9
+"""Joints that move less than this [rad] are told to stand still: Ruckig can fail on tinier motions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Profiles:
+    """S segments, each of dof joints, each of seven pieces of constant jerk, from rest to rest.
+
+    A joint whose pieces end before the segment does holds its last position.
+
+    Attributes:
+        start: joint positions at the beginning of each segment [rad], shape (S, dof).
+        time: duration of each piece [s], shape (S, dof, 7).
+        jerk: jerk of each piece [rad/s^3], shape (S, dof, 7).
+        duration: of each segment [s], shape (S,).
+    """
+
+    start: FloatArray
+    time: FloatArray
+    jerk: FloatArray
+    duration: FloatArray
+
+    def take(self, segments: NDArray[np.int64]) -> "Profiles":
+        """The named segments, in the order given."""
+        return Profiles(self.start[segments], self.time[segments], self.jerk[segments], self.duration[segments])
+
+
+class Parameterizer:
+    """Ruckig with one robot's limits; its objects are reused, which is five times faster than making them."""
+
+    def __init__(self, robot: RobotModel) -> None:
+        limits = robot.planning_limits
+        self._dof = robot.dof
+        self._ruckig = ruckig.Ruckig(robot.dof)
+        self._trajectory = ruckig.Trajectory(robot.dof)
+        self._input = ruckig.InputParameter(robot.dof)
+        self._input.max_velocity = limits.velocity.tolist()
+        self._input.max_acceleration = limits.acceleration.tolist()
+        self._input.max_jerk = limits.jerk.tolist()
+
+    def rest_to_rest(
+        self, start: FloatArray, target: FloatArray, minimum_duration: FloatArray, speed_scale: FloatArray
+    ) -> tuple[Profiles, BoolArray]:
+        """Profiles between configurations, and which of them Ruckig could make.
+
+        Limits under a speed scale s are s*v, s^2*a and s^3*j, which is the unscaled motion played 1/s times slower:
+        profiles are made with the full limits and stretched.
+
+        Args:
+            start: shape (S, dof) [rad].
+            target: shape (S, dof) [rad].
+            minimum_duration: lower bound on each duration [s], shape (S,); 0 for none.
+            speed_scale: shape (S,), above 0 and at most 1.
+        """
+        target = np.where(np.abs(target - start) < NO_MOTION, start, target)
+        pieces, durations, made = array("d"), np.zeros(len(start)), np.ones(len(start), np.bool_)
+        solver, request, trajectory = self._ruckig, self._input, self._trajectory
+        full_speed_duration = (minimum_duration * speed_scale).tolist()
+        for i, (q0, q1) in enumerate(zip(start.tolist(), target.tolist(), strict=True)):
+            request.current_position = q0
+            request.target_position = q1
+            request.minimum_duration = full_speed_duration[i] or None
+            if solver.calculate(request, trajectory) < 0:
+                made[i] = False
+                pieces.extend([0.0] * (2 * PIECES * self._dof))
+                continue
+            durations[i] = trajectory.duration
+            for profile in trajectory.profiles[0]:
+                pieces.fromlist(profile.t)
+                pieces.fromlist(profile.j)
+        table = np.frombuffer(pieces, np.float64).reshape(-1, self._dof, 2, PIECES)
+        scale = speed_scale[:, None, None]
+        return Profiles(start, table[:, :, 0] / scale, table[:, :, 1] * scale**3, durations / speed_scale), made
+
+
+@functools.lru_cache(maxsize=8)
+def parameterizer(robot: RobotModel) -> Parameterizer:
+    """The robot's parameterizer; kept for the life of the process."""
+    return Parameterizer(robot)

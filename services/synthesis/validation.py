@@ -1,0 +1,135 @@
+"""What every row is checked for before it is written, and the reasons for which candidates are rejected."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.synthesis.compiled import compiled
+from services.synthesis.profiles import WITHIN, first_violation
+from services.synthesis.timing import BoolArray, Profiles
+from shared.robots import JointLimits
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+UNREACHABLE = "unreachable"
+"""IK did not converge on one of the poses."""
+TIMING = "timing"
+"""Ruckig made no profile for one of the segments."""
+LIMITS = "joint_limits"
+"""A profile piece, or a sample as written, breaks a joint limit."""
+DISCONTINUOUS = "discontinuous"
+"""Two samples are farther apart than the velocity limit allows."""
+OUTSIDE_RANGE = "outside_range"
+"""A sample leaves the dataset's action_range."""
+SELF_COLLISION = "self_collision"
+"""Two links of the arm come together."""
+
+_PROFILE_TOLERANCE = 1e-9
+_FLOAT32_ULP = 2.0**-23
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Rows one after another, as they are written.
+
+    Attributes:
+        first: first sample of each row, and the number of samples N, shape (n + 1,).
+        q: joint positions [rad], shape (N, dof), float32; `qd` [rad/s] and, where wanted, `qdd` [rad/s^2] likewise.
+        position: tool positions in the base frame [m], shape (N, 3), float32.
+        rotation_6d: first two rows of the tool's rotation, shape (N, 6), float32.
+        gripper: command, shape (N,), float32.
+    """
+
+    first: IntArray
+    q: NDArray[np.float32]
+    qd: NDArray[np.float32]
+    qdd: NDArray[np.float32]
+    position: NDArray[np.float32]
+    rotation_6d: NDArray[np.float32]
+    gripper: NDArray[np.float32]
+
+
+def profiles_within_limits(profiles: Profiles, limits: JointLimits) -> BoolArray:
+    """Which segments keep every limit at every moment, from their pieces, shape (S,)."""
+    verdicts = first_violation(
+        profiles.start,
+        profiles.time,
+        profiles.jerk,
+        limits.lower,
+        limits.upper,
+        limits.velocity,
+        limits.acceleration,
+        limits.jerk,
+        _PROFILE_TOLERANCE,
+    )
+    return np.asarray(verdicts == WITHIN)
+
+
+def check_samples(
+    samples: Samples, limits: JointLimits, rate_hz: float, low: FloatArray, high: FloatArray
+) -> dict[str, BoolArray]:
+    """Checks rows as they are written, in float32; for each reason, which rows fail, shape (n,).
+
+    Args:
+        samples: the rows.
+        limits: the robot's own.
+        rate_hz: samples per second.
+        low: least tool position of the action_range [m], shape (3,).
+        high: greatest [m].
+    """
+    shape = (len(samples.first) - 1,)
+    broken, jumps, outside = (np.zeros(shape, np.bool_) for _ in range(3))
+    _check_rows(
+        samples.first,
+        samples.q,
+        samples.qd,
+        samples.qdd,
+        samples.position,
+        limits.lower,
+        limits.upper,
+        limits.velocity,
+        limits.acceleration,
+        # Between samples a joint moves at most velocity / rate, plus the rounding of both positions to float32.
+        limits.velocity / rate_hz + _FLOAT32_ULP * np.maximum(-limits.lower, limits.upper),
+        low,
+        high,
+        broken,
+        jumps,
+        outside,
+    )
+    return {LIMITS: broken, DISCONTINUOUS: jumps, OUTSIDE_RANGE: outside}
+
+
+@compiled
+def _check_rows(
+    first: IntArray,
+    q: NDArray[np.float32],
+    qd: NDArray[np.float32],
+    qdd: NDArray[np.float32],
+    position: NDArray[np.float32],
+    lower: FloatArray,
+    upper: FloatArray,
+    velocity: FloatArray,
+    acceleration: FloatArray,
+    step: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    broken: BoolArray,
+    jumps: BoolArray,
+    outside: BoolArray,
+) -> None:
+    """Marks rows that break a limit, jump, or leave the box. Written so that a NaN fails."""
+    for row in range(first.size - 1):
+        for k in range(first[row], first[row + 1]):
+            for j in range(q.shape[1]):
+                if not (lower[j] <= q[k, j] <= upper[j] and abs(qd[k, j]) <= velocity[j]):
+                    broken[row] = True
+                if qdd.shape[0] > 0 and not abs(qdd[k, j]) <= acceleration[j]:
+                    broken[row] = True
+                if k > first[row] and not abs(q[k, j] - q[k - 1, j]) <= step[j]:
+                    jumps[row] = True
+            for axis in range(3):
+                if not low[axis] <= position[k, axis] <= high[axis]:
+                    outside[row] = True
