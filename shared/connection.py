@@ -1,0 +1,132 @@
+"""One HTTP connection to the service: its key, patience while it restarts, and its problems as ServiceError."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from shared.errors import ServiceError
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_AWAY_STATUS = (502, 503, 504)
+
+
+class Connection:
+    """Calls to one service. Safe to use from several threads."""
+
+    def __init__(self, url: str, api_key: str | None, timeout: float) -> None:
+        """Prepares calls; connects with the first one. See shared.client.Client for the arguments."""
+        self.url = url.rstrip("/")
+        key = _key_from_environment() if api_key is None else api_key
+        try:
+            self._http = httpx.Client(
+                base_url=self.url,
+                headers={"Authorization": f"Bearer {key}"} if key else {},
+                timeout=timeout,
+                # A proxy set for the outside world can't reach a service on this machine.
+                trust_env=httpx.URL(self.url).host not in _LOOPBACK,
+            )
+        except (httpx.InvalidURL, ValueError) as error:
+            raise ServiceError(f"{url!r} or its key can't be used: {error}; a URL is like http://host:8000") from None
+
+    def close(self) -> None:
+        """Closes it."""
+        self._http.close()
+
+    def json(self, method: str, path: str, patience: float, **arguments: Any) -> Json:
+        """The JSON object that a call answers, repeated for `patience` seconds while the service is away."""
+        if "json" in arguments:
+            arguments["content"] = _encode(arguments.pop("json"))
+            arguments["headers"] = {**arguments.get("headers", {}), "Content-Type": "application/json"}
+
+        def once() -> Json:
+            response = self._http.request(method, path, **arguments)
+            if response.is_error:
+                raise _problem(response, self.url)
+            try:
+                body = response.json()
+            except ValueError:
+                body = None
+            if not isinstance(body, dict):
+                raise ServiceError(f"{self.url}{path} answered something else than a JSON object; is it the service?")
+            return body
+
+        return self._with_patience(once, patience)
+
+    def download(self, path: str, target: Path, patience: float) -> None:
+        """Writes what `path` answers into the file `target`, whole or with an error."""
+
+        def once() -> None:
+            with self._http.stream("GET", path) as response:
+                if response.is_error:
+                    response.read()
+                    raise _problem(response, self.url)
+                with target.open("wb") as file:
+                    for chunk in response.iter_bytes(1 << 20):
+                        file.write(chunk)
+
+        self._with_patience(once, patience)
+
+    def _with_patience(self, action: Callable[[], T], patience: float) -> T:
+        deadline = time.monotonic() + patience
+        pause = 0.1
+        while True:
+            try:
+                return action()
+            except httpx.TransportError as error:
+                if time.monotonic() + pause > deadline:
+                    raise _unreachable(self.url, error) from error
+            except ServiceError as error:
+                if error.status not in _AWAY_STATUS or time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(2.0, 2 * pause)
+
+
+def _encode(body: Any) -> bytes:
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise ServiceError(f"the request is not JSON: {error}") from None
+
+
+def _key_from_environment() -> str:
+    path = os.environ.get("HEADSTART_API_KEY_FILE")
+    if os.environ.get("HEADSTART_API_KEY") or not path:
+        return os.environ.get("HEADSTART_API_KEY", "")
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise ServiceError(f"HEADSTART_API_KEY_FILE can't be read: {error}") from None
+
+
+def _unreachable(url: str, error: httpx.TransportError) -> ServiceError:
+    if isinstance(error, httpx.UnsupportedProtocol):
+        return ServiceError(f"{url!r} is not a service's URL; it looks like http://host:8000")
+    if isinstance(error, httpx.ConnectError):
+        return ServiceError(
+            f"no service answers at {url} ({error}); start one with `python -m services serve`, "
+            "or set HEADSTART_URL to one that runs"
+        )
+    return ServiceError(f"the service at {url} broke off ({error or type(error).__name__}); try again")
+
+
+def _problem(response: httpx.Response, url: str) -> ServiceError:
+    """The error of a problem body (RFC 9457), or of whatever else answered."""
+    status = response.status_code
+    try:
+        body = response.json()
+        detail = str(body.get("detail") or body["title"])
+        lines = [f"{item['pointer'] or '/'}: {item['detail']}" for item in body.get("errors", [])]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ServiceError(f"{url} answered {status} without a problem body; is it the service?", status)
+    if status == 401:
+        detail += "; set HEADSTART_API_KEY or HEADSTART_API_KEY_FILE"
+    return ServiceError("; ".join([f"{url} answered {status}: {detail}", *lines]), status)
