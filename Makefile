@@ -39,6 +39,7 @@ check: setup ## Lint, types, import rules; changes nothing
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(RUN) -m docs.update --check
 
 fix: setup ## Apply what the linters can fix
 	$(VENV)/bin/ruff check --fix .
@@ -63,6 +64,9 @@ up: ## Start the service and the trainer in containers
 down: ## Stop the containers; their data stays in its volumes
 	docker compose down
 
+docs: setup ## Fill the generated tables of the documentation
+	$(RUN) -m docs.update
+
 lock: setup ## Write constraints.txt from what .venv holds now
 	@{ echo "# Every package that \`make setup\` installs, at the version it was tested with. Written by \`make lock\`."; \
 	  $(RUN) -m pip freeze --exclude-editable | grep -v '^#' | sed 's/+cpu$$//' | sort -f; } > constraints.new && mv constraints.new constraints.txt
@@ -71,4 +75,4 @@ clean: ## Remove caches; keeps .venv, data and runs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup check fix test test-compose bench train-decoupled up down lock clean
+.PHONY: help setup check fix test test-compose bench train-decoupled up down docs lock clean

@@ -1,0 +1,97 @@
+"""Fills the generated parts of the documentation, between <!-- name --> and <!-- /name -->: `make docs`.
+
+Figures come from the run files kept in docs/results/, never from typing. With --check, changes nothing and fails if
+something would change.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shared import records
+from trainer import presets
+from trainer.report import groups, success_table, training_table
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "results"
+
+
+def records_table() -> list[str]:
+    """Every column of the record."""
+    lines = ["| column | type | shape | unit | meaning |", "|---|---|---|---|---|"]
+    for column in records.COLUMNS:
+        meaning = f"{column.meaning} (on request)" if column.optional else column.meaning
+        lines.append(f"| `{column.name}` | {column.dtype} | {column.shape or '-'} | {column.unit} | {meaning} |")
+    return lines
+
+
+def presets_table() -> list[str]:
+    """Every preset of the recipe, as it is where there is a GPU."""
+    lines = ["| preset | trajectories | head | Stage 1 | Stage 2 | seeds | rollouts |", "|---|---|---|---|---|---|---|"]
+    for name in ("quick", "tiny", "cpu", "paper"):
+        recipe = presets.recipe(name, gpu=True)
+        plans = [f"{t.task}: {t.demonstrations} demos, {t.steps:,} steps, {len(t.modes)} modes" for t in recipe.tasks]
+        lines.append(
+            f"| `{name}` | {recipe.trajectories:,} | dp_mlp {recipe.size} | {recipe.stage1_steps:,} steps of "
+            f"{recipe.stage1_batch} | {'; '.join(plans)} | {len(recipe.seeds)} | {recipe.episodes} each |"
+        )
+    return lines
+
+
+def results_table() -> list[str]:
+    """The success and training tables of every kept report."""
+    lines = []
+    for path in sorted(RESULTS.glob("*/report.json")):
+        report: dict[str, Any] = json.loads(path.read_text())
+        grouped = groups(report["results"])
+        lines += ["", f"`{report['command']}` on {report['machine']}:", ""]
+        lines += [*success_table(grouped), "", *training_table(report, grouped), ""]
+    return lines
+
+
+def headline_table() -> list[str]:
+    """The success table of the default run, for the README."""
+    path = RESULTS / "quick" / "report.json"
+    if not path.exists():
+        return []
+    report: dict[str, Any] = json.loads(path.read_text())
+    return [f"`{report['command']}` on {report['machine']}:", "", *success_table(groups(report["results"]))]
+
+
+PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
+    "records": (ROOT / "docs" / "data-format.md", records_table),
+    "presets": (ROOT / "docs" / "recipe.md", presets_table),
+    "reports": (RESULTS / "README.md", results_table),
+    "results": (ROOT / "README.md", headline_table),
+}
+
+
+def filled(name: str) -> tuple[Path, str, str]:
+    """The file of a part, its text now and its text with the part filled."""
+    path, make = PARTS[name]
+    text = path.read_text()
+    body = "\n".join(make()).strip()
+    pattern = re.compile(rf"<!-- {name} -->\n.*?<!-- /{name} -->", re.DOTALL)
+    if not pattern.search(text):
+        raise SystemExit(f"{path}: lacks the marks <!-- {name} --> and <!-- /{name} -->")
+    return path, text, pattern.sub(lambda _: f"<!-- {name} -->\n{body}\n<!-- /{name} -->", text)
+
+
+def main() -> None:
+    """Fills every part, or checks that every part is filled."""
+    stale = []
+    for name in PARTS:
+        path, before, after = filled(name)
+        if before != after:
+            stale.append(f"{path.relative_to(ROOT)}: {name}")
+            if "--check" not in sys.argv:
+                path.write_text(after)
+    if stale and "--check" in sys.argv:
+        raise SystemExit(f"out of date, run `make docs`: {', '.join(stale)}")
+
+
+if __name__ == "__main__":
+    main()
