@@ -204,9 +204,17 @@ class DemonstrationWriter:
 def create_demonstrations(
     path: Path, header: Header, env_args: Mapping[str, Any], model_xml: str
 ) -> Iterator[DemonstrationWriter]:
-    """A writer whose file appears at `path` when the block ends; nothing appears if it ends by an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A writer whose file appears at `path` when the block ends; nothing appears if it ends by an exception.
+
+    Raises:
+        DemonstrationError: no file can be made there.
+    """
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.touch(exist_ok=False)
+    except OSError as error:
+        raise DemonstrationError(f"can't be written ({error})", path) from error
     try:
         with h5py.File(unfinished, "w") as file:
             writer = DemonstrationWriter(file, header, model_xml)

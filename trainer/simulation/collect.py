@@ -3,8 +3,9 @@
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -19,6 +20,7 @@ from trainer.demonstrations import (
     create_demonstrations,
     read_header,
 )
+from trainer.progress import Progress, silent
 from trainer.simulation.environment import Environment
 from trainer.simulation.frames import Pose
 from trainer.simulation.observation import Observation, observation_widths
@@ -67,9 +69,9 @@ def collect(
     successes: int | None = None,
     attempts: int | None = None,
     workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = silent,
 ) -> Path:
-    """Makes a file of demonstrations, or leaves the one at `path` if it already has what is asked.
+    """Makes a file of demonstrations, or leaves the one at `path` if it already has what is asked, or more.
 
     Seeds first_seed, first_seed + 1, ... are attempted until `successes` have succeeded or `attempts` have been made;
     give one of the two. The file is the same whatever the number of worker processes, and appears only when complete.
@@ -81,22 +83,20 @@ def collect(
         successes: how many successful demonstrations to collect.
         attempts: how many attempts to make.
         workers: processes; 1 works in this one.
-        progress: called after each attempt with how many of the asked are done, and how many are asked.
+        progress: told after each attempt how many of the asked are done.
 
     Raises:
         SimulationError: no such task, or the expert fails so often that this would not end.
         DemonstrationError: there is another file at `path`.
     """
-    if (successes is None) == (attempts is None):
-        raise SimulationError("say either how many successes or how many attempts to collect")
-    asked = successes if attempts is None else attempts
-    if asked is None or asked < 1 or first_seed < 0 or workers < 1:
-        raise SimulationError("successes or attempts, and workers, must be at least 1, and first_seed at least 0")
+    asked = _checked_request(first_seed, successes, attempts, workers)
     task, path = find_task(task_name), Path(path)
     if path.exists():
         if satisfies(path, task_name, first_seed=first_seed, successes=successes, attempts=attempts):
             return path
-        raise DemonstrationError("has other demonstrations than those asked for; delete it or give another path", path)
+        raise DemonstrationError(
+            f"has {_contents(path)}, which isn't what was asked for; delete it or give another path", path
+        )
     scene = load_scene(task)
     header = _header(task, first_seed)
     most = attempts if attempts is not None else 3 * asked + 20
@@ -112,9 +112,30 @@ def collect(
                 )
             writer.add(next(made))
             done = writer.attempts if successes is None else writer.successes
-            if progress is not None:
-                progress(done, asked)
+            progress(done, asked, f"{writer.successes} of {writer.attempts} attempts succeeded")
     return path
+
+
+def _checked_request(first_seed: int, successes: int | None, attempts: int | None, workers: int) -> int:
+    """How many successes or attempts are asked for."""
+    if (successes is None) == (attempts is None):
+        raise SimulationError("say either how many successes or how many attempts to collect")
+    asked = successes if successes is not None else attempts
+    if asked is None or asked < 1 or workers < 1 or first_seed < 0:
+        raise SimulationError(
+            f"successes or attempts ({asked}) and workers ({workers}) must be at least 1, "
+            f"first_seed ({first_seed}) at least 0"
+        )
+    return asked
+
+
+def _contents(path: Path) -> str:
+    header = read_header(path)
+    succeeded, failed = count_attempts(path)
+    return (
+        f"{succeeded} demonstrations of '{header.task}' from {succeeded + failed} attempts, seeds from "
+        f"{header.first_seed} on, by version {header.expert_version} of the experts (this is {EXPERT_VERSION})"
+    )
 
 
 def satisfies(
@@ -127,7 +148,7 @@ def satisfies(
 ) -> bool:
     """Whether `path` is a complete file that `collect` with these arguments would leave as it is.
 
-    More than asked is enough: the first of them are what would be collected.
+    More than asked is enough: `read_demonstrations(path, count)` gives what would have been collected.
 
     Raises:
         DemonstrationError: there is a file, but not one of ours.
@@ -176,6 +197,8 @@ def _attempts(task: Task, first_seed: int, workers: int) -> Iterator[Iterator[At
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt)
     try:
         yield _in_order(pool, task, first_seed, 2 * workers)
+    except BrokenProcessPool as error:
+        raise SimulationError("a worker process that was collecting demonstrations died; run again") from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -65,10 +65,15 @@ class Script:
             moved = moved or change > _STOPPED
 
 
-def facing_down(yaw: float) -> FloatArray:
-    """(3, 3) rotation of the tool with its z axis down, x forward, turned by `yaw` [rad] about the base's z."""
+def facing_down(yaw: float, lean: float = 0.0) -> FloatArray:
+    """(3, 3) rotation of the tool with its z axis down, x forward, turned by `yaw` [rad] about the base's z.
+
+    `lean` [rad] then turns it about its closing axis, so that the fingers point outwards and the wrist stays nearer
+    to the base.
+    """
     cos, sin = np.cos(yaw), np.sin(yaw)
-    return np.array([[cos, sin, 0.0], [sin, -cos, 0.0], [0.0, 0.0, -1.0]])
+    out, down = np.cos(lean), np.sin(lean)
+    return np.array([[cos * out, sin, cos * down], [sin * out, -cos, sin * down], [down, 0.0, -out]])
 
 
 def yaw_of(rotation: FloatArray) -> float:
@@ -78,4 +83,4 @@ def yaw_of(rotation: FloatArray) -> float:
 
 def above(position: FloatArray, height: float) -> FloatArray:
     """The position `height` [m] higher."""
-    return np.asarray(position + [0.0, 0.0, height])
+    return position + np.array([0.0, 0.0, height], dtype=position.dtype)

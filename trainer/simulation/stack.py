@@ -22,6 +22,11 @@ _GRASP_BELOW_CENTRE = 0.002
 _GAP = 0.003  # left under the cube when it is let go
 _RETREAT = 0.05
 
+# Straight down, the elbow is almost stretched out at the table's far end, where the controller hardly converges: the
+# tool leans outwards in proportion to how far out the farther cube is.
+_LEAN_FROM, _LEAN_TO = 0.60, 0.78  # distance from the base [m]
+_MOST_LEAN = np.deg2rad(25.0)
+
 # Where the open fingers go down, in the tool's frame: along the closing axis, and half their width.
 _FINGER_REACH = 0.065
 _FINGER_HALF_WIDTH = 0.015
@@ -46,7 +51,7 @@ def _make_env() -> Any:
 def _expert(environment: Environment) -> Iterator[NDArray[np.float64]]:
     script = Script(environment)
     cube_a, cube_b = environment.object_pose("cube_a"), environment.object_pose("cube_b")
-    down = facing_down(_grasp_yaw(cube_a, cube_b))
+    down = facing_down(_grasp_yaw(cube_a, cube_b), _lean(cube_a, cube_b))
     grasp = above(cube_a[0], -_GRASP_BELOW_CENTRE)
     yield from script.move(Stroke((above(grasp, _HOVER), down)), Stroke((grasp, down), overlap=0.4))
     yield from script.arrive(0.005)
@@ -63,6 +68,12 @@ def _expert(environment: Environment) -> Iterator[NDArray[np.float64]]:
     yield from script.arrive(0.004)
     yield from script.release()
     yield from script.move(Stroke((above(place, _RETREAT), down)))
+
+
+def _lean(cube_a: Pose, cube_b: Pose) -> float:
+    """Angle [rad] by which the tool leans outwards."""
+    farthest = max(np.linalg.norm(cube_a[0][:2]), np.linalg.norm(cube_b[0][:2]))
+    return float(_MOST_LEAN * np.clip((farthest - _LEAN_FROM) / (_LEAN_TO - _LEAN_FROM), 0.0, 1.0))
 
 
 def _grasp_yaw(cube_a: Pose, cube_b: Pose) -> float:
