@@ -8,15 +8,13 @@
     failed/demo_0/ ...   attempts that failed, alike: kept to be counted and looked at, never trained on
     mask/train, mask/valid   names of the demos in data/
 
-Observation and state at t are those before the action at t. A file appears only when it is complete.
+Observation and state at t are those before the action at t. `trainer/simulation/recording.py` writes such files.
 """
 
 import json
-import os
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import DemonstrationError
-from shared.rotation import matrix_to_rot6d, matrix_to_rotvec, rot6d_to_matrix, rotvec_to_matrix
+from shared.rotation import matrix_to_rot6d, rotvec_to_matrix
 from trainer.simulation.frames import Frames
 
 FloatArray = NDArray[np.float64]
@@ -33,8 +31,10 @@ FloatArray = NDArray[np.float64]
 FORMAT_VERSION = 1
 ACTION_ENCODING = "site_in_world: position 3, rotation vector 3, gripper 1 (+1 close)"
 
-# Every tenth demonstration is held out, from the fifth on, so that a few are enough to have one.
-_VALIDATION_EVERY, _VALIDATION_FIRST = 10, 4
+
+def is_validation(index: int) -> bool:
+    """Whether demo_<index> is held out: every tenth, from the fifth on, so that five are enough to have one."""
+    return index % 10 == 4
 
 
 @dataclass(frozen=True)
@@ -73,27 +73,6 @@ class Header:
 
 
 @dataclass(frozen=True, eq=False)
-class Attempt:
-    """One attempt at a task, T control steps.
-
-    Attributes:
-        seed: of the environment.
-        success: whether the task was done, by the simulator's own check.
-        observations: each key's values before each action, (T, width) float32.
-        actions: `ee_pose` (T, 10): position in the base frame [m] 3, rotation_6d 6, gripper 1.
-        states: (T, 1+nq+nv) time, generalized positions and velocities before each action.
-        succeeded: (T,) bool, the check after each action.
-    """
-
-    seed: int
-    success: bool
-    observations: dict[str, NDArray[np.float32]]
-    actions: FloatArray
-    states: FloatArray
-    succeeded: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
 class Episode:
     """A demonstration as a policy is trained on it, T control steps.
 
@@ -128,7 +107,7 @@ class Demonstrations:
 
     header: Header
     episodes: tuple[Episode, ...]
-    failed: tuple[Episode, ...] = field(default=())
+    failed: tuple[Episode, ...] = ()
 
     @property
     def task(self) -> str:
@@ -159,72 +138,6 @@ class Demonstrations:
     def attempts(self) -> int:
         """How many attempts were made for these."""
         return len(self.episodes) + len(self.failed)
-
-
-class DemonstrationWriter:
-    """Writes a file of demonstrations; use `create_demonstrations`."""
-
-    def __init__(self, file: h5py.File, header: Header, model_xml: str) -> None:
-        self._file, self._frames, self._model_xml = file, header.frames, model_xml
-        self._groups = {True: file.create_group("data"), False: file.create_group("failed")}
-        self.successes = self.attempts = 0
-
-    def add(self, attempt: Attempt) -> None:
-        """Appends one attempt to the group it belongs in."""
-        group = self._groups[attempt.success]
-        demo = group.create_group(f"demo_{len(group)}")
-        demo.attrs["num_samples"] = len(attempt.actions)
-        demo.attrs["model_file"] = self._model_xml
-        demo.attrs["seed"] = attempt.seed
-        demo.attrs["success"] = attempt.success
-        demo["actions"] = _to_site(attempt.actions, self._frames)
-        demo["states"] = attempt.states
-        demo["rewards"] = attempt.succeeded.astype(np.float64)
-        demo["dones"] = np.arange(1, len(attempt.actions) + 1) == len(attempt.actions)
-        for key, values in attempt.observations.items():
-            demo[f"obs/{key}"] = values
-        self.attempts += 1
-        self.successes += attempt.success
-
-    def finish(self, header: Header, env_args: Mapping[str, Any]) -> None:
-        """Writes what is known only at the end."""
-        data = self._groups[True]
-        data.attrs["total"] = sum(int(demo.attrs["num_samples"]) for demo in data.values())
-        data.attrs["env_args"] = json.dumps(env_args)
-        data.attrs["headstart"] = json.dumps(asdict(header))
-        names: dict[bool, list[str]] = {False: [], True: []}
-        for index in range(len(data)):
-            held_out = index % _VALIDATION_EVERY == _VALIDATION_FIRST
-            names[held_out].append(f"demo_{index}")
-        for mask, held_out in (("train", False), ("valid", True)):
-            self._file[f"mask/{mask}"] = np.array(names[held_out], dtype="S")
-
-
-@contextmanager
-def create_demonstrations(
-    path: Path, header: Header, env_args: Mapping[str, Any], model_xml: str
-) -> Iterator[DemonstrationWriter]:
-    """A writer whose file appears at `path` when the block ends; nothing appears if it ends by an exception.
-
-    Raises:
-        DemonstrationError: no file can be made there.
-    """
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.touch(exist_ok=False)
-    except OSError as error:
-        raise DemonstrationError(f"can't be written ({error})", path) from error
-    try:
-        with h5py.File(unfinished, "w") as file:
-            writer = DemonstrationWriter(file, header, model_xml)
-            yield writer
-            writer.finish(header, env_args)
-        with unfinished.open("rb") as written:
-            os.fsync(written.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def read_header(path: Path) -> Header:
@@ -322,7 +235,7 @@ def _read_episode(demo: h5py.Group, name: str, header: Header) -> Episode:
         name=name,
         seed=int(demo.attrs["seed"]),
         success=bool(demo.attrs["success"]),
-        validation=index % _VALIDATION_EVERY == _VALIDATION_FIRST,
+        validation=is_validation(index),
         observations=observations,
         actions=_from_site(_values(demo, "actions", (length, 7)), header.frames).astype(np.float32),
         initial_state=_values(demo, "states", (length, states.shape[1]))[0],
@@ -340,12 +253,6 @@ def _values(demo: h5py.Group, key: str, shape: tuple[int, ...]) -> NDArray[Any]:
         step, column = np.argwhere(~np.isfinite(values))[0]
         raise ValueError(f"'{key}' is not finite at step {step}, column {column}")
     return values
-
-
-def _to_site(actions: FloatArray, frames: Frames) -> FloatArray:
-    """(T, 10) `ee_pose` to the (T, 7) that robosuite takes."""
-    position, rotation = frames.site_from_tcp((actions[:, :3], rot6d_to_matrix(actions[:, 3:9])))
-    return np.concatenate([position, matrix_to_rotvec(rotation), actions[:, 9:]], axis=1)
 
 
 def _from_site(actions: FloatArray, frames: Frames) -> FloatArray:

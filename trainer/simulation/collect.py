@@ -13,17 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from shared.errors import DemonstrationError, SimulationError
-from trainer.demonstrations import (
-    Attempt,
-    Header,
-    count_attempts,
-    create_demonstrations,
-    read_header,
-)
+from trainer.demonstrations import Header, count_attempts, read_header
 from trainer.progress import Progress, silent
 from trainer.simulation.environment import Environment
 from trainer.simulation.frames import Pose
 from trainer.simulation.observation import Observation, observation_widths
+from trainer.simulation.recording import Attempt, create_demonstrations
 from trainer.simulation.robosuite_env import CONTROL_RATE_HZ
 from trainer.simulation.scene import load_scene, robosuite_arguments
 from trainer.simulation.task import Task, find_task

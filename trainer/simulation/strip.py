@@ -74,7 +74,7 @@ def _drawn(scene: Scene, positions: NDArray[np.floating[Any]], moments: NDArray[
     images = []
     for moment in moments:
         figure = Figure(figsize=(WIDTH / _DPI, HEIGHT / _DPI), dpi=_DPI)
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)
         axes: Any = figure.add_subplot(projection="3d")
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
         axes.set_box_aspect(high - low)
