@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis import validation
+from services.synthesis.collision import self_colliding
 from services.synthesis.profiles import row_durations, sample_rows
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel
@@ -91,6 +92,10 @@ def make_batch(
     for reason, failed in validation.check_samples(samples, robot.spec.limits, request.rate_hz, low, high).items():
         _reject(reasons, motions.candidate[accepted & failed], reason)
         accepted &= ~failed
+    if request.self_collision:
+        colliding = self_colliding(robot, samples, accepted, request.rate_hz)
+        _reject(reasons, motions.candidate[colliding], validation.SELF_COLLISION)
+        accepted &= ~colliding
     return Batch(candidates, reasons, motions, duration, samples, accepted)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from services.synthesis import validation
 from services.synthesis.candidates import make_batch
 from services.synthesis.ranges import action_range
 from services.synthesis.request import TrajectoryRequest
@@ -19,6 +20,10 @@ from shared.robots import RobotSpec
 
 MAX_ATTEMPTS = 200
 """Candidates drawn for one row before the request is called impossible."""
+HOPELESS_AFTER = 2000
+"""Candidates of a shard rejected without one accepted before the request is called impossible."""
+MAX_SHARD_SAMPLES = 2**24
+"""Samples in a shard; it bounds a worker's memory at some 4 GB, and list offsets have 32 bits."""
 SUB_BATCH = 256
 """Candidates worked on together. Rows don't depend on it; it bounds memory and how long a cancellation waits."""
 
@@ -91,12 +96,24 @@ def synthesize(plan: ShardPlan, sub_batch: int = SUB_BATCH) -> ShardRows:
         failed = np.array([bool(reason) for reason in batch.reasons])
         ids = np.concatenate([ids[sub_batch:], batch.candidates.ids[failed]])
         attempts = np.concatenate([attempts[sub_batch:], batch.candidates.attempts[failed] + 1])
-        if attempts.max(initial=0) >= MAX_ATTEMPTS:
-            raise SynthesisError(_advice(request, tried, rejections), tried, rejections)
+        hopeless = tried >= HOPELESS_AFTER and rejections.total() == tried
+        if hopeless or attempts.max(initial=0) >= MAX_ATTEMPTS:
+            raise SynthesisError(_advice(tried, rejections), tried, rejections)
+        if buffer.samples > MAX_SHARD_SAMPLES:
+            raise SynthesisError(
+                f"a shard of {plan.rows} rows has more than {MAX_SHARD_SAMPLES} samples; lower shard_rows or rate_hz, "
+                "or raise the lower end of speed_scale or tool_speed",
+                tried,
+                rejections,
+            )
     return ShardRows(buffer.table(), tried, dict(sorted(rejections.items())))
 
 
-def _advice(request: TrajectoryRequest, tried: int, rejections: Counter[str]) -> str:
-    """What went wrong, and what to change, for the commonest reason."""
+def _advice(tried: int, rejections: Counter[str]) -> str:
+    """What went wrong, and what to change for the commonest reason."""
     reason, count = rejections.most_common(1)[0]
-    return f"a trajectory was rejected {MAX_ATTEMPTS} times; {count} of {tried} candidates failed by {reason!r}"
+    if rejections.total() == tried:
+        happened = f"none of {tried} candidates was accepted"
+    else:
+        happened = f"one trajectory was rejected {MAX_ATTEMPTS} times running"
+    return f"{happened}; {count} of {tried} failed as {reason!r}: {validation.ADVICE[reason]}"

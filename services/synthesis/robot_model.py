@@ -34,6 +34,7 @@ class RobotModel:
         chain_rotation: rotation of each joint's frame in the one before, then of the tool in the last joint's,
             shape (dof + 1, 3, 3); every joint turns about its z axis.
         chain_translation: likewise, shape (dof + 1, 3) [m].
+        chain_offsets: where Pinocchio's joint frames lie in the chain's, T_chain_joint, as SE3; the base's is first.
         home: the home posture, shape (dof,) [rad].
     """
 
@@ -44,12 +45,17 @@ class RobotModel:
     tool_frame_id: int
     chain_rotation: FloatArray
     chain_translation: FloatArray
+    chain_offsets: tuple[Any, ...]
     home: FloatArray
 
     @property
     def dof(self) -> int:
         """Number of arm joints."""
         return self.spec.dof
+
+    def chain_offset(self, joint: int) -> Any:
+        """T_chain_joint as an SE3: where Pinocchio's frame of a joint lies in the chain's; joint -1 is the base."""
+        return self.chain_offsets[joint + 1]
 
     def tool_poses(self, q: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
         """Tool positions (n, 3) [m] and rotation matrices (n, 3, 3) in the base frame, of configurations (n, dof)."""
@@ -75,9 +81,17 @@ def robot_model(name: str) -> RobotModel:
         raise RobotError(f"{arm.urdf_path} is not a URDF Pinocchio can read: {error}") from error
     model = _reduce(full, arm)
     spec = RobotSpec(arm.name, arm.joints, _limits(model, arm), arm.base_frame, arm.tool_frame)
-    rotation, translation = _chain(model, arm)
+    rotation, translation, chain_offsets = _chain(model, arm)
     loaded = RobotModel(
-        arm, spec, _shrink(spec.limits), model, model.getFrameId(arm.tool_frame), rotation, translation, np.array(arm.home)
+        arm=arm,
+        spec=spec,
+        planning_limits=_shrink(spec.limits),
+        model=model,
+        tool_frame_id=model.getFrameId(arm.tool_frame),
+        chain_rotation=rotation,
+        chain_translation=translation,
+        chain_offsets=chain_offsets,
+        home=np.array(arm.home),
     )
     _check_against_pinocchio(loaded)
     return loaded
@@ -123,13 +137,16 @@ def _shrink(limits: JointLimits) -> JointLimits:
     )
 
 
-def _chain(model: Any, arm: Arm) -> tuple[FloatArray, FloatArray]:
-    """Placements along the arm, base frame first, each joint's frame turned so that its axis is z."""
+def _chain(model: Any, arm: Arm) -> tuple[FloatArray, FloatArray, tuple[Any, ...]]:
+    """Placements along the arm from the base frame on, each joint's frame turned so that its axis is z.
+
+    Returns rotations (dof + 1, 3, 3), translations (dof + 1, 3), and how Pinocchio's frames lie in these frames.
+    """
     base = model.frames[model.getFrameId(arm.base_frame)]
     if base.parentJoint != 0:
         raise RobotError(f"robot {arm.name!r}: its base frame {arm.base_frame!r} is not fixed to the world")
     placement = base.placement.inverse()
-    rotations, translations = [], []
+    rotations, translations, chain_offsets = [], [], [placement]
     for joint in range(1, model.njoints):
         axis = _revolute_axis(model, joint, arm)
         aligned = pin.SE3(_turn_z_to(axis), np.zeros(3))
@@ -137,8 +154,11 @@ def _chain(model: Any, arm: Arm) -> tuple[FloatArray, FloatArray]:
         rotations.append(placement.rotation)
         translations.append(placement.translation)
         placement = aligned.inverse()
+        chain_offsets.append(placement)
     placement = placement * model.frames[model.getFrameId(arm.tool_frame)].placement
-    return _snap(np.array([*rotations, placement.rotation])), _snap(np.array([*translations, placement.translation]))
+    rotation = _snap(np.array([*rotations, placement.rotation]))
+    translation = _snap(np.array([*translations, placement.translation]))
+    return rotation, translation, tuple(chain_offsets)
 
 
 def _revolute_axis(model: Any, joint: int, arm: Arm) -> FloatArray:

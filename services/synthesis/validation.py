@@ -26,6 +26,16 @@ OUTSIDE_RANGE = "outside_range"
 SELF_COLLISION = "self_collision"
 """Two links of the arm come together."""
 
+ADVICE = {
+    UNREACHABLE: "the arm can't reach these poses; move or shrink the workspace, or widen its orientation cone",
+    TIMING: "no profile was found between its configurations; use a narrower speed_scale or tool_speed",
+    LIMITS: "motions break the joint limits; use a lower speed_scale",
+    DISCONTINUOUS: "motions jump between samples; raise rate_hz",
+    OUTSIDE_RANGE: "motions between the poses leave the workspace; make the box larger or its orientation cone narrower",
+    SELF_COLLISION: "the arm touches itself; move the workspace away from its base",
+}
+"""What to change in a request whose candidates fail for a reason."""
+
 _PROFILE_TOLERANCE = 1e-9
 _FLOAT32_ULP = 2.0**-23
 
