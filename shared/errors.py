@@ -4,6 +4,7 @@
     ├── RequestError              a trajectory request that can't be served as written
     ├── RobotError                an unknown robot, or a description that doesn't describe one
     ├── SynthesisError            a request that turned out impossible: carries the counts
+    ├── EngineError               the workers that make shards could not be started, or kept dying
     ├── DatasetError              a dataset directory or one of its files; carries the path
     │   ├── DatasetFormatError        not a dataset, or of another major version
     │   ├── CorruptShardError         a shard whose bytes are not those that were committed
@@ -15,6 +16,7 @@
     ├── ServiceError              the service could not be reached, or answered with a problem
     ├── DemonstrationError        a demonstration file that can't be used as asked; carries the path
     ├── SimulationError           a task or simulator problem
+    ├── TrainingError             training that can't go on, such as a loss that is not finite
     ├── CheckpointError           a checkpoint that is missing, damaged or of another shape
     └── ConfigError               a setting or combination of settings that makes no sense
 
@@ -62,6 +64,10 @@ class SynthesisError(HeadstartError):
     def __reduce__(self) -> tuple[type["SynthesisError"], tuple[str, int, dict[str, int]]]:
         # Crosses process boundaries, which rebuild an exception from its arguments.
         return type(self), (str(self), self.attempts, self.rejections)
+
+
+class EngineError(HeadstartError):
+    """The workers that make shards could not be started, or kept dying."""
 
 
 class DatasetError(HeadstartError):
@@ -130,6 +136,10 @@ class DemonstrationError(HeadstartError):
 
 class SimulationError(HeadstartError):
     """A task that doesn't exist, or a simulator that can't do what was asked."""
+
+
+class TrainingError(HeadstartError):
+    """Training that can't go on: its loss is not finite, or its data can't fill a batch."""
 
 
 class CheckpointError(HeadstartError):

@@ -1,0 +1,33 @@
+"""The diffusion timestep as a vector: sinusoids, then a small network."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from trainer.config import DIFFUSION_STEPS
+
+
+def sinusoids(steps: int, width: int) -> Tensor:
+    """Sines and cosines of 0 to steps - 1 at width / 2 frequencies from 1 down to 1e-4, shape (steps, width)."""
+    half = width // 2
+    frequencies = torch.exp(torch.arange(half) * (-math.log(10000) / (half - 1)))
+    angles = torch.arange(steps)[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+class TimeEncoder(nn.Module):
+    """Sinusoid of `width`, Linear to 4 * width, Mish, Linear to width."""
+
+    sinusoid: Tensor
+
+    def __init__(self, width: int = 256) -> None:
+        super().__init__()
+        self.width = width
+        self.register_buffer("sinusoid", sinusoids(DIFFUSION_STEPS, width), persistent=False)
+        self.layers = nn.Sequential(nn.Linear(width, 4 * width), nn.Mish(), nn.Linear(4 * width, width))
+
+    def forward(self, timesteps: Tensor) -> Tensor:
+        """Timesteps (batch,), integers 0 to DIFFUSION_STEPS - 1, to (batch, width)."""
+        encoded: Tensor = self.layers(self.sinusoid[timesteps])
+        return encoded

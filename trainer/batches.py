@@ -1,0 +1,37 @@
+"""What the training loop is fed with."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Windows of normalized actions (batch, horizon, 10) with their condition (batch, condition_dim)."""
+
+    actions: Tensor
+    condition: Tensor
+
+
+class BatchSource(Protocol):
+    """An endless row of batches whose place can be saved. What it gives is a function of that place alone."""
+
+    def next(self, tell: Callable[[str], None]) -> Batch:
+        """The next batch, on the training device.
+
+        Args:
+            tell: given a few words when the source has to wait.
+        """
+        ...
+
+    def validation(self) -> Batch | None:
+        """Held-out windows, always the same, or None where there are none."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Its place, as JSON; also written to the metrics."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes to a place that `state` gave."""
+        ...

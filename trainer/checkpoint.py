@@ -1,0 +1,211 @@
+"""Checkpoints of a policy: what was trained, and the hash of the backbone that was not.
+
+    runs/<name>/checkpoints/step-00002000.safetensors    averaged weights, with everything needed to run them
+    runs/<name>/backbones/<sha256>.safetensors           a whole backbone, named by the hash of the file
+
+A Stage-1 checkpoint holds its conditioning and names the backbone it trained. A Stage-2 checkpoint holds what its mode
+trained, and names the backbone that was frozen; in mode `normal` it holds everything and names none.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from shared.errors import CheckpointError, ConfigError
+from trainer import tensor_file
+from trainer.action_head import ActionHead
+from trainer.backbones import DpMlp, build_backbone
+from trainer.conditioning import stage1_conditioning, stage2_conditioning
+from trainer.config import HeadConfig, Mode, from_json, to_json
+from trainer.normalization import ActionNormalizer
+from trainer.observation import ObservationScaling
+
+KIND = "policy checkpoint"
+BACKBONE_KIND = "backbone"
+_BACKBONE = "backbone."
+
+
+@dataclass(frozen=True)
+class Stage1Record:
+    """What a checkpoint remembers of Stage 1: the data, its condition, and the seconds it took."""
+
+    dataset_id: str
+    condition: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """Everything a checkpoint says beside its weights.
+
+    Attributes:
+        stage: 1 or 2.
+        head: shape of the head.
+        mode: Stage 2's; Stage 1 is `normal`.
+        backbone: hash of the backbone it is completed by; None where it holds all weights itself.
+        condition_dim: numbers in the condition; in Stage 2, in one observation step.
+        action_range: of the normalizer.
+        observation_scaling: Stage 2's.
+        observation_widths: each observation key with its width, in order; empty in Stage 1.
+        robot: name of the arm whose actions it predicts.
+        rate_hz: actions per second.
+        action_label: "command" or "reached"; in Stage 1 "reached".
+        task: of the demonstrations; "" in Stage 1.
+        step: gradient steps.
+        seconds: they took.
+        stage1: None where nothing of Stage 1 is in it.
+    """
+
+    stage: Literal[1, 2]
+    head: HeadConfig
+    mode: Mode
+    backbone: str | None
+    condition_dim: int
+    action_range: dict[str, Any]
+    observation_scaling: dict[str, Any] | None
+    observation_widths: dict[str, int]
+    robot: str
+    rate_hz: float
+    action_label: str
+    task: str
+    step: int
+    seconds: float
+    stage1: Stage1Record | None
+
+    @property
+    def normalizer(self) -> ActionNormalizer:
+        """Of its actions."""
+        return ActionNormalizer(self.action_range)
+
+    @property
+    def scaling(self) -> ObservationScaling:
+        """Of its observations. Raises ConfigError for a Stage-1 checkpoint, which has none."""
+        if self.observation_scaling is None:
+            raise ConfigError("a Stage-1 checkpoint sees no observations; adapt it to demonstrations first")
+        return ObservationScaling.from_json(self.observation_scaling)
+
+
+def build_head(info: CheckpointInfo, modulation_bias: Tensor | None = None) -> ActionHead:
+    """A head of this shape with fresh weights; Stage 2's modulation may start from Stage 1's bias."""
+    backbone = build_backbone(info.head)
+    if info.stage == 1:
+        return ActionHead(backbone, stage1_conditioning(info.head, backbone, info.condition_dim))
+    return ActionHead(backbone, stage2_conditioning(info.head, backbone, info.condition_dim, modulation_bias))
+
+
+def pack_backbone(backbone: DpMlp, config: HeadConfig) -> bytes:
+    """The bytes of a backbone's file; their hash is its name."""
+    return tensor_file.pack(backbone.state_dict(), {"kind": BACKBONE_KIND, "head": to_json(config)})
+
+
+def save_backbone(folder: Path, backbone: DpMlp, config: HeadConfig) -> str:
+    """Writes a backbone into `folder`, unless it lies there, and returns its hash."""
+    content = pack_backbone(backbone, config)
+    name = tensor_file.sha256(content)
+    path = folder / f"{name}.safetensors"
+    if not path.exists():
+        tensor_file.publish(path, content)
+    return name
+
+
+def load_backbone(backbone: DpMlp, path: Path, name: str) -> None:
+    """Fills a backbone from its file.
+
+    Raises CheckpointError where the file is missing, is not what its hash says, or is of another shape.
+    """
+    if not path.is_file():
+        raise CheckpointError("this backbone is missing; give its file with --backbone, or run Stage 1 again", path)
+    found = tensor_file.sha256(path.read_bytes())
+    if found != name:
+        raise CheckpointError(f"is not backbone {name[:12]} but {found[:12]}; restore it, or give another", path)
+    tensors, _ = tensor_file.read(path, BACKBONE_KIND)
+    _fill(backbone, tensors, path)
+
+
+def link_backbone(name: str, source: Path, folder: Path) -> None:
+    """Makes a backbone's file lie in `folder` too, without a second copy where the file system allows."""
+    target = folder / f"{name}.safetensors"
+    if target.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        part = target.with_suffix(".part")
+        shutil.copyfile(source, part)
+        os.replace(part, target)
+
+
+def save_checkpoint(path: Path, info: CheckpointInfo, weights: Mapping[str, Tensor]) -> None:
+    """Writes a policy checkpoint. A backbone that it names must have been saved before."""
+    stored = {name: value for name, value in weights.items() if info.stage == 2 or not name.startswith(_BACKBONE)}
+    metadata = {name: getattr(info, name) for name in info.__dataclass_fields__}
+    metadata |= {"head": to_json(info.head), "stage1": vars(info.stage1) if info.stage1 else None}
+    tensor_file.write(path, stored, {"kind": KIND, **metadata})
+
+
+def read_info(path: Path | str) -> CheckpointInfo:
+    """What a checkpoint says of itself. Raises CheckpointError."""
+    return _info(tensor_file.read(Path(path), KIND)[1], Path(path))
+
+
+def load_checkpoint(path: Path | str, backbone: Path | None = None) -> tuple[ActionHead, CheckpointInfo]:
+    """A head with its averaged weights.
+
+    Args:
+        path: of the checkpoint.
+        backbone: file of the backbone it names, where that does not lie in the run's `backbones/`.
+
+    Raises:
+        CheckpointError: one of the files is missing, damaged or of another shape; says which and what to do.
+    """
+    path = Path(path)
+    tensors, metadata = tensor_file.read(path, KIND)
+    info = _info(metadata, path)
+    head = build_head(info)
+    if info.backbone is not None:
+        load_backbone(head.backbone, backbone or backbone_path(path, info.backbone), info.backbone)
+        kept = {name: value for name, value in head.state_dict().items() if name.startswith(_BACKBONE)}
+        tensors = {**kept, **tensors}
+    _fill(head, tensors, path)
+    return head.eval(), info
+
+
+def backbone_path(checkpoint: Path, name: str) -> Path:
+    """Where the backbone that a checkpoint names lies."""
+    return checkpoint.parent.parent / "backbones" / f"{name}.safetensors"
+
+
+def _info(metadata: Mapping[str, Any], path: Path) -> CheckpointInfo:
+    try:
+        fields = {name: metadata[name] for name in CheckpointInfo.__dataclass_fields__}
+        fields["head"] = from_json(HeadConfig, fields["head"])
+        fields["stage1"] = Stage1Record(**fields["stage1"]) if fields["stage1"] else None
+        return CheckpointInfo(**fields)
+    except (KeyError, TypeError, ConfigError) as error:
+        raise CheckpointError(f"was written by another release ({error!r}); use that release, or train again", path) from error
+
+
+def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copies tensors into a module that has exactly these."""
+    wanted = {name: value.shape for name, value in module.state_dict().items()}
+    found = {name: value.shape for name, value in tensors.items()}
+    different = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if different:
+        name = different[0]
+        raise CheckpointError(
+            f"does not fit its head: '{name}' is {_shape(found.get(name))}, expected {_shape(wanted.get(name))}"
+            f"{f' (and {len(different) - 1} more)' if len(different) > 1 else ''}; choose the head it was trained with",
+            path,
+        )
+    module.load_state_dict(dict(tensors))
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else str(tuple(shape))

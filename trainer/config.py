@@ -1,0 +1,196 @@
+"""What a head is and how it is trained, as frozen dataclasses that go into config.json and every checkpoint."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
+
+from shared.errors import ConfigError
+
+HeadName = Literal["dp_mlp"]
+SizeName = Literal["small", "paper"]
+ConditioningName = Literal["adaln_zero", "film"]
+Mode = Literal["normal", "decoupled", "random_frozen", "random_body"]
+Stage1Condition = Literal["joint_position", "none"]
+Scaling = Literal["min_max", "standard"]
+Switch = Literal["auto", "on", "off"]
+Precision = Literal["auto", "bf16", "fp32"]
+
+DIFFUSION_STEPS = 100
+"""Timesteps of the training schedule; the sampler takes a subset of them."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """Shape of an action head: everything that fixes the names and sizes of its weights.
+
+    Attributes:
+        head: the architecture.
+        size: `paper` (8 blocks of 256-1024-256) or `small` (4 blocks of 256-512-256).
+        conditioning: how the condition enters the blocks.
+        paper_film: FiLM as the paper writes it, gamma * h + beta, instead of (1 + gamma) * h + beta.
+        dropout: inside the blocks while the backbone trains (the paper: 0.1).
+        horizon: steps of a window.
+        n_obs_steps: observation steps the policy sees; a Stage-2 window starts at t - (n_obs_steps - 1).
+        n_action_steps: steps of a prediction that a rollout executes, from index n_obs_steps - 1.
+    """
+
+    head: HeadName = "dp_mlp"
+    size: SizeName = "small"
+    conditioning: ConditioningName = "adaln_zero"
+    paper_film: bool = False
+    dropout: float = 0.0
+    horizon: int = 16
+    n_obs_steps: int = 2
+    n_action_steps: int = 8
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        if not 1 <= self.n_obs_steps <= self.horizon:
+            raise ConfigError(f"n_obs_steps is {self.n_obs_steps}; it must be 1 to the horizon, {self.horizon}")
+        longest = self.horizon - self.n_obs_steps + 1
+        if not 1 <= self.n_action_steps <= longest:
+            raise ConfigError(
+                f"n_action_steps is {self.n_action_steps}; a window of {self.horizon} steps holds at most {longest} "
+                f"after {self.n_obs_steps} observation steps"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout is {self.dropout}; it must be 0 or more and below 1")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How either stage is trained.
+
+    Attributes:
+        steps: gradient steps.
+        batch_size: windows in a step.
+        learning_rate: reached after the warm-up, then cosine to zero at `steps`.
+        warmup_steps: of linear warm-up.
+        betas: of AdamW.
+        weight_decay: on weight matrices; never on biases, norms and modulation.
+        clip_norm: greatest norm of the gradient.
+        average_power: of the moving average's decay 1 - k^-power.
+        seed: of initial weights, noise and sample order.
+        device: "auto" (CUDA, then MPS, then CPU) or a torch device.
+        precision: "auto" is bf16 autocast where the hardware computes in it.
+        compile: torch.compile; "auto" where the run is long enough to earn it back.
+        threads: of the CPU; more than the cores this process has to itself is several times slower.
+        log_every: steps between lines of metrics.jsonl; also how soon a non-finite loss is noticed.
+        checkpoint_every: steps between training checkpoints.
+        tensorboard: also write TensorBoard events.
+    """
+
+    steps: int = 2000
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 1e-3
+    clip_norm: float = 1.0
+    average_power: float = 0.75
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "auto"
+    compile: Switch = "auto"
+    threads: int = 1
+    log_every: int = 50
+    checkpoint_every: int = 500
+    tensorboard: bool = True
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        for name in ("steps", "batch_size", "threads", "log_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.learning_rate <= 0 or self.clip_norm <= 0:
+            raise ConfigError("learning_rate and clip_norm must be positive")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed is {self.seed}; it must be 0 to 2^32 - 1")
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Stage 1: the head learns poses from kinematics.
+
+    Attributes:
+        head: its shape.
+        training: how long and how.
+        condition: what Stage 1 sees beside the noisy actions.
+        windows_per_row: windows drawn from each trajectory in one pass.
+        validation_share: of trajectories held out, by hash of their id.
+        validation_windows: held-out windows that loss and action error are measured on at every checkpoint.
+        max_wait: seconds without a new shard before giving up.
+    """
+
+    head: HeadConfig = field(default_factory=HeadConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    condition: Stage1Condition = "joint_position"
+    windows_per_row: int = 1
+    validation_share: float = 0.02
+    validation_windows: int = 128
+    max_wait: float = 600.0
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        if self.windows_per_row < 1:
+            raise ConfigError(f"windows_per_row is {self.windows_per_row}; it must be at least 1")
+        if not 0 <= self.validation_share < 1:
+            raise ConfigError(f"validation_share is {self.validation_share}; it must be 0 or more and below 1")
+
+
+@dataclass(frozen=True)
+class AdaptConfig:
+    """Stage 2: the head learns a task from demonstrations.
+
+    Attributes:
+        mode: what is trained and what the backbone holds (action_head.ActionHead.freeze).
+        head: its shape; Stage 1's backbone must have it where the mode is `decoupled`.
+        training: how long and how.
+        validation_windows: windows of held-out episodes that loss and action error are measured on.
+        observation_scaling: min-max or standardization, by statistics of the training demonstrations.
+        resample: accept demonstrations at another rate than Stage 1's, by interpolation.
+        other_robot: accept demonstrations of another robot than Stage 1's.
+    """
+
+    mode: Mode = "decoupled"
+    head: HeadConfig = field(default_factory=HeadConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    validation_windows: int = 128
+    observation_scaling: Scaling = "min_max"
+    resample: bool = False
+    other_robot: bool = False
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """A config dataclass as a JSON object; `from_json` turns it back."""
+    values = dataclasses.asdict(config)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def from_json(kind: type[T], value: Mapping[str, Any]) -> T:
+    """Reads what `to_json` wrote. Raises ConfigError naming an unknown key or a bad value."""
+    hints = get_type_hints(kind)
+    unknown = sorted(set(value) - set(hints))
+    if unknown:
+        raise ConfigError(f"{kind.__name__} has no setting {unknown}; it has {sorted(hints)}")
+    fields = {}
+    for name, entry in value.items():
+        if dataclasses.is_dataclass(hints[name]) and isinstance(hints[name], type):
+            fields[name] = from_json(hints[name], entry)
+        else:
+            fields[name] = tuple(entry) if isinstance(entry, list) else entry
+    return kind(**fields)
+
+
+def _check_choices(config: Any) -> None:
+    """Raises ConfigError where a field with named choices has none of them."""
+    for name, hint in get_type_hints(type(config)).items():
+        choices = get_args(hint)
+        if choices and all(isinstance(choice, str) for choice in choices) and getattr(config, name) not in choices:
+            raise ConfigError(f"{name} is {getattr(config, name)!r}; it must be one of {', '.join(choices)}")

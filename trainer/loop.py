@@ -1,0 +1,219 @@
+"""The training loop of both stages: noise prediction with AdamW, a moving average, exact resume."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from shared.philox import philox_uint64
+from trainer.action_head import ActionHead
+from trainer.batches import Batch, BatchSource
+from trainer.compilation import Forward, compiled
+from trainer.config import DIFFUSION_STEPS, TrainingConfig
+from trainer.device import autocast, worth_compiling
+from trainer.diffusion import Diffusion
+from trainer.interruption import Interruption
+from trainer.loss_record import LossRecord
+from trainer.metrics import MetricsLog
+from trainer.moving_average import MovingAverage
+from trainer.optimization import build_optimizer, learning_rate
+from trainer.progress import Progress
+from trainer.run_folder import RunFolder
+from trainer.training_state import load_training_state, save_training_state
+
+# An id that no trajectory has, so that noise and sample order come from different streams.
+_NOISE_STREAM = np.array([2**63], np.uint64)
+
+Validate = Callable[[], Mapping[str, float]]
+
+
+class TrainingLoop:
+    """One run of gradient steps, from wherever its folder says it stopped.
+
+    A step is a function of the weights, the batch, the seed and the step's number: no random state is carried along.
+
+    Attributes:
+        step: gradient steps done.
+        seconds: spent in the loop, earlier starts included.
+        average: the moving average of the trained weights.
+    """
+
+    def __init__(
+        self, head: ActionHead, source: BatchSource, config: TrainingConfig, folder: RunFolder, progress: Progress
+    ) -> None:
+        """Takes a head on its device, frozen as its mode says, and goes on from the folder's training state.
+
+        Raises CheckpointError where that state is damaged.
+        """
+        self.head, self.source, self.config, self.folder, self.progress = head, source, config, folder, progress
+        self.device = next(head.parameters()).device
+        self.weights: dict[str, Tensor] = dict(head.trained_parameters())
+        self.average = MovingAverage(self.weights, config.average_power)
+        self.step, self.seconds = 0, 0.0
+        self._optimizer = build_optimizer(head.trained_parameters(), config, self.device)
+        self._forward: Forward | None = None
+        self._has_dropout = any(isinstance(part, torch.nn.Dropout) and part.p > 0 for part in head.modules())
+        self._diffusion = Diffusion(self.device)
+        self._generator = torch.Generator()
+        self._losses = LossRecord()
+        if folder.training_state.exists():
+            self._restore()
+
+    def run(self, validate: Validate | None = None) -> None:
+        """Trains to the last step.
+
+        Args:
+            validate: called at every training checkpoint, the last step included, with the average in the head.
+
+        Raises:
+            TrainingError: the loss is not finite; the batch has been saved.
+            KeyboardInterrupt: on SIGINT or SIGTERM, after saving.
+        """
+        torch.set_num_threads(self.config.threads)
+        self.progress(self.step, self.config.steps)
+        metrics = MetricsLog(self.folder.path, self.step, self.config.tensorboard)
+        try:
+            with Interruption() as interruption:
+                self._run(metrics, interruption, validate)
+        finally:
+            metrics.close()
+
+    def _run(self, metrics: MetricsLog, interruption: Interruption, validate: Validate | None) -> None:
+        steps, log_every, save_every = self.config.steps, self.config.log_every, self.config.checkpoint_every
+        self.head.train()
+        meter = _Meter()
+        while self.step < steps:
+            batch = self._next_batch(interruption)
+            meter.data_arrived()
+            self._losses.add(self._gradient_step(batch), batch)
+            self.step += 1
+            last = self.step == steps
+            if last or self.step % log_every == 0:
+                self._log(metrics, meter)
+            saves = last or self.step % save_every == 0
+            if saves and validate is not None:
+                metrics.write({"step": self.step, **self._validated(validate)})
+            self.seconds += meter.step_ended()
+            if saves or interruption.requested:
+                self._save()
+            if interruption.requested and not last:
+                raise KeyboardInterrupt
+
+    def _next_batch(self, interruption: Interruption) -> Batch:
+        try:
+            with interruption.waiting():
+                return self.source.next(lambda text: self.progress(self.step, self.config.steps, text))
+        except KeyboardInterrupt:
+            self._save()
+            raise
+
+    def _gradient_step(self, batch: Batch) -> Tensor:
+        """One step of the optimizer and the average; the loss stays on the device."""
+        if self._forward is None:
+            self._forward = self._choose_forward(batch)
+        rate = learning_rate(self.config, self.step)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        loss = self._loss(batch, self._forward)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self.average.update()
+        return loss.detach()
+
+    def _loss(self, batch: Batch, forward: Forward) -> Tensor:
+        noise, timesteps = self._draw(batch.actions)
+        noisy = self._diffusion.add_noise(batch.actions, noise, timesteps)
+        with autocast(self.device, self.config.precision):
+            predicted = forward(noisy, timesteps, batch.condition)
+        return F.mse_loss(predicted.float(), noise)
+
+    def _draw(self, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Noise and timesteps of this step, drawn on the CPU so that every device sees the same."""
+        seed = int(philox_uint64(self.config.seed, _NOISE_STREAM, self.step, 1)[0, 0]) & 0xFFFFFFFF
+        self._generator.manual_seed(seed)
+        noise = torch.randn(actions.shape, generator=self._generator)
+        timesteps = torch.randint(DIFFUSION_STEPS, (len(actions),), generator=self._generator)
+        if self._has_dropout:
+            torch.manual_seed(seed)
+        return noise.to(self.device, non_blocking=True), timesteps.to(self.device, non_blocking=True)
+
+    def _choose_forward(self, batch: Batch) -> Forward:
+        if not worth_compiling(self.config.compile, self.device, self.config.steps - self.step):
+            return self.head
+        self.progress(self.step, self.config.steps, "compiling")
+        return compiled(self.head, lambda forward: self._loss(batch, forward))
+
+    def _log(self, metrics: MetricsLog, meter: "_Meter") -> None:
+        losses = self._losses.read(self.step, self.folder.path)
+        rate, data_wait = meter.read()
+        self._losses.clear()
+        metrics.write(
+            {
+                "step": self.step,
+                "loss": float(np.mean(losses)),
+                "learning_rate": learning_rate(self.config, self.step - 1),
+                "steps_per_s": rate,
+                "windows_per_s": rate * self.config.batch_size,
+                "data_wait": data_wait,
+                **self.source.state(),
+            }
+        )
+        self.progress(self.step, self.config.steps, f"loss {np.mean(losses):.4f}")
+
+    def _validated(self, validate: Validate) -> Mapping[str, float]:
+        self.head.eval()
+        try:
+            with self.average.applied():
+                return validate()
+        finally:
+            self.head.train()
+
+    def _save(self) -> None:
+        """Saves all that the rest of the run depends on. Raises TrainingError rather than save after a bad loss."""
+        if self.step == 0:
+            return
+        extra = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "losses": self._losses.read(self.step, self.folder.path),
+            "source": self.source.state(),
+        }
+        save_training_state(self.folder.training_state, self.weights, self.average, self._optimizer, extra)
+
+    def _restore(self) -> None:
+        extra = load_training_state(self.folder.training_state, self.weights, self.average, self._optimizer)
+        self.step, self.seconds = int(extra["step"]), float(extra["seconds"])
+        self._losses.restore(extra["losses"])
+        self.source.restore(extra["source"])
+
+
+class _Meter:
+    """Step rate and the share of time spent waiting for data, between two lines of the metrics."""
+
+    def __init__(self) -> None:
+        self._mark = self._step_end = time.perf_counter()
+        self._steps, self._wait = 0, 0.0
+
+    def data_arrived(self) -> None:
+        """Called when a step has its batch."""
+        self._wait += time.perf_counter() - self._step_end
+        self._steps += 1
+
+    def step_ended(self) -> float:
+        """Called at the end of a step; seconds since the end of the one before."""
+        now = time.perf_counter()
+        seconds, self._step_end = now - self._step_end, now
+        return seconds
+
+    def read(self) -> tuple[float, float]:
+        """Steps per second and share of waiting since the last reading."""
+        now = time.perf_counter()
+        seconds = now - self._mark
+        rate, wait = self._steps / seconds, self._wait / seconds
+        self._mark, self._steps, self._wait = now, 0, 0.0
+        return rate, wait

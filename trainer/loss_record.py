@@ -1,0 +1,51 @@
+"""The losses since the last line of the metrics, and the batches they came from."""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from shared.errors import TrainingError
+from trainer import tensor_file
+from trainer.batches import Batch
+
+
+class LossRecord:
+    """Keeps losses on their device until they are asked for: reading each one would make a GPU wait at every step."""
+
+    def __init__(self) -> None:
+        self._known: list[float] = []
+        self._losses: list[Tensor] = []
+        self._batches: list[Batch] = []
+
+    def add(self, loss: Tensor, batch: Batch) -> None:
+        """Takes the loss of the step that has just been made."""
+        self._losses.append(loss)
+        self._batches.append(batch)
+
+    def restore(self, losses: list[float]) -> None:
+        """Takes what `read` gave to a run that was then interrupted."""
+        self._known = losses
+
+    def clear(self) -> None:
+        """Forgets them."""
+        self._known, self._losses, self._batches = [], [], []
+
+    def read(self, step: int, folder: Path) -> list[float]:
+        """The losses up to step `step`.
+
+        Raises TrainingError at the first that is not finite, after saving its batch in `folder`.
+        """
+        losses = torch.stack(self._losses).tolist() if self._losses else []
+        for index, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                bad_step = step - len(losses) + index + 1
+                path = folder / f"non-finite-step-{bad_step:08d}.safetensors"
+                tensors = self._batches[index]._asdict()
+                tensor_file.write(path, tensors, {"kind": "batch", "step": bad_step})
+                raise TrainingError(
+                    f"the loss is {loss} at step {bad_step}; its batch is in {path}. If it holds values that are not "
+                    "finite, the data is at fault; if not, lower the learning rate. Nothing was saved since"
+                )
+        return self._known + losses

@@ -1,0 +1,116 @@
+"""A trained policy: observations in, actions in metres out."""
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shared.errors import CheckpointError, ConfigError
+from shared.philox import philox_uniform
+from trainer.action import ACTION_DIM
+from trainer.action_head import ActionHead
+from trainer.checkpoint import CheckpointInfo, load_checkpoint
+from trainer.config import Precision
+from trainer.device import choose_device
+from trainer.diffusion import SAMPLING_STEPS
+from trainer.evaluate import Sampler
+
+
+class Policy:
+    """Denoises actions for a batch of observations. Its answer to an observation depends on nothing else.
+
+    The noise that an answer starts from is drawn from a hash of the observation: neither what else is in the batch
+    nor what was asked before changes it, yet it differs from step to step.
+
+    Attributes:
+        info: what the checkpoint says of itself.
+    """
+
+    def __init__(
+        self,
+        head: ActionHead,
+        info: CheckpointInfo,
+        *,
+        device: str = "cpu",
+        seed: int = 0,
+        sampling_steps: int = SAMPLING_STEPS,
+        precision: Precision = "auto",
+    ) -> None:
+        self.info = info
+        self._seed = seed
+        self._device = choose_device(device)
+        self._normalizer, self._scaling = info.normalizer, info.scaling
+        self._sampler = Sampler(head.to(self._device).eval(), precision, sampling_steps)
+
+    @classmethod
+    def load(
+        cls,
+        checkpoint: Path | str,
+        *,
+        backbone: Path | None = None,
+        device: str = "cpu",
+        seed: int = 0,
+        sampling_steps: int = SAMPLING_STEPS,
+        precision: Precision = "auto",
+    ) -> "Policy":
+        """A policy from a Stage-2 checkpoint.
+
+        Args:
+            checkpoint: its file.
+            backbone: the file of its backbone, where that is not in the run's `backbones/`.
+            device: "auto" or a torch device.
+            seed: of the noise.
+            sampling_steps: of DDIM.
+            precision: "auto" is bf16 where the hardware computes in it.
+
+        Raises:
+            CheckpointError: it can't be loaded, or is Stage 1's.
+        """
+        head, info = load_checkpoint(checkpoint, backbone)
+        if info.stage != 2:
+            raise CheckpointError("is a Stage-1 checkpoint, which sees no observations; adapt it first", checkpoint)
+        return cls(head, info, device=device, seed=seed, sampling_steps=sampling_steps, precision=precision)
+
+    @property
+    def n_obs_steps(self) -> int:
+        """Observation steps it sees."""
+        return self.info.head.n_obs_steps
+
+    @property
+    def n_action_steps(self) -> int:
+        """Action steps it answers with."""
+        return self.info.head.n_action_steps
+
+    def __call__(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Actions for a batch of observations.
+
+        Args:
+            observations: (n, n_obs_steps, obs_dim), the latest last, as the checkpoint's `observation_widths` join them.
+
+        Returns:
+            (n, n_action_steps, 10) in metres, the first to be executed now.
+
+        Raises:
+            ConfigError: the observations have another shape.
+        """
+        expected = (self.n_obs_steps, self.info.condition_dim)
+        if observations.ndim != 3 or observations.shape[1:] != expected:
+            raise ConfigError(f"observations have shape {observations.shape}, this policy sees (n, {expected})")
+        observations = np.ascontiguousarray(observations, np.float32)
+        noise = torch.from_numpy(self._noise(observations)).to(self._device)
+        condition = self._scaling.apply(torch.from_numpy(observations).to(self._device)).flatten(1)
+        actions = self._normalizer.denormalize(self._sampler(condition, noise).cpu().numpy())
+        first = self.n_obs_steps - 1
+        return actions[:, first : first + self.n_action_steps]
+
+    def _noise(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """N(0, 1) of shape (n, horizon, 10) by Box and Muller, a stream for each observation's hash."""
+        shape = (self.info.head.horizon, ACTION_DIM)
+        half = shape[0] * shape[1] // 2
+        keys = np.array([zlib.crc32(row.tobytes()) for row in observations], np.int64)
+        uniform = philox_uniform(self._seed, keys, 0, 2 * half)
+        radius, angle = np.sqrt(-2 * np.log1p(-uniform[:, :half])), 2 * np.pi * uniform[:, half:]
+        normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+        return normal.astype(np.float32).reshape(-1, *shape)
