@@ -58,7 +58,7 @@ class DemonstrationWriter:
         demo.attrs["model_file"] = self._model_xml
         demo.attrs["seed"] = attempt.seed
         demo.attrs["success"] = attempt.success
-        demo["actions"] = _to_site(attempt.actions, self._frames)
+        demo["actions"] = site_actions(attempt.actions, self._frames)
         demo["states"] = attempt.states
         demo["rewards"] = attempt.succeeded.astype(np.float64)
         demo["dones"] = np.arange(1, len(attempt.actions) + 1) == len(attempt.actions)
@@ -107,7 +107,7 @@ def create_demonstrations(
         unfinished.unlink(missing_ok=True)
 
 
-def _to_site(actions: FloatArray, frames: Frames) -> FloatArray:
+def site_actions(actions: FloatArray, frames: Frames) -> FloatArray:
     """(T, 10) `ee_pose` to the (T, 7) that robosuite takes."""
     position, rotation = frames.site_from_tcp((actions[:, :3], rot6d_to_matrix(actions[:, 3:9])))
     return np.concatenate([position, matrix_to_rotvec(rotation), actions[:, 9:]], axis=1)

@@ -1,0 +1,157 @@
+"""The file format alone: no simulator."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from shared.errors import DemonstrationError
+from shared.rotation import matrix_to_rot6d, rotvec_to_matrix
+from trainer.demonstrations import Header, read_demonstrations, read_header
+from trainer.simulation.recording import Attempt, create_demonstrations
+
+HEADER = Header(
+    task="lift",
+    robot="panda",
+    rate_hz=20.0,
+    action_label="command",
+    observation_widths={"tcp_position": 3, "cube_position": 3},
+    world_base=[[1.0, 0, 0, -0.56], [0, 1, 0, 0], [0, 0, 1, 0.912], [0, 0, 0, 1]],
+    site_tcp=[[0.0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0.0069], [0, 0, 0, 1]],
+    first_seed=3,
+    expert_version=1,
+)
+
+
+def make_attempt(seed: int, success: bool = True) -> Attempt:
+    rng = np.random.default_rng(seed)
+    steps = int(rng.integers(5, 12))
+    rotation = rotvec_to_matrix(rng.uniform(-2, 2, (steps, 3)))
+    return Attempt(
+        seed=seed,
+        success=success,
+        observations={key: rng.normal(size=(steps, 3)).astype(np.float32) for key in HEADER.observation_widths},
+        actions=np.concatenate(
+            [rng.normal(size=(steps, 3)), matrix_to_rot6d(rotation), rng.choice([-1.0, 1.0], (steps, 1))], axis=1
+        ),
+        states=rng.normal(size=(steps, 32)),
+        succeeded=np.arange(steps) == steps - 1,
+    )
+
+
+def write(path: Path, *attempts: Attempt) -> Path:
+    with create_demonstrations(path, HEADER, {"env_name": "Lift"}, "<mujoco/>") as writer:
+        for one in attempts:
+            writer.add(one)
+    return path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write(tmp_path / "demos.hdf5", make_attempt(3), make_attempt(4, success=False), make_attempt(5))
+
+
+def test_what_is_written_is_read(file: Path) -> None:
+    demonstrations = read_demonstrations(file)
+    assert demonstrations.header == HEADER == read_header(file)
+    assert [(one.name, one.seed, one.success) for one in demonstrations.episodes] == [
+        ("data/demo_0", 3, True),
+        ("data/demo_1", 5, True),
+    ]
+    assert [(one.name, one.seed, one.success) for one in demonstrations.failed] == [("failed/demo_0", 4, False)]
+    assert demonstrations.attempts == 3
+    wanted = make_attempt(5)
+    episode = demonstrations.episodes[1]
+    assert episode.actions.dtype == np.float32
+    np.testing.assert_allclose(episode.actions, wanted.actions, atol=1e-6)
+    np.testing.assert_array_equal(episode.initial_state, wanted.states[0])
+    for key, values in wanted.observations.items():
+        np.testing.assert_array_equal(episode.observations[key], values)
+
+
+def test_the_first_few_can_be_asked_for(file: Path) -> None:
+    assert [one.seed for one in read_demonstrations(file, 1).episodes] == [3]
+    with pytest.raises(DemonstrationError, match="has 2 demonstrations, 3 were asked for"):
+        read_demonstrations(file, 3)
+
+
+def write_and_fail(path: Path) -> None:
+    with create_demonstrations(path, HEADER, {}, "<mujoco/>") as writer:
+        writer.add(make_attempt(0))
+        raise ZeroDivisionError
+
+
+def test_nothing_appears_if_writing_fails(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail(tmp_path / "demos.hdf5")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_failures_are_no_demonstrations(tmp_path: Path) -> None:
+    path = write(tmp_path / "demos.hdf5", make_attempt(0, success=False))
+    with pytest.raises(DemonstrationError, match="no successful demonstration"):
+        read_demonstrations(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.99])
+def test_a_truncated_file_is_named(file: Path, share: float) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DemonstrationError, match=r"demos\.hdf5"):
+        read_demonstrations(file)
+
+
+def test_a_missing_file_and_a_foreign_one_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DemonstrationError, match="there is no such file"):
+        read_demonstrations(tmp_path / "none.hdf5")
+    text = tmp_path / "text.hdf5"
+    text.write_text("not HDF5")
+    with pytest.raises(DemonstrationError, match="isn't a whole HDF5 file"):
+        read_demonstrations(text)
+    foreign = tmp_path / "foreign.hdf5"
+    with h5py.File(foreign, "w") as other:
+        other.create_dataset("data/demo_0/actions", data=np.zeros((3, 7)))
+    with pytest.raises(DemonstrationError, match="'headstart' attribute"):
+        read_demonstrations(foreign)
+
+
+def spoil_nan(file: h5py.File) -> None:
+    file["data/demo_1/actions"][2, 4] = np.nan
+
+
+def spoil_length(file: h5py.File) -> None:
+    del file["data/demo_1/obs/cube_position"]
+    file["data/demo_1/obs/cube_position"] = np.zeros((2, 3), np.float32)
+
+
+def spoil_key(file: h5py.File) -> None:
+    del file["data/demo_1/obs/cube_position"]
+
+
+def spoil_attribute(file: h5py.File) -> None:
+    del file["data/demo_1"].attrs["seed"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (spoil_nan, "'actions' is not finite at step 2, column 4"),
+        (spoil_length, r"'obs/cube_position' has shape \(2, 3\)"),
+        (spoil_key, "lacks 'obs/cube_position'"),
+        (spoil_attribute, "seed"),
+    ],
+)
+def test_a_spoiled_demonstration_is_named(file: Path, spoil: object, complaint: str) -> None:
+    with h5py.File(file, "r+") as opened:
+        spoil(opened)  # type: ignore[operator]
+    with pytest.raises(DemonstrationError, match=rf"demos\.hdf5: data/demo_1: .*{complaint}"):
+        read_demonstrations(file)
+
+
+def test_another_format_version_is_refused(file: Path) -> None:
+    with h5py.File(file, "r+") as opened:
+        text = opened["data"].attrs["headstart"]
+        opened["data"].attrs["headstart"] = text.replace('"format_version": 1', '"format_version": 2')
+    with pytest.raises(DemonstrationError, match="has format 2"):
+        read_header(file)
