@@ -1,0 +1,33 @@
+"""Command line of the service: `python -m services generate | serve | audit`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from services.commands import audit, generate, serve
+from shared.errors import HeadstartError
+
+_COMMANDS = {"generate": generate, "serve": serve, "audit": audit}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command. Returns the exit code: 0, 1 if an audit found violations, 2 for an error of the user's."""
+    parser = argparse.ArgumentParser(prog="python -m services", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, command in _COMMANDS.items():
+        summary = (command.__doc__ or "").splitlines()[0]
+        one = commands.add_parser(name, help=summary, description=summary)
+        command.add_arguments(one)
+        one.set_defaults(run=command.run)
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except HeadstartError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Make a dataset from a request file; run it again to go on where it stopped."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from services import jobs
+from services.engine import ENGINES, Engine, open_engine
+from services.synthesis.request import TrajectoryRequest
+from shared.dataset import Dataset
+from shared.errors import DatasetError, RequestError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("--request", type=Path, required=True, metavar="FILE", help="request as JSON; - reads stdin")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the dataset")
+    parser.add_argument("--engine", default="process", choices=ENGINES, help="where shards are made (default: process)")
+    parser.add_argument("--workers", type=int, metavar="N", help="shards at once (default: one for each core)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Makes the dataset. Raises HeadstartError; Ctrl-C leaves whole shards and returns 130."""
+    console = Console(stderr=True)
+    request = read_request(options.request)
+    engine = open_engine(options.engine, options.workers)
+    try:
+        dataset = jobs.begin(request, options.out)
+        if dataset.state().state == "sealed":
+            console.print(f"{options.out} holds this dataset already, whole: {request.count} trajectories")
+            return 0
+        if not _make(request, dataset, engine, console):
+            return 130
+    except OSError as error:
+        raise DatasetError(f"{error.strerror or error}; nothing that is committed is lost", options.out) from error
+    finally:
+        engine.close()
+    return 0
+
+
+def read_request(path: Path) -> TrajectoryRequest:
+    """The request in a JSON file. Raises RequestError."""
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text()
+        return TrajectoryRequest.parse(json.loads(text))
+    except OSError as error:
+        raise RequestError(f"{path} can't be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{path} is not JSON: {error}") from None
+
+
+def _make(request: TrajectoryRequest, dataset: Dataset, engine: Engine, console: Console) -> bool:
+    """Makes and seals the dataset; False after Ctrl-C."""
+    done = jobs.Progress(request.count, 0, 0, {}, dataset.header.shards, 0, 0)
+    try:
+        with _Display(console, request.count, engine.name) as display:
+
+            def show(progress: jobs.Progress) -> None:
+                nonlocal done
+                done = progress
+                display.show(progress)
+
+            jobs.make_dataset(request, dataset, engine, on_progress=show)
+    except KeyboardInterrupt:
+        console.print(
+            f"stopped: {done.shards_committed} of {done.shards} shards are in {dataset.root}; "
+            "run the same command again to go on",
+            soft_wrap=True,
+        )
+        return False
+    dataset.set_state("sealed")
+    console.print(
+        f"{dataset.root}: {done.accepted} trajectories, {done.bytes / 1e6:.1f} MB; {_rejected(done)}", soft_wrap=True
+    )
+    return True
+
+
+class _Display:
+    """A bar on a terminal, else a line for every tenth of the way."""
+
+    def __init__(self, console: Console, count: int, engine: str) -> None:
+        self._console = console
+        self._tenth = 0
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} {task.fields[note]}"),
+        )
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task(f"generate ({engine})", total=count, note="starting")
+
+    def __enter__(self) -> "_Display":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, progress: jobs.Progress) -> None:
+        """Shows how far it is."""
+        note = _speed(progress)
+        self._bar.update(self._task, completed=progress.accepted, note=note)
+        tenth = 10 * progress.accepted // progress.count
+        if not self._console.is_terminal and tenth > self._tenth:
+            self._tenth = tenth
+            self._console.print(f"{progress.accepted}/{progress.count} {note}", highlight=False, soft_wrap=True)
+
+
+def _speed(progress: jobs.Progress) -> str:
+    if progress.rows_per_s is None or progress.remaining_s is None:
+        return ""
+    minutes, seconds = divmod(round(progress.remaining_s), 60)
+    return f"{progress.rows_per_s:,.0f}/s, {minutes}:{seconds:02d} left, {_rejected(progress)}"
+
+
+def _rejected(progress: jobs.Progress) -> str:
+    reasons = ", ".join(f"{reason} {n}" for reason, n in progress.rejections.items())
+    return f"{progress.attempts} attempts" + (f" ({reasons})" if reasons else "")

@@ -1,0 +1,92 @@
+"""What every engine does, and the one task they all run: make a shard and commit it."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+from services.synthesis.pipeline import ShardPlan, synthesize
+from shared.dataset import Dataset
+from shared.errors import EngineError, HeadstartError
+from shared.manifest import Commit
+
+EngineName = Literal["inline", "process", "ray"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+
+MAX_DEATHS = 3
+"""How often a shard's worker may die before the job fails: more is not bad luck but too little memory, or a bug."""
+POLL_S = 0.1
+"""Longest wait between looks at `should_stop` [s]."""
+
+
+class Engine(Protocol):
+    """Makes shards. Started once, used for any number of datasets, one at a time."""
+
+    @property
+    def name(self) -> EngineName:
+        """Its name on the command line."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """Shards in the making at once; known after `start`."""
+        ...
+
+    def start(self) -> None:
+        """Brings its workers up, which may take seconds. Raises EngineError."""
+        ...
+
+    def run_shards(
+        self,
+        plans: Iterable[ShardPlan],
+        root: Path,
+        on_commit: Callable[[Commit], None],
+        should_stop: Callable[[], bool],
+    ) -> bool:
+        """Makes and commits every planned shard, a bounded number at once, in any order.
+
+        Args:
+            plans: of the shards; drawn from as workers become free.
+            root: the dataset's directory.
+            on_commit: called in this thread for each shard as it is committed.
+            should_stop: asked every POLL_S; once it is true, unfinished shards are dropped within 2 s.
+
+        Returns:
+            True if all shards were made, False if it was stopped. Only whole shards are ever committed.
+
+        Raises:
+            HeadstartError, OSError: what the first failed shard raised; the others in the making are dropped.
+            EngineError: a shard's worker died more than MAX_DEATHS times.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends its workers."""
+        ...
+
+
+def make_shard(plan: ShardPlan, root: Path) -> Commit:
+    """The task: a shard's rows, written and committed. Returns only the commit; safe to run twice.
+
+    Raises:
+        HeadstartError, OSError: as they were raised.
+        EngineError: for anything else, which is a bug, in a form that crosses processes.
+    """
+    try:
+        dataset = Dataset(root)
+        done = dataset.commit(plan.index)
+        if done is not None:
+            return done
+        rows = synthesize(plan)
+        return dataset.publish(plan.index, rows.table, rows.attempts, rows.rejections)
+    except (HeadstartError, OSError):
+        raise
+    except Exception as error:
+        raise EngineError(f"shard {plan.index}: {type(error).__name__}: {error}") from error
+
+
+def dying_workers(plan: ShardPlan) -> EngineError:
+    """The error of a shard whose workers keep dying."""
+    return EngineError(
+        f"shard {plan.index}: its worker died {MAX_DEATHS + 1} times without an error of its own, as when memory runs "
+        "out; use fewer workers or smaller shard_rows, then submit again to go on from the committed shards"
+    )

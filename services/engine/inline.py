@@ -1,0 +1,35 @@
+"""Shards made one after another in the calling thread: for debugging and for one core."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from services.engine.engine import EngineName, make_shard
+from services.synthesis.pipeline import ShardPlan
+from shared.manifest import Commit
+
+
+class InlineEngine:
+    """The engine without workers. `should_stop` is only asked between shards; Ctrl-C interrupts one."""
+
+    name: EngineName = "inline"
+    workers = 1
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    def run_shards(
+        self,
+        plans: Iterable[ShardPlan],
+        root: Path,
+        on_commit: Callable[[Commit], None],
+        should_stop: Callable[[], bool],
+    ) -> bool:
+        """See Engine.run_shards."""
+        for plan in plans:
+            if should_stop():
+                return False
+            on_commit(make_shard(plan, root))
+        return True
+
+    def close(self) -> None:
+        """Nothing to end."""

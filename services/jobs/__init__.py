@@ -1,0 +1,32 @@
+"""A job's life: its dataset begun, its shards planned and made, resumed from what is on disk, sealed."""
+
+from services.jobs.errors import (
+    IdempotencyError,
+    JobError,
+    JobStateError,
+    QueueFullError,
+    StorageError,
+    UnknownJobError,
+)
+from services.jobs.header import library_versions
+from services.jobs.job import JOB_STATES, Job, JobState
+from services.jobs.making import begin, make_dataset
+from services.jobs.progress import Progress
+from services.jobs.queue import JobQueue
+
+__all__ = [
+    "JOB_STATES",
+    "IdempotencyError",
+    "Job",
+    "JobError",
+    "JobQueue",
+    "JobState",
+    "JobStateError",
+    "Progress",
+    "QueueFullError",
+    "StorageError",
+    "UnknownJobError",
+    "begin",
+    "library_versions",
+    "make_dataset",
+]

@@ -1,0 +1,60 @@
+"""The header of a request's dataset."""
+
+import importlib.metadata
+import platform
+from typing import Any
+
+from services.synthesis import GENERATOR_VERSION
+from services.synthesis.pipeline import robot_spec
+from services.synthesis.ranges import action_range
+from services.synthesis.request import TrajectoryRequest
+from shared.errors import GeneratorVersionError
+from shared.manifest import DatasetHeader
+
+_LIBRARIES = ("pin", "coal", "ruckig", "numba", "numpy", "pyarrow")
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what shapes a dataset's bytes."""
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {**versions, "python": platform.python_version(), "platform": platform.platform()}
+
+
+def dataset_header(request: TrajectoryRequest) -> DatasetHeader:
+    """dataset.json of a request."""
+    return DatasetHeader(
+        dataset_id=request.dataset_id,
+        request=request.resolved(),
+        generator_version=GENERATOR_VERSION,
+        robot=robot_spec(request),
+        count=request.count,
+        shard_rows=request.shard_rows,
+        rate_hz=request.rate_hz,
+        optional_columns=request.columns,
+        action_range=action_range(request),
+        versions=library_versions(),
+    )
+
+
+def request_of(header: DatasetHeader) -> TrajectoryRequest:
+    """The request whose dataset this is.
+
+    Raises:
+        GeneratorVersionError: this release would make other rows for it.
+        RequestError: this release does not know such requests.
+    """
+    body: dict[str, Any] = {key: value for key, value in header.request.items() if key != "generator_version"}
+    request = TrajectoryRequest.parse({**body, "robot": body["robot"]["name"]})
+    if header.generator_version != GENERATOR_VERSION:
+        raise GeneratorVersionError(
+            f"was begun by generator_version {header.generator_version}, this release is {GENERATOR_VERSION}; "
+            "finish it with the release that began it, or submit the request anew",
+            header.dataset_id[:12],
+        )
+    if request.dataset_id != header.dataset_id:
+        raise GeneratorVersionError(
+            f"was begun with another description of robot {request.robot!r}; "
+            "finish it with the release that began it, or submit the request anew",
+            header.dataset_id[:12],
+        )
+    return request

@@ -1,0 +1,44 @@
+"""A job as the service speaks of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, get_args
+
+from services.jobs.progress import Progress
+from shared.dataset import Dataset
+from shared.manifest import State
+
+JobState = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+JOB_STATES: tuple[JobState, ...] = get_args(JobState)
+STATE_ON_DISK: dict[State, JobState] = {
+    "growing": "queued",
+    "sealed": "succeeded",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+
+
+@dataclass
+class Job:
+    """A job: a dataset, and what the service is doing about it.
+
+    Attributes:
+        id: the dataset's id.
+        dataset: its dataset, which is all of it that lasts.
+        created_at: when it was first submitted.
+        state: of the job.
+        reason: why it failed, or "".
+        progress: how far it is.
+    """
+
+    id: str
+    dataset: Dataset
+    created_at: datetime
+    state: JobState
+    reason: str
+    progress: Progress
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the service will do, or does, something for it."""
+        return self.state in ("queued", "running", "cancelling")

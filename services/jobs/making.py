@@ -1,0 +1,95 @@
+"""Making a dataset: begun once, then every shard that is not committed yet."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from services.engine import Engine
+from services.jobs.header import dataset_header
+from services.jobs.progress import Progress, Tally
+from services.synthesis.pipeline import plan_shards
+from services.synthesis.request import TrajectoryRequest
+from shared.dataset import Dataset
+from shared.errors import HeadstartError
+
+_ABANDONED_S = 600.0
+
+
+def begin(request: TrajectoryRequest, root: Path) -> Dataset:
+    """Begins the request's dataset in `root`, or opens it where it was begun before.
+
+    Raises:
+        GeneratorVersionError: it was begun by another generator_version.
+        CommitConflictError: another dataset is in this directory.
+        OSError: the directory can't be written.
+    """
+    if (root / "dataset.json").is_file():
+        dataset = Dataset(root)
+        if dataset.header.dataset_id == request.dataset_id:
+            if dataset.state().state in ("failed", "cancelled"):
+                dataset.set_state("growing")
+            return dataset
+    # Also for a directory that holds something else: `create` says what.
+    return Dataset.create(root, dataset_header(request))
+
+
+def make_dataset(
+    request: TrajectoryRequest,
+    dataset: Dataset,
+    engine: Engine,
+    *,
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Makes every shard that is not committed; sealing is left to the caller.
+
+    Args:
+        request: whose dataset this is.
+        dataset: as `begin` opened it.
+        engine: that makes the shards; started here if it is not.
+        on_progress: called at the start and after each commit, in this thread.
+        should_stop: see Engine.run_shards.
+
+    Returns:
+        True if all shards are committed, False if it was stopped and can be resumed.
+
+    Raises:
+        HeadstartError, OSError: why a shard failed; the dataset's state then says `failed` and the reason. Anything
+            else is a bug, and recorded in the same way.
+    """
+    try:
+        _sweep(dataset.root / ".tmp")
+        commits = dataset.commits()
+        done = {commit.index for commit in commits}
+        engine.start()
+        tally = Tally(dataset.header, commits)
+        on_progress(tally.progress)
+        plans = (plan for plan in plan_shards(request) if plan.index not in done)
+        return engine.run_shards(plans, dataset.root, lambda commit: on_progress(tally.add(commit)), should_stop)
+    except Exception as error:
+        try:
+            dataset.set_state("failed", failure_reason(error))
+        except OSError as second:
+            # A full disk: what failed stays the error; the state is still `growing`, so it resumes when there is room.
+            error.add_note(f"and its state could not be written: {second}")
+        raise
+
+
+def failure_reason(error: Exception) -> str:
+    """Why a job failed and what to do, in one line."""
+    if isinstance(error, OSError):
+        where = error.filename or "the data folder"
+        return f"{error.strerror or error}: {where}; mend that, then the same request goes on where this one stopped"
+    if isinstance(error, HeadstartError):
+        return str(error)
+    return f"internal error, please report it: {type(error).__name__}: {error}"
+
+
+def _sweep(folder: Path) -> None:
+    """Removes parts that a killed producer left."""
+    for part in folder.glob("*.part"):
+        try:
+            if time.time() - part.stat().st_mtime > _ABANDONED_S:
+                part.unlink()
+        except FileNotFoundError:
+            continue

@@ -1,0 +1,247 @@
+"""The service's jobs: one made at a time, the others waiting their turn.
+
+What lasts is on disk (each job's dataset directory under one data folder, and idempotency keys); this object is
+rebuilt from it. A job whose dataset is still growing when the service starts is taken up again.
+"""
+
+import hashlib
+import logging
+import re
+import shutil
+import threading
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+
+from services.engine import Engine
+from services.jobs.errors import (
+    IdempotencyError,
+    JobStateError,
+    QueueFullError,
+    StorageError,
+    UnknownJobError,
+)
+from services.jobs.header import request_of
+from services.jobs.job import STATE_ON_DISK, Job
+from services.jobs.making import begin, failure_reason, make_dataset
+from services.jobs.progress import Progress, Tally
+from services.synthesis.request import TrajectoryRequest
+from shared.dataset import Dataset
+from shared.errors import DatasetError, EngineError, HeadstartError
+
+_log = logging.getLogger(__name__)
+_ID = re.compile(r"[0-9a-f]{64}")
+_ENGINE_RETRY_S = 10.0
+_FAREWELL_S = 10.0
+
+
+class JobQueue:
+    """The jobs of one data folder. Every method may be called from any thread."""
+
+    def __init__(self, data: Path, engine: Engine, *, max_queued: int = 100, min_free_bytes: int = 0) -> None:
+        """Reads what is on disk; `start` begins to work on it.
+
+        Args:
+            data: folder of the datasets, each in a directory named by its id; made if missing.
+            engine: that makes the shards.
+            max_queued: jobs that may wait.
+            min_free_bytes: disk space below which no job is taken.
+
+        Raises:
+            OSError: the folder can't be made or read.
+        """
+        self.engine = engine
+        self.engine_problem = "starting"
+        self._data = data
+        self._max_queued = max_queued
+        self._min_free_bytes = min_free_bytes
+        (data / ".idempotency").mkdir(parents=True, exist_ok=True)
+        self._jobs = {job.id: job for job in _jobs_on_disk(data)}
+        waiting = sorted((job for job in self._jobs.values() if job.state == "queued"), key=lambda job: job.created_at)
+        self._waiting = deque(job.id for job in waiting)
+        self._changed = threading.Condition()
+        self._stopping = False
+        # Not a daemon: its end is waited for, so that workers are never orphaned.
+        self._thread = threading.Thread(target=self._work, name="headstart-jobs")
+
+    def start(self) -> None:
+        """Starts the engine and works through the queue, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stops within seconds. The job that runs stays as it is on disk, to be resumed."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join(_FAREWELL_S)
+
+    def submit(self, request: TrajectoryRequest, idempotency_key: str | None = None) -> tuple[Job, bool]:
+        """Queues a request's job, unless it is known: then that job, put back in the queue if it failed.
+
+        Returns:
+            The job, and whether it is active: False if its dataset is complete.
+
+        Raises:
+            IdempotencyError, QueueFullError, StorageError, JobStateError (it is being cancelled).
+        """
+        with self._changed:
+            known = self._jobs.get(request.dataset_id)
+            if known is not None and known.state == "cancelling":
+                raise JobStateError("this job is being cancelled; submit it again in a few seconds")
+            if known is None or known.state in ("failed", "cancelled"):
+                self._check_room()
+            if idempotency_key:
+                self._remember(idempotency_key, request.dataset_id)
+            if known is None or known.state in ("failed", "cancelled"):
+                known = self._enqueue(request)
+            return known, known.is_active
+
+    def job(self, job_id: str) -> Job:
+        """The job called `job_id`. Raises UnknownJobError."""
+        try:
+            return self._jobs[job_id]
+        except KeyError:
+            raise UnknownJobError(f"there is no job {job_id[:12]}...; GET /v1/jobs lists those there are") from None
+
+    def jobs(self) -> list[Job]:
+        """Every job, the newest first."""
+        return sorted(self._jobs.values(), key=lambda job: (job.created_at, job.id), reverse=True)
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancels a job; shards already committed stay. Raises UnknownJobError, or JobStateError if it has ended."""
+        with self._changed:
+            job = self.job(job_id)
+            if job.state in ("succeeded", "failed"):
+                raise JobStateError(f"this job has {job.state} already; there is nothing to cancel")
+            if job.state in ("queued", "running"):
+                # First on disk: a service killed now does not take the job up again.
+                job.dataset.set_state("cancelled")
+                if job.state == "queued":
+                    self._waiting.remove(job_id)
+                job.state = "cancelling" if job.state == "running" else "cancelled"
+                self._changed.notify_all()
+            return job
+
+    def storage_problem(self) -> str:
+        """Why the data folder takes no new dataset, or ""."""
+        try:
+            (self._data / ".writable").touch()
+            free = shutil.disk_usage(self._data).free
+        except OSError as error:
+            return f"the data folder can't be written: {error.strerror}"
+        if free < self._min_free_bytes:
+            return f"{free >> 20} MiB are free where the data lies, {self._min_free_bytes >> 20} MiB are required"
+        return ""
+
+    def _check_room(self) -> None:
+        if len(self._waiting) >= self._max_queued:
+            raise QueueFullError(f"{len(self._waiting)} jobs are waiting already; submit again when some are done")
+        problem = self.storage_problem()
+        if problem:
+            raise StorageError(f"{problem}; free some space or choose another data folder")
+
+    def _remember(self, key: str, job_id: str) -> None:
+        path = self._data / ".idempotency" / hashlib.sha256(key.encode()).hexdigest()
+        try:
+            with path.open("x") as file:
+                file.write(job_id)
+        except FileExistsError:
+            if path.read_text() != job_id:
+                raise IdempotencyError(
+                    "this Idempotency-Key was used for another request; use a new key for a new request"
+                ) from None
+        except OSError as error:
+            raise StorageError(f"the data folder can't be written: {error.strerror}") from error
+
+    def _enqueue(self, request: TrajectoryRequest) -> Job:
+        try:
+            dataset = begin(request, self._data / request.dataset_id)
+        except OSError as error:
+            raise StorageError(f"the dataset can't be begun: {error.strerror}; see the data folder") from error
+        job = _job_on_disk(dataset)
+        self._jobs[job.id] = job
+        if job.is_active:
+            self._waiting.append(job.id)
+        self._changed.notify_all()
+        return job
+
+    def _work(self) -> None:
+        try:
+            if not self._start_engine():
+                return
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopping or self._waiting)
+                    if self._stopping:
+                        return
+                    job = self._jobs[self._waiting.popleft()]
+                    job.state = "running"
+                self._make(job)
+        finally:
+            self.engine.close()
+
+    def _start_engine(self) -> bool:
+        """Starts the engine, again and again until it works; False if stopped before."""
+        while True:
+            try:
+                self.engine.start()
+                self.engine_problem = ""
+                return True
+            except EngineError as error:
+                self.engine_problem = str(error)
+                _log.error("%s; trying again in %.0f s", error, _ENGINE_RETRY_S)
+            with self._changed:
+                if self._changed.wait_for(lambda: self._stopping, _ENGINE_RETRY_S):
+                    return False
+
+    def _make(self, job: Job) -> None:
+        def on_progress(progress: Progress) -> None:
+            job.progress = progress
+
+        try:
+            finished = make_dataset(
+                request_of(job.dataset.header),
+                job.dataset,
+                self.engine,
+                on_progress=on_progress,
+                should_stop=lambda: self._stopping or job.state == "cancelling",
+            )
+            with self._changed:
+                if job.state == "cancelling":
+                    # Written again, with the shards that were committed since.
+                    job.dataset.set_state("cancelled")
+                    job.state = "cancelled"
+                elif finished:
+                    job.dataset.set_state("sealed")
+                    job.state = "succeeded"
+        except Exception as error:
+            if isinstance(error, EngineError):
+                # Whatever is left of its workers; the next job starts them anew.
+                self.engine.close()
+            with self._changed:
+                job.reason, job.state = failure_reason(error), "failed"
+            _log.error("job %s failed: %s", job.id[:12], job.reason, exc_info=not isinstance(error, HeadstartError))
+
+
+def _jobs_on_disk(data: Path) -> list[Job]:
+    jobs = []
+    for path in data.iterdir():
+        if _ID.fullmatch(path.name) and (path / "dataset.json").is_file():
+            try:
+                jobs.append(_job_on_disk(Dataset(path)))
+            except DatasetError as error:
+                _log.warning("left out: %s", error)
+    return jobs
+
+
+def _job_on_disk(dataset: Dataset) -> Job:
+    state = dataset.state()
+    created = (dataset.root / "dataset.json").stat().st_mtime
+    return Job(
+        id=dataset.header.dataset_id,
+        dataset=dataset,
+        created_at=datetime.fromtimestamp(created, UTC),
+        state=STATE_ON_DISK[state.state],
+        reason=state.reason,
+        progress=Tally(dataset.header, state.commits).progress,
+    )
