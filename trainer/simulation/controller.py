@@ -1,7 +1,7 @@
-"""Operational space control of the arm, compiled: the law of robosuite's OSC_POSE at nine times its speed.
+"""Operational space control of the arm, compiled: the law of robosuite's OSC_POSE, a control step six times as fast.
 
-robosuite evaluates this law in Python at each of the 25 physics steps of a control step, which takes seven
-eighths of its time. Here it is one compiled function on views of MuJoCo's own arrays. Torques are (Khatib 1987,
+robosuite evaluates this law in Python at each of the 25 physics steps of a control step, which takes five
+sixths of its time. Here it is one compiled function on views of MuJoCo's own arrays. Torques are (Khatib 1987,
 with position and orientation decoupled, and a posture task in the null space):
 
     tau = J^T [L_p (kp e_p - kd v); L_o (kp e_o - kd w)] + bias + N^T M (10 (q_rest - q) - 2 sqrt(10) qd)
