@@ -150,22 +150,34 @@ def save_checkpoint(path: Path, info: CheckpointInfo, weights: Mapping[str, Tens
     tensor_file.write(path, stored, {"kind": KIND, **metadata})
 
 
+def find_checkpoint(path: Path | str) -> Path:
+    """The checkpoint at `path`, or the latest of the run folder there. Raises CheckpointError where it has none."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    found = sorted((path / "checkpoints").glob("step-*.safetensors"))
+    if not found:
+        raise CheckpointError("holds no finished checkpoint; train it to its end, or give another run", path)
+    return found[-1]
+
+
 def read_info(path: Path | str) -> CheckpointInfo:
-    """What a checkpoint says of itself. Raises CheckpointError."""
-    return _info(tensor_file.read(Path(path), KIND)[1], Path(path))
+    """What a checkpoint, or the latest of a run folder, says of itself. Raises CheckpointError."""
+    path = find_checkpoint(path)
+    return _info(tensor_file.read(path, KIND)[1], path)
 
 
 def load_checkpoint(path: Path | str, backbone: Path | None = None) -> tuple[ActionHead, CheckpointInfo]:
     """A head with its averaged weights.
 
     Args:
-        path: of the checkpoint.
+        path: of the checkpoint, or of a run folder, whose latest is taken.
         backbone: file of the backbone it names, where that does not lie in the run's `backbones/`.
 
     Raises:
         CheckpointError: one of the files is missing, damaged or of another shape; says which and what to do.
     """
-    path = Path(path)
+    path = find_checkpoint(path)
     tensors, metadata = tensor_file.read(path, KIND)
     info = _info(metadata, path)
     head = build_head(info)
@@ -189,7 +201,9 @@ def _info(metadata: Mapping[str, Any], path: Path) -> CheckpointInfo:
         fields["stage1"] = Stage1Record(**fields["stage1"]) if fields["stage1"] else None
         return CheckpointInfo(**fields)
     except (KeyError, TypeError, ConfigError) as error:
-        raise CheckpointError(f"was written by another release ({error!r}); use that release, or train again", path) from error
+        raise CheckpointError(
+            f"was written by another release ({error!r}); use that release, or train again", path
+        ) from error
 
 
 def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -55,7 +55,7 @@ class Conditioning(nn.Module):
 
     def split(self, modulation: Tensor) -> tuple[Tensor, ...]:
         """(batch, sum of widths) to one tensor for each block."""
-        return modulation.split(self.widths, dim=-1)
+        return torch.split(modulation, list(self.widths), dim=-1)
 
     def modulation_bias(self) -> Tensor:
         """The modulation at a zero condition, (sum of widths,), which Stage 2 starts from."""

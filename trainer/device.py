@@ -16,7 +16,7 @@ _STEPS_WORTH_COMPILING = {"cuda": 1000, "cpu": 3000}
 
 
 def choose_device(name: str) -> torch.device:
-    """A torch device from its name; "auto" takes CUDA, then MPS, then the CPU. Raises ConfigError where it is not there."""
+    """A torch device from its name; "auto" takes CUDA, then MPS, then the CPU. Raises ConfigError if it isn't there."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -32,7 +32,7 @@ def choose_device(name: str) -> torch.device:
 def computes_bf16(device: torch.device) -> bool:
     """Whether the hardware multiplies in bf16, rather than emulating it."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         capabilities = torch.cpu.get_capabilities()
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))

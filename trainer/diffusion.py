@@ -4,7 +4,7 @@ DDPM with 100 timesteps, squared-cosine betas, noise (epsilon) prediction (Ho et
 sampling by DDIM (Song et al. 2021).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
@@ -26,8 +26,8 @@ class Diffusion:
 
     def __init__(self, device: torch.device) -> None:
         alphas = DDPMScheduler(**_SCHEDULE).alphas_cumprod.double()
-        self._signal = alphas.sqrt().float().to(device).view(-1, 1, 1)
-        self._noise = (1 - alphas).sqrt().float().to(device).view(-1, 1, 1)
+        self._signal: Tensor = alphas.sqrt().float().to(device).view(-1, 1, 1)
+        self._noise: Tensor = (1 - alphas).sqrt().float().to(device).view(-1, 1, 1)
 
     def add_noise(self, actions: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """sqrt(abar_t) * actions + sqrt(1 - abar_t) * noise, for actions (batch, horizon, dim)."""
@@ -66,8 +66,3 @@ def _ddim(steps: int) -> DDIMScheduler:
     scheduler = DDIMScheduler(**_SCHEDULE, timestep_spacing="trailing", set_alpha_to_one=True)
     scheduler.set_timesteps(steps)
     return scheduler
-
-
-def draw_noise(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
-    """N(0, 1) from a CPU generator, so that every device starts from the same numbers."""
-    return torch.randn(*shape, generator=generator).to(device)

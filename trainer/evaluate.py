@@ -53,7 +53,8 @@ class Sampler:
             features = head.conditioning.feature_share(head.conditioning.encode(condition))
 
             def predict(noisy: Tensor, index: int) -> Tensor:
-                return head.backbone(noisy, head.conditioning.split(self._time[index] + features))
+                noise_in: Tensor = head.backbone(noisy, head.conditioning.split(self._time[index] + features))
+                return noise_in
 
             return sample(predict, noise, self._steps)
 

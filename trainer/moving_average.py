@@ -1,6 +1,6 @@
 """The moving average of the trained weights, which is what a policy runs on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -21,13 +21,13 @@ class MovingAverage:
 
     def decay(self, update: int) -> float:
         """Of the k-th update, k from 1: 1 - k^-power, at most `greatest` (the first one copies the weights)."""
-        return min(self.greatest, 1 - update**-self.power)
+        return min(self.greatest, 1 - float(update**-self.power))
 
     @torch.no_grad()
     def update(self) -> None:
         """Moves the average towards the weights, all tensors in one call."""
         self.updates += 1
-        weights: Sequence[Tensor] = list(self._weights.values())
+        weights = list(self._weights.values())
         torch._foreach_lerp_(list(self.average.values()), weights, 1 - self.decay(self.updates))
 
     @contextmanager

@@ -13,7 +13,8 @@ def build_optimizer(
     parameters: Iterable[tuple[str, nn.Parameter]], config: TrainingConfig, device: torch.device
 ) -> torch.optim.AdamW:
     """AdamW, fused where the device has it; weight decay on matrices outside the modulation alone."""
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in parameters:
         matrix = parameter.ndim == 2 and not name.startswith("conditioning.projection")
         (decayed if matrix else plain).append(parameter)

@@ -58,7 +58,7 @@ class Policy:
         """A policy from a Stage-2 checkpoint.
 
         Args:
-            checkpoint: its file.
+            checkpoint: its file, or a run folder, whose latest is taken.
             backbone: the file of its backbone, where that is not in the run's `backbones/`.
             device: "auto" or a torch device.
             seed: of the noise.
@@ -87,7 +87,7 @@ class Policy:
         """Actions for a batch of observations.
 
         Args:
-            observations: (n, n_obs_steps, obs_dim), the latest last, as the checkpoint's `observation_widths` join them.
+            observations: (n, n_obs_steps, obs_dim), the latest last, keys joined as in `info.observation_widths`.
 
         Returns:
             (n, n_action_steps, 10) in metres, the first to be executed now.

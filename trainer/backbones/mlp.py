@@ -41,7 +41,7 @@ class PerStepLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, horizon, inputs) to (batch, horizon, outputs)."""
-        return torch.einsum("bhi,hio->bho", x, self.weight) + self.bias
+        return torch.einsum("bhi,hio->bho", x, self.weight).add(self.bias)
 
 
 class AdaLnZeroBlock(nn.Module):

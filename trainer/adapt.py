@@ -1,0 +1,173 @@
+"""Stage 2: the head learns a task from demonstrations; what its mode freezes stays as it is."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from shared.errors import ConfigError
+from trainer.action import ActionRange
+from trainer.action_head import ActionHead
+from trainer.checkpoint import (
+    CheckpointInfo,
+    backbone_path,
+    build_head,
+    find_checkpoint,
+    link_backbone,
+    load_backbone,
+    load_checkpoint,
+    save_backbone,
+    save_checkpoint,
+)
+from trainer.config import AdaptConfig, HeadConfig, to_json
+from trainer.demonstration_windows import DemonstrationWindows, fingerprint, observation_scaling
+from trainer.demonstrations import Demonstrations
+from trainer.device import choose_device
+from trainer.loop import TrainingLoop
+from trainer.normalization import ActionNormalizer
+from trainer.pretrain import fresh_head, validation
+from trainer.progress import Progress, silent
+from trainer.resampling import resample
+from trainer.run_folder import RunFolder
+
+_BACKBONE_SHAPE = ("head", "size", "conditioning", "paper_film", "horizon")
+
+
+@dataclass(frozen=True)
+class _Stage1:
+    """What Stage 2 takes from Stage 1."""
+
+    info: CheckpointInfo
+    backbone: Path
+    modulation_bias: Tensor
+
+    @classmethod
+    def load(cls, path: Path | str, backbone: Path | None) -> "_Stage1":
+        path = find_checkpoint(path)
+        head, info = load_checkpoint(path, backbone)
+        if info.stage != 1 or info.backbone is None:
+            raise ConfigError(f"{path} is not a Stage-1 checkpoint; give one that `pretrain` wrote")
+        file = backbone or backbone_path(path, info.backbone)
+        return cls(info, file, head.conditioning.modulation_bias())
+
+
+def adapt(
+    run: Path | str,
+    demonstrations: Demonstrations,
+    config: AdaptConfig,
+    *,
+    stage1: Path | str | None = None,
+    backbone: Path | None = None,
+    action_range: ActionRange | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Trains a policy on demonstrations, going on where an earlier call in this folder stopped.
+
+    Args:
+        run: the run's folder; made where it is not there.
+        demonstrations: successful ones; those it marks as held out are not trained on.
+        config: of the stage.
+        stage1: Stage 1's checkpoint or run folder. Mode `decoupled` needs it; the others take its action range, so
+            that they differ from it in nothing but what is trained.
+        backbone: file of Stage 1's backbone, where it is not in that run's `backbones/`.
+        action_range: where there is no `stage1`.
+        progress: told of every `log_every` steps.
+
+    Returns:
+        The checkpoint, which names its backbone by hash except in mode `normal`.
+
+    Raises:
+        ConfigError: the folder holds another run; the demonstrations are of another robot or rate, or leave the
+            action range; the head is not Stage 1's.
+        CheckpointError: Stage 1's checkpoint or backbone is missing or damaged.
+        TrainingError: the loss is not finite.
+        KeyboardInterrupt: on SIGINT or SIGTERM, after saving.
+    """
+    folder = RunFolder(run)
+    pretrained = None if stage1 is None else _Stage1.load(stage1, backbone)
+    demonstrations = _accepted(demonstrations, config, pretrained)
+    normalizer = _normalizer(pretrained, action_range)
+    actions = np.concatenate([episode.actions for episode in demonstrations.episodes])
+    normalizer.check(actions, f"the demonstrations of {demonstrations.task}")
+    data = {"demonstrations": fingerprint(demonstrations), "action_range": normalizer.to_json()}
+    used = pretrained if config.mode == "decoupled" else None
+    folder.begin(2, to_json(config), {**data, "backbone": used.info.backbone if used else None})
+    checkpoint = folder.checkpoint(config.training.steps)
+    if checkpoint.exists():
+        return checkpoint
+    scaling = observation_scaling(demonstrations, config.observation_scaling)
+    info = CheckpointInfo(
+        stage=2, head=config.head, mode=config.mode, backbone=None, condition_dim=scaling.obs_dim,
+        action_range=normalizer.to_json(), observation_scaling=scaling.to_json(),
+        observation_widths=demonstrations.header.observation_widths, robot=demonstrations.robot,
+        rate_hz=demonstrations.rate_hz, action_label=demonstrations.action_label, task=demonstrations.task,
+        step=config.training.steps, seconds=0.0, stage1=used.info.stage1 if used else None,
+    )  # fmt: skip
+    head, info = _begin_head(info, config, used, folder)
+    device = choose_device(config.training.device)
+    windows = DemonstrationWindows(demonstrations, normalizer, scaling, config, device)
+    loop = TrainingLoop(head.to(device), windows, config.training, folder, progress)
+    loop.run(validation(head, windows.validation, normalizer, config.training.precision))
+    save_checkpoint(checkpoint, replace(info, seconds=loop.seconds), loop.average.average)
+    folder.training_state.unlink(missing_ok=True)
+    return checkpoint
+
+
+def _begin_head(
+    info: CheckpointInfo, config: AdaptConfig, used: _Stage1 | None, folder: RunFolder
+) -> tuple[ActionHead, CheckpointInfo]:
+    """The head as its mode begins, with the backbone that stays saved in the run's folder."""
+    bias = used.modulation_bias if used else None
+    head = fresh_head(config.training.seed, lambda: build_head(info, bias))
+    if used is not None and used.info.backbone is not None:
+        load_backbone(head.backbone, used.backbone, used.info.backbone)
+        link_backbone(used.info.backbone, used.backbone, folder.backbones)
+        info = replace(info, backbone=used.info.backbone)
+    elif config.mode != "normal":
+        info = replace(info, backbone=save_backbone(folder.backbones, head.backbone, config.head))
+    head.freeze(config.mode)
+    return head, info
+
+
+def _accepted(demonstrations: Demonstrations, config: AdaptConfig, stage1: _Stage1 | None) -> Demonstrations:
+    """The demonstrations as Stage 1's head can learn them. Raises ConfigError where it can't."""
+    if config.mode == "decoupled" and stage1 is None:
+        raise ConfigError("mode decoupled needs Stage 1's checkpoint; run pretrain first, or choose another mode")
+    if stage1 is None:
+        return demonstrations
+    info = stage1.info
+    if config.mode == "decoupled":
+        _check_shape(config.head, info.head)
+    if demonstrations.robot != info.robot and not config.other_robot:
+        raise ConfigError(
+            f"the demonstrations are of robot '{demonstrations.robot}', Stage 1 was trained on '{info.robot}'; "
+            "pretrain on that robot, or pass --other-robot if its poses mean the same"
+        )
+    if demonstrations.rate_hz == info.rate_hz:
+        return demonstrations
+    if not config.resample:
+        raise ConfigError(
+            f"the demonstrations are at {demonstrations.rate_hz:g} Hz, Stage 1 was trained at {info.rate_hz:g} Hz; "
+            "pass --resample to interpolate them, or pretrain at their rate"
+        )
+    return resample(demonstrations, info.rate_hz)
+
+
+def _check_shape(wanted: HeadConfig, found: HeadConfig) -> None:
+    for name in _BACKBONE_SHAPE:
+        if getattr(wanted, name) != getattr(found, name):
+            raise ConfigError(
+                f"Stage 1's backbone has {name} {getattr(found, name)!r}, this run asks for {getattr(wanted, name)!r}; "
+                "use the same, or pretrain another"
+            )
+
+
+def _normalizer(stage1: _Stage1 | None, action_range: ActionRange | None) -> ActionNormalizer:
+    if stage1 is not None and action_range is not None:
+        raise ConfigError("the action range is Stage 1's; give --action-range to pretrain, not to adapt")
+    if stage1 is not None:
+        return stage1.info.normalizer
+    if action_range is None:
+        raise ConfigError("there is no action range: give --stage1 or --action-range FILE")
+    return ActionNormalizer(action_range)

@@ -1,0 +1,131 @@
+"""Stage 2's batches: windows of demonstrations with the observations a policy would have had."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared.errors import TrainingError
+from shared.order import IntArray, WindowSpan
+from shared.philox import philox_uint64
+from trainer.batches import Batch
+from trainer.config import AdaptConfig, Scaling
+from trainer.demonstrations import Demonstrations, Episode
+from trainer.normalization import ActionNormalizer
+from trainer.observation import ObservationScaling
+
+# An id that no trajectory has.
+_ORDER_STREAM = np.array([2**62 + 2**61], np.int64)
+
+
+class DemonstrationWindows:
+    """A BatchSource over demonstrations, which lie on the device as one tensor; each epoch is a seeded permutation.
+
+    A window that is acted on at t starts at t - (n_obs_steps - 1) and may reach past either end of its episode, where
+    the edge step is repeated.
+    """
+
+    def __init__(
+        self,
+        demonstrations: Demonstrations,
+        normalizer: ActionNormalizer,
+        scaling: ObservationScaling,
+        config: AdaptConfig,
+        device: torch.device,
+    ) -> None:
+        self._config, self._n_obs_steps = config, config.head.n_obs_steps
+        self._span = WindowSpan(config.head.horizon, config.head.n_obs_steps - 1, config.head.n_action_steps - 1)
+        episodes = demonstrations.episodes
+        actions = normalizer.normalize(np.concatenate([episode.actions for episode in episodes]))
+        observations = np.concatenate([joined_observations(demonstrations, episode) for episode in episodes])
+        self._actions = torch.from_numpy(actions).to(device)
+        self._observations = scaling.apply(torch.from_numpy(observations).to(device))
+        self._training = self._window_steps(episodes, held_out=False).to(device)
+        self._held_out = self._window_steps(episodes, held_out=True).to(device)
+        self._position = 0
+        self._permutation: tuple[int, Tensor] | None = None
+
+    def next(self, tell: Callable[[str], None]) -> Batch:
+        """The next batch; a batch may span two epochs."""
+        count, size = len(self._training), self._config.training.batch_size
+        parts, missing, position = [], size, self._position
+        while missing:
+            epoch, place = divmod(position, count)
+            parts.append(self._permuted(epoch)[place : place + missing])
+            missing, position = missing - len(parts[-1]), position + len(parts[-1])
+        self._position = position
+        return self._batch(self._training[torch.cat(parts)])
+
+    def validation(self) -> Batch | None:
+        """Windows of held-out episodes, evenly spread over them; None where no episode is held out."""
+        count = min(self._config.validation_windows, len(self._held_out))
+        if not count:
+            return None
+        chosen = torch.linspace(0, len(self._held_out) - 1, count).round().long()
+        return self._batch(self._held_out[chosen.to(self._held_out.device)])
+
+    def state(self) -> dict[str, Any]:
+        """Windows given so far."""
+        return {"position": self._position}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes to a place that `state` gave."""
+        self._position = int(state["position"])
+
+    def _batch(self, steps: Tensor) -> Batch:
+        observed = self._observations[steps[:, : self._n_obs_steps]]
+        return Batch(self._actions[steps], observed.flatten(1))
+
+    def _permuted(self, epoch: int) -> Tensor:
+        """The order of an epoch."""
+        if self._permutation is None or self._permutation[0] != epoch:
+            keys = philox_uint64(self._config.training.seed, _ORDER_STREAM, epoch, len(self._training))[0]
+            order = torch.from_numpy(np.argsort(keys, kind="stable")).to(self._training.device)
+            self._permutation = epoch, order
+        return self._permutation[1]
+
+    def _window_steps(self, episodes: Sequence[Episode], *, held_out: bool) -> Tensor:
+        """Steps of every window in the joined tensors, (windows, horizon)."""
+        begin, parts = 0, [np.empty((0, self._span.horizon), np.int64)]
+        for episode in episodes:
+            length = len(episode.actions)
+            if episode.validation == held_out:
+                first, last = self._span.bounds(np.array([length], np.int64))
+                starts: IntArray = np.arange(first[0], last[0] + 1)
+                inside = np.clip(starts[:, None] + np.arange(self._span.horizon), 0, length - 1)
+                parts.append(begin + inside)
+            begin += length
+        return torch.from_numpy(np.concatenate(parts))
+
+
+def joined_observations(demonstrations: Demonstrations, episode: Episode) -> NDArray[np.float32]:
+    """An episode's observations (T, obs_dim), its keys joined in the header's order."""
+    return np.concatenate([episode.observations[key] for key in demonstrations.observation_keys], axis=-1)
+
+
+def observation_scaling(demonstrations: Demonstrations, kind: Scaling) -> ObservationScaling:
+    """Statistics of the training episodes. Raises TrainingError where all are held out."""
+    training = [joined_observations(demonstrations, e) for e in demonstrations.episodes if not e.validation]
+    if not training:
+        raise TrainingError("every demonstration is held out; collect more of them")
+    return ObservationScaling.from_samples(np.concatenate(training), kind)
+
+
+def fingerprint(demonstrations: Demonstrations) -> dict[str, Any]:
+    """What config.json remembers of the demonstrations."""
+    digest = hashlib.sha256()
+    for episode in demonstrations.episodes:
+        digest.update(np.ascontiguousarray(episode.actions).tobytes())
+        digest.update(joined_observations(demonstrations, episode).tobytes())
+    return {
+        "task": demonstrations.task,
+        "robot": demonstrations.robot,
+        "rate_hz": demonstrations.rate_hz,
+        "action_label": demonstrations.action_label,
+        "demonstrations": len(demonstrations.episodes),
+        "sha256": digest.hexdigest(),
+    }

@@ -1,0 +1,103 @@
+"""Stage 1: the head learns how the arm moves, from generated trajectories."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from shared.follow import ShardSource
+from trainer.action import ActionRange
+from trainer.action_head import ActionHead
+from trainer.batches import Batch
+from trainer.checkpoint import CheckpointInfo, Stage1Record, build_head, save_backbone, save_checkpoint
+from trainer.config import Precision, PretrainConfig, to_json
+from trainer.device import choose_device
+from trainer.evaluate import action_error, noise_loss
+from trainer.loop import TrainingLoop, Validate
+from trainer.normalization import ActionNormalizer
+from trainer.progress import Progress, silent
+from trainer.run_folder import RunFolder
+from trainer.shard_cache import ShardCache
+from trainer.stream import TrajectoryStream
+
+
+def pretrain(
+    run: Path | str,
+    source: ShardSource,
+    config: PretrainConfig,
+    *,
+    action_range: ActionRange | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Trains a head on a dataset, going on where an earlier call in this folder stopped.
+
+    Args:
+        run: the run's folder; made where it is not there.
+        source: the dataset, on disk or over HTTP, finished or growing.
+        config: of the stage.
+        action_range: replaces the dataset's, so that a head can serve a wider region or another arm.
+        progress: told of every `log_every` steps, and of waiting.
+
+    Returns:
+        The checkpoint. Its backbone lies in the run's `backbones/`.
+
+    Raises:
+        ConfigError: the folder holds another run, or a range is missing.
+        DatasetError: the dataset failed, was cancelled, stalled, or has a damaged shard.
+        TrainingError: the loss is not finite.
+        KeyboardInterrupt: on SIGINT or SIGTERM, after saving.
+    """
+    folder, header = RunFolder(run), source.header
+    normalizer = ActionNormalizer(header.action_range if action_range is None else action_range)
+    data = {"dataset_id": header.dataset_id, "action_range": normalizer.to_json()}
+    folder.begin(1, to_json(config), data)
+    checkpoint = folder.checkpoint(config.training.steps)
+    if checkpoint.exists():
+        return checkpoint
+    device = choose_device(config.training.device)
+    cache = folder.path / "decoded"
+    stream = TrajectoryStream(ShardCache(source, cache, config.max_wait), normalizer, config, device)
+    info = CheckpointInfo(
+        stage=1, head=config.head, mode="normal", backbone=None, condition_dim=stream.condition_dim,
+        action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, robot=header.robot.name,
+        rate_hz=header.rate_hz, action_label="command", task="", step=config.training.steps, seconds=0.0,
+        stage1=Stage1Record(header.dataset_id, config.condition, 0.0),
+    )  # fmt: skip
+    head = fresh_head(config.training.seed, lambda: build_head(info)).to(device)
+    loop = TrainingLoop(head, stream, config.training, folder, progress)
+    loop.run(validation(head, stream.validation, normalizer, config.training.precision))
+    with loop.average.applied():
+        name = save_backbone(folder.backbones, head.backbone, config.head)
+        stage1 = Stage1Record(header.dataset_id, config.condition, loop.seconds)
+        info = replace(info, backbone=name, seconds=loop.seconds, stage1=stage1)
+        save_checkpoint(checkpoint, info, loop.weights)
+    folder.training_state.unlink(missing_ok=True)
+    shutil.rmtree(cache, ignore_errors=True)
+    return checkpoint
+
+
+def fresh_head(seed: int, build: Callable[[], ActionHead]) -> ActionHead:
+    """A head whose fresh weights depend on the seed alone; the caller's random state stays as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build()
+
+
+def validation(
+    head: ActionHead, windows: Callable[[], Batch | None], normalizer: ActionNormalizer, precision: Precision
+) -> Validate:
+    """Measures held-out loss and action error; asks for the windows at its first call."""
+    held_out: list[Batch | None] = []
+
+    def validate() -> Mapping[str, float]:
+        if not held_out:
+            held_out.append(windows())
+        batch = held_out[0]
+        if batch is None:
+            return {}
+        error = asdict(action_error(head, batch, normalizer, precision))
+        return {"validation_loss": noise_loss(head, batch, precision), **error}
+
+    return validate

@@ -1,0 +1,66 @@
+"""Demonstrations at another rate: positions linearly, rotations by slerp, the gripper's previous value."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.rotation import matrix_to_rot6d, matrix_to_rotvec, rot6d_to_matrix, rotvec_to_matrix
+from trainer.action import GRIPPER, POSITION, ROTATION
+from trainer.demonstrations import Demonstrations, Episode
+
+FloatArray = NDArray[np.float32]
+
+
+def resample(demonstrations: Demonstrations, rate_hz: float) -> Demonstrations:
+    """The same motions sampled at k / rate_hz, to the last old sample; failed attempts are dropped."""
+    ratio = demonstrations.rate_hz / rate_hz
+    episodes = tuple(_resample_episode(episode, ratio) for episode in demonstrations.episodes)
+    return replace(demonstrations, header=replace(demonstrations.header, rate_hz=rate_hz), episodes=episodes)
+
+
+def resample_actions(actions: FloatArray, times: NDArray[np.float64]) -> FloatArray:
+    """(T, 10) `ee_pose` actions at `times`, in old steps within 0 to T - 1."""
+    out = np.empty((len(times), actions.shape[1]), np.float32)
+    out[:, POSITION] = _linear(actions[:, POSITION], times)
+    out[:, ROTATION] = _slerp(actions[:, ROTATION], times)
+    # A gripper has no halfway: between two samples the command before still holds.
+    out[:, GRIPPER] = actions[np.floor(times + 1e-9).astype(np.int64), GRIPPER]
+    return out
+
+
+def _resample_episode(episode: Episode, ratio: float) -> Episode:
+    steps = len(episode.actions)
+    times = np.minimum(np.arange(int((steps - 1) / ratio + 1e-9) + 1) * ratio, steps - 1)
+    return replace(
+        episode,
+        actions=resample_actions(episode.actions, times),
+        observations=_resample_observations(episode.observations, times),
+    )
+
+
+def _resample_observations(observations: Mapping[str, FloatArray], times: NDArray[np.float64]) -> dict[str, FloatArray]:
+    return {
+        key: (_slerp if key.endswith("rotation_6d") else _linear)(values, times) for key, values in observations.items()
+    }
+
+
+def _linear(values: FloatArray, times: NDArray[np.float64]) -> FloatArray:
+    before, after, share = _neighbours(len(values), times)
+    return np.asarray(values[before] * (1 - share) + values[after] * share, np.float32)
+
+
+def _slerp(rot6d: FloatArray, times: NDArray[np.float64]) -> FloatArray:
+    before, after, share = _neighbours(len(rot6d), times)
+    matrices = rot6d_to_matrix(rot6d.astype(np.float64))
+    turn = matrix_to_rotvec(np.swapaxes(matrices[before], -1, -2) @ matrices[after])
+    return matrix_to_rot6d(matrices[before] @ rotvec_to_matrix(turn * share)).astype(np.float32)
+
+
+def _neighbours(
+    length: int, times: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Old steps before and after each time, and how far between them it is, (n, 1)."""
+    before = np.minimum(np.floor(times).astype(np.int64), length - 1)
+    return before, np.minimum(before + 1, length - 1), (times - before)[:, None]

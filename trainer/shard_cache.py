@@ -1,0 +1,78 @@
+"""Shards decoded once into arrays that windows can be gathered from."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.follow import ShardSource, wait_for_shards
+from shared.manifest import Commit, DatasetState
+from shared.records import list_column
+from trainer.action import FloatArray, join_action
+
+_COLUMNS = ["trajectory_id", "joint_position", "ee_position", "ee_rotation_6d", "gripper"]
+
+
+class DecodedShard(NamedTuple):
+    """A shard's time steps, row after row.
+
+    Attributes:
+        samples: joints and `ee_pose` action of each step in rad and m, (steps, dof + 10), memory-mapped.
+        offsets: first step of each row, and the end, (rows + 1,).
+    """
+
+    samples: FloatArray
+    offsets: NDArray[np.int64]
+
+
+class ShardCache:
+    """Decodes each shard at its first use into .npy files, so that memory holds only what is being read."""
+
+    def __init__(self, source: ShardSource, folder: Path, max_wait: float) -> None:
+        self.source, self._folder, self._max_wait = source, folder, max_wait
+        self._commits: dict[int, Commit] = {}
+        self._shards: dict[int, DecodedShard] = {}
+
+    def wait(self, watermark: int, tell: Callable[[str], None]) -> None:
+        """Waits until shards 0 to `watermark` - 1 are committed; raises what `wait_for_shards` raises."""
+        if all(index in self._commits for index in range(watermark)):
+            return
+
+        def on_wait(state: DatasetState) -> None:
+            tell(f"waiting for shard {watermark} of {self.source.header.shards}, {state.watermark} are there")
+
+        state = wait_for_shards(self.source, watermark, max_wait=self._max_wait, on_wait=on_wait)
+        self._commits = {commit.index: commit for commit in state.commits}
+
+    def shard(self, index: int) -> DecodedShard:
+        """A shard that has been waited for. Raises CorruptShardError where it is not what was committed."""
+        if index not in self._shards:
+            samples = self._folder / f"shard-{index:08d}.npy"
+            offsets = self._folder / f"shard-{index:08d}.offsets.npy"
+            if not offsets.exists():
+                self._decode(index, samples, offsets)
+            self._shards[index] = DecodedShard(np.load(samples, mmap_mode="r"), np.load(offsets))
+        return self._shards[index]
+
+    def _decode(self, index: int, samples: Path, offsets: Path) -> None:
+        table = self.source.read_shard(self._commits[index], columns=_COLUMNS)
+        position, _ = list_column(table, "ee_position")
+        rotation, _ = list_column(table, "ee_rotation_6d")
+        gripper, row_offsets = list_column(table, "gripper")
+        steps = len(gripper)
+        joints = list_column(table, "joint_position")[0].reshape(steps, -1)
+        action = join_action(position.reshape(steps, 3), rotation.reshape(steps, 6), gripper)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        _save(samples, np.concatenate([joints, action], axis=1))
+        # Written last: its presence says that both are whole.
+        _save(offsets, row_offsets)
+
+
+def _save(path: Path, values: NDArray[Any]) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.save(file, values)
+    os.replace(part, path)

@@ -1,0 +1,121 @@
+"""Stage 1's batches: windows of generated trajectories, from a dataset that is finished or still growing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shared.errors import TrainingError
+from shared.order import IntArray, PassOrder, SampleOrder, WindowSpan, is_validation, window_starts
+from trainer.action import GRIPPER, FloatArray
+from trainer.batches import Batch
+from trainer.config import PretrainConfig
+from trainer.normalization import ActionNormalizer
+from trainer.shard_cache import ShardCache
+
+# A pass that training never reaches: held-out windows do not depend on how long it runs.
+_VALIDATION_PASS = 2**32
+
+
+class TrajectoryStream:
+    """A BatchSource over a dataset, in the functional order of shared.order.
+
+    Pass 0 walks the shards in index order and waits for them; by its end the dataset is complete, and later passes
+    shuffle the shards too. The place in it is (pass, position, watermark).
+    """
+
+    def __init__(
+        self, cache: ShardCache, normalizer: ActionNormalizer, config: PretrainConfig, device: torch.device
+    ) -> None:
+        header = cache.source.header
+        self._cache, self._normalizer, self._config, self._device = cache, normalizer, config, device
+        self._batch = config.training.batch_size
+        self._span = WindowSpan(config.head.horizon, config.head.n_obs_steps - 1, config.head.n_action_steps - 1)
+        self._order = SampleOrder(
+            config.training.seed, header.count, header.shard_rows, config.validation_share, config.windows_per_row
+        )
+        self._shards, self._dof = header.shards, header.robot.dof
+        self._position = 0
+        self._pass = self._start_pass(0)
+        if len(self._pass) == 0:
+            raise TrainingError(
+                f"dataset {header.dataset_id[:12]} has no trajectory to train on: {header.count} in all, "
+                f"{config.validation_share:.0%} held out; generate more of them"
+            )
+
+    @property
+    def condition_dim(self) -> int:
+        """Numbers in the condition."""
+        return self._config.head.horizon * (self._dof + 1) if self._config.condition == "joint_position" else 0
+
+    def next(self, tell: Callable[[str], None]) -> Batch:
+        """The next batch; waits for shards that are not there yet."""
+        place, position, parts = self._pass, self._position, []
+        missing = self._batch
+        while missing:
+            if position == len(place):
+                place, position = self._start_pass(place.pass_index + 1), 0
+            part = self._part(place, position, missing, tell)
+            parts.append(part)
+            position, missing = position + len(part), missing - len(part)
+        # Moved only now: a wait that is broken off must leave the place where it was.
+        self._pass, self._position = place, position
+        return self._to_batch(np.concatenate(parts))
+
+    def validation(self) -> Batch | None:
+        """Windows of held-out trajectories of the first shards; None where there are none among them."""
+        shards = min(self._order.block_shards, self._shards)
+        ids = np.arange(min(shards * self._order.shard_rows, self._order.count), dtype=np.int64)
+        held_out = ids[is_validation(ids, self._config.validation_share)]
+        if not held_out.size or not self._config.validation_windows:
+            return None
+        self._cache.wait(shards, lambda text: None)
+        index = np.arange(self._config.validation_windows)
+        samples = held_out[index % held_out.size], index // held_out.size
+        return self._to_batch(self._windows(_VALIDATION_PASS, *samples))
+
+    def state(self) -> dict[str, Any]:
+        """The place of the next batch."""
+        return {"pass": self._pass.pass_index, "position": self._position, "watermark": self._shards}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes to a place that `state` gave."""
+        self._pass, self._position = self._start_pass(int(state["pass"])), int(state["position"])
+
+    def _start_pass(self, index: int) -> PassOrder:
+        return self._order.one_pass(index, self._shards, shuffle_shards=index > 0)
+
+    def _part(self, place: PassOrder, position: int, n: int, tell: Callable[[str], None]) -> FloatArray:
+        """Windows of up to `n` samples from `position` on, to the end of their block or the pass."""
+        block = place.block_of(position)
+        self._cache.wait(int(place.blocks[block].max()) + 1, tell)
+        ids, draws = place.locate(position, min(n, int(place.ends[block]) - position))
+        return self._windows(place.pass_index, ids, draws)
+
+    def _windows(self, pass_index: int, ids: IntArray, draws: IntArray) -> FloatArray:
+        """Joints and actions (n, horizon, dof + 10) of each sample's window, gathered shard by shard."""
+        steps = np.arange(self._span.horizon)
+        windows = np.empty((ids.size, steps.size, self._dof + 10), np.float32)
+        shard_of = ids // self._order.shard_rows
+        for index in np.unique(shard_of):
+            shard = self._cache.shard(int(index))
+            chosen = np.flatnonzero(shard_of == index)
+            rows = ids[chosen] - index * self._order.shard_rows
+            begins, lengths = shard.offsets[rows], shard.offsets[rows + 1] - shard.offsets[rows]
+            starts = window_starts(self._order.seed, pass_index, ids[chosen], draws[chosen], lengths, self._span)
+            # Past either end the edge step is repeated.
+            inside = np.clip(starts[:, None] + steps, 0, lengths[:, None] - 1)
+            windows[chosen] = shard.samples[begins[:, None] + inside]
+        return windows
+
+    def _to_batch(self, windows: NDArray[np.float32]) -> Batch:
+        actions = windows[..., self._dof :]
+        condition = np.empty((len(windows), 0), np.float32)
+        if self.condition_dim:
+            joints = self._normalizer.normalize_joints(windows[..., : self._dof])
+            gripper = actions[..., GRIPPER : GRIPPER + 1]
+            condition = np.concatenate([joints, gripper], axis=-1).reshape(len(windows), -1)
+        normalized = torch.from_numpy(self._normalizer.normalize(actions))
+        return Batch(normalized.to(self._device), torch.from_numpy(condition).to(self._device))
