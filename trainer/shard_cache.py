@@ -54,7 +54,9 @@ class ShardCache:
             offsets = self._folder / f"shard-{index:08d}.offsets.npy"
             if not offsets.exists():
                 self._decode(index, samples, offsets)
-            self._shards[index] = DecodedShard(np.load(samples, mmap_mode="r"), np.load(offsets))
+            # A plain view: indexing a np.memmap costs more than the rows it returns.
+            mapped = np.asarray(np.load(samples, mmap_mode="r"))
+            self._shards[index] = DecodedShard(mapped, np.load(offsets))
         return self._shards[index]
 
     def _decode(self, index: int, samples: Path, offsets: Path) -> None:

@@ -1,7 +1,7 @@
 """Stage 1's batches: windows of generated trajectories, from a dataset that is finished or still growing."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared.errors import TrainingError
 from shared.order import IntArray, PassOrder, SampleOrder, WindowSpan, is_validation, window_starts
-from trainer.action import GRIPPER, FloatArray
+from trainer.action import ACTION_DIM, GRIPPER, FloatArray
 from trainer.batches import Batch
 from trainer.config import PretrainConfig
 from trainer.normalization import ActionNormalizer
@@ -17,6 +17,15 @@ from trainer.shard_cache import ShardCache
 
 # A pass that training never reaches: held-out windows do not depend on how long it runs.
 _VALIDATION_PASS = 2**32
+
+
+class _Windows(NamedTuple):
+    """Where windows lie: shard, first step of the row in it, the row's steps, and the window's start in the row."""
+
+    shard: IntArray
+    begin: IntArray
+    length: IntArray
+    start: IntArray
 
 
 class TrajectoryStream:
@@ -38,6 +47,7 @@ class TrajectoryStream:
         )
         self._shards, self._dof = header.shards, header.robot.dof
         self._position = 0
+        self._block: tuple[tuple[int, int], _Windows] | None = None
         self._pass = self._start_pass(0)
         if len(self._pass) == 0:
             raise TrainingError(
@@ -74,7 +84,7 @@ class TrajectoryStream:
         self._cache.wait(shards, lambda text: None)
         index = np.arange(self._config.validation_windows)
         samples = held_out[index % held_out.size], index // held_out.size
-        return self._to_batch(self._windows(_VALIDATION_PASS, *samples))
+        return self._to_batch(self._gather(self._locate(_VALIDATION_PASS, *samples), slice(None)))
 
     def state(self) -> dict[str, Any]:
         """The place of the next batch."""
@@ -88,27 +98,37 @@ class TrajectoryStream:
         return self._order.one_pass(index, self._shards, shuffle_shards=index > 0)
 
     def _part(self, place: PassOrder, position: int, n: int, tell: Callable[[str], None]) -> FloatArray:
-        """Windows of up to `n` samples from `position` on, to the end of their block or the pass."""
+        """Windows of up to `n` samples from `position` on, to the end of their block."""
         block = place.block_of(position)
-        self._cache.wait(int(place.blocks[block].max()) + 1, tell)
-        ids, draws = place.locate(position, min(n, int(place.ends[block]) - position))
-        return self._windows(place.pass_index, ids, draws)
+        first, end = int(place.ends[block - 1]) if block else 0, int(place.ends[block])
+        key = (place.pass_index, block)
+        if self._block is None or self._block[0] != key:
+            self._cache.wait(int(place.blocks[block].max()) + 1, tell)
+            ids, draws = place.locate(first, end - first)
+            self._block = key, self._locate(place.pass_index, ids, draws)
+        return self._gather(self._block[1], slice(position - first, min(position - first + n, end - first)))
 
-    def _windows(self, pass_index: int, ids: IntArray, draws: IntArray) -> FloatArray:
-        """Joints and actions (n, horizon, dof + 10) of each sample's window, gathered shard by shard."""
-        steps = np.arange(self._span.horizon)
-        windows = np.empty((ids.size, steps.size, self._dof + 10), np.float32)
-        shard_of = ids // self._order.shard_rows
-        for index in np.unique(shard_of):
-            shard = self._cache.shard(int(index))
-            chosen = np.flatnonzero(shard_of == index)
-            rows = ids[chosen] - index * self._order.shard_rows
-            begins, lengths = shard.offsets[rows], shard.offsets[rows + 1] - shard.offsets[rows]
-            starts = window_starts(self._order.seed, pass_index, ids[chosen], draws[chosen], lengths, self._span)
-            # Past either end the edge step is repeated.
-            inside = np.clip(starts[:, None] + steps, 0, lengths[:, None] - 1)
-            windows[chosen] = shard.samples[begins[:, None] + inside]
-        return windows
+    def _locate(self, pass_index: int, ids: IntArray, draws: IntArray) -> "_Windows":
+        """Where the windows of these samples lie; all of a block at once, since each call has a fixed cost."""
+        shard, row = np.divmod(ids, self._order.shard_rows)
+        begin, length = np.empty_like(ids), np.empty_like(ids)
+        for index in np.unique(shard):
+            offsets, chosen = self._cache.shard(int(index)).offsets, shard == index
+            begin[chosen], length[chosen] = offsets[row[chosen]], np.diff(offsets)[row[chosen]]
+        start = window_starts(self._order.seed, pass_index, ids, draws, length, self._span)
+        return _Windows(shard, begin, length, start)
+
+    def _gather(self, windows: "_Windows", part: slice) -> FloatArray:
+        """Joints and actions (n, horizon, dof + 10), shard by shard."""
+        shard, begin, length, start = (values[part] for values in windows)
+        # Past either end the edge step is repeated.
+        inside = np.clip(start[:, None] + np.arange(self._span.horizon), 0, length[:, None] - 1)
+        steps = begin[:, None] + inside
+        gathered = np.empty((*steps.shape, self._dof + ACTION_DIM), np.float32)
+        for index in np.unique(shard):
+            chosen = np.flatnonzero(shard == index)
+            gathered[chosen] = self._cache.shard(int(index)).samples[steps[chosen]]
+        return gathered
 
     def _to_batch(self, windows: NDArray[np.float32]) -> Batch:
         actions = windows[..., self._dof :]

@@ -41,7 +41,8 @@ class PerStepLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, horizon, inputs) to (batch, horizon, outputs)."""
-        return torch.einsum("bhi,hio->bho", x, self.weight).add(self.bias)
+        mapped: Tensor = torch.einsum("bhi,hio->bho", x, self.weight) + self.bias
+        return mapped
 
 
 class AdaLnZeroBlock(nn.Module):
@@ -57,8 +58,8 @@ class AdaLnZeroBlock(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         """x (batch, horizon, width), modulation (batch, 3 * width) = [shift, scale, gate]."""
         shift, scale, gate = modulation[:, None].chunk(3, dim=-1)
-        hidden = F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
-        hidden = self.down(self.dropout(F.gelu(self.up(hidden))))
+        modulated = F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
+        hidden: Tensor = self.down(self.dropout(F.gelu(self.up(modulated))))
         return x + gate * hidden
 
 
