@@ -111,7 +111,7 @@ class LibraryCalls:
                 error = self.pose(q).actInv(target)
                 vector = pin.log6(error).vector
                 if np.linalg.norm(vector) < 1e-4:
-                    return q
+                    return np.asarray(q)
                 jacobian = pin.computeFrameJacobian(self.model, self.data, q, self.tool, pin.LOCAL)
                 jacobian = -np.dot(pin.Jlog6(error.inverse()), jacobian)
                 step = -jacobian.T.dot(np.linalg.solve(jacobian.dot(jacobian.T) + 1e-6 * np.eye(6), vector))

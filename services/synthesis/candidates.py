@@ -116,9 +116,7 @@ def _keep(reasons: list[str], motions: Motions, good_segments: BoolArray, reason
     return motions.take(~bad)
 
 
-def _motions(
-    robot: RobotModel, candidates: Candidates, q: FloatArray, chosen: IntArray
-) -> tuple[Motions, BoolArray]:
+def _motions(robot: RobotModel, candidates: Candidates, q: FloatArray, chosen: IntArray) -> tuple[Motions, BoolArray]:
     """Profiles between the waypoints of the chosen candidates, and which segments Ruckig could make."""
     counts = candidates.segments[chosen]
     first = offsets(counts)

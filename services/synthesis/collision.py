@@ -14,14 +14,15 @@ import coal
 import numpy as np
 from numpy.typing import NDArray
 
+from services.synthesis.capsules import link_frames, near_pairs, posture_between
 from services.synthesis.compiled import compiled
-from services.synthesis.kinematics import sincos
 from services.synthesis.links import Links, robot_links
 from services.synthesis.robot_model import RobotModel
-from services.synthesis.validation import BoolArray, Samples
+from services.synthesis.validation import Samples
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 CHECK_SPACING = 0.02
 """Travel [m] between two checks of links that are near each other."""
@@ -78,8 +79,10 @@ def checked_links(robot: RobotModel) -> Links:
     posture = NearPostures.empty(1, robot.dof, len(links.pairs))
     if not _walk(robot, links, np.array([0, 1]), home, 0 * home, np.ones(1, np.bool_), 1.0, posture):
         return links
-    colliding = [near and _hull_distance(links, posture.frames[0], p) <= CLEARANCE for p, near in enumerate(posture.near[0])]
-    return replace(links, pairs=links.pairs[~np.array(colliding, np.bool_)])
+    near = posture.near[0].copy()
+    for pair in np.flatnonzero(near):
+        near[pair] = _hull_distance(links, posture.frames[0], int(pair)) <= CLEARANCE
+    return replace(links, pairs=links.pairs[~near])
 
 
 def _walk(
@@ -148,9 +151,9 @@ def _walk_rows(
             # `since` is the travel from the last check to this interval's beginning, so it is negative after a check.
             while since + interval > allowed or k == first[row] or k + 1 == first[row + 1]:
                 done = min(interval, allowed - since)
-                _between(q, qd, before, k, done / interval if interval > 0.0 else 1.0, dt, posture)
-                _link_frames(chain_rotation, chain_translation, posture, frames)
-                gap = _near_pairs(frames, joint, capsules, pairs, ends, near)
+                posture_between(q, qd, before, k, done / interval if interval > 0.0 else 1.0, dt, posture)
+                link_frames(chain_rotation, chain_translation, posture, frames)
+                gap = near_pairs(frames, joint, capsules, pairs, CLEARANCE, ends, near)
                 if gap < CLEARANCE:
                     if count < out_row.size:
                         out_row[count], out_travel[count] = row, total + done
@@ -163,86 +166,6 @@ def _walk_rows(
             since += interval
             total += interval
     return count
-
-
-@compiled
-def _between(
-    q: NDArray[np.float32],
-    qd: NDArray[np.float32],
-    before: int,
-    after: int,
-    u: float,
-    dt: float,
-    posture: FloatArray,
-) -> None:
-    """The posture a share u from one sample to the next: the cubic through both positions and velocities."""
-    for j in range(posture.size):
-        if u >= 1.0:
-            posture[j] = q[after, j]
-        else:
-            m0, m1, rise = dt * qd[before, j], dt * qd[after, j], q[after, j] - q[before, j]
-            posture[j] = q[before, j] + u * (m0 + u * (3 * rise - 2 * m0 - m1 + u * (m0 + m1 - 2 * rise)))
-
-
-@compiled
-def _link_frames(chain_rotation: FloatArray, chain_translation: FloatArray, q: FloatArray, frames: FloatArray) -> None:
-    """Frames of the base and of each joint: rotation row by row, then translation, shape (dof + 1, 12)."""
-    for k in range(12):
-        frames[0, k] = 1.0 if k % 4 == 0 and k < 9 else 0.0
-    for j in range(q.size):
-        f, t = chain_rotation[j], chain_translation[j]
-        sine, cosine = sincos(q[j])
-        for r in range(3):
-            a, b, c = frames[j, 3 * r], frames[j, 3 * r + 1], frames[j, 3 * r + 2]
-            x = a * f[0, 0] + b * f[1, 0] + c * f[2, 0]
-            y = a * f[0, 1] + b * f[1, 1] + c * f[2, 1]
-            frames[j + 1, 3 * r] = x * cosine + y * sine
-            frames[j + 1, 3 * r + 1] = y * cosine - x * sine
-            frames[j + 1, 3 * r + 2] = a * f[0, 2] + b * f[1, 2] + c * f[2, 2]
-            frames[j + 1, 9 + r] = frames[j, 9 + r] + a * t[0] + b * t[1] + c * t[2]
-
-
-@compiled
-def _near_pairs(
-    frames: FloatArray, joint: IntArray, capsules: FloatArray, pairs: IntArray, ends: FloatArray, near: BoolArray
-) -> float:
-    """Marks the pairs whose capsules are within CLEARANCE; returns the least gap between any pair [m]."""
-    for link in range(joint.size):
-        frame = frames[joint[link] + 1]
-        for end in range(2):
-            x, y, z = capsules[link, 3 * end], capsules[link, 3 * end + 1], capsules[link, 3 * end + 2]
-            for r in range(3):
-                ends[link, 3 * end + r] = frame[9 + r] + frame[3 * r] * x + frame[3 * r + 1] * y + frame[3 * r + 2] * z
-    least = np.inf
-    for pair in range(pairs.shape[0]):
-        a, b = pairs[pair, 0], pairs[pair, 1]
-        gap = np.sqrt(_segment_distance_squared(ends[a], ends[b])) - capsules[a, 6] - capsules[b, 6]
-        near[pair] = gap < CLEARANCE
-        least = min(least, gap)
-    return least
-
-
-@compiled
-def _segment_distance_squared(first: FloatArray, second: FloatArray) -> float:
-    """Squared distance of two segments, each two end points (Ericson, Real-Time Collision Detection, 5.1.9)."""
-    a = e = b = c = f = 0.0
-    for r in range(3):
-        d1, d2, offset = first[3 + r] - first[r], second[3 + r] - second[r], first[r] - second[r]
-        a, e, b = a + d1 * d1, e + d2 * d2, b + d1 * d2
-        c, f = c + d1 * offset, f + d2 * offset
-    a, e = max(a, 1e-18), max(e, 1e-18)
-    denominator = a * e - b * b
-    s = min(max((b * f - c * e) / denominator, 0.0), 1.0) if denominator > 1e-12 * a * e else 0.0
-    t = (b * s + f) / e
-    if t < 0.0:
-        t, s = 0.0, min(max(-c / a, 0.0), 1.0)
-    elif t > 1.0:
-        t, s = 1.0, min(max((b - c) / a, 0.0), 1.0)
-    total = 0.0
-    for r in range(3):
-        gap = first[r] + s * (first[3 + r] - first[r]) - second[r] - t * (second[3 + r] - second[r])
-        total += gap * gap
-    return total
 
 
 def _confirm(links: Links, postures: NearPostures, count: int, rows: int) -> BoolArray:

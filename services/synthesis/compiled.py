@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.core import config as numba_config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -33,11 +32,12 @@ def _choose_cache_folder() -> None:
     container with a read-only file system and no home. The last resort is a folder of this process alone: the cache
     holds machine code, so it must never be a shared folder that another user could have filled.
     """
-    if numba_config.CACHE_DIR:
+    config: Any = numba.config
+    if config.CACHE_DIR:
         return
     user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
     if not any(_can_write(folder) for folder in (Path(__file__).parent, user_cache)):
-        numba_config.CACHE_DIR = tempfile.mkdtemp(prefix="headstart-numba-")
+        config.CACHE_DIR = tempfile.mkdtemp(prefix="headstart-numba-")
 
 
 def _can_write(folder: Path) -> bool:

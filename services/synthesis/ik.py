@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled
-from services.synthesis.kinematics import sincos
+from services.synthesis.ik_steps import bounded_step, linearize
 from services.synthesis.reachability import reachability_table
 from services.synthesis.robot_model import RobotModel
 
@@ -28,8 +28,6 @@ STAGES = (1, 3, 8, 24)
 """Starts from the reachability table tried at each stage; a goal goes on to the next one only if none converged."""
 MAX_ITERATIONS = 12
 """Steps from each start."""
-
-_DAMPING_FLOOR, _DAMPING_GAIN = 1e-10, 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +135,7 @@ def _solve(
             for j in range(dof):
                 current[j] = min(max(seeds[m, k, j], lower[j]), upper[j])
             for iteration in range(MAX_ITERATIONS + 1):
-                distance, angle = _linearize(
+                distance, angle = linearize(
                     chain_rotation, chain_translation, current, position[row], rotation[row], sines, cosines,
                     jacobian, error,
                 )  # fmt: skip
@@ -147,141 +145,6 @@ def _solve(
                 if distance <= POSITION_TOLERANCE and angle <= ANGLE_TOLERANCE:
                     break
                 if iteration < MAX_ITERATIONS:
-                    _bounded_step(current, lower, upper, jacobian, error, normal, rhs, joint_free, step)
+                    bounded_step(current, lower, upper, jacobian, error, normal, rhs, joint_free, step)
             if errors[row, 0] <= POSITION_TOLERANCE and errors[row, 1] <= ANGLE_TOLERANCE:
                 break
-
-
-@compiled
-def _linearize(
-    chain_rotation: FloatArray,
-    chain_translation: FloatArray,
-    q: FloatArray,
-    target_position: FloatArray,
-    target_rotation: FloatArray,
-    sines: FloatArray,
-    cosines: FloatArray,
-    jacobian: FloatArray,
-    error: FloatArray,
-) -> tuple[float, float]:
-    """Fills the geometric Jacobian (6, dof) and the error (6,) in the base frame; returns distance and angle."""
-    dof = q.size
-    for j in range(dof):
-        sines[j], cosines[j] = sincos(q[j])
-    r00, r01, r02, r10, r11, r12, r20, r21, r22 = 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0
-    x, y, z = 0.0, 0.0, 0.0
-    for j in range(dof + 1):
-        f, t = chain_rotation[j], chain_translation[j]
-        x += r00 * t[0] + r01 * t[1] + r02 * t[2]
-        y += r10 * t[0] + r11 * t[1] + r12 * t[2]
-        z += r20 * t[0] + r21 * t[1] + r22 * t[2]
-        a0 = r00 * f[0, 0] + r01 * f[1, 0] + r02 * f[2, 0]
-        a1 = r00 * f[0, 1] + r01 * f[1, 1] + r02 * f[2, 1]
-        b0 = r10 * f[0, 0] + r11 * f[1, 0] + r12 * f[2, 0]
-        b1 = r10 * f[0, 1] + r11 * f[1, 1] + r12 * f[2, 1]
-        c0 = r20 * f[0, 0] + r21 * f[1, 0] + r22 * f[2, 0]
-        c1 = r20 * f[0, 1] + r21 * f[1, 1] + r22 * f[2, 1]
-        r02 = r00 * f[0, 2] + r01 * f[1, 2] + r02 * f[2, 2]
-        r12 = r10 * f[0, 2] + r11 * f[1, 2] + r12 * f[2, 2]
-        r22 = r20 * f[0, 2] + r21 * f[1, 2] + r22 * f[2, 2]
-        if j == dof:
-            r00, r01, r10, r11, r20, r21 = a0, a1, b0, b1, c0, c1
-            break
-        s, c = sines[j], cosines[j]
-        r00, r01 = a0 * c + a1 * s, a1 * c - a0 * s
-        r10, r11 = b0 * c + b1 * s, b1 * c - b0 * s
-        r20, r21 = c0 * c + c1 * s, c1 * c - c0 * s
-        jacobian[0, j], jacobian[1, j], jacobian[2, j] = x, y, z
-        jacobian[3, j], jacobian[4, j], jacobian[5, j] = r02, r12, r22
-    for j in range(dof):
-        dx, dy, dz = x - jacobian[0, j], y - jacobian[1, j], z - jacobian[2, j]
-        ax, ay, az = jacobian[3, j], jacobian[4, j], jacobian[5, j]
-        jacobian[0, j], jacobian[1, j], jacobian[2, j] = ay * dz - az * dy, az * dx - ax * dz, ax * dy - ay * dx
-    w = target_rotation
-    error[0], error[1], error[2] = target_position[0] - x, target_position[1] - y, target_position[2] - z
-    # target * current^T, whose skew part is sin(angle) * axis; half of the sum of crossed rows.
-    ex = 0.5 * (r10 * w[6] + r11 * w[7] + r12 * w[8] - r20 * w[3] - r21 * w[4] - r22 * w[5])
-    ey = 0.5 * (r20 * w[0] + r21 * w[1] + r22 * w[2] - r00 * w[6] - r01 * w[7] - r02 * w[8])
-    ez = 0.5 * (r00 * w[3] + r01 * w[4] + r02 * w[5] - r10 * w[0] - r11 * w[1] - r12 * w[2])
-    trace = r00 * w[0] + r01 * w[1] + r02 * w[2] + r10 * w[3] + r11 * w[4] + r12 * w[5]
-    trace += r20 * w[6] + r21 * w[7] + r22 * w[8]
-    sine = np.sqrt(ex * ex + ey * ey + ez * ez)
-    angle = np.arctan2(sine, 0.5 * (trace - 1.0))
-    factor = angle / sine if sine > 1e-9 else 1.0
-    error[3], error[4], error[5] = ex * factor, ey * factor, ez * factor
-    return np.sqrt(error[0] ** 2 + error[1] ** 2 + error[2] ** 2), angle
-
-
-@compiled
-def _bounded_step(
-    q: FloatArray,
-    lower: FloatArray,
-    upper: FloatArray,
-    jacobian: FloatArray,
-    error: FloatArray,
-    normal: FloatArray,
-    rhs: FloatArray,
-    joint_free: BoolArray,
-    step: FloatArray,
-) -> None:
-    """Takes a damped step and clips it; where a joint sits on a limit and pushes outward, solves again without it."""
-    dof = q.size
-    for j in range(dof):
-        joint_free[j] = True
-    _damped_step(jacobian, error, joint_free, normal, rhs, step)
-    blocked = False
-    for j in range(dof):
-        if (q[j] <= lower[j] and step[j] < 0.0) or (q[j] >= upper[j] and step[j] > 0.0):
-            joint_free[j] = False
-            blocked = True
-    if blocked:
-        _damped_step(jacobian, error, joint_free, normal, rhs, step)
-    for j in range(dof):
-        q[j] = min(max(q[j] + step[j], lower[j]), upper[j])
-
-
-@compiled
-def _damped_step(
-    jacobian: FloatArray,
-    error: FloatArray,
-    joint_free: BoolArray,
-    normal: FloatArray,
-    rhs: FloatArray,
-    step: FloatArray,
-) -> None:
-    """step = J^T (J J^T + lambda I)^-1 e over the free joints, by Cholesky in place; blocked joints get 0."""
-    dof = step.size
-    damping = _DAMPING_FLOOR
-    for r in range(6):
-        damping += _DAMPING_GAIN * error[r] * error[r]
-    for r in range(6):
-        rhs[r] = error[r]
-        for c in range(r + 1):
-            total = damping if r == c else 0.0
-            for j in range(dof):
-                if joint_free[j]:
-                    total += jacobian[r, j] * jacobian[c, j]
-            normal[r, c] = total
-    for c in range(6):
-        for k in range(c):
-            normal[c, c] -= normal[c, k] * normal[c, k]
-        # J J^T is singular where the arm is; the floor keeps the root of a pivot lost to rounding real.
-        normal[c, c] = np.sqrt(max(normal[c, c], 1e-14))
-        for r in range(c + 1, 6):
-            for k in range(c):
-                normal[r, c] -= normal[r, k] * normal[c, k]
-            normal[r, c] /= normal[c, c]
-    for r in range(6):
-        for k in range(r):
-            rhs[r] -= normal[r, k] * rhs[k]
-        rhs[r] /= normal[r, r]
-    for r in range(5, -1, -1):
-        for k in range(r + 1, 6):
-            rhs[r] -= normal[k, r] * rhs[k]
-        rhs[r] /= normal[r, r]
-    for j in range(dof):
-        total = 0.0
-        if joint_free[j]:
-            for r in range(6):
-                total += jacobian[r, j] * rhs[r]
-        step[j] = total

@@ -22,7 +22,7 @@ _C4, _C5, _C6 = -2.75573143513906633035e-07, 2.08757232129817482790e-09, -1.1359
 
 
 @inlined
-def sincos(angle):  # type: ignore[no-untyped-def]
+def sincos(angle: float) -> tuple[float, float]:
     """Sine and cosine of an angle of magnitude below 1000, within 2 units in the last place; branch-free."""
     k = np.floor(angle * _TWO_OVER_PI + 0.5)
     r = ((angle - k * _PIO2_1) - k * _PIO2_2) - k * _PIO2_3
@@ -38,7 +38,11 @@ def sincos(angle):  # type: ignore[no-untyped-def]
 
 @compiled
 def tool_poses(
-    chain_rotation: FloatArray, chain_translation: FloatArray, q: FloatArray, position: FloatArray, rotation: FloatArray
+    chain_rotation: FloatArray,
+    chain_translation: FloatArray,
+    q: NDArray[np.floating],
+    position: NDArray[np.floating],
+    rotation: NDArray[np.floating],
 ) -> None:
     """Forward kinematics of the tool.
 

@@ -93,9 +93,9 @@ def _corners(arm: Arm, item: Any) -> FloatArray:
     """Vertices of a mesh, or corners of a box, in the object's own frame [m]."""
     shape = item.geometry
     if isinstance(shape, coal.BVHModelBase):
-        return np.array(shape.vertices())
+        return np.array(shape.vertices(), np.float64)
     if isinstance(shape, coal.Box):
-        return np.array(list(itertools.product((-1.0, 1.0), repeat=3))) * shape.halfSide
+        return np.asarray(np.array(list(itertools.product((-1.0, 1.0), repeat=3))) * shape.halfSide)
     raise RobotError(
         f"robot {arm.name!r}: collision object {item.name!r} is a {type(shape).__name__}; only meshes and boxes are "
         "supported. Ask for self_collision false"
@@ -132,14 +132,10 @@ def _disabled(arm: Arm) -> set[frozenset[str]]:
     if arm.srdf_path is None:
         return set()
     root = xml.etree.ElementTree.parse(arm.srdf_path).getroot()
-    return {
-        frozenset((pair.attrib["link1"], pair.attrib["link2"])) for pair in root.iter("disable_collisions")
-    }
+    return {frozenset((pair.attrib["link1"], pair.attrib["link2"])) for pair in root.iter("disable_collisions")}
 
 
-def _reach(
-    robot: RobotModel, names: tuple[str, ...], joint: IntArray, vertices: dict[str, FloatArray]
-) -> FloatArray:
+def _reach(robot: RobotModel, names: tuple[str, ...], joint: IntArray, vertices: dict[str, FloatArray]) -> FloatArray:
     """Sum of the translations from each joint to the farthest point behind it: no posture takes a point farther."""
     extent = np.zeros(robot.dof)
     for name, moved_by in zip(names, joint, strict=True):

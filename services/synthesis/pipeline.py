@@ -1,6 +1,6 @@
 """The flow of synthesis: a plan of shards, and each shard's rows as a pure function of its plan.
 
-    draw -> waypoints (IK) -> profiles -> samples -> checks -> rows, or counted rejections and another draw
+draw -> waypoints (IK) -> profiles -> samples -> checks -> rows, or counted rejections and another draw
 """
 
 from collections import Counter

@@ -16,7 +16,8 @@ WITHIN, POSITION, VELOCITY, ACCELERATION, JERK = range(5)
 
 
 @inlined
-def _integrate(t, p, v, a, j):  # type: ignore[no-untyped-def]
+def _integrate(t: float, p: float, v: float, a: float, j: float) -> tuple[float, float, float]:
+    """Position, velocity and acceleration a time t into a piece."""
     return p + t * (v + t * (a / 2 + t * j / 6)), v + t * (a + t * j / 2), a + t * j
 
 
@@ -176,5 +177,3 @@ def first_violation(
             if verdicts[segment] != WITHIN:
                 break
     return verdicts
-
-

@@ -99,7 +99,7 @@ class TrajectoryRequest(_Part):
     seed: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] = 0
     rate_hz: Annotated[float, Field(strict=True, ge=1, le=1000)] = 20.0
     families: dict[Family, Annotated[float, Field(strict=True, ge=0, le=1e6)]] = Field(
-        default_factory=lambda: {"point_to_point": 0.5, "via_points": 0.5}
+        default_factory=lambda: dict.fromkeys(FAMILIES, 0.5)
     )
     workspace: Workspace = JointSpace(kind="joint_space")
     speed_scale: tuple[Scale, Scale] = (0.1, 1.0)

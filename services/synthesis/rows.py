@@ -1,5 +1,7 @@
 """Accepted rows gathered into the table of a shard, in the order of their ids."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -44,7 +46,7 @@ class RowBuffer:
             places.append(place[end : end + len(rows)])
             end += len(rows)
 
-        def scalar(parts: list[NDArray[np.generic]]) -> NDArray[np.generic]:
+        def scalar(parts: list[NDArray[Any]]) -> NDArray[Any]:
             return np.concatenate(parts)[order]
 
         pairs = list(zip(batches, picked, strict=True))
@@ -65,8 +67,8 @@ class RowBuffer:
         return records.build_table(scalars, lists, self._request.columns)
 
     def _gather(
-        self, parts: list[tuple[NDArray[np.generic], IntArray, NDArray[np.bool_]]], places: list[IntArray]
-    ) -> tuple[NDArray[np.generic], IntArray]:
+        self, parts: list[tuple[NDArray[Any], IntArray, NDArray[np.bool_]]], places: list[IntArray]
+    ) -> tuple[NDArray[Any], IntArray]:
         """Puts each batch's accepted rows at their places; returns the values, flattened, and their offsets."""
         lengths = np.empty(sum(len(place) for place in places), np.int64)
         for (_, first, accepted), place in zip(parts, places, strict=True):
@@ -80,7 +82,7 @@ class RowBuffer:
 
 
 @compiled
-def _copy_rows(source, first, rows, target, begins):  # type: ignore[no-untyped-def]
+def _copy_rows(source: NDArray[Any], first: IntArray, rows: IntArray, target: NDArray[Any], begins: IntArray) -> None:
     """Copies row rows[i] of the source to where target row begins[i] begins."""
     for i in range(rows.size):
         here, size = first[rows[i]], first[rows[i] + 1] - first[rows[i]]
@@ -89,13 +91,13 @@ def _copy_rows(source, first, rows, target, begins):  # type: ignore[no-untyped-
                 target[begins[i] + k, c] = source[here + k, c]
 
 
-def _column(batch: Batch, name: str) -> tuple[NDArray[np.generic], IntArray, NDArray[np.bool_]]:
+def _column(batch: Batch, name: str) -> tuple[NDArray[Any], IntArray, NDArray[np.bool_]]:
     """A list column of a batch: values (N, width), first value row of each row, and which rows were accepted."""
     samples = batch.samples
     if name in ("profile_time", "profile_jerk"):
         values, first = _pieces(batch.motions, name)
         return values, first, batch.accepted
-    columns: dict[str, NDArray[np.generic]] = {
+    columns: dict[str, NDArray[Any]] = {
         "joint_position": samples.q,
         "joint_velocity": samples.qd,
         "joint_acceleration": samples.qdd,

@@ -64,9 +64,7 @@ class Candidates:
     posture: FloatArray | None
 
 
-def draw_candidates(
-    request: TrajectoryRequest, robot: RobotModel, ids: IntArray, attempts: IntArray
-) -> Candidates:
+def draw_candidates(request: TrajectoryRequest, robot: RobotModel, ids: IntArray, attempts: IntArray) -> Candidates:
     """Draws one candidate for each (id, attempt)."""
     header = philox_uniform(request.seed, ids, attempts, _HEADER_WORDS)
     weights = np.array([request.families.get(name, 0.0) for name in FAMILIES])

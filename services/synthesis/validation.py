@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled
 from services.synthesis.profiles import WITHIN, first_violation
-from services.synthesis.timing import BoolArray, Profiles
+from services.synthesis.timing import Profiles
 from shared.robots import JointLimits
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 UNREACHABLE = "unreachable"
 """IK did not converge on one of the poses."""
@@ -31,7 +32,7 @@ ADVICE = {
     TIMING: "no profile was found between its configurations; use a narrower speed_scale or tool_speed",
     LIMITS: "motions break the joint limits; use a lower speed_scale",
     DISCONTINUOUS: "motions jump between samples; raise rate_hz",
-    OUTSIDE_RANGE: "motions between the poses leave the workspace; make the box larger or its orientation cone narrower",
+    OUTSIDE_RANGE: "motions between poses leave the workspace; make the box larger or its cone narrower",
     SELF_COLLISION: "the arm touches itself; move the workspace away from its base",
 }
 """What to change in a request whose candidates fail for a reason."""

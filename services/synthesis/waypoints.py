@@ -28,9 +28,7 @@ def waypoint_configurations(
     return _through_reachable(robot, candidates, candidates.q)
 
 
-def _through_reachable(
-    robot: RobotModel, candidates: Candidates, drawn: FloatArray
-) -> tuple[FloatArray, BoolArray]:
+def _through_reachable(robot: RobotModel, candidates: Candidates, drawn: FloatArray) -> tuple[FloatArray, BoolArray]:
     """From the first drawn configuration, without IK, to the poses of the others."""
     row, waypoint = _targets(candidates)
     solution = ik.solve(robot, *robot.tool_poses(drawn[row, waypoint]))

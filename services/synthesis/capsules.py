@@ -1,0 +1,107 @@
+"""Capsules around an arm's links in one posture, and the gaps between them: the inner loops of self-collision."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.synthesis.compiled import compiled
+from services.synthesis.kinematics import sincos
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+@compiled
+def posture_between(
+    q: NDArray[np.float32],
+    qd: NDArray[np.float32],
+    before: int,
+    after: int,
+    u: float,
+    dt: float,
+    posture: FloatArray,
+) -> None:
+    """The posture a share u from one sample to the next: the cubic through both positions and velocities."""
+    for j in range(posture.size):
+        if u >= 1.0:
+            posture[j] = q[after, j]
+        else:
+            m0, m1, rise = dt * qd[before, j], dt * qd[after, j], q[after, j] - q[before, j]
+            posture[j] = q[before, j] + u * (m0 + u * (3 * rise - 2 * m0 - m1 + u * (m0 + m1 - 2 * rise)))
+
+
+@compiled
+def link_frames(chain_rotation: FloatArray, chain_translation: FloatArray, q: FloatArray, frames: FloatArray) -> None:
+    """Frames of the base and of each joint: rotation row by row, then translation, shape (dof + 1, 12)."""
+    for k in range(12):
+        frames[0, k] = 1.0 if k % 4 == 0 and k < 9 else 0.0
+    for j in range(q.size):
+        f, t = chain_rotation[j], chain_translation[j]
+        sine, cosine = sincos(q[j])
+        for r in range(3):
+            a, b, c = frames[j, 3 * r], frames[j, 3 * r + 1], frames[j, 3 * r + 2]
+            x = a * f[0, 0] + b * f[1, 0] + c * f[2, 0]
+            y = a * f[0, 1] + b * f[1, 1] + c * f[2, 1]
+            frames[j + 1, 3 * r] = x * cosine + y * sine
+            frames[j + 1, 3 * r + 1] = y * cosine - x * sine
+            frames[j + 1, 3 * r + 2] = a * f[0, 2] + b * f[1, 2] + c * f[2, 2]
+            frames[j + 1, 9 + r] = frames[j, 9 + r] + a * t[0] + b * t[1] + c * t[2]
+
+
+@compiled
+def near_pairs(
+    frames: FloatArray,
+    joint: IntArray,
+    capsules: FloatArray,
+    pairs: IntArray,
+    clearance: float,
+    ends: FloatArray,
+    near: BoolArray,
+) -> float:
+    """Marks the pairs whose capsules are within the clearance; returns the least gap between any pair [m].
+
+    Args:
+        frames: of `link_frames`.
+        joint: as in links.Links, like `capsules` and `pairs`.
+        capsules: likewise.
+        pairs: likewise.
+        clearance: gap [m] below which a pair is near.
+        ends: room for the capsules' ends, shape (L, 6).
+        near: filled, shape (P,).
+    """
+    for link in range(joint.size):
+        frame = frames[joint[link] + 1]
+        for end in range(2):
+            x, y, z = capsules[link, 3 * end], capsules[link, 3 * end + 1], capsules[link, 3 * end + 2]
+            for r in range(3):
+                ends[link, 3 * end + r] = frame[9 + r] + frame[3 * r] * x + frame[3 * r + 1] * y + frame[3 * r + 2] * z
+    least = np.inf
+    for pair in range(pairs.shape[0]):
+        a, b = pairs[pair, 0], pairs[pair, 1]
+        gap = np.sqrt(_segment_distance_squared(ends[a], ends[b])) - capsules[a, 6] - capsules[b, 6]
+        near[pair] = gap < clearance
+        least = min(least, gap)
+    return least
+
+
+@compiled
+def _segment_distance_squared(first: FloatArray, second: FloatArray) -> float:
+    """Squared distance of two segments, each two end points (Ericson, Real-Time Collision Detection, 5.1.9)."""
+    a = e = b = c = f = 0.0
+    for r in range(3):
+        d1, d2, offset = first[3 + r] - first[r], second[3 + r] - second[r], first[r] - second[r]
+        a, e, b = a + d1 * d1, e + d2 * d2, b + d1 * d2
+        c, f = c + d1 * offset, f + d2 * offset
+    a, e = max(a, 1e-18), max(e, 1e-18)
+    denominator = a * e - b * b
+    s = min(max((b * f - c * e) / denominator, 0.0), 1.0) if denominator > 1e-12 * a * e else 0.0
+    t = (b * s + f) / e
+    if t < 0.0:
+        t, s = 0.0, min(max(-c / a, 0.0), 1.0)
+    elif t > 1.0:
+        t, s = 1.0, min(max((b - c) / a, 0.0), 1.0)
+    total = 0.0
+    for r in range(3):
+        gap = first[r] + s * (first[3 + r] - first[r]) - second[r] - t * (second[3 + r] - second[r])
+        total += gap * gap
+    return total

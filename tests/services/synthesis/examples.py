@@ -1,0 +1,70 @@
+"""Requests the synthesis tests share, and a shard of each made once."""
+
+import functools
+import itertools
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.synthesis.pipeline import ShardPlan, ShardRows, synthesize
+from services.synthesis.request import TrajectoryRequest
+from services.synthesis.robot_model import RobotModel, robot_model
+from shared.records import list_column
+
+TABLE = {
+    "robot": "panda",
+    "count": 150,
+    "families": {"via_points": 1.0},
+    "workspace": {"kind": "box", "min": [0.3, -0.3, -0.1], "max": [0.75, 0.3, 0.3]},
+    "tool_speed": [0.1, 0.35],
+    "columns": ["joint_acceleration", "profile_time", "profile_jerk"],
+}
+REACHABLE = {
+    "robot": "panda",
+    "count": 200,
+    "seed": 3,
+    "workspace": {"kind": "reachable"},
+    "speed_scale": [0.5, 1.0],
+    "self_collision": False,
+    "columns": ["joint_acceleration", "profile_time", "profile_jerk"],
+}
+JOINT_SPACE = {"robot": "panda", "count": 120, "seed": 2**63 - 1, "rate_hz": 50.0}
+EXAMPLES: dict[str, dict[str, Any]] = {"table": TABLE, "reachable": REACHABLE, "joint_space": JOINT_SPACE}
+
+
+def panda() -> RobotModel:
+    return robot_model("panda")
+
+
+def parse(body: dict[str, Any], **changes: Any) -> TrajectoryRequest:
+    return TrajectoryRequest.parse({**body, **changes})
+
+
+def whole(request: TrajectoryRequest) -> ShardPlan:
+    """All rows of a request as one shard."""
+    return ShardPlan(request, 0, 0, request.count)
+
+
+def shard(name: str) -> tuple[TrajectoryRequest, ShardRows]:
+    """An example's request and rows, made once."""
+    return _shard(json.dumps(EXAMPLES[name]))
+
+
+@functools.lru_cache
+def _shard(body: str) -> tuple[TrajectoryRequest, ShardRows]:
+    request = TrajectoryRequest.parse(json.loads(body))
+    return request, synthesize(whole(request))
+
+
+def row_values(rows: ShardRows, column: str, width: int) -> list[NDArray[Any]]:
+    """A list column as one (T, width) array for each row."""
+    values, offsets = list_column(rows.table, column)
+    return [values[a:b].reshape(-1, width) for a, b in itertools.pairwise(offsets)]
+
+
+def random_configurations(n: int, seed: int) -> NDArray[np.float64]:
+    limits = panda().planning_limits
+    rng = np.random.default_rng(seed)
+    return limits.lower + rng.random((n, panda().dof)) * (limits.upper - limits.lower)
