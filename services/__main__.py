@@ -4,23 +4,24 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from services.commands import audit, generate, serve
 from shared.errors import HeadstartError
-
-_COMMANDS = {"generate": generate, "serve": serve, "audit": audit}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command. Returns the exit code: 0, 1 if an audit found violations, 2 for an error of the user's."""
-    parser = argparse.ArgumentParser(prog="python -m services", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="command")
-    for name, command in _COMMANDS.items():
-        summary = (command.__doc__ or "").splitlines()[0]
-        one = commands.add_parser(name, help=summary, description=summary)
-        command.add_arguments(one)
-        one.set_defaults(run=command.run)
-    options = parser.parse_args(arguments)
     try:
+        # Here, where Ctrl-C is awaited: Pinocchio, Numba and the rest take a second or two to import.
+        from services.commands import audit, generate, serve
+
+        parser = argparse.ArgumentParser(prog="python -m services", description=__doc__)
+        commands = parser.add_subparsers(required=True, metavar="command")
+        for command in (generate, serve, audit):
+            summary = (command.__doc__ or "").splitlines()[0]
+            name = command.__name__.rpartition(".")[2]
+            one = commands.add_parser(name, help=summary, description=summary)
+            command.add_arguments(one)
+            one.set_defaults(run=command.run)
+        options = parser.parse_args(arguments)
         return int(options.run(options))
     except HeadstartError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,12 +1,67 @@
 """Serve the REST API: take requests, make their datasets, hand out shards while they are made."""
 
 import argparse
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from services.api.app import create_app
+from services.api.settings import Settings
+from services.engine import ENGINES
+from shared.errors import ConfigError
+
+_DRAIN_S = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
+    """Declares the command's arguments; those not given come from HEADSTART_* variables."""
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (default: 8000)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the datasets (default: data)")
+    parser.add_argument("--engine", choices=[name for name in ENGINES if name != "inline"], help="default: ray")
+    parser.add_argument("--workers", type=int, metavar="N", help="shards at once (default: one for each core)")
+    parser.add_argument("--api-key-file", type=Path, metavar="FILE", help="holds the API key; made if missing")
+    parser.add_argument("--ready-file", type=Path, metavar="FILE", help="where the URL is written once it answers")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serves."""
-    raise NotImplementedError
+    """Serves until SIGTERM or Ctrl-C. Raises ConfigError."""
+    names = ("host", "port", "data", "engine", "workers", "api_key_file")
+    settings = Settings.read(**{name: getattr(options, name) for name in names})
+    app = create_app(settings)
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        listener = _listen(settings.host, settings.port)
+    except OSError as error:
+        raise ConfigError(f"can't serve {settings.data} on {settings.host}:{settings.port}: {error}") from None
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    config = uvicorn.Config(app, log_level="info", access_log=False, timeout_graceful_shutdown=_DRAIN_S)
+    server = uvicorn.Server(config)
+    asyncio.run(_serve(server, listener, url, options.ready_file))
+    return 0 if server.started else 2
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket, url: str, ready_file: Path | None) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.02)
+    if server.started:
+        print(f"Headstart serves on {url}", file=sys.stderr, flush=True)
+        if ready_file is not None:
+            part = ready_file.with_name(f"{ready_file.name}.part")
+            part.write_text(url + "\n")
+            os.replace(part, ready_file)
+    await serving
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    return listener

@@ -1,0 +1,1 @@
+"""The REST API: requests in, jobs and their shards out."""

@@ -1,0 +1,76 @@
+"""The application: routes, problems, guard, and the jobs behind them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from services.api import bodies, jobs, problems, service, shards
+from services.api.access import AccessGuard
+from services.api.previews import Previewer
+from services.api.settings import Settings
+from services.engine import open_engine
+from services.jobs import JobQueue
+
+_ROUTERS = (jobs.router, shards.router, service.router)
+_DESCRIPTION = """Jerk-limited arm trajectories by the million, as Parquet shards that can be read while they are made.
+
+Submit a request, follow its job, fetch its shards. Every error is a problem body (RFC 9457).
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The API on `settings`. Answers at once; the engine starts in the background (see /readyz).
+
+    Raises:
+        ConfigError: a key is needed and there is none.
+    """
+    key = settings.key()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine = open_engine(settings.engine, settings.workers)
+        queue = JobQueue(
+            settings.data, engine, max_queued=settings.max_queued_jobs, min_free_bytes=settings.min_free_bytes
+        )
+        app.state.jobs = queue
+        app.state.previewer = Previewer(settings.preview_seconds)
+        queue.start()
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(queue.stop)
+            await anyio.to_thread.run_sync(app.state.previewer.close)
+
+    # Its pages for browsing the API load scripts from other hosts, so they are left out.
+    app = FastAPI(title="Headstart", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.settings = settings
+    app.add_middleware(AccessGuard, key=key)
+    for router in _ROUTERS:
+        app.include_router(router)
+    problems.install(app, [*app.routes, *(route for router in _ROUTERS for route in router.routes)])
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, bool(key))
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app
+
+
+def _document(app: FastAPI, keyed: bool) -> dict[str, Any]:
+    """The OpenAPI document, with the schemas that no route's signature names."""
+    document = get_openapi(title=app.title, version="1", description=_DESCRIPTION, routes=app.routes)
+    components = document["components"]
+    components["schemas"].update(bodies.COMPONENTS)
+    components["schemas"].update(problems.COMPONENTS)
+    if keyed:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, operations in document["paths"].items():
+            for operation in operations.values() if path.startswith("/v1/") else ():
+                operation["security"] = [{"key": []}]
+    return document

@@ -1,0 +1,91 @@
+"""A few trajectories made at once, in a process of their own: neither the event loop nor a job waits for them."""
+
+import itertools
+import json
+import threading
+from typing import Any
+
+import numpy as np
+
+from services.api.problems import ProblemError
+from services.engine.worker import Worker, WorkerDiedError
+from services.synthesis.pipeline import ShardPlan, robot_spec, synthesize
+from services.synthesis.request import TrajectoryRequest
+from shared import records
+from shared.errors import RequestError
+
+MAX_ROWS = 64
+MAX_SAMPLES = 200_000
+_WAIT_S = 10.0
+_SCALARS = ("trajectory_id", "family", "attempts", "length", "duration", "rate_hz")
+_LISTS = ("joint_position", "joint_velocity", "ee_position", "ee_rotation_6d", "gripper")
+
+
+class Previewer:
+    """Makes one preview at a time."""
+
+    def __init__(self, seconds: float) -> None:
+        """A preview that takes longer than `seconds` is dropped."""
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._worker: Worker | None = None
+
+    def make(self, request: TrajectoryRequest) -> bytes:
+        """The preview's JSON. Raises RequestError, SynthesisError, or ProblemError when it takes too long."""
+        if request.count > MAX_ROWS:
+            detail = f"a preview has at most {MAX_ROWS} trajectories; submit a job for more"
+            raise RequestError("the request is not valid", [("/count", detail)])
+        if not self._lock.acquire(timeout=_WAIT_S):
+            raise ProblemError(503, "other previews are being made; try again in a few seconds")
+        try:
+            worker = self._worker = self._worker or Worker()
+            worker.send(preview, request)
+            if not worker.connection.poll(self._seconds):
+                self._end()
+                raise ProblemError(
+                    422,
+                    f"this preview takes longer than {self._seconds:g} s; ask for fewer trajectories or submit a job",
+                )
+            answer = worker.receive()
+            assert isinstance(answer, bytes)
+            return answer
+        except WorkerDiedError:
+            self._worker = None
+            raise ProblemError(503, "the preview's process ended, perhaps for lack of memory; try again") from None
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Ends the process."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
+
+
+def preview(request: TrajectoryRequest) -> bytes:
+    """Runs in the worker: a request's rows, shaped (T, ...), as JSON."""
+    rows = synthesize(ShardPlan(request, 0, 0, request.count))
+    samples = sum(rows.table.column("length").to_pylist())
+    if samples > MAX_SAMPLES:
+        detail = f"{samples} samples are more than a preview's {MAX_SAMPLES}; lower it, ask for fewer, or go faster"
+        raise RequestError("the request is not valid", [("/rate_hz", detail)])
+    spec = robot_spec(request)
+    trajectories: list[dict[str, Any]] = rows.table.select(_SCALARS).to_pylist()
+    for name in _LISTS:
+        values, offsets = records.list_column(rows.table, name)
+        width = next(column.width(spec.dof) for column in records.COLUMNS if column.name == name)
+        rounded = np.round(values.astype(np.float64), 7)
+        for row, (first, last) in zip(trajectories, itertools.pairwise(offsets), strict=True):
+            flat = rounded[first:last]
+            row[name] = (flat if width == 1 else flat.reshape(-1, width)).tolist()
+    body = {
+        "robot": spec.to_json(),
+        "attempts": rows.attempts,
+        "rejections": rows.rejections,
+        "trajectories": trajectories,
+    }
+    return json.dumps(body, allow_nan=False).encode()

@@ -1,0 +1,158 @@
+"""What the API answers, as its OpenAPI document says it."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from services.jobs import Job, JobState
+from shared.manifest import Commit, State
+
+
+class ProblemItem(BaseModel):
+    """One thing that is wrong."""
+
+    pointer: str = Field(description="JSON pointer into the request's body, or /query/name, /path/name, /header/name")
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemItem]
+
+
+class ProgressBody(BaseModel):
+    """How far a job is."""
+
+    count: int = Field(description="trajectories wanted")
+    accepted: int = Field(description="trajectories committed")
+    attempts: int = Field(description="candidates tried for them")
+    rejections: dict[str, int] = Field(description="candidates that failed, by reason")
+    shards: int
+    shards_committed: int
+    bytes: int
+    rows_per_s: float | None
+    remaining_s: float | None
+
+
+class JobBody(BaseModel):
+    """A job."""
+
+    id: str = Field(description="sha256 of the resolved request; also the dataset's id")
+    state: JobState
+    reason: str = Field(description="why it failed, or empty")
+    created_at: str
+    request: dict[str, Any] = Field(description="the resolved request")
+    progress: ProgressBody
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, job: Job) -> "JobBody":
+        """The body of a job."""
+        path = f"/v1/jobs/{job.id}"
+        return cls(
+            id=job.id,
+            state=job.state,
+            reason=job.reason,
+            created_at=job.created_at.isoformat(),
+            request=job.dataset.header.request,
+            progress=ProgressBody(**vars(job.progress)),
+            links={"self": path, **{name: f"{path}/{name}" for name in ("manifest", "shards", "stream")}},
+        )
+
+
+class JobPage(BaseModel):
+    """Some jobs, the newest first."""
+
+    jobs: list[JobBody]
+    next_cursor: str | None = Field(description="give it as `cursor` for the next page; null on the last one")
+
+
+class ManifestBody(BaseModel):
+    """A page of a dataset's manifest."""
+
+    header: dict[str, Any] = Field(description="dataset.json")
+    state: State
+    reason: str
+    commits: list[dict[str, Any]] = Field(description="of shards beyond `after`, in index order")
+    more: bool = Field(description="whether there are commits beyond this page")
+
+
+class ShardBody(BaseModel):
+    """A committed shard."""
+
+    index: int
+    rows: int
+    bytes: int
+    file_sha256: str
+    content_sha256: str
+    url: str
+
+    @classmethod
+    def of(cls, job: Job, commit: Commit) -> "ShardBody":
+        """The body of a commit."""
+        return cls(
+            index=commit.index,
+            rows=commit.rows,
+            bytes=commit.bytes,
+            file_sha256=commit.file_sha256,
+            content_sha256=commit.content_sha256,
+            url=f"/v1/jobs/{job.id}/shards/{commit.index}",
+        )
+
+
+class ShardPage(BaseModel):
+    """Committed shards in index order."""
+
+    shards: list[ShardBody]
+    more: bool = Field(description="whether there are shards beyond this page")
+
+
+class PreviewTrajectory(BaseModel):
+    """One trajectory; arrays have a row for each sample."""
+
+    trajectory_id: int
+    family: str
+    attempts: int
+    length: int
+    duration: float
+    rate_hz: float
+    joint_position: list[list[float]]
+    joint_velocity: list[list[float]]
+    ee_position: list[list[float]]
+    ee_rotation_6d: list[list[float]]
+    gripper: list[float]
+
+
+class PreviewBody(BaseModel):
+    """Trajectories made at once and kept nowhere; values are rounded to 1e-7."""
+
+    robot: dict[str, Any]
+    attempts: int
+    rejections: dict[str, int]
+    trajectories: list[PreviewTrajectory]
+
+
+class RobotsBody(BaseModel):
+    """The robots of the catalogue: names, limits and frames."""
+
+    robots: list[dict[str, Any]]
+
+
+class HealthBody(BaseModel):
+    """The service answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class VersionBody(BaseModel):
+    """Versions of the service and of what shapes its datasets' bytes."""
+
+    version: str
+    generator_version: int
+    schema_version: str
+    libraries: dict[str, str]

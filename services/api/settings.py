@@ -1,0 +1,101 @@
+"""Settings of the service, from HEADSTART_* environment variables and the command line, which goes first."""
+
+import ipaddress
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.engine import EngineName
+from shared.errors import ConfigError
+
+
+class Settings(BaseSettings):
+    """How the service runs.
+
+    Attributes:
+        data: folder of the datasets.
+        host: address to listen on.
+        port: to listen on; 0 takes a free one.
+        engine: where shards are made.
+        workers: shards at once; by default one for each core.
+        api_key: that callers must send as a bearer key.
+        api_key_file: holds that key; made, with a random key, if missing.
+        max_rows: trajectories in one job.
+        max_queued_jobs: jobs that may wait.
+        max_body_bytes: of a request's body.
+        min_free_bytes: disk space below which no job is taken.
+        preview_seconds: a preview may take.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HEADSTART_", frozen=True)
+
+    data: Path = Path("data")
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    engine: EngineName = "ray"
+    workers: Annotated[int, Field(ge=1)] | None = None
+    api_key: SecretStr | None = None
+    api_key_file: Path | None = None
+    max_rows: Annotated[int, Field(ge=1)] = 10_000_000
+    max_queued_jobs: Annotated[int, Field(ge=1)] = 100
+    max_body_bytes: Annotated[int, Field(ge=1)] = 65536
+    min_free_bytes: Annotated[int, Field(ge=0)] = 256 << 20
+    preview_seconds: Annotated[float, Field(gt=0)] = 20.0
+
+    @classmethod
+    def read(cls, **given: Any) -> "Settings":
+        """Settings with those `given` that are not None in place of the environment's. Raises ConfigError."""
+        try:
+            return cls(**{name: value for name, value in given.items() if value is not None})
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"setting {name} (--{name} or HEADSTART_{name.upper()}): {first['msg']}") from None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def key(self) -> str:
+        """The key that callers must send, or "" where none is asked for.
+
+        Raises:
+            ConfigError: there is none although other machines can reach the service, or its file can't be used.
+        """
+        key = self.api_key.get_secret_value().strip() if self.api_key else ""
+        if not key and self.api_key_file:
+            key = _read_or_make(self.api_key_file)
+        if not key and not self.is_loopback:
+            raise ConfigError(
+                f"--host {self.host} lets other machines in, so an API key is needed: set HEADSTART_API_KEY, "
+                "or --api-key-file to a file that holds one (it is made if missing); or use --host 127.0.0.1"
+            )
+        return key
+
+
+def _read_or_make(path: Path) -> str:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            key = path.read_text().strip()
+        else:
+            key = secrets.token_urlsafe(32)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(key + "\n")
+    except OSError as error:
+        raise ConfigError(f"the API key file {path} can't be used: {error.strerror}") from None
+    if len(key) < 16:
+        raise ConfigError(f"the API key in {path} has {len(key)} characters; use at least 16")
+    return key
