@@ -16,14 +16,12 @@ class TaskPlan:
         demonstrations: successful ones to collect.
         steps: of Stage 2, and of the normal baseline.
         modes: trained on it.
-        attempts: the expert's attempts to count at least, for its success rate.
     """
 
     task: str
     demonstrations: int
     steps: int
     modes: tuple[str, ...] = ("decoupled", "normal")
-    attempts: int = 100
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Recipe:
         episodes: rollouts of each trained policy.
         learning_rate: peak of the cosine schedule.
         stage1_batch: windows in a batch of Stage 1.
-        step_limit: if set, every training ends after so many steps, and an estimate of the whole is printed.
+        estimate_of: the recipe that this one is a few steps of, in order to estimate it.
     """
 
     name: str
@@ -56,7 +54,7 @@ class Recipe:
     episodes: int = 100
     learning_rate: float = 1e-3
     stage1_batch: int = 128
-    step_limit: int | None = None
+    estimate_of: "Recipe | None" = None
 
 
 def trajectory_request(recipe: Recipe) -> dict[str, Any]:
@@ -104,7 +102,7 @@ def tiny() -> Recipe:
         size="small",
         batch=64,
         stage1_steps=20,
-        tasks=(TaskPlan("lift", 4, 20, attempts=4),),
+        tasks=(TaskPlan("lift", 4, 20),),
         episodes=2,
     )
 
@@ -157,5 +155,14 @@ def recipe(name: str, gpu: bool) -> Recipe:
 
 def without_gpu(full: Recipe) -> Recipe:
     """Twenty steps of each training, one seed, two rollouts: enough to see it run and to estimate the whole."""
-    tasks = tuple(replace(task, demonstrations=20, attempts=20) for task in full.tasks)
-    return replace(full, trajectories=2048, shard_rows=512, tasks=tasks, seeds=(0,), episodes=2, step_limit=20)
+    tasks = tuple(replace(task, demonstrations=20, steps=20) for task in full.tasks)
+    return replace(
+        full,
+        trajectories=2048,
+        shard_rows=512,
+        stage1_steps=20,
+        tasks=tasks,
+        seeds=full.seeds[:1],
+        episodes=2,
+        estimate_of=full,
+    )

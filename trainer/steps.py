@@ -120,9 +120,16 @@ def _start(step: Step, folder: Path, console: Console) -> _Running:
     with (folder / f"{step.name}.log").open("ab") as log:
         log.write(f"$ python -m trainer {' '.join(step.arguments)}\n".encode())
         log.flush()
-        # A session of its own: Ctrl-C reaches only the recipe, which then asks each step once.
+        # A session of its own: Ctrl-C reaches only the recipe, which then asks each step once. File descriptors that
+        # were made inheritable stay open: so the recipe's lock is held as long as any step lives.
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+            close_fds=False,
         )
     console.print(f"[bold]{step.name}[/bold] [dim]python -m trainer {' '.join(step.arguments)}[/dim]", soft_wrap=True)
     return _Running(step, process, progress_file)

@@ -1,0 +1,37 @@
+"""`python -m trainer`: pretrain, adapt, evaluate, demonstrate, or the whole recipe with train.
+
+Errors that a user can mend are printed as one line, with exit code 2. Ctrl-C and SIGTERM save first; exit code 130.
+"""
+
+import signal
+import sys
+from types import FrameType
+
+from rich.console import Console
+
+from shared.errors import HeadstartError
+
+
+def main() -> int:
+    """Runs one command and returns the exit code."""
+    # Steps of a recipe are ended by SIGTERM; it means the same as Ctrl-C: save, then stop.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        from trainer.commands import app
+
+        app.cli(prog="python -m trainer", description=__doc__)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except HeadstartError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {error}", highlight=False, markup=True)
+        return 2
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""The commands of `python -m trainer`. Each finishes what an earlier call of it began."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from tyro.conf import OmitArgPrefixes, Positional
+from tyro.extras import SubcommandApp
+
+from shared.client import open_dataset
+from shared.errors import ConfigError
+from trainer.action import POSITION, ActionRange
+from trainer.adapt import adapt as adapt_head
+from trainer.config import AdaptConfig, PretrainConfig
+from trainer.demonstrations import read_demonstrations
+from trainer.pretrain import pretrain as pretrain_head
+from trainer.progress import progress
+from trainer.recipe import FIRST_ROLLOUT_SEED, RecipeOptions, train_decoupled
+from trainer.results import evaluate as evaluate_run
+from trainer.results import training_summary
+from trainer.simulation.collect import collect
+
+app = SubcommandApp()
+
+_MARGIN = 0.05
+
+
+@app.command
+def train(options: OmitArgPrefixes[RecipeOptions] = RecipeOptions()) -> None:  # noqa: B008
+    """Run the whole recipe: generate, pretrain, demonstrate, adapt, roll out, report."""
+    console = Console(highlight=False)
+    report = train_decoupled(options, console)
+    console.print(f"[bold green]report[/bold green] {report}", soft_wrap=True)
+
+
+@app.command
+def pretrain(
+    data: str,
+    out: Path,
+    config: OmitArgPrefixes[PretrainConfig] = PretrainConfig(),  # noqa: B008
+    action_range: Path | None = None,
+) -> None:
+    """Stage 1: pretrain a head on trajectories, finished or still being made.
+
+    Args:
+        data: dataset directory, or job URL (http://host:8000/v1/jobs/ID).
+        out: run folder.
+        config: settings.
+        action_range: JSON or demonstrations (.hdf5) whose range replaces the dataset's.
+    """
+    source = open_dataset(data, cache=out.parent / "shards")
+    ranges = read_action_range(action_range) if action_range else None
+    with progress("pretrain") as report:
+        checkpoint = pretrain_head(out, source, config, action_range=ranges, progress=report)
+    _say_trained(out, checkpoint)
+
+
+@app.command
+def adapt(
+    demos: Path,
+    out: Path,
+    config: OmitArgPrefixes[AdaptConfig] = AdaptConfig(),  # noqa: B008
+    count: int | None = None,
+    stage1: Path | None = None,
+    backbone: Path | None = None,
+    action_range: Path | None = None,
+) -> None:
+    """Stage 2: adapt a pretrained head to demonstrations, or train one of the baselines on them.
+
+    Args:
+        demos: demonstrations file (.hdf5).
+        out: run folder.
+        config: settings.
+        count: use the first so many demonstrations.
+        stage1: run folder or checkpoint of Stage 1; mode decoupled needs it.
+        backbone: file of Stage 1's backbone, if it isn't in its run's backbones/.
+        action_range: where there is no Stage 1: JSON or demonstrations (.hdf5) that say the range of actions.
+    """
+    ranges = read_action_range(action_range) if action_range else None
+    demonstrations = read_demonstrations(demos, count)
+    with progress("adapt") as report:
+        checkpoint = adapt_head(
+            out, demonstrations, config, stage1=stage1, backbone=backbone, action_range=ranges, progress=report
+        )
+    _say_trained(out, checkpoint)
+
+
+@app.command
+def demonstrate(task: str, out: Path, successes: int = 200, first_seed: int = 0, workers: int = 1) -> None:
+    """Collect demonstrations of a scripted expert in the simulator.
+
+    Args:
+        task: lift or stack.
+        out: file to write (.hdf5); a file that has them already is left as it is.
+        successes: how many to collect; failed attempts are kept beside them.
+        first_seed: of the first attempt.
+        workers: processes; the file is the same for any number.
+    """
+    with progress(f"demonstrate {task}") as report:
+        collect(task, out, first_seed=first_seed, successes=successes, workers=workers, progress=report)
+    print(f"demonstrations: {out}")
+
+
+@app.command
+def evaluate(run: Positional[Path], task: str, episodes: int = 100, first_seed: int = FIRST_ROLLOUT_SEED) -> None:
+    """Roll a trained policy out in closed loop and count successes.
+
+    Args:
+        run: run folder of Stage 2.
+        task: of the simulator.
+        episodes: rollouts.
+        first_seed: seed of the first initial state; the same one makes policies comparable.
+    """
+    with progress(f"evaluate {task}") as report:
+        result = evaluate_run(run, task, episodes, first_seed, report)
+    print(f"{result['successes']} of {result['episodes']} rollouts of {task} succeeded: {run / 'result.json'}")
+
+
+def read_action_range(path: Path) -> ActionRange:
+    """An action range from JSON ({"position": {"min": [3], "max": [3]}}), a dataset.json, or demonstrations.
+
+    The range of demonstrations is widened by 0.05 m a side, for what a policy does beyond them.
+    """
+    if path.suffix == ".hdf5":
+        positions = np.concatenate([episode.actions[:, POSITION] for episode in read_demonstrations(path).episodes])
+        low, high = positions.min(0) - _MARGIN, positions.max(0) + _MARGIN
+        return {"position": {"min": low.tolist(), "max": high.tolist()}}
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: can't be read as an action range: {error}") from error
+    ranges: ActionRange = content.get("action_range", content)
+    return ranges
+
+
+def _say_trained(run: Path, checkpoint: Path) -> None:
+    summary = training_summary(run)
+    error = summary["action_error"]
+    measured = f", held out: {error['position_mm']:.1f} mm, {error['rotation_deg']:.2f} degrees" if error else ""
+    print(f"{summary['checkpoint_step']} steps in {summary['train_seconds']:.0f} s{measured}: {checkpoint}")

@@ -1,0 +1,322 @@
+"""`make train-decoupled`: generate, pretrain while it is generated, demonstrate, adapt, roll out, report.
+
+Every step is a command of `python -m trainer` that can be run by hand; see steps.py for how they run side by side,
+and presets.py for what each preset does.
+"""
+
+import fcntl
+import json
+import os
+import platform
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from shared.client import open_dataset
+from shared.errors import ConfigError
+from trainer import presets
+from trainer.demonstrations import read_demonstrations, read_header
+from trainer.presets import Recipe, TaskPlan
+from trainer.progress import duration
+from trainer.report import write_report
+from trainer.results import training_summary
+from trainer.run_folder import RunFolder
+from trainer.service import Service
+from trainer.simulation.task import task_names
+from trainer.steps import Step, run_steps
+from trainer.tensor_file import publish
+
+FIRST_ROLLOUT_SEED = 100_000
+_COUNTED_ATTEMPTS = 100
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """What `python -m trainer train` is given.
+
+    Attributes:
+        preset: quick (two tasks in under 25 minutes), tiny (every real part in 2 minutes, no success bar), cpu (three
+            seeds and both controls) or paper (the paper's sizes and steps).
+        data: a dataset directory or job URL to pretrain on, instead of generating one.
+        demos: a demonstrations file to adapt to, instead of making one.
+        runs: folder of runs; this one goes into a folder of it named after the preset.
+        name: of the run's folder, if not the preset's.
+        store: folder of generated datasets and demonstrations, shared by runs.
+        parallel: processes at once; 0 is one for each core, at most 4.
+    """
+
+    preset: str = "quick"
+    data: str | None = None
+    demos: Path | None = None
+    runs: Path = Path("runs")
+    name: str | None = None
+    store: Path = Path("data")
+    parallel: int = 0
+
+
+def train_decoupled(options: RecipeOptions, console: Console) -> Path:
+    """Runs the recipe, going on where an earlier run of it stopped.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        HeadstartError: with what to do about it.
+        KeyboardInterrupt: after every step has saved.
+    """
+    recipe = presets.recipe(options.preset, gpu=torch.cuda.is_available())
+    if options.demos is not None:
+        recipe = _with_demonstrations(recipe, options.demos)
+    folder = options.runs / (options.name or recipe.name)
+    with _only_one(folder):
+        _check_same(folder, recipe, options)
+        return _Run(recipe, options, folder, console).run()
+
+
+class _Run:
+    """One run of a recipe: its folder, its service and its steps."""
+
+    def __init__(self, recipe: Recipe, options: RecipeOptions, folder: Path, console: Console) -> None:
+        self.recipe = recipe
+        self.options = options
+        self.folder = folder
+        self.console = console
+        self.service = Service(options.store, folder / "logs" / "service.log", console)
+
+    def run(self) -> Path:
+        """Everything, and the report."""
+        started = time.monotonic()
+        spent = self.folder / "seconds.json"
+        earlier = float(json.loads(spent.read_text())) if spent.exists() else 0.0
+        try:
+            parallel = self.options.parallel or min(4, len(os.sched_getaffinity(0)))
+            run_steps(self._steps(), self.folder / "logs", parallel, self.console)
+        finally:
+            self.service.stop()
+            elapsed = earlier + time.monotonic() - started
+            spent.write_text(json.dumps(elapsed))
+        return self._report(elapsed)
+
+    def _steps(self) -> list[Step]:
+        """Demonstrations and Stage 1 first; then trainings, those that need no Stage 1 first; rollouts as they end."""
+        pretrain = self._pretrain()
+        demonstrate = [self._demonstrate(plan) for plan in self.recipe.tasks if self.options.demos is None]
+        adapt = sorted((self._adapt(*run) for run in self._runs()), key=lambda step: "stage1" in step.needs)
+        return [pretrain, *demonstrate, *adapt, *(self._evaluate(*run) for run in self._runs())]
+
+    def _runs(self) -> list[tuple[TaskPlan, str, int]]:
+        """Task, mode and seed of each training."""
+        tasks = self.recipe.tasks
+        return [(plan, mode, seed) for seed in self.recipe.seeds for plan in tasks for mode in plan.modes]
+
+    def _pretrain(self) -> Step:
+        run, recipe = self.folder / "stage1", self.recipe
+        done = RunFolder(run).checkpoint(recipe.stage1_steps)
+        # A finished Stage 1 needs no service any more.
+        data = "" if done.exists() and self._data_summary.exists() else self._dataset()
+        arguments = ["pretrain", "--data", data, "--out", str(run), "--size", recipe.size]
+        arguments += self._training(recipe.stage1_steps, recipe.stage1_batch, seed=0)
+        return Step("stage1", tuple(arguments), done, after=lambda: self._leave_dataset(data))
+
+    def _dataset(self) -> str:
+        """Path or URL of the trajectories. Writes action_range.json, which every training shares."""
+        data = self.options.data or self._submit()
+        header = open_dataset(data, cache=self.folder / "shards").header
+        publish(self.folder / "action_range.json", json.dumps(header.action_range).encode())
+        return data
+
+    def _leave_dataset(self, data: str) -> None:
+        """Keeps what the report says of the dataset, and ends the service if this run started it."""
+        source = open_dataset(data, cache=self.folder / "shards")
+        commits = source.state().commits
+        rejections: Counter[str] = Counter()
+        for commit in commits:
+            rejections.update(commit.rejections)
+        summary = {
+            "dataset_id": source.header.dataset_id,
+            "robot": source.header.robot.name,
+            "rate_hz": source.header.rate_hz,
+            "rows": sum(commit.rows for commit in commits),
+            "samples": sum(commit.samples for commit in commits),
+            "attempts": sum(commit.attempts for commit in commits),
+            "rejections": rejections,
+        }
+        publish(self._data_summary, json.dumps(summary).encode())
+        self.service.stop()
+
+    @property
+    def _data_summary(self) -> Path:
+        return self.folder / "data.json"
+
+    def _submit(self) -> str:
+        """Submits the trajectory request; submitting it again finds the same job."""
+        request = presets.trajectory_request(self.recipe)
+        (self.folder / "request.json").write_text(json.dumps(request, indent=1))
+        with self.service.client() as client:
+            job = client.submit(request)
+        url = f"{self.service.url}/v1/jobs/{job['id']}"
+        self.console.print(f"[bold]dataset[/bold] {request['count']:,} trajectories: {url} ({job['state']})")
+        return url
+
+    def _demonstrations(self, plan: TaskPlan) -> Path:
+        if self.options.demos is not None:
+            return self.options.demos
+        return self.options.store / "demonstrations" / f"{plan.task}-{plan.demonstrations}.hdf5"
+
+    def _demonstrate(self, plan: TaskPlan) -> Step:
+        path = self._demonstrations(plan)
+        arguments = ("demonstrate", "--task", plan.task, "--successes", str(plan.demonstrations), "--out", str(path))
+        # A file of an older expert is not what this release would make: `demonstrate` then says so.
+        return Step(f"demonstrate-{plan.task}", arguments, path)
+
+    def _training(self, steps: int, batch: int, seed: int) -> list[str]:
+        arguments = ["--steps", str(steps), "--batch-size", str(batch), "--seed", str(seed)]
+        return [*arguments, "--learning-rate", str(self.recipe.learning_rate)]
+
+    def _folder_of(self, plan: TaskPlan, mode: str, seed: int) -> Path:
+        return self.folder / f"{plan.task}-{mode}-{seed}"
+
+    def _adapt(self, plan: TaskPlan, mode: str, seed: int) -> Step:
+        run = self._folder_of(plan, mode, seed)
+        arguments = ["adapt", "--mode", mode, "--demos", str(self._demonstrations(plan)), "--out", str(run)]
+        arguments += ["--count", str(plan.demonstrations), "--size", self.recipe.size]
+        arguments += self._training(plan.steps, self.recipe.batch, seed)
+        needs = [] if self.options.demos is not None else [f"demonstrate-{plan.task}"]
+        if mode == "decoupled":
+            arguments += ["--stage1", str(self.folder / "stage1")]
+            needs.append("stage1")
+        else:
+            # The same normalization, without waiting for Stage 1: modes differ in nothing but what is trained.
+            arguments += ["--action-range", str(self.folder / "action_range.json")]
+        return Step(f"adapt-{run.name}", tuple(arguments), RunFolder(run).checkpoint(plan.steps), tuple(needs))
+
+    def _evaluate(self, plan: TaskPlan, mode: str, seed: int) -> Step:
+        run = self._folder_of(plan, mode, seed)
+        arguments = ("evaluate", str(run), "--task", plan.task, "--episodes", str(self.recipe.episodes))
+        return Step(f"evaluate-{run.name}", arguments, run / "result.json", (f"adapt-{run.name}",))
+
+    def _report(self, seconds: float) -> Path:
+        recipe = self.recipe
+        summary = {
+            "recipe": asdict(recipe),
+            "command": _command(self.options),
+            "machine": _machine(),
+            "seconds": seconds,
+            "data": json.loads(self._data_summary.read_text()),
+            "experts": [_expert(self._demonstrations(plan)) for plan in recipe.tasks],
+            "stage1": training_summary(self.folder / "stage1"),
+        }
+        runs = [self._folder_of(*run) for run in self._runs()]
+        if recipe.estimate_of is not None:
+            summary["estimate"] = _estimate(recipe, summary["stage1"], [training_summary(run) for run in runs])
+            self.console.print(summary["estimate"])
+        return write_report(self.folder, summary, runs)
+
+
+def _expert(path: Path) -> dict[str, Any]:
+    """Success of the first attempts of an expert; no count is biased by when collecting stopped."""
+    demonstrations = read_demonstrations(path)
+    attempts = sorted((*demonstrations.episodes, *demonstrations.failed), key=lambda episode: episode.seed)
+    counted = attempts[:_COUNTED_ATTEMPTS]
+    return {
+        "task": demonstrations.task,
+        "attempts": len(counted),
+        "successes": sum(episode.success for episode in counted),
+        "demonstrations": len(demonstrations.episodes),
+    }
+
+
+def _estimate(recipe: Recipe, stage1: dict[str, Any], runs: list[dict[str, Any]]) -> str:
+    """What the recipe that this one samples would take here, from the seconds of a step of each training."""
+    full = recipe.estimate_of
+    assert full is not None
+    seconds = _per_step(stage1) * full.stage1_steps
+    runs_of = {(plan.task, mode): plan.steps for plan in full.tasks for mode in plan.modes}
+    for run, steps in zip(runs, runs_of.values(), strict=True):
+        seconds += _per_step(run) * steps * len(full.seeds)
+    return f"Estimate: the whole of preset '{full.name}' would train for {duration(seconds)} of one thread here."
+
+
+def _per_step(summary: dict[str, Any]) -> float:
+    return float(summary["train_seconds"]) / int(summary["steps"])
+
+
+def _command(options: RecipeOptions) -> str:
+    data = f" DATA={options.data}" if options.data else ""
+    demos = f" DEMOS={options.demos}" if options.demos else ""
+    preset = "" if options.preset == "quick" else f" PRESET={options.preset}"
+    return f"make train-decoupled{preset}{data}{demos}"
+
+
+def _machine() -> str:
+    cores = len(os.sched_getaffinity(0))
+    accelerator = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{cores} CPU cores ({_processor()}){accelerator}, torch {torch.__version__}"
+
+
+def _processor() -> str:
+    """The processor's name and its fastest arithmetic for networks; speeds here differ threefold by it."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    capabilities = torch.cpu.get_capabilities()
+    fastest = next((key for key in ("amx_bf16", "avx512_bf16", "avx512_f", "avx2") if capabilities.get(key)), "")
+    return f"{name}, {fastest}" if fastest else name
+
+
+def _with_demonstrations(recipe: Recipe, demos: Path) -> Recipe:
+    """The recipe for the one task of a demonstrations file, trained as the preset trains a task."""
+    task = read_header(demos).task
+    count = len(read_demonstrations(demos).episodes)
+    like = next((plan for plan in recipe.tasks if plan.task == task), recipe.tasks[0])
+    if task not in task_names():
+        raise ConfigError(
+            f"{demos} is of task '{task}', which this simulator can't roll out (it has {', '.join(task_names())}); "
+            "train with `python -m trainer adapt` instead"
+        )
+    return replace(recipe, tasks=(replace(like, task=task, demonstrations=count),))
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Holds a run's folder, so that a second run of it does not write into the same files.
+
+    The steps inherit the lock: it is held as long as any of them lives, whatever became of this process.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
+    os.set_inheritable(descriptor, True)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        message = f"{folder}: another run of this recipe is using it; wait for it, or give another --name"
+        raise ConfigError(message) from error
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _check_same(folder: Path, recipe: Recipe, options: RecipeOptions) -> None:
+    """Refuses to mix two recipes in one folder."""
+    wanted = {"recipe": asdict(recipe), "data": options.data, "demos": str(options.demos) if options.demos else None}
+    wanted = json.loads(json.dumps(wanted))
+    path = folder / "recipe.json"
+    if path.exists():
+        if json.loads(path.read_text()) != wanted:
+            raise ConfigError(
+                f"{folder} holds a run with other settings; give another name (python -m trainer train --name NAME), "
+                "or remove the folder to start over"
+            )
+        return
+    publish(path, json.dumps(wanted, indent=1).encode())
