@@ -189,7 +189,7 @@ def training_table(report: dict[str, Any], grouped: Sequence[Group]) -> list[str
     lines += [_training_row(f"{group.task}, {group.mode}", group.results) for group in grouped]
     lines += [
         "",
-        "Errors are those of full denoising on held-out windows; seconds are one thread's of the device named.",
+        "Errors are those of full denoising on held-out windows.",
     ]
     return lines
 

@@ -1,0 +1,118 @@
+"""`make train-decoupled PRESET=tiny` from start to report: a real service, a real Ray, HTTP, the simulator."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer.report import RESULT_KEYS
+
+SECONDS = 280
+
+
+def _recipe(folder: Path, *more: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "trainer", "train", "--preset", "tiny", "--parallel", "2"]
+    command += ["--runs", str(folder / "runs"), "--store", str(folder / "data"), *more]
+    environment = {name: value for name, value in os.environ.items() if name != "HEADSTART_URL"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**environment, "COLUMNS": "250"}
+    )
+
+
+def _finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    output, _ = process.communicate(timeout=SECONDS)
+    return process.returncode, output
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.mark.timeout(3 * SECONDS)
+def test_interrupted_then_finished_then_nothing_left_to_do(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "tiny"
+    process = _recipe(tmp_path)
+    deadline = time.monotonic() + SECONDS
+    while not (run / "stage1" / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    code, output = _finish(process)
+    assert code == 130, output
+    assert "the same command goes on from here" in output
+    assert not (run / "report.md").exists()
+
+    code, output = _finish(_recipe(tmp_path))
+    assert code == 0, output
+    report = json.loads((run / "report.json").read_text())
+    _check_report(report)
+    _check_dataset(tmp_path / "data", report["data"])
+    assert "| lift | decoupled |" in (run / "report.md").read_text()
+    for name in ("losses", "success", "seconds"):
+        assert (run / "figures" / f"{name}.png").stat().st_size > 5000
+    # Interrupted or not, Stage 1 made each of its steps once.
+    steps = [line["step"] for line in _lines(run / "stage1" / "metrics.jsonl") if "loss" in line]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 20
+
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*.safetensors")}
+    code, output = _finish(_recipe(tmp_path))
+    assert code == 0, output
+    assert output.count("done earlier") == 6
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*.safetensors")} == before
+
+
+def _check_report(report: dict[str, Any]) -> None:
+    assert [(r["task"], r["mode"], r["episodes"]) for r in report["results"]] == [
+        ("lift", "decoupled", 2),
+        ("lift", "normal", 2),
+    ]
+    for result in report["results"]:
+        assert set(RESULT_KEYS) <= set(result)
+        assert len(result["outcomes"]) == 2
+        assert result["successes"] == sum(result["outcomes"])
+        assert result["demonstrations"] == 4
+    decoupled, normal = report["results"]
+    assert decoupled["stage1"]["dataset_id"] == report["data"]["dataset_id"]
+    assert normal["stage1"] is None
+    # The frozen backbone is what decoupled does not train.
+    assert decoupled["trained_parameters"] < normal["trained_parameters"]
+    assert report["experts"][0]["successes"] >= 4
+
+
+def _check_dataset(store: Path, data: dict[str, Any]) -> None:
+    assert data["rows"] == 512
+    assert data["attempts"] == 512 + sum(data["rejections"].values())
+    manifests = [json.loads(path.read_text()) for path in store.rglob("manifest.json")]
+    assert [manifest["state"] for manifest in manifests] == ["sealed"]
+    assert sum(commit["samples"] for commit in manifests[0]["commits"]) == data["samples"]
+
+
+def test_another_recipe_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "recipe.json").write_text("{}")
+    code, output = _finish(_recipe(tmp_path))
+    assert code == 2
+    assert "holds a run with other settings" in output
+
+
+def test_a_wrong_preset_names_the_right_ones(tmp_path: Path) -> None:
+    code, output = _finish(_recipe(tmp_path, "--preset", "huge"))
+    assert code == 2
+    assert "unknown preset 'huge'; choose one of quick, tiny, cpu, paper" in output
+
+
+def test_missing_data_and_demonstrations_are_named(tmp_path: Path) -> None:
+    code, output = _finish(_recipe(tmp_path, "--demos", str(tmp_path / "none.hdf5")))
+    assert code == 2
+    assert "none.hdf5" in output
+    code, output = _finish(_recipe(tmp_path, "--data", str(tmp_path)))
+    assert code == 2
+    assert "no dataset.json here" in output
