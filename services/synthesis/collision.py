@@ -140,7 +140,9 @@ def _walk_rows(
     posture, frames = np.empty(dof), np.empty((dof + 1, 12))
     ends, near = np.empty((joint.size, 6)), np.empty(pairs.shape[0], np.bool_)
     count = 0
-    for row in np.flatnonzero(rows):
+    for row in range(rows.size):
+        if not rows[row]:
+            continue
         total, since, allowed = 0.0, 0.0, 0.0
         for k in range(first[row], first[row + 1]):
             before = max(k - 1, first[row])
@@ -157,8 +159,11 @@ def _walk_rows(
                 if gap < CLEARANCE:
                     if count < out_row.size:
                         out_row[count], out_travel[count] = row, total + done
-                        out_frames[count] = frames
-                        out_near[count] = near
+                        for j in range(dof + 1):
+                            for c in range(12):
+                                out_frames[count, j, c] = frames[j, c]
+                        for pair in range(near.size):
+                            out_near[count, pair] = near[pair]
                     count += 1
                 since, allowed = -done, max(CHECK_SPACING, gap + CLEARANCE)
                 if done >= interval:

@@ -14,6 +14,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def compiled(function: Function) -> Function:
     """Compiles a function of numbers and arrays to machine code when it is first called.
 
+    Loops rather than assignments of whole slices keep compilation short (15 s of CPU for everything, once).
     No fast-math and no fused multiply-add: a result never depends on which lanes of a vector register a value
     was in, so rows don't depend on the batch they are made in.
     """

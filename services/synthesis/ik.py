@@ -141,7 +141,8 @@ def _solve(
                 )  # fmt: skip
                 if distance + angle < errors[row, 0] + errors[row, 1]:
                     errors[row, 0], errors[row, 1] = distance, angle
-                    q[row] = current
+                    for j in range(dof):
+                        q[row, j] = current[j]
                 if distance <= POSITION_TOLERANCE and angle <= ANGLE_TOLERANCE:
                     break
                 if iteration < MAX_ITERATIONS:

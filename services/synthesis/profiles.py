@@ -102,8 +102,8 @@ def sample_rows(
                     q[sample, joint], qd[sample, joint] = p, 0.0
                     if qdd.shape[0] > 0:
                         qdd[sample, joint] = 0.0
-            gripper[here:moving] = command[segment, 0]
-            gripper[moving:resting] = command[segment, 1]
+            for sample in range(here, resting):
+                gripper[sample] = command[segment, 0 if sample < moving else 1]
             here, begins = resting, next_begins
 
 
