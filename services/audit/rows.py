@@ -1,0 +1,136 @@
+"""A shard's rows as arrays, and the checks of everything about them but their motion."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from services.audit.report import AuditReport
+from shared import records
+from shared.manifest import Commit, DatasetHeader
+from shared.statistics import column_statistics
+
+IntArray = NDArray[np.int64]
+
+_TIME_TOLERANCE = 1e-6
+"""Share of a sample period by which duration * rate_hz may miss a whole number and still be taken for it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some rows of a shard. Lists are one after another, with a value for each of `first[i]` to `first[i + 1]`.
+
+    Attributes:
+        ids: trajectory ids, shape (n,).
+        first: first sample of each row, and the number of samples N, shape (n + 1,).
+        duration: [s], shape (n,).
+        rate_hz: shape (n,).
+        lists: list columns, each (N, width), profile columns each with a value offset of its own.
+        profile_first: first profile value of each row, and their number, shape (n + 1,), or None without profiles.
+    """
+
+    ids: IntArray
+    first: IntArray
+    duration: NDArray[np.float64]
+    rate_hz: NDArray[np.float64]
+    lists: dict[str, NDArray[Any]]
+    profile_first: IntArray | None
+
+    @property
+    def sample_row(self) -> IntArray:
+        """To which row each sample belongs, shape (N,)."""
+        return np.repeat(np.arange(len(self.ids)), np.diff(self.first))
+
+    @property
+    def sample_ids(self) -> IntArray:
+        """To which trajectory each sample belongs, shape (N,)."""
+        return self.ids[self.sample_row]
+
+
+def read_rows(table: pa.Table, dof: int) -> Rows:
+    """Rows of a table whose layout has been checked."""
+    lists, profile_first = {}, None
+    for column in records.COLUMNS:
+        if not column.is_list or column.name not in table.column_names:
+            continue
+        values, offsets = records.list_column(table, column.name)
+        lists[column.name] = values.reshape(-1, column.width(dof))
+        if column.name == "profile_time":
+            profile_first = offsets
+    first = np.concatenate([[0], np.cumsum(table.column("length").to_numpy().astype(np.int64))])
+    scalars = {name: table.column(name).to_numpy() for name in ("trajectory_id", "duration", "rate_hz")}
+    return Rows(scalars["trajectory_id"], first, scalars["duration"], scalars["rate_hz"], lists, profile_first)
+
+
+def check_table(report: AuditReport, header: DatasetHeader, commit: Commit, table: pa.Table) -> bool:
+    """Checks a shard's table against header and commit. Returns whether its layout allows looking at the motions."""
+    where = f"shard {commit.index}"
+    expected = records.schema(header.optional_columns)
+    report.expect("schema", table.schema.equals(expected), where)
+    if not table.schema.equals(expected):
+        return False
+    report.expect("content sha256", records.content_hash(table) == commit.content_sha256, where)
+    rows = header.rows_in(commit.index)
+    report.expect("rows in shard", table.num_rows == rows == commit.rows, where)
+    ids = table.column("trajectory_id").to_numpy()
+    first = commit.index * header.shard_rows
+    report.expect("trajectory ids complete and sorted", np.array_equal(ids, np.arange(first, first + rows)), where)
+    _check_scalars(report, header, commit, table, ids)
+    whole = _check_lengths(report, header, table, ids)
+    if whole:
+        report.expect("commit's statistics", _statistics_agree(header, commit, table), where)
+    return whole
+
+
+def _check_scalars(report: AuditReport, header: DatasetHeader, commit: Commit, table: pa.Table, ids: IntArray) -> None:
+    rate = table.column("rate_hz").to_numpy()
+    duration = table.column("duration").to_numpy()
+    steps = table.column("length").to_numpy() - 1
+    report.measure("rate_hz is the request's", np.abs(rate - header.rate_hz), 0.0, "1/s", ids)
+    report.measure("duration is positive", -duration, 0.0, "s", ids)
+    # T = ceil(duration * rate_hz) + 1: the goal lies after the last sample but one, and not after the last.
+    over = np.maximum(duration * rate - steps, steps - 1 - duration * rate)
+    report.measure("length is ceil(duration*rate_hz)+1", over, _TIME_TOLERANCE, "samples", ids)
+    attempts = table.column("attempts").to_numpy()
+    report.measure("attempts are at least 1", 1.0 - attempts, 0.0, "", ids)
+    tried = commit.rows + sum(commit.rejections.values())
+    counted = int(attempts.sum()) == commit.attempts == tried
+    report.expect("attempts are rows and rejections", counted, f"shard {commit.index}")
+    known = set(header.request.get("families", ("point_to_point", "via_points")))
+    report.expect(
+        "families are the request's", set(table.column("family").to_pylist()) <= known, f"shard {commit.index}"
+    )
+
+
+def _check_lengths(report: AuditReport, header: DatasetHeader, table: pa.Table, ids: IntArray) -> bool:
+    """Whether every list has as many values as its row's length says."""
+    length = table.column("length").to_numpy().astype(np.int64)
+    dof, whole = header.robot.dof, True
+    sizes = {
+        column.name: np.diff(records.list_column(table, column.name)[1])
+        for column in records.COLUMNS
+        if column.is_list and column.name in table.column_names
+    }
+    for name, size in sizes.items():
+        column = next(column for column in records.COLUMNS if column.name == name)
+        if name.startswith("profile_"):
+            piece = dof * records.PIECES_PER_SEGMENT
+            off = np.abs(size - sizes["profile_time"]) + size % piece + (size == 0)
+        else:
+            off = np.abs(size - length * column.width(dof))
+        report.measure("lists have their length", off, 0.0, "values", ids)
+        whole &= bool((off == 0).all())
+    return whole
+
+
+def _statistics_agree(header: DatasetHeader, commit: Commit, table: pa.Table) -> bool:
+    found = column_statistics(table, header.robot.dof)
+    if set(found) != set(commit.statistics):
+        return False
+    return all(
+        np.allclose(found[name][key], commit.statistics[name][key], rtol=1e-9, atol=1e-9, equal_nan=True)
+        for name in found
+        for key in ("count", "mean", "M2", "min", "max")
+    )
