@@ -32,8 +32,7 @@ _HOLD_STEPS = 5
 
 def attempt(task: Task, seed: int) -> Attempt:
     """One attempt of the task's expert in the episode of a seed."""
-    environment = Environment(load_scene(task))
-    environment.reset(seed)
+    environment = Environment(load_scene(task), seed)
     observations: list[Observation] = []
     states, actions, succeeded = [], [], []
     held = 0

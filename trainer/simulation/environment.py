@@ -22,6 +22,12 @@ ACTION_WIDTH = 10
 # both have come to rest.
 _SETTLING_STEPS = 10
 
+_UNSTABLE = (
+    mujoco.mjtWarning.mjWARN_BADQPOS,
+    mujoco.mjtWarning.mjWARN_BADQVEL,
+    mujoco.mjtWarning.mjWARN_BADQACC,
+)
+
 
 def ee_pose_action(pose: Pose, gripper: float) -> FloatArray:
     """(10,) `ee_pose` action of a pose of the tool centre point in the base frame."""
@@ -31,13 +37,13 @@ def ee_pose_action(pose: Pose, gripper: float) -> FloatArray:
 class Environment:
     """One simulation of a scene. Several can live side by side, at any point of their episodes.
 
-    Everything follows from the seed given to `reset` and the actions since, whatever else runs beside it.
+    Everything follows from the seed given and the actions since, whatever else runs beside it.
     """
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, seed: int) -> None:
         self.scene = scene
         self.data = mujoco.MjData(scene.model)
-        self._symmetry: dict[str, FloatArray] = {}
+        self.reset(seed)
 
     def reset(self, seed: int) -> None:
         """Begins the episode of a seed: robosuite's own initial state, once everything has come to rest."""
@@ -50,7 +56,7 @@ class Environment:
         for _ in range(_SETTLING_STEPS):
             self._controller.step(start, OPEN)
         mujoco.mj_kinematics(model, data)
-        self._symmetry = {
+        self._symmetry: dict[str, FloatArray] = {
             thing.name: _nearest_symmetry(self.scene.object_pose(data, thing.name)[1], thing.yaw_symmetry)
             for thing in self.scene.task.objects
         }
@@ -104,8 +110,8 @@ class Environment:
         return self.scene.succeeded(self.data)
 
     def diverged(self) -> bool:
-        """Whether the physics became unstable and MuJoCo gave it up: the episode is worth nothing then."""
-        return bool(self.data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number)
+        """Whether the physics became unstable, upon which MuJoCo starts over: the episode is worth nothing then."""
+        return any(self.data.warning[kind].number for kind in _UNSTABLE)
 
     def state(self) -> FloatArray:
         """(1 + nq + nv,) time [s], generalized positions and velocities: robosuite's flattened state."""

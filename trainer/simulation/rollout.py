@@ -79,8 +79,7 @@ class _Episode:
 
     def __init__(self, scene: Scene, seed: int, n_obs_steps: int) -> None:
         self.seed = seed
-        self.environment = Environment(scene)
-        self.environment.reset(seed)
+        self.environment = Environment(scene, seed)
         first = join_observation(self.environment.observation())
         self.observations = np.repeat(first[None], n_obs_steps, axis=0)
         self.positions = [self._position()]

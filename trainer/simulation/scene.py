@@ -28,6 +28,8 @@ class Scene:
             self._robosuite = task.make_env()
         except ImportError as error:
             raise SimulationError(f"the simulator is not installed ({error}); `make setup` installs it") from error
+        # Instead of a line on stderr and a MUJOCO_LOG.TXT in the working directory: `Environment.diverged` says it.
+        mujoco.set_mju_user_warning(lambda message: None)
         sim = self._robosuite.sim
         self.task = task
         self.model: mujoco.MjModel = sim.model._model

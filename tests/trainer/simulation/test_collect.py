@@ -56,9 +56,9 @@ def test_a_collection_reads_back(lifts: Path) -> None:
 
 
 def test_the_recorded_state_is_where_the_seed_begins(lifts: Path) -> None:
-    environment = Environment(load_scene(find_task("lift")))
+    scene = load_scene(find_task("lift"))
     for episode in read_demonstrations(lifts).episodes:
-        environment.reset(episode.seed)
+        environment = Environment(scene, episode.seed)
         np.testing.assert_array_equal(environment.state(), episode.initial_state)
 
 

@@ -39,8 +39,7 @@ def wandering(start: Pose, frames: Frames, steps: int) -> list[np.ndarray]:
 
 def test_free_motion_equals_robosuite() -> None:
     scene = load_scene(find_task("lift"))
-    ours = Environment(scene)
-    ours.reset(7)
+    ours = Environment(scene, 7)
     stock = find_task("lift").make_env()
     stock_reset(stock, 7)
     actions = wandering(ours.tcp_pose(), scene.frames, 40)
