@@ -62,7 +62,7 @@ class Column:
 COLUMNS: tuple[Column, ...] = (
     Column("trajectory_id", pa.int64(), "", "1", "global index of the trajectory; sorted"),
     Column("length", pa.int32(), "", "1", "number of samples T = ceil(duration*rate_hz)+1"),
-    Column("duration", pa.float64(), "", "s", "time until rest at the goal; later samples hold it"),
+    Column("duration", pa.float64(), "", "s", "time until rest at the goal, its dwell included; later samples hold it"),
     Column("rate_hz", pa.float64(), "", "1/s", "samples per second"),
     Column("family", pa.string(), "", "1", "the motion family that made it"),
     Column("attempts", pa.int32(), "", "1", "candidates drawn until this one was accepted"),
@@ -72,8 +72,22 @@ COLUMNS: tuple[Column, ...] = (
     Column("ee_rotation_6d", pa.float32(), "T*6", "1", "first two rows of the tool's rotation matrix"),
     Column("gripper", pa.float32(), "T", "1", "+1 close, -1 open"),
     Column("joint_acceleration", pa.float32(), "T*dof", "rad/s^2 or m/s^2", "joint accelerations", optional=True),
-    Column("profile_time", pa.float64(), "S*dof*7", "s", "durations of each segment's pieces", optional=True),
-    Column("profile_jerk", pa.float64(), "S*dof*7", "rad/s^3 or m/s^3", "jerk of those pieces", optional=True),
+    Column(
+        "profile_time",
+        pa.float64(),
+        "S*dof*7",
+        "s",
+        "durations of the pieces of S segments (dwells too)",
+        optional=True,
+    ),
+    Column(
+        "profile_jerk",
+        pa.float64(),
+        "S*dof*7",
+        "rad/s^3 or m/s^3",
+        "jerk of those pieces; a joint that ends early rests",
+        optional=True,
+    ),
 )
 OPTIONAL_COLUMNS: tuple[str, ...] = tuple(column.name for column in COLUMNS if column.optional)
 

@@ -162,7 +162,8 @@ class _Run:
         with self.service.client() as client:
             job = client.submit(request)
         url = f"{self.service.url}/v1/jobs/{job['id']}"
-        self.console.print(f"[bold]dataset[/bold] {request['count']:,} trajectories: {url} ({job['state']})")
+        text = f"[bold]dataset[/bold] {request['count']:,} trajectories: {url} ({job['state']})"
+        self.console.print(text, soft_wrap=True)
         return url
 
     def _demonstrations(self, plan: TaskPlan) -> Path:

@@ -102,7 +102,7 @@ def run_steps(steps: Sequence[Step], folder: Path, parallel: int, console: Conso
             if time.monotonic() - shown > _SHOW_SECONDS:
                 shown = time.monotonic()
                 for job in running:
-                    console.print(f"  {job.describe()}", highlight=False)
+                    console.print(f"  {job.describe()}", highlight=False, soft_wrap=True)
     finally:
         _end(running, console)
 
