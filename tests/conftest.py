@@ -1,0 +1,12 @@
+"""What every test shares: no test depends on wall-clock speed, and every run draws the same examples."""
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("headstart", deadline=None, derandomize=True)
+settings.load_profile("headstart")
+
+# Child processes too: one thread each, and no Ray telemetry.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
