@@ -1,6 +1,6 @@
 """Rolling a policy out in closed loop, many episodes side by side on one model."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,13 +40,12 @@ def rollout(
     episode_limit: int | None = None,
     n_obs_steps: int = 2,
     n_envs: int = 50,
-    known: Mapping[int, Rollout] | None = None,
     finished: Callable[[Rollout], None] | None = None,
 ) -> list[Rollout]:
     """One episode for each seed, in the order of the seeds.
 
     An episode is a function of its seed and the policy's actions: what runs beside it changes nothing.
-    Interrupted, what `finished` was given stays true: pass it as `known` to go on.
+    Interrupted, what `finished` was given stays true: to go on, ask for the seeds that are missing.
 
     Args:
         task: the task.
@@ -56,18 +55,16 @@ def rollout(
         episode_limit: control steps, the task's own if None.
         n_obs_steps: observations that the policy sees.
         n_envs: episodes side by side.
-        known: outcomes by seed that need not be run again.
         finished: called with each outcome as soon as it is known.
 
     Raises:
         SimulationError: the policy's answer has the wrong shape or is not finite.
     """
-    results = dict(known or {})
-    missing = [seed for seed in dict.fromkeys(seeds) if seed not in results]
+    results: dict[int, Rollout] = {}
     scene = load_scene(task)
     limit = task.episode_limit if episode_limit is None else episode_limit
-    for start in range(0, len(missing), n_envs):
-        for result in _run_batch(scene, policy, missing[start : start + n_envs], limit, n_obs_steps):
+    for start in range(0, len(seeds), n_envs):
+        for result in _run_batch(scene, policy, seeds[start : start + n_envs], limit, n_obs_steps):
             results[result.seed] = result
             if finished is not None:
                 finished(result)
