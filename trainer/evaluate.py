@@ -90,7 +90,7 @@ def noise_loss(head: ActionHead, windows: Batch, precision: Precision = "auto") 
     """The training loss on held-out windows, with fixed noise and timesteps spread evenly."""
     device = windows.actions.device
     noise = torch.randn(windows.actions.shape, generator=torch.Generator().manual_seed(_SEED)).to(device)
-    timesteps = torch.arange(len(noise), device=device) % DIFFUSION_STEPS
+    timesteps = torch.arange(len(noise), device=device) * DIFFUSION_STEPS // len(noise)
     with autocast(device, precision):
         predicted = head(Diffusion(device).add_noise(windows.actions, noise, timesteps), timesteps, windows.condition)
     return float(torch.nn.functional.mse_loss(predicted.float(), noise))

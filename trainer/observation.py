@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from trainer.config import Scaling
 
 OBSERVATION_WIDTH = 256
+LEAST_SPREAD = 0.05
+"""In metres, and in the components of rotation_6d: a spread that tells nothing of the task."""
 _HIDDEN = 512
 
 
@@ -34,10 +36,7 @@ class LowDimEncoder(nn.Module):
 
 
 class ObservationScaling:
-    """(x - center) * scale for each observation dimension, from the demonstrations' statistics.
-
-    A dimension that never changes gets scale 1: it arrives as zero, and stays small if it does change later.
-    """
+    """(x - center) * scale for each observation dimension, from the demonstrations' statistics."""
 
     def __init__(self, center: NDArray[Any], scale: NDArray[Any]) -> None:
         self.center = np.asarray(center, np.float32)
@@ -45,15 +44,18 @@ class ObservationScaling:
 
     @classmethod
     def from_samples(cls, samples: NDArray[Any], kind: Scaling) -> "ObservationScaling":
-        """Statistics of (n, obs_dim) samples: `min_max` maps them onto [-1, 1], `standard` to unit variance."""
+        """Statistics of (n, obs_dim) samples: `min_max` maps them onto [-1, 1], `standard` to unit variance.
+
+        No dimension is magnified more than 1 / LEAST_SPREAD times: what hardly changes in demonstrations would else
+        be the loudest as soon as a policy leaves them a little.
+        """
         samples = samples.astype(np.float64)
         if kind == "min_max":
             low, high = samples.min(0), samples.max(0)
             center, spread = (low + high) / 2, (high - low) / 2
         else:
             center, spread = samples.mean(0), samples.std(0)
-        constant = spread < 1e-6
-        return cls(center, 1 / np.where(constant, 1.0, spread))
+        return cls(center, 1 / np.maximum(spread, LEAST_SPREAD))
 
     @property
     def obs_dim(self) -> int:
