@@ -4,14 +4,10 @@ Every step is a command of `python -m trainer` that can be run by hand; see step
 and presets.py for what each preset does.
 """
 
-import fcntl
 import json
 import os
-import platform
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +19,10 @@ from shared.client import open_dataset
 from shared.errors import ConfigError
 from trainer import presets
 from trainer.demonstrations import read_demonstrations, read_header
+from trainer.machine import describe_machine
 from trainer.presets import Recipe, TaskPlan
 from trainer.progress import duration
+from trainer.recipe_folder import keep_same, only_one
 from trainer.report import write_report
 from trainer.results import training_summary
 from trainer.run_folder import RunFolder
@@ -75,8 +73,9 @@ def train_decoupled(options: RecipeOptions, console: Console) -> Path:
     if options.demos is not None:
         recipe = _with_demonstrations(recipe, options.demos)
     folder = options.runs / (options.name or recipe.name)
-    with _only_one(folder):
-        _check_same(folder, recipe, options)
+    settings = {"recipe": asdict(recipe), "data": options.data, "demos": options.demos and str(options.demos)}
+    with only_one(folder):
+        keep_same(folder, settings)
         return _Run(recipe, options, folder, console).run()
 
 
@@ -208,7 +207,7 @@ class _Run:
         summary = {
             "recipe": asdict(recipe),
             "command": _command(self.options),
-            "machine": _machine(),
+            "machine": describe_machine(),
             "seconds": seconds,
             "data": json.loads(self._data_summary.read_text()),
             "experts": [_expert(self._demonstrations(plan)) for plan in recipe.tasks],
@@ -256,25 +255,6 @@ def _command(options: RecipeOptions) -> str:
     return f"make train-decoupled{preset}{data}{demos}"
 
 
-def _machine() -> str:
-    cores = len(os.sched_getaffinity(0))
-    accelerator = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{cores} CPU cores ({_processor()}){accelerator}, torch {torch.__version__}"
-
-
-def _processor() -> str:
-    """The processor's name and its fastest arithmetic for networks; speeds here differ threefold by it."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    capabilities = torch.cpu.get_capabilities()
-    fastest = next((key for key in ("amx_bf16", "avx512_bf16", "avx512_f", "avx2") if capabilities.get(key)), "")
-    return f"{name}, {fastest}" if fastest else name
-
-
 def _with_demonstrations(recipe: Recipe, demos: Path) -> Recipe:
     """The recipe for the one task of a demonstrations file, trained as the preset trains a task."""
     task = read_header(demos).task
@@ -286,38 +266,3 @@ def _with_demonstrations(recipe: Recipe, demos: Path) -> Recipe:
             "train with `python -m trainer adapt` instead"
         )
     return replace(recipe, tasks=(replace(like, task=task, demonstrations=count),))
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Holds a run's folder, so that a second run of it does not write into the same files.
-
-    The steps inherit the lock: it is held as long as any of them lives, whatever became of this process.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
-    os.set_inheritable(descriptor, True)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        message = f"{folder}: another run of this recipe is using it; wait for it, or give another --name"
-        raise ConfigError(message) from error
-    else:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _check_same(folder: Path, recipe: Recipe, options: RecipeOptions) -> None:
-    """Refuses to mix two recipes in one folder."""
-    wanted = {"recipe": asdict(recipe), "data": options.data, "demos": str(options.demos) if options.demos else None}
-    wanted = json.loads(json.dumps(wanted))
-    path = folder / "recipe.json"
-    if path.exists():
-        if json.loads(path.read_text()) != wanted:
-            raise ConfigError(
-                f"{folder} holds a run with other settings; give another name (python -m trainer train --name NAME), "
-                "or remove the folder to start over"
-            )
-        return
-    publish(path, json.dumps(wanted, indent=1).encode())
