@@ -72,7 +72,7 @@ def _check_files(report: AuditReport, dataset: Dataset, commit: Commit) -> pa.Ta
         verify_shard(path, commit)
         report.expect("file sha256", True, path.name)
     except CorruptShardError as error:
-        report.expect("file sha256", False, error.message)
+        report.expect("file sha256", False, f"{path.name}: {error.message}")
     try:
         return pq.read_table(path, use_threads=False)
     except (OSError, pa.ArrowException) as error:

@@ -129,8 +129,7 @@ def _statistics_agree(header: DatasetHeader, commit: Commit, table: pa.Table) ->
     found = column_statistics(table, header.robot.dof)
     if set(found) != set(commit.statistics):
         return False
-    return all(
-        np.allclose(found[name][key], commit.statistics[name][key], rtol=1e-9, atol=1e-9, equal_nan=True)
-        for name in found
-        for key in ("count", "mean", "M2", "min", "max")
-    )
+    pairs: list[tuple[Any, Any]] = [
+        (found[name][key], commit.statistics[name].get(key)) for name in found for key in found[name]
+    ]
+    return all(np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-9, atol=1e-9, equal_nan=True) for a, b in pairs)

@@ -31,7 +31,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         dataset = jobs.begin(request, options.out)
         if dataset.state().state == "sealed":
-            console.print(f"{options.out} holds this dataset already, whole: {request.count} trajectories")
+            console.print(
+                f"{options.out} holds this dataset already, whole: {request.count} trajectories", soft_wrap=True
+            )
             return 0
         if not _make(request, dataset, engine, console):
             return 130

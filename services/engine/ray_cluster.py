@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -40,7 +41,9 @@ class RayEngine:
             return
         address = os.environ.get("RAY_ADDRESS")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if not address:
+        if address:
+            _probe(address)
+        else:
             _guard_embedded()
         import ray  # takes up to 3 s, which the other engines need not wait for
 
@@ -108,6 +111,19 @@ class RayEngine:
             self._ray.cancel(reference, force=True)
         if running:
             self._ray.wait(running, num_returns=len(running), timeout=_FAREWELL_S)
+
+
+def _probe(address: str) -> None:
+    """Raises EngineError if nothing listens at host:port; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise EngineError(
+            f"Ray at {address} could not be joined: {error}; correct RAY_ADDRESS, or unset it to run Ray in here"
+        ) from None
 
 
 def _guard_embedded() -> None:

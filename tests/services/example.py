@@ -1,0 +1,90 @@
+"""A small request and the commands that tests of the service run."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from services.synthesis.request import TrajectoryRequest
+from shared.dataset import Dataset
+
+ROOT = Path(__file__).resolve().parents[2]
+BODY: dict[str, Any] = {"robot": "panda", "count": 230, "seed": 5, "shard_rows": 20}
+"""Twelve shards, the last one short."""
+REQUEST = TrajectoryRequest.parse(BODY)
+LONG_BODY: dict[str, Any] = {"robot": "panda", "count": 500_000, "seed": 6, "shard_rows": 20_000}
+"""Shards that take many seconds each."""
+
+
+def contents(dataset: Dataset) -> list[str]:
+    """The content hash of every shard."""
+    return [commit.content_sha256 for commit in dataset.commits()]
+
+
+def command(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
+    """`python -m services ...` in a process group of its own, its output piped."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADSTART_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "services", *arguments],
+        cwd=ROOT,
+        env={**environment, **options.pop("env", {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def write_request(folder: Path, body: dict[str, Any]) -> Path:
+    """A request file in `folder`."""
+    path = folder / "request.json"
+    path.write_text(json.dumps(body))
+    return path
+
+
+class RunningService:
+    """A real service in a process of its own, on a free port."""
+
+    def __init__(self, data: Path, *arguments: str, port: int = 0, env: dict[str, str] | None = None) -> None:
+        self.log = data.with_name(f"{data.name}.log")
+        ready = data.with_name(f"{data.name}.url")
+        ready.unlink(missing_ok=True)
+        given = ["serve", "--data", str(data), "--ready-file", str(ready), "--port", str(port), *arguments]
+        with self.log.open("ab") as log:
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADSTART_")}
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services", *given], cwd=ROOT, env={**environment, **(env or {})}, stderr=log
+            )
+        deadline = time.monotonic() + 60
+        while not ready.exists():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+        self.url = ready.read_text().strip()
+
+    def kill(self) -> None:
+        """As a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """As an operator would. Returns the exit code."""
+        self.process.terminate()
+        return self.process.wait(30)
+
+
+@contextmanager
+def running_service(data: Path, *arguments: str, **options: Any) -> Iterator[RunningService]:
+    """A service for the time of a block."""
+    service = RunningService(data, *arguments, **options)
+    try:
+        yield service
+    finally:
+        if service.process.poll() is None:
+            service.stop()

@@ -1,0 +1,239 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+
+from services.__main__ import main
+from services.audit import AuditReport, audit_dataset
+from services.engine import InlineEngine
+from services.jobs import begin, make_dataset
+from services.synthesis.request import TrajectoryRequest
+from shared import records
+from shared.dataset import Dataset
+
+BODY = {"robot": "panda", "count": 40, "seed": 1, "shard_rows": 20, "columns": list(records.OPTIONAL_COLUMNS)}
+REQUEST = TrajectoryRequest.parse(BODY)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    dataset = begin(REQUEST, tmp_path_factory.mktemp("audit") / "sound")
+    assert make_dataset(REQUEST, dataset, InlineEngine(), on_progress=lambda progress: None)
+    dataset.set_state("sealed")
+    return dataset
+
+
+def _recommitted(dataset: Dataset, target: Path, change: Callable[[pa.Table], pa.Table]) -> Dataset:
+    """A copy whose shard 1 was changed and committed anew, its hashes and statistics right."""
+    shutil.copytree(dataset.root, target)
+    copy = Dataset(target)
+    commit = copy.commit(1)
+    assert commit is not None
+    table = change(copy.read_shard(commit))
+    copy.commit_path(1).unlink()
+    copy.shard_path(1).unlink()
+    fresh = Dataset(target)
+    fresh.publish(1, table, commit.attempts, commit.rejections)
+    fresh.set_state("sealed")
+    return fresh
+
+
+def _changed(name: str, change: Callable[[NDArray[Any]], None]) -> Callable[[pa.Table], pa.Table]:
+    """Changes row 7's values of a list column, shaped (T, width), or a scalar column's values."""
+
+    def apply(table: pa.Table) -> pa.Table:
+        column = next(column for column in records.COLUMNS if column.name == name)
+        if column.is_list:
+            values, offsets = records.list_column(table, name)
+            values = values.copy()
+            change(values[offsets[7] : offsets[8]].reshape(-1, column.width(7)))
+            items = pa.array(values, column.dtype)
+            array = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items, type=column.field().type)
+        else:
+            scalars = table.column(name).to_numpy().copy()
+            change(scalars)
+            array = pa.array(scalars, column.field().type)
+        return table.set_column(table.schema.get_field_index(name), table.schema.field(name), array)
+
+    return apply
+
+
+def _broken(report: AuditReport) -> set[str]:
+    return {name for name, check in report.checks.items() if check.violations}
+
+
+def test_a_sound_dataset_passes_every_check(sound: Dataset) -> None:
+    report = audit_dataset(sound)
+    assert report.violations == 0, _broken(report)
+    assert (report.shards, report.rows, report.rows_in_motion) == (2, 40, 40)
+    assert report.samples == sum(commit.samples for commit in sound.commits())
+    assert report.checks["FK position"].checked == report.samples
+    assert 0 < report.checks["FK position"].worst < 1e-6
+    assert report.checks["integrated profiles give joint_position"].worst < 3e-7
+    # What is kept below a limit is a distance, and negative.
+    assert report.checks["velocity limits"].worst < 0
+    assert len(report.checks) == 36
+
+
+def _set(index: tuple[int, ...], value: float) -> Callable[[NDArray[Any]], None]:
+    def change(values: NDArray[Any]) -> None:
+        values[index] = value
+
+    return change
+
+
+def _add(index: tuple[int, ...] | int, value: float) -> Callable[[NDArray[Any]], None]:
+    def change(values: NDArray[Any]) -> None:
+        values[index] += value
+
+    return change
+
+
+TAMPERED = {
+    "a position beyond its limit": (_changed("joint_position", _set((5, 3), 0.1)), "position limits"),
+    "a position that is not a number": (_changed("joint_position", _set((5, 3), np.nan)), "position limits"),
+    "a position off by 0.1 mrad": (_changed("joint_position", _add((5, 0), 1e-4)), "FK position"),
+    "the last wrist turned, which moves no point": (_changed("joint_position", _add((5, 6), 1e-4)), "FK rotation"),
+    "a jump": (_changed("joint_position", _add((5, 1), -0.2)), "velocity between samples"),
+    "a velocity beyond its limit": (_changed("joint_velocity", _set((5, 0), 2.2)), "velocity limits"),
+    "a velocity that jumps": (_changed("joint_velocity", _add((5, 1), 1.0)), "acceleration between samples"),
+    "velocities of another motion": (
+        _changed("joint_velocity", lambda v: np.negative(v, out=v)),
+        "velocity is the slope of position",
+    ),
+    "no rest at the goal": (_changed("joint_velocity", _set((-1, 2), 0.01)), "at rest at the end"),
+    "an acceleration beyond its limit": (_changed("joint_acceleration", _set((5, 1), 7.6)), "acceleration limits"),
+    "accelerations of another motion": (
+        _changed("joint_acceleration", lambda a: np.negative(a, out=a)),
+        "integrated profiles give joint_acceleration",
+    ),
+    "a pose off by 0.02 mm": (_changed("ee_position", _add((5, 1), 2e-5)), "FK position"),
+    "a pose outside the range": (_changed("ee_position", _set((5, 1), 2.0)), "positions in action_range"),
+    "a rotation off by 0.02 mrad": (_changed("ee_rotation_6d", _add((5, 1), 2e-5)), "FK rotation"),
+    "columns in place of rows": (
+        _changed("ee_rotation_6d", lambda r: r.__setitem__(slice(None), r[:, [0, 3, 1, 4, 2, 5]])),
+        "FK rotation",
+    ),
+    "a half-closed gripper": (_changed("gripper", _set((5, 0), 0.5)), "gripper is +1 or -1"),
+    "too much jerk": (_changed("profile_jerk", _set((3, 0), 7501.0)), "jerk limits (profiles)"),
+    "another jerk": (
+        _changed("profile_jerk", lambda j: np.multiply(j, 0.999, out=j)),
+        "integrated profiles give joint_position",
+    ),
+    "another time": (_changed("profile_time", lambda t: np.multiply(t, 1.001, out=t)), "profiles last the duration"),
+    "another duration": (_changed("duration", _add(7, 0.2)), "length is ceil(duration*rate_hz)+1"),
+    "another rate": (_changed("rate_hz", _set((7,), 10.0)), "rate_hz is the request's"),
+    "a doubled id": (_changed("trajectory_id", _add(7, -1)), "trajectory ids complete and sorted"),
+    "another length": (_changed("length", _add(7, 1)), "lists have their length"),
+    "too few attempts": (_changed("attempts", _add(7, 1)), "attempts are rows and rejections"),
+}
+
+
+@pytest.mark.parametrize("kind", TAMPERED)
+def test_a_tampered_row_is_found_and_named(sound: Dataset, tmp_path: Path, kind: str) -> None:
+    change, name = TAMPERED[kind]
+    dataset = _recommitted(sound, tmp_path / "copy", change)
+    report = audit_dataset(dataset)
+    assert name in _broken(report), _broken(report)
+    assert report.checks[name].example in ("trajectory 27", "shard 1", "trajectory 26")
+    # The files themselves are as committed.
+    assert "file sha256" not in _broken(report)
+    assert report.checks["file sha256"].checked == 2
+
+
+def _damaged(sound: Dataset, target: Path, damage: Callable[[Dataset], None]) -> AuditReport:
+    shutil.copytree(sound.root, target)
+    damage(Dataset(target))
+    return audit_dataset(Dataset(target))
+
+
+def _truncate(dataset: Dataset) -> None:
+    path = dataset.shard_path(0)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _flip_a_bit(dataset: Dataset) -> None:
+    content = bytearray(dataset.shard_path(0).read_bytes())
+    content[len(content) // 2] ^= 1
+    dataset.shard_path(0).write_bytes(content)
+
+
+def _edit(name: str, old: str, new: str) -> Callable[[Dataset], None]:
+    def edit(dataset: Dataset) -> None:
+        path = dataset.root / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    return edit
+
+
+def _lose_a_commit(dataset: Dataset) -> None:
+    path = dataset.root / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"commits": manifest["commits"][:1]}))
+
+
+def _foreign_schema(dataset: Dataset) -> None:
+    path = dataset.shard_path(0)
+    table = pq.read_table(path).drop_columns(["gripper"])
+    pq.write_table(table, path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "names"),
+    [
+        (_truncate, {"file sha256", "file can be read"}),
+        (lambda dataset: dataset.shard_path(0).unlink(), {"file sha256", "file can be read"}),
+        (_foreign_schema, {"file sha256", "schema"}),
+        (_lose_a_commit, {"a sealed dataset has every shard"}),
+        (_edit("dataset.json", '"seed": 1', '"seed": 2'), {"dataset_id is the request's hash"}),
+        (_edit("dataset.json", '"upper": [\n    2.8973', '"upper": [\n    2.9'), {"header's limits are the URDF's"}),
+        (_edit("manifest.json", '"mean": [', '"mean": [0.5, '), {"commit's statistics"}),
+    ],
+)
+def test_damaged_files_are_found(
+    sound: Dataset, tmp_path: Path, damage: Callable[[Dataset], None], names: set[str]
+) -> None:
+    assert names <= _broken(_damaged(sound, tmp_path / "copy", damage))
+
+
+def test_one_flipped_bit_is_found(sound: Dataset, tmp_path: Path) -> None:
+    report = _damaged(sound, tmp_path / "copy", _flip_a_bit)
+    assert "file sha256" in _broken(report)
+    assert "shard-00000000.parquet" in report.checks["file sha256"].example
+
+
+def test_the_command_prints_counts_and_its_exit_code_tells(
+    sound: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit", str(sound.root)]) == 0
+    out = capsys.readouterr().out
+    assert "sealed: 2 of 2 shards, 40 rows" in out
+    assert ": 0 violations" in out
+    bad = _recommitted(sound, tmp_path / "bad", _changed("gripper", _set((5, 0), 0.5)))
+    assert main(["audit", str(bad.root), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["violations"] == 1
+    gripper = next(check for check in report["checks"] if check["name"] == "gripper is +1 or -1")
+    assert (gripper["violations"], gripper["worst"], gripper["example"]) == (1, 0.5, "trajectory 27")
+    for wrong in ([str(tmp_path)], [str(sound.root), "--sample", "0"]):
+        assert main(["audit", *wrong]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("error: ")
+        assert captured.err.count("\n") == 1
+
+
+def test_a_sample_looks_at_the_motion_of_fewer_rows_and_at_the_files_of_all(sound: Dataset) -> None:
+    report = audit_dataset(sound, sample=5)
+    assert (report.rows, report.rows_in_motion, report.violations) == (40, 5, 0)
+    assert report.checks["duration is positive"].checked == 40
+    assert report.checks["FK position"].checked == report.samples < sum(c.samples for c in sound.commits()) / 4

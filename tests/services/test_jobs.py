@@ -1,0 +1,297 @@
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.engine import Engine, InlineEngine, ProcessEngine
+from services.jobs import (
+    IdempotencyError,
+    Job,
+    JobQueue,
+    JobStateError,
+    QueueFullError,
+    StorageError,
+    UnknownJobError,
+    begin,
+    make_dataset,
+)
+from services.synthesis.pipeline import ShardPlan
+from services.synthesis.request import TrajectoryRequest
+from shared.dataset import Dataset
+from shared.errors import EngineError, GeneratorVersionError, SynthesisError
+from shared.manifest import Commit
+from tests.services.example import LONG_BODY, REQUEST, contents
+
+LONG = TrajectoryRequest.parse(LONG_BODY)
+OTHER = TrajectoryRequest.parse({"robot": "panda", "count": 3, "seed": 9})
+
+
+class GatedEngine(InlineEngine):
+    """The inline engine, which makes a shard each time `step` is called: a running job that waits to be looked at."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Semaphore(0)
+
+    def step(self, shards: int = 1) -> None:
+        self.gate.release(shards)
+
+    def run_shards(
+        self, plans: Any, root: Path, on_commit: Callable[[Commit], None], should_stop: Callable[[], bool]
+    ) -> bool:
+        def gated() -> Iterator[ShardPlan]:
+            for plan in plans:
+                while not self.gate.acquire(timeout=0.01):
+                    if should_stop():
+                        break
+                yield plan
+
+        return super().run_shards(gated(), root, on_commit, should_stop)
+
+
+@contextmanager
+def _queue(data: Path, engine: Engine, **limits: int) -> Iterator[JobQueue]:
+    queue = JobQueue(data, engine, **limits)
+    queue.start()
+    try:
+        yield queue
+    finally:
+        queue.stop()
+
+
+def _until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _ends(job: Job) -> None:
+    _until(lambda: not job.is_active)
+
+
+def test_a_job_runs_to_its_seal_and_counts_what_is_on_disk(tmp_path: Path, reference: Dataset) -> None:
+    with _queue(tmp_path, InlineEngine()) as queue:
+        job, active = queue.submit(REQUEST)
+        assert active
+        assert job.id == REQUEST.dataset_id
+        _ends(job)
+        assert job.state == "succeeded"
+        assert queue.submit(REQUEST) == (job, False)
+    dataset = Dataset(tmp_path / job.id)
+    assert dataset.state().state == "sealed"
+    assert contents(dataset) == contents(reference)
+    commits = dataset.commits()
+    progress = job.progress
+    assert (progress.accepted, progress.count, progress.shards_committed, progress.shards) == (230, 230, 12, 12)
+    assert progress.attempts == sum(commit.attempts for commit in commits)
+    assert progress.attempts == 230 + sum(progress.rejections.values())
+    assert progress.bytes == sum(path.stat().st_size for path in (dataset.root / "shards").iterdir())
+    assert progress.rows_per_s is not None
+    assert progress.rows_per_s > 0
+    assert progress.remaining_s == 0
+
+
+def test_a_stopped_service_takes_its_jobs_up_again_in_order(tmp_path: Path, reference: Dataset) -> None:
+    engine = GatedEngine()
+    with _queue(tmp_path, engine) as queue:
+        job, _ = queue.submit(REQUEST)
+        later, _ = queue.submit(OTHER)
+        engine.step(5)
+        _until(lambda: job.progress.shards_committed == 5)
+        assert (job.state, later.state) == ("running", "queued")
+    before = Dataset(tmp_path / job.id)
+    assert before.state().state == "growing"
+    files = {path: path.stat().st_mtime_ns for path in (before.root / "shards").iterdir()}
+    assert len(files) in (5, 6)
+    with _queue(tmp_path, InlineEngine()) as queue:
+        again, last = queue.job(job.id), queue.job(later.id)
+        assert again.created_at == job.created_at
+        _ends(again)
+        _ends(last)
+        assert (again.state, last.state) == ("succeeded", "succeeded")
+    assert contents(Dataset(tmp_path / job.id)) == contents(reference)
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+
+
+def test_cancelling_a_running_job_is_quick_and_resubmitting_goes_on(tmp_path: Path) -> None:
+    with _queue(tmp_path, ProcessEngine(1)) as queue:
+        job, _ = queue.submit(LONG)
+        waiting, _ = queue.submit(OTHER)
+        _until(lambda: job.state == "running")
+        begun = time.monotonic()
+        assert queue.cancel(job.id).state == "cancelling"
+        # On disk at once, so that a crash now does not bring it back.
+        assert Dataset(tmp_path / job.id).state().state == "cancelled"
+        with pytest.raises(JobStateError, match="being cancelled"):
+            queue.submit(LONG)
+        _until(lambda: job.state == "cancelled", 2)
+        assert time.monotonic() - begun < 2
+        assert queue.cancel(job.id).state == "cancelled"
+        _ends(waiting)
+        again, active = queue.submit(LONG)
+        assert active
+        assert again.created_at == job.created_at
+        _until(lambda: again.state == "running")
+        assert Dataset(tmp_path / job.id).state().state == "growing"
+        with pytest.raises(JobStateError, match="has succeeded already"):
+            queue.cancel(waiting.id)
+
+
+def test_a_queued_job_is_cancelled_without_a_trace_of_work(tmp_path: Path) -> None:
+    with _queue(tmp_path, GatedEngine()) as queue:
+        queue.submit(REQUEST)
+        job, _ = queue.submit(OTHER)
+        assert queue.cancel(job.id).state == "cancelled"
+    with _queue(tmp_path, InlineEngine()) as queue:
+        assert queue.job(job.id).state == "cancelled"
+        assert queue.job(job.id).progress.shards_committed == 0
+
+
+def test_an_impossible_request_fails_with_its_counts_and_others_go_on(tmp_path: Path) -> None:
+    box = {"kind": "box", "min": [3, 3, 3], "max": [4, 4, 4]}
+    impossible = TrajectoryRequest.parse({"robot": "panda", "count": 4, "workspace": box})
+    with _queue(tmp_path, InlineEngine()) as queue:
+        job, _ = queue.submit(impossible)
+        other, _ = queue.submit(OTHER)
+        _ends(other)
+        assert (job.state, other.state) == ("failed", "succeeded")
+        assert "unreachable" in job.reason
+    state = Dataset(tmp_path / job.id).state()
+    assert (state.state, state.reason) == ("failed", job.reason)
+
+
+def test_a_folder_that_stops_being_writable_fails_the_job_and_keeps_its_shards(
+    tmp_path: Path, reference: Dataset
+) -> None:
+    engine = GatedEngine()
+    with _queue(tmp_path, engine) as queue:
+        job, _ = queue.submit(REQUEST)
+        engine.step(3)
+        _until(lambda: job.progress.shards_committed == 3)
+        shards = tmp_path / job.id / "shards"
+        shards.rename(tmp_path / "aside")
+        shards.write_text("in the way")
+        engine.step(9)
+        _ends(job)
+        assert job.state == "failed"
+        assert job.reason.startswith("Not a directory: ")
+        assert "goes on where this one stopped" in job.reason
+        shards.unlink()
+        (tmp_path / "aside").rename(shards)
+        dataset = Dataset(tmp_path / job.id)
+        assert [dataset.read_shard(commit).num_rows for commit in dataset.commits()] == [20, 20, 20]
+        again, _ = queue.submit(REQUEST)
+        engine.step(9)
+        _ends(again)
+        assert again.state == "succeeded"
+    assert contents(dataset) == contents(reference)
+
+
+def test_a_bug_in_an_engine_fails_the_job_on_disk_too(tmp_path: Path) -> None:
+    class Broken(InlineEngine):
+        def run_shards(self, *_: Any) -> bool:
+            raise ZeroDivisionError("oops")
+
+    with _queue(tmp_path, Broken()) as queue:
+        job, _ = queue.submit(REQUEST)
+        _ends(job)
+    assert Dataset(tmp_path / job.id).state().reason == "internal error, please report it: ZeroDivisionError: oops"
+
+
+def test_an_engine_that_does_not_start_is_said_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.jobs.queue._ENGINE_RETRY_S", 0.05)
+
+    class Slow(InlineEngine):
+        starts = 0
+
+        def start(self) -> None:
+            self.starts += 1
+            if self.starts < 4:
+                raise EngineError("no workers here")
+
+    engine = Slow()
+    with _queue(tmp_path, engine) as queue:
+        _until(lambda: queue.engine_problem == "no workers here")
+        job, _ = queue.submit(OTHER)
+        _ends(job)
+        assert job.state == "succeeded"
+        assert queue.engine_problem == ""
+
+
+def test_another_generator_version_is_never_resumed(tmp_path: Path) -> None:
+    dataset = begin(REQUEST, tmp_path / REQUEST.dataset_id)
+    path = dataset.root / "dataset.json"
+    before = path.read_text()
+    path.write_text(before.replace('"generator_version": 1', '"generator_version": 0'))
+    with _queue(tmp_path, InlineEngine()) as queue:
+        job = queue.job(REQUEST.dataset_id)
+        _ends(job)
+        assert job.state == "failed"
+        assert "begun by generator_version 0, this release is 1" in job.reason
+    # Nothing was touched: the release that began it can still finish it.
+    assert Dataset(dataset.root).state().state == "growing"
+    other = tmp_path / "other"
+    begin(REQUEST, other)
+    changed = json.loads((other / "dataset.json").read_text()) | {"generator_version": 0, "dataset_id": "0" * 64}
+    (other / "dataset.json").write_text(json.dumps(changed))
+    with pytest.raises(GeneratorVersionError, match="generator_version 0, this release is 1"):
+        begin(REQUEST, other)
+
+
+def test_limits_and_keys(tmp_path: Path) -> None:
+    with _queue(tmp_path, GatedEngine(), max_queued=1) as queue:
+        job, _ = queue.submit(REQUEST, "key-1")
+        _until(lambda: job.state == "running")
+        assert queue.submit(REQUEST, "key-1")[0] is job
+        assert queue.submit(REQUEST, "key-2")[0] is job
+        with pytest.raises(IdempotencyError):
+            queue.submit(OTHER, "key-1")
+        queue.submit(OTHER)
+        with pytest.raises(QueueFullError, match="1 jobs are waiting"):
+            queue.submit(LONG)
+        with pytest.raises(UnknownJobError):
+            queue.job("f" * 64)
+        assert not (tmp_path / LONG.dataset_id).exists()
+    # Keys last.
+    with _queue(tmp_path, GatedEngine()) as queue, pytest.raises(IdempotencyError):
+        queue.submit(OTHER, "key-1")
+    full = JobQueue(tmp_path / "full", InlineEngine(), min_free_bytes=1 << 60)
+    with pytest.raises(StorageError, match="MiB are required; free some space"):
+        full.submit(OTHER)
+    assert not (tmp_path / "full" / OTHER.dataset_id).exists()
+
+
+def test_what_is_not_a_dataset_is_passed_over(tmp_path: Path) -> None:
+    for name, text in (("a" * 64, "{}"), ("b" * 64, "not json"), ("notes", "{}")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dataset.json").write_text(text)
+    begin(OTHER, tmp_path / OTHER.dataset_id)
+    assert [job.id for job in JobQueue(tmp_path, InlineEngine()).jobs()] == [OTHER.dataset_id]
+
+
+def test_old_parts_of_killed_producers_are_swept(empty: Dataset) -> None:
+    import os
+
+    old, young = empty.root / ".tmp" / "old.part", empty.root / ".tmp" / "young.part"
+    for part in (old, young):
+        part.write_text("half")
+    os.utime(old, (1, 1))
+    make_dataset(REQUEST, empty, InlineEngine(), on_progress=lambda progress: None)
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_failures_carry_their_counts_through_make_dataset(tmp_path: Path) -> None:
+    box = {"kind": "box", "min": [3, 3, 3], "max": [4, 4, 4]}
+    impossible = TrajectoryRequest.parse({"robot": "panda", "count": 4, "workspace": box})
+    dataset = begin(impossible, tmp_path / "impossible")
+    with pytest.raises(SynthesisError):
+        make_dataset(impossible, dataset, InlineEngine(), on_progress=lambda progress: None)
+    assert dataset.state().state == "failed"
+    # Beginning it again is trying again.
+    assert begin(impossible, dataset.root).state().state == "growing"
