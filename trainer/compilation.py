@@ -21,8 +21,9 @@ def compiled(head: ActionHead, try_out: Callable[[Forward], Tensor]) -> Forward:
         try_out: makes a loss with the forward it is given; compiling happens at the first call, and backward's at
             the first backward.
     """
-    candidate: Forward = torch.compile(head)
+    candidate: Forward
     try:
+        candidate = torch.compile(head)
         try_out(candidate).backward()  # type: ignore[no-untyped-call]
     except Exception as error:  # the compiler's stack raises many kinds
         reason = str(error).strip().splitlines() or [type(error).__name__]

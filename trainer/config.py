@@ -1,6 +1,7 @@
 """What a head is and how it is trained, as frozen dataclasses that go into config.json and every checkpoint."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
@@ -169,8 +170,9 @@ class AdaptConfig:
 
 def to_json(config: Any) -> dict[str, Any]:
     """A config dataclass as a JSON object; `from_json` turns it back."""
-    values = dataclasses.asdict(config)
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    # By way of text, so that it equals what a file gives back: tuples become lists.
+    value: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return value
 
 
 def from_json(kind: type[T], value: Mapping[str, Any]) -> T:

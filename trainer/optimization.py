@@ -16,7 +16,7 @@ def build_optimizer(
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for name, parameter in parameters:
-        matrix = parameter.ndim == 2 and not name.startswith("conditioning.projection")
+        matrix = parameter.ndim > 1 and not name.endswith("bias") and not name.startswith("conditioning.projection")
         (decayed if matrix else plain).append(parameter)
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.AdamW(

@@ -1,0 +1,78 @@
+"""Small pieces the trainer's tests share: a tiny dataset, and demonstrations whose action follows what is seen."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from shared.dataset import Dataset
+from shared.rotation import matrix_to_rot6d, rotvec_to_matrix
+from tests.shared.example import HEADER as DATASET_HEADER
+from tests.shared.example import example_table
+from trainer.batches import Batch
+from trainer.config import HeadConfig, TrainingConfig
+from trainer.demonstrations import Demonstrations, Episode, Header, is_validation
+
+HEAD = HeadConfig(size="small")
+RANGE = {"position": {"min": [-1.0, -1.0, 0.0], "max": [1.0, 1.0, 2.0]}}
+HEADER = Header(
+    task="reach",
+    robot=DATASET_HEADER.robot.name,
+    rate_hz=20.0,
+    action_label="command",
+    observation_widths={"target": 3, "tcp_rotation_6d": 6},
+    world_base=np.eye(4).tolist(),
+    site_tcp=np.eye(4).tolist(),
+    first_seed=0,
+    expert_version=1,
+)
+
+
+def training(steps: int, **settings: object) -> TrainingConfig:
+    """A short run: eager, float32, no TensorBoard unless asked for."""
+    defaults: dict[str, object] = {"batch_size": 8, "compile": "off", "precision": "fp32", "device": "cpu"}
+    defaults |= {"tensorboard": False, "log_every": 5, "checkpoint_every": 100}
+    return TrainingConfig(steps=steps, **(defaults | settings))  # type: ignore[arg-type]
+
+
+def random_windows(count: int, condition_dim: int, seed: int = 0) -> Batch:
+    """Normalized smooth windows with real rotations, each with a random condition."""
+    rng = np.random.default_rng(seed)
+    time = np.linspace(0, 1, HEAD.horizon)[None, :, None]
+    start, end = rng.uniform(-0.9, 0.9, (2, count, 1, 3))
+    turn = rng.uniform(-2, 2, (count, 1, 3)) * (0.5 + 0.5 * time)
+    gripper = np.where(time > rng.uniform(0, 1, (count, 1, 1)), 1.0, -1.0)
+    actions = np.concatenate([start + (end - start) * time, matrix_to_rot6d(rotvec_to_matrix(turn)), gripper], -1)
+    condition = rng.uniform(-1, 1, (count, condition_dim))
+    return Batch(torch.from_numpy(actions.astype(np.float32)), torch.from_numpy(condition.astype(np.float32)))
+
+
+def make_dataset(root: Path, shards: int | None = None) -> Dataset:
+    """The two-joint example dataset, sealed, or with only its first shards."""
+    dataset = Dataset.create(root, DATASET_HEADER)
+    for index in range(DATASET_HEADER.shards if shards is None else shards):
+        dataset.publish(index, example_table(index, DATASET_HEADER.rows_in(index)), 8, {})
+    if shards is None:
+        dataset.set_state("sealed")
+    return dataset
+
+
+def make_demonstrations(episodes: int = 6, header: Header = HEADER) -> Demonstrations:
+    """Straight moves to a target that is seen."""
+    made = []
+    for index in range(episodes):
+        rng = np.random.default_rng(index)
+        steps = int(rng.integers(20, 31))
+        target = rng.uniform(-0.5, 0.5, 3)
+        share = np.linspace(0, 1, steps)[:, None]
+        rotation = matrix_to_rot6d(rotvec_to_matrix(share * target))
+        gripper = np.where(share > 0.8, 1.0, -1.0)
+        actions = np.concatenate([share * target + [0, 0, 1], rotation, gripper], axis=1).astype(np.float32)
+        observations = {
+            "target": np.repeat(target[None], steps, axis=0).astype(np.float32),
+            "tcp_rotation_6d": rotation.astype(np.float32),
+        }
+        made.append(
+            Episode(f"data/demo_{index}", index, True, is_validation(index), observations, actions, np.zeros(1))
+        )
+    return Demonstrations(header, tuple(made))

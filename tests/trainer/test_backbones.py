@@ -1,0 +1,118 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import erf
+from torch import nn
+
+from trainer.backbones import build_backbone
+from trainer.backbones.mlp import SIZES, AdaLnZeroBlock, FilmBlock, PerStepLinear
+from trainer.backbones.time_encoder import TimeEncoder, sinusoids
+from trainer.conditioning import stage1_conditioning, stage2_conditioning
+from trainer.config import ConditioningName, HeadConfig, SizeName
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_parameter_counts_are_the_papers() -> None:
+    config = HeadConfig(size="paper", conditioning="film", paper_film=True)
+    backbone = build_backbone(config)
+    assert count(backbone.input_map) == 45_056
+    assert count(backbone.time_encoder) == 525_568
+    assert count(backbone) - count(backbone.input_map) - count(backbone.time_encoder) == 4_211_722
+    assert count(backbone) == 4_782_346
+    # The paper's Stage-2 condition: 256 of time and two observation steps of 137, without our encoder.
+    conditioning = stage1_conditioning(config, backbone, condition_dim=2 * 137)
+    assert conditioning.projection.in_features == 530
+    assert count(conditioning) == 8_699_904
+    assert count(backbone) + count(conditioning) == 13_482_250
+
+
+@pytest.mark.parametrize(
+    ("size", "conditioning", "body", "modulation"),
+    [("small", "adaln_zero", 1_051_648, 1_575_936), ("paper", "adaln_zero", 4_204_544, 3_151_872)],
+)
+def test_parameter_counts_of_ours(size: SizeName, conditioning: ConditioningName, body: int, modulation: int) -> None:
+    config = HeadConfig(size=size, conditioning=conditioning)
+    backbone = build_backbone(config)
+    assert count(backbone.blocks) == body
+    assert count(stage2_conditioning(config, backbone, 40, None).projection) == modulation
+
+
+def reference_layer_norm(x: np.ndarray) -> np.ndarray:
+    return np.asarray((x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5))
+
+
+def reference_mlp(block: nn.Module, x: np.ndarray, film: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    up, down = block.up, block.down
+    hidden = x @ weights(up).T + up.bias.detach().double().numpy()  # type: ignore[union-attr, operator]
+    hidden = 0.5 * hidden * (1 + erf(hidden / math.sqrt(2)))
+    if film is not None:
+        hidden = film[0][:, None] * hidden + film[1][:, None]
+    return np.asarray(hidden @ weights(down).T + down.bias.detach().double().numpy())  # type: ignore[union-attr, operator]
+
+
+def weights(linear: object) -> np.ndarray:
+    assert isinstance(linear, nn.Linear)
+    return np.asarray(linear.weight.detach().double().numpy())
+
+
+def test_adaln_zero_block_against_numpy() -> None:
+    torch.manual_seed(0)
+    block = AdaLnZeroBlock(SIZES["small"], dropout=0.0).double()
+    x, modulation = torch.randn(3, 16, 256).double(), torch.randn(3, 768).double()
+    shift, scale, gate = np.split(modulation.numpy(), 3, axis=1)
+    modulated = (1 + scale[:, None]) * reference_layer_norm(x.numpy()) + shift[:, None]
+    expected = x.numpy() + gate[:, None] * reference_mlp(block, modulated, None)
+    assert np.abs(block(x, modulation).detach().numpy() - expected).max() < 1e-10
+    assert np.abs(block.float()(x.float(), modulation.float()).detach().numpy() - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("paper_form", [True, False])
+def test_film_block_against_numpy(paper_form: bool) -> None:
+    torch.manual_seed(0)
+    block = FilmBlock(SIZES["small"], dropout=0.0, paper_form=paper_form).double()
+    x, modulation = torch.randn(3, 16, 256).double(), torch.randn(3, 1024).double()
+    gamma, beta = np.split(modulation.numpy(), 2, axis=1)
+    film = (gamma if paper_form else 1 + gamma, beta)
+    expected = reference_layer_norm(x.numpy() + reference_mlp(block, x.numpy(), film))
+    assert np.abs(block(x, modulation).detach().numpy() - expected).max() < 1e-10
+
+
+def test_a_zero_modulation_leaves_adaln_zero_the_identity() -> None:
+    block = AdaLnZeroBlock(SIZES["small"], dropout=0.0)
+    x = torch.randn(2, 16, 256)
+    assert torch.equal(block(x, torch.zeros(2, 768)), x)
+
+
+def test_each_step_has_its_own_input_map_of_unit_variance() -> None:
+    torch.manual_seed(0)
+    mapping = PerStepLinear(16, 10, 256)
+    assert mapping.weight.std().item() == pytest.approx(1, abs=0.02)
+    assert mapping.bias.std().item() == pytest.approx(1, abs=0.05)
+    x = torch.randn(2, 16, 10)
+    step = x[:, 5] @ mapping.weight[5] + mapping.bias[5]
+    assert torch.allclose(mapping(x)[:, 5], step, atol=1e-5)
+
+
+def test_steps_do_not_mix_within_the_backbone() -> None:
+    torch.manual_seed(0)
+    backbone = build_backbone(HeadConfig())
+    modulations = [torch.randn(1, width) for width in backbone.modulation_widths]
+    x = torch.randn(1, 16, 10)
+    changed = x.clone()
+    changed[:, 7] += 1
+    difference = (backbone(x, modulations) - backbone(changed, modulations)).abs().amax(dim=(0, 2))
+    assert (difference[torch.arange(16) != 7] == 0).all()
+    assert difference[7] > 0.01
+
+
+def test_time_encoding_is_the_usual_sinusoid() -> None:
+    table = sinusoids(100, 256).double().numpy()
+    frequencies = 10_000 ** (-np.arange(128) / 127)
+    assert np.abs(table[:, :128] - np.sin(np.arange(100)[:, None] * frequencies)).max() < 1e-4
+    assert np.abs(table[:, 128:] - np.cos(np.arange(100)[:, None] * frequencies)).max() < 1e-4
+    assert TimeEncoder()(torch.tensor([0, 99])).shape == (2, 256)

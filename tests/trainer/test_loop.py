@@ -1,0 +1,258 @@
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from shared.errors import CheckpointError, TrainingError
+from tests.trainer.example import HEAD, random_windows, training
+from trainer.action_head import ActionHead
+from trainer.backbones import build_backbone
+from trainer.batches import Batch
+from trainer.conditioning import stage2_conditioning
+from trainer.config import Mode, TrainingConfig
+from trainer.device import has_compiler
+from trainer.loop import TrainingLoop
+from trainer.optimization import learning_rate
+from trainer.progress import silent
+from trainer.run_folder import RunFolder
+
+OBS_DIM = 6
+
+
+class Windows:
+    """A BatchSource over fixed windows, in order."""
+
+    def __init__(self, windows: Batch, batch: int, on_next: Callable[[int], None] = lambda position: None) -> None:
+        self.windows, self.batch, self.position, self.on_next = windows, batch, 0, on_next
+
+    def next(self, tell: Callable[[str], None]) -> Batch:
+        self.on_next(self.position)
+        chosen = torch.arange(self.position, self.position + self.batch) % len(self.windows.actions)
+        self.position += self.batch
+        return Batch(self.windows.actions[chosen], self.windows.condition[chosen])
+
+    def validation(self) -> Batch | None:
+        return self.windows
+
+    def state(self) -> dict[str, Any]:
+        return {"position": self.position}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.position = state["position"]
+
+
+def make_head(mode: Mode = "decoupled") -> ActionHead:
+    torch.manual_seed(0)
+    backbone = build_backbone(HEAD)
+    head = ActionHead(backbone, stage2_conditioning(HEAD, backbone, OBS_DIM, None))
+    head.freeze(mode)
+    return head
+
+
+def make_loop(
+    path: Path, config: TrainingConfig, mode: Mode = "decoupled", on_next: Callable[[int], None] = lambda p: None
+) -> TrainingLoop:
+    path.mkdir(exist_ok=True)
+    windows = Windows(random_windows(24, 2 * OBS_DIM), config.batch_size, on_next)
+    return TrainingLoop(make_head(mode), windows, config, RunFolder(path), silent)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The metrics that do not depend on the clock."""
+    clock = ("steps_per_s", "windows_per_s", "data_wait")
+    rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key not in clock} for row in rows]
+
+
+def assert_equal(a: TrainingLoop, b: TrainingLoop) -> None:
+    for name, value in a.weights.items():
+        assert torch.equal(value, b.weights[name]), name
+        assert torch.equal(a.average.average[name], b.average.average[name]), name
+
+
+@pytest.mark.parametrize("mode", ["normal", "random_body"])
+def test_interrupted_at_any_step_a_run_ends_bit_equal(tmp_path: Path, mode: Mode) -> None:
+    config = training(14, checkpoint_every=6)
+    whole = make_loop(tmp_path / "whole", config, mode)
+    whole.run()
+
+    def interrupt(position: int) -> None:
+        if position == 9 * config.batch_size:
+            signal.raise_signal(signal.SIGTERM)
+
+    before = {name: value.clone() for name, value in make_head(mode).named_parameters()}
+    first = make_loop(tmp_path / "parts", config, mode, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    assert first.step == 9
+    second = make_loop(tmp_path / "parts", config, mode)
+    assert second.step == 9
+    second.run()
+    assert_equal(whole, second)
+    assert lines(tmp_path / "whole") == lines(tmp_path / "parts")
+    trained = set(second.weights)
+    for name, value in second.head.named_parameters():
+        assert torch.equal(value, before[name]) == (name not in trained), name
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+    config = training(14, checkpoint_every=4)
+    whole = make_loop(tmp_path / "whole", config)
+    whole.run()
+
+    class Killed(BaseException):
+        """Like SIGKILL: nothing gets a chance to save."""
+
+    def kill(position: int) -> None:
+        if position == 11 * config.batch_size:
+            raise Killed
+
+    with pytest.raises(Killed):
+        make_loop(tmp_path / "parts", config, on_next=kill).run()
+    with (tmp_path / "parts" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 12, "lo')
+    second = make_loop(tmp_path / "parts", config)
+    assert second.step == 8
+    second.run()
+    assert_equal(whole, second)
+    assert lines(tmp_path / "whole") == lines(tmp_path / "parts")
+
+
+def test_a_signal_during_a_step_finishes_it_first(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path, training(5, log_every=1))
+    inside = loop.average.update
+
+    def update() -> None:
+        inside()
+        if loop.average.updates == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    loop.average.update = update  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        loop.run()
+    assert (loop.step, loop.folder.training_state.exists()) == (3, True)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_dropout_resumes_too(tmp_path: Path) -> None:
+    def loop(path: Path, steps: int) -> TrainingLoop:
+        made = make_loop(path, training(steps, checkpoint_every=3), "normal")
+        for block in made.head.backbone.blocks:
+            block.dropout.p = 0.3  # type: ignore[union-attr]
+        made._has_dropout = True
+        return made
+
+    whole = loop(tmp_path / "whole", 6)
+    whole.run()
+    first = loop(tmp_path / "parts", 6)
+    first.source.on_next = lambda position: signal.raise_signal(signal.SIGINT) if position == 24 else None  # type: ignore[attr-defined]
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    torch.rand(7)
+    second = loop(tmp_path / "parts", 6)
+    second.run()
+    assert_equal(whole, second)
+
+
+def test_the_same_seed_gives_the_same_curve_and_another_does_not(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        make_loop(tmp_path / name, training(5, seed=seed)).run()
+    a, b, c = (lines(tmp_path / name) for name in "abc")
+    assert a == b
+    assert a[0]["loss"] != c[0]["loss"]
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_its_batch(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path, training(20, log_every=4, checkpoint_every=3))
+    windows = loop.source.windows  # type: ignore[attr-defined]
+
+    def poison(position: int) -> None:
+        if position == 6 * 8:
+            windows.actions[2, 0, 0] = float("nan")
+
+    loop.source.on_next = poison  # type: ignore[attr-defined]
+    with pytest.raises(TrainingError, match="the loss is nan at step 7"):
+        loop.run()
+    from safetensors.torch import load_file
+
+    saved = load_file(tmp_path / "non-finite-step-00000007.safetensors")
+    assert torch.isnan(saved["actions"][2, 0, 0])
+    assert make_loop(tmp_path, training(20)).step == 6
+
+
+def test_a_damaged_training_state_is_named(tmp_path: Path) -> None:
+    make_loop(tmp_path, training(3)).run()
+    state = tmp_path / "checkpoints" / "training.safetensors"
+    content = state.read_bytes()
+    state.write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match=r"training\.safetensors.*not a whole safetensors file"):
+        make_loop(tmp_path, training(3))
+    state.write_bytes(content)
+    with pytest.raises(CheckpointError, match="another shape"):
+        make_loop(tmp_path, training(3), "normal")
+
+
+def test_learning_rate_warms_up_and_falls_to_zero() -> None:
+    config = training(1000, learning_rate=1e-3, warmup_steps=100)
+    rates = [learning_rate(config, step) for step in range(1000)]
+    assert rates[0] == 1e-5
+    assert rates[99] == rates[100] == 1e-3
+    assert rates[550] == pytest.approx(0.5e-3)
+    assert rates[999] < 1e-8
+    assert max(rates) == 1e-3
+
+
+def test_weight_decay_spares_biases_norms_and_modulation(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path, training(1, weight_decay=0.5), "normal")
+    decayed, plain = loop._optimizer.param_groups
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.5, 0.0)
+    names = {id(value): name for name, value in loop.weights.items()}
+    matrices = {names[id(value)] for value in decayed["params"]}
+    assert "backbone.blocks.0.up.weight" in matrices
+    assert "conditioning.encoder.layers.0.weight" in matrices
+    assert not any("projection" in name or "norm" in name or name.endswith("bias") for name in matrices)
+
+
+def test_validation_sees_the_average(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path, training(4))
+    seen: list[torch.Tensor] = []
+
+    def validate() -> dict[str, float]:
+        assert not loop.head.training
+        seen.append(loop.head.conditioning.projection.bias.detach().clone())
+        return {"validation_loss": 1.5}
+
+    loop.run(validate)
+    assert torch.equal(seen[0], loop.average.average["conditioning.projection.bias"])
+    assert not torch.equal(seen[0], loop.head.conditioning.projection.bias)
+    assert lines(tmp_path)[-1] == {"step": 4, "validation_loss": 1.5}
+
+
+COMPILING = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+"""torch's own compiler imports what torch has deprecated."""
+
+
+@COMPILING
+@pytest.mark.skipif(not has_compiler(), reason="needs a C++ compiler and Python's headers")
+def test_compiled_training_follows_eager(tmp_path: Path) -> None:
+    make_loop(tmp_path / "eager", training(4, log_every=1)).run()
+    make_loop(tmp_path / "compiled", training(4, log_every=1, compile="on")).run()
+    pairs = zip(lines(tmp_path / "eager"), lines(tmp_path / "compiled"), strict=True)
+    assert max(abs(a["loss"] - b["loss"]) for a, b in pairs) < 1e-4
+
+
+@COMPILING
+def test_without_a_compiler_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CXX", "/nonexistent/g++")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    torch._dynamo.reset()
+    make_loop(tmp_path / "compiled", training(3, compile="on")).run()
+    make_loop(tmp_path / "eager", training(3)).run()
+    assert lines(tmp_path / "compiled") == lines(tmp_path / "eager")
+    assert caplog.text.count("torch.compile can't be used here") == 1
