@@ -104,11 +104,11 @@ class _Run:
         return self._report(elapsed)
 
     def _steps(self) -> list[Step]:
-        """Demonstrations and Stage 1 first; then trainings, those that need no Stage 1 first; rollouts as they end."""
+        """Stage 1 and demonstrations first; then trainings, those without Stage 1 first, each rolled out as it ends."""
         pretrain = self._pretrain()
         demonstrate = [self._demonstrate(plan) for plan in self.recipe.tasks if self.options.demos is None]
         adapt = sorted((self._adapt(*run) for run in self._runs()), key=lambda step: "stage1" in step.needs)
-        return [pretrain, *demonstrate, *adapt, *(self._evaluate(*run) for run in self._runs())]
+        return [pretrain, *demonstrate, *(self._evaluate(*run) for run in self._runs()), *adapt]
 
     def _runs(self) -> list[tuple[TaskPlan, str, int]]:
         """Task, mode and seed of each training."""
