@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +36,8 @@ class Connection:
             )
         except (httpx.InvalidURL, ValueError) as error:
             raise ServiceError(f"{url!r} or its key can't be used: {error}; a URL is like http://host:8000") from None
+        # Whoever forgets to close it leaves no socket behind.
+        weakref.finalize(self, self._http.close)
 
     def close(self) -> None:
         """Closes it."""

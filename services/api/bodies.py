@@ -1,15 +1,17 @@
 """Reads a trajectory request from a call's body: bounded, JSON, and with a pointer to each thing that is wrong."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
 from services.api.problems import ProblemError
+from services.api.schemas import schema_components
+from services.catalogue import ARMS
 from services.synthesis.request import TrajectoryRequest
 
-_SCHEMA = TrajectoryRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-COMPONENTS: dict[str, Any] = {**_SCHEMA.pop("$defs", {}), "TrajectoryRequest": _SCHEMA}
+COMPONENTS = schema_components(TrajectoryRequest)
+COMPONENTS["TrajectoryRequest"]["properties"]["robot"]["enum"] = sorted(ARMS)
 """Schemas for the OpenAPI document."""
 
 REQUEST_BODY = {

@@ -4,6 +4,7 @@ import base64
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from services.api.bodies import REQUEST_BODY, RequestBody
 from services.api.problems import RESPONSES, ProblemError
@@ -11,6 +12,14 @@ from services.api.schemas import JobBody, JobPage
 from services.jobs import Job, JobQueue, JobState
 from shared.errors import RequestError
 
+
+class _UpToColon(StringConvertor):
+    """A path segment without a colon, so that /jobs/ID and /jobs/ID:cancel are different paths."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("up_to_colon", _UpToColon())
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=RESPONSES)
 
 
@@ -75,13 +84,13 @@ def list_jobs(
     return JobPage(jobs=[JobBody.of(job) for job in page], next_cursor=following)
 
 
-@router.get("/{job_id}", operation_id="get_job")
+@router.get("/{job_id:up_to_colon}", operation_id="get_job")
 def get_job(jobs: Jobs, job_id: JobId) -> JobBody:
     """A job's state and progress."""
     return JobBody.of(jobs.job(job_id))
 
 
-@router.post("/{job_id}:cancel", operation_id="cancel_job", status_code=202)
+@router.post("/{job_id:up_to_colon}:cancel", operation_id="cancel_job", status_code=202)
 def cancel_job(jobs: Jobs, job_id: JobId) -> JobBody:
     """Cancel a job within 2 s. Shards that are committed stay; submitting the request again goes on from them."""
     return JobBody.of(jobs.cancel(job_id))

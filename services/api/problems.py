@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
 from services import jobs
-from services.api.schemas import Problem
+from services.api.schemas import Problem, schema_components
 from shared.errors import CorruptShardError, HeadstartError, RequestError, RobotError, SynthesisError
 
 MEDIA_TYPE = "application/problem+json"
@@ -123,4 +123,5 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 """Documents the problem bodies in OpenAPI."""
 
-COMPONENTS = {"Problem": Problem.model_json_schema(ref_template="#/components/schemas/{model}")}
+COMPONENTS = schema_components(Problem)
+"""Schemas for the OpenAPI document."""

@@ -8,6 +8,12 @@ from services.jobs import Job, JobState
 from shared.manifest import Commit, State
 
 
+def schema_components(model: type[BaseModel]) -> dict[str, Any]:
+    """A model's schema and those it refers to, as components of an OpenAPI document."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs", {}), model.__name__: schema}
+
+
 class ProblemItem(BaseModel):
     """One thing that is wrong."""
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -42,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     config = uvicorn.Config(app, log_level="info", access_log=False, timeout_graceful_shutdown=_DRAIN_S)
     server = uvicorn.Server(config)
+    # uvicorn raises the signal that stopped it once more when all is done; by then it has had its effect.
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     asyncio.run(_serve(server, listener, url, options.ready_file))
     return 0 if server.started else 2
 

@@ -112,8 +112,11 @@ def test_a_full_disk_fails_with_its_reason_and_goes_on_when_there_is_room(tmp_pa
             "unreachable",
         ),
     ],
+    ids=["half", "deep", "list", "negative", "NaN", "robot", "key", "unreachable"],
 )
-def test_a_request_that_can_not_be_made_is_one_line_and_exit_code_2(tmp_path: Path, content: str, message: str) -> None:
+def test_a_request_that_can_not_be_made_is_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
+) -> None:
     path = tmp_path / "request.json"
     path.write_text(content)
     out_dir = str(tmp_path / "d")

@@ -1,0 +1,95 @@
+import time
+from typing import Any
+
+import httpx
+
+from tests.services.api.conftest import problem, wait_until_ended
+from tests.services.example import BODY, LONG_BODY, REQUEST
+
+SMALL = {"robot": "panda", "count": 2}
+
+
+def test_submitting_answers_202_with_a_location_and_the_same_request_is_the_same_job(
+    api: httpx.Client, finished: dict[str, Any]
+) -> None:
+    first = api.post("/v1/jobs", json=LONG_BODY)
+    assert first.status_code == 202
+    job = first.json()
+    assert first.headers["location"] == f"/v1/jobs/{job['id']}" == job["links"]["self"]
+    assert first.headers["retry-after"] == "1"
+    assert job["state"] in ("queued", "running")
+    assert job["progress"]["count"] == LONG_BODY["count"]
+    again = api.post("/v1/jobs", json=LONG_BODY)
+    assert (again.status_code, again.json()["id"]) == (202, job["id"])
+    # Written out in full it is still the same request.
+    full = api.post(
+        "/v1/jobs", json={**BODY, "rate_hz": 20.0, "self_collision": True, "workspace": {"kind": "joint_space"}}
+    )
+    assert (full.status_code, full.json()["id"]) == (200, finished["id"])
+    assert finished["id"] == REQUEST.dataset_id
+    api.post(f"/v1/jobs/{job['id']}:cancel").raise_for_status()
+    assert wait_until_ended(api, job["id"])["state"] == "cancelled"
+
+
+def test_a_job_says_how_it_went(finished: dict[str, Any]) -> None:
+    assert finished["state"] == "succeeded"
+    assert finished["reason"] == ""
+    progress = finished["progress"]
+    assert (progress["accepted"], progress["shards_committed"], progress["shards"]) == (230, 12, 12)
+    assert progress["attempts"] == 230 + sum(progress["rejections"].values())
+    assert progress["bytes"] > 0
+    assert progress["remaining_s"] == 0
+    assert finished["request"]["robot"]["name"] == "panda"
+
+
+def test_cancelling(api: httpx.Client, finished: dict[str, Any]) -> None:
+    job = api.post("/v1/jobs", json={**LONG_BODY, "seed": 70}).json()
+    while api.get(f"/v1/jobs/{job['id']}").json()["state"] == "queued":
+        time.sleep(0.02)
+    begun = time.monotonic()
+    answer = api.post(f"/v1/jobs/{job['id']}:cancel")
+    assert (answer.status_code, answer.json()["state"]) == (202, "cancelling")
+    assert wait_until_ended(api, job["id"])["state"] == "cancelled"
+    assert time.monotonic() - begun < 2
+    # Once more changes nothing; what has finished can't be cancelled.
+    assert api.post(f"/v1/jobs/{job['id']}:cancel").status_code == 202
+    assert "succeeded already" in problem(api.post(f"/v1/jobs/{finished['id']}:cancel"), 409)["detail"]
+    problem(api.post(f"/v1/jobs/{'0' * 64}:cancel"), 404)
+
+
+def test_a_failed_job_says_why(api: httpx.Client) -> None:
+    box = {"kind": "box", "min": [3, 3, 3], "max": [4, 4, 4]}
+    job = api.post("/v1/jobs", json={"robot": "panda", "count": 2, "workspace": box}).json()
+    ended = wait_until_ended(api, job["id"])
+    assert ended["state"] == "failed"
+    assert "unreachable" in ended["reason"]
+
+
+def test_lists_come_in_pages_newest_first(api: httpx.Client, finished: dict[str, Any]) -> None:
+    made = [api.post("/v1/jobs", json={**SMALL, "seed": seed}).json()["id"] for seed in range(100, 105)]
+    for job_id in made:
+        wait_until_ended(api, job_id)
+    seen: list[str] = []
+    url: str | None = "/v1/jobs?limit=2&state=succeeded"
+    while url:
+        page = api.get(url).raise_for_status()
+        body = page.json()
+        assert len(body["jobs"]) <= 2
+        assert {job["state"] for job in body["jobs"]} == {"succeeded"}
+        seen += [job["id"] for job in body["jobs"]]
+        url = page.links["next"]["url"] if "next" in page.links else None
+        assert (url is None) == (body["next_cursor"] is None)
+    assert len(seen) == len(set(seen))
+    assert [job_id for job_id in seen if job_id in made] == made[::-1]
+    assert finished["id"] in seen
+    assert api.get("/v1/jobs", params={"state": "running"}).json()["jobs"] == []
+
+
+def test_an_idempotency_key_belongs_to_one_request(api: httpx.Client) -> None:
+    headers = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
+    first = api.post("/v1/jobs", json=SMALL, headers=headers)
+    again = api.post("/v1/jobs", json=SMALL, headers=headers)
+    assert first.json()["id"] == again.json()["id"]
+    other = problem(api.post("/v1/jobs", json={**SMALL, "seed": 1}, headers=headers), 422)
+    assert other["type"] == "urn:headstart:problem:idempotency"
+    problem(api.post("/v1/jobs", json=SMALL, headers={"Idempotency-Key": "k" * 256}), 422)
