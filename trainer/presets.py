@@ -89,7 +89,7 @@ def quick() -> Recipe:
         size="small",
         batch=128,
         stage1_steps=1500,
-        tasks=(TaskPlan("stack", 200, 3500), TaskPlan("lift", 100, 1000)),
+        tasks=(TaskPlan("stack", 300, 4000), TaskPlan("lift", 100, 1000)),
     )
 
 
@@ -117,7 +117,7 @@ def cpu() -> Recipe:
         size="small",
         batch=128,
         stage1_steps=3500,
-        tasks=(TaskPlan("stack", 200, 3500, modes),),
+        tasks=(TaskPlan("stack", 300, 4000, modes),),
         seeds=(0, 1, 2),
     )
 

@@ -24,7 +24,7 @@ from trainer.simulation.scene import load_scene, robosuite_arguments
 from trainer.simulation.task import Task, find_task
 
 # Raised whenever an expert, the observation or the reset changes: a file made before is not what a new one would be.
-EXPERT_VERSION = 1
+EXPERT_VERSION = 2
 
 # An attempt succeeds when the simulator's check has held for this many control steps; it ends there.
 _HOLD_STEPS = 5

@@ -27,7 +27,7 @@ def _expert(environment: Environment) -> Iterator[NDArray[np.float64]]:
     down = facing_down(yaw_of(rotation))
     grasp = above(position, -_GRASP_BELOW_CENTRE)
     yield from script.move(Stroke((above(grasp, _HOVER), down)), Stroke((grasp, down), overlap=0.4))
-    yield from script.arrive(0.005)
+    yield from script.arrive(0.012)
     yield from script.grasp()
     yield from script.move(Stroke((above(grasp, _LIFT), down)))
     yield from script.arrive(0.01)

@@ -4,7 +4,7 @@ Every wait ends on something that can be observed (the tool has arrived, the fin
 clock: what a policy has to imitate is then a function of what it sees.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,18 +31,27 @@ class Script:
         self.pose: Pose = environment.tcp_pose()
         self.gripper = OPEN
 
-    def move(self, *strokes: Stroke, peak_speed: float = PEAK_SPEED) -> Actions:
-        """Through the strokes."""
-        for pose in follow(self.pose, strokes, peak_speed):
+    def move(self, *strokes: Stroke, until: Callable[[], bool] = lambda: False) -> Actions:
+        """Through the strokes, or to where `until` becomes true."""
+        for pose in follow(self.pose, strokes, PEAK_SPEED):
+            if until():
+                return
             self.pose = pose
             yield ee_pose_action(self.pose, self.gripper)
 
-    def arrive(self, tolerance: float) -> Actions:
-        """Holds the command until the tool is within `tolerance` [m] of it."""
+    def wait(self, until: Callable[[], bool]) -> Actions:
+        """Holds the command until `until` becomes true."""
         for _ in range(_MOST_WAITING):
-            if np.linalg.norm(self.environment.tcp_pose()[0] - self.pose[0]) < tolerance:
+            if until():
                 return
             yield ee_pose_action(self.pose, self.gripper)
+
+    def arrive(self, tolerance: float) -> Actions:
+        """Holds the command until the tool is within `tolerance` [m] of it.
+
+        A tolerance of more than a policy's own error: else it would now and then wait for ever.
+        """
+        yield from self.wait(lambda: bool(np.linalg.norm(self.environment.tcp_pose()[0] - self.pose[0]) < tolerance))
 
     def grasp(self) -> Actions:
         """Closes the gripper until the fingers stop."""

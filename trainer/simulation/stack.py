@@ -19,8 +19,11 @@ _TABLE_HEIGHT = 0.8  # robosuite's table in the world
 _HALF_A, _HALF_B = 0.020, 0.025  # half sides of the cubes [m]
 _HOVER = 0.06  # above the grasp, and of the carried cube above its place [m]
 _GRASP_BELOW_CENTRE = 0.002
-_GAP = 0.003  # left under the cube when it is let go
-_RETREAT = 0.05
+# The carried cube is commanded this far into the other one, and let go as soon as it touches. A policy that aimed at a
+# point above and waited there would hold the cube for ever whenever it settled a few millimetres too high.
+_PRESS = 0.008
+_TOUCHING = 0.001  # gap between the cubes that counts as none
+_RETREAT = 0.08
 
 # Straight down, the elbow is almost stretched out at the table's far end, where the controller hardly converges: the
 # tool leans outwards in proportion to how far out the farther cube is.
@@ -54,20 +57,26 @@ def _expert(environment: Environment) -> Iterator[NDArray[np.float64]]:
     down = facing_down(_grasp_yaw(cube_a, cube_b), _lean(cube_a, cube_b))
     grasp = above(cube_a[0], -_GRASP_BELOW_CENTRE)
     yield from script.move(Stroke((above(grasp, _HOVER), down)), Stroke((grasp, down), overlap=0.4))
-    yield from script.arrive(0.005)
+    yield from script.arrive(0.012)
     yield from script.grasp()
 
     # Where the cube sits in the hand decides where the hand must go.
     held = environment.object_pose("cube_a")[0] - environment.tcp_pose()[0]
-    place = above(environment.object_pose("cube_b")[0] - held, _HALF_A + _HALF_B + _GAP)
+    place = above(environment.object_pose("cube_b")[0] - held, _HALF_A + _HALF_B - _PRESS)
     over = above(place, _HOVER)
     lifted = np.array([*grasp[:2], over[2]])
-    yield from script.move(
-        Stroke((lifted, down)), Stroke((over, down), overlap=0.4), Stroke((place, down), overlap=0.3)
-    )
-    yield from script.arrive(0.004)
+    strokes = Stroke((lifted, down)), Stroke((over, down), overlap=0.4), Stroke((place, down), overlap=0.3)
+    yield from script.move(*strokes, until=lambda: _touches(environment))
+    yield from script.wait(until=lambda: _touches(environment))
     yield from script.release()
     yield from script.move(Stroke((above(place, _RETREAT), down)))
+
+
+def _touches(environment: Environment) -> bool:
+    """Whether cube A sits on cube B, as seen from their positions."""
+    apart = environment.object_pose("cube_a")[0] - environment.object_pose("cube_b")[0]
+    above_b = np.linalg.norm(apart[:2]) < _HALF_B
+    return bool(above_b and apart[2] < _HALF_A + _HALF_B + _TOUCHING)
 
 
 def _lean(cube_a: Pose, cube_b: Pose) -> float:
