@@ -1,0 +1,226 @@
+import http.server
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.client import Client, RemoteDataset, open_dataset
+from shared.dataset import Dataset, file_hash
+from shared.errors import CorruptShardError, DatasetCancelledError, DatasetFormatError, ServiceError
+from shared.follow import wait_for_shards
+from shared.manifest import Commit
+from tests.services.example import BODY, RunningService, running_service
+
+ENGINE = ("--engine", "process", "--workers", "1")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with running_service(tmp_path_factory.mktemp("client") / "data", *ENGINE) as running:
+        Client(running.url).wait_ready()
+        yield running
+
+
+@pytest.fixture
+def client(service: RunningService) -> Iterator[Client]:
+    with Client(service.url) as client:
+        yield client
+
+
+def test_submit_follow_and_fetch_give_the_rows_that_are_on_disk(
+    client: Client, service: RunningService, tmp_path: Path
+) -> None:
+    job = client.submit(BODY, idempotency_key="one")
+    assert client.submit(BODY)["id"] == job["id"]
+    remote = RemoteDataset(client, job["id"], tmp_path / "cache")
+    state = wait_for_shards(remote, remote.header.shards, max_wait=60)
+    while remote.state().state != "sealed":
+        pass
+    local = Dataset(service.log.with_suffix("") / job["id"])
+    assert remote.header.to_json() == local.header.to_json()
+    assert state.watermark == 12
+    assert remote.state() == local.state()
+    for commit in state.commits:
+        assert remote.read_shard(commit).equals(local.read_shard(commit))
+    assert remote.read_shard(state.commits[0], ["length"]).column_names == ["length"]
+    assert client.job(job["id"])["state"] == "succeeded"
+    assert job["id"] in [entry["id"] for entry in client.jobs()]
+    assert list(client.jobs(state="running")) == []
+    assert [robot["name"] for robot in client.robots()] == ["panda"]
+    assert len(client.preview({**BODY, "count": 2})["trajectories"]) == 2
+
+
+def test_shards_are_fetched_once_and_a_damaged_copy_is_fetched_anew(client: Client, tmp_path: Path) -> None:
+    job = client.submit(BODY)
+    remote = RemoteDataset(client, job["id"], tmp_path)
+    commit = wait_for_shards(remote, 1).commits[0]
+    path = client.fetch_shard(job["id"], commit, tmp_path / job["id"])
+    assert file_hash(path) == commit.file_sha256
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    before = path.stat().st_mtime_ns
+    client.fetch_shard(job["id"], commit, path.parent)
+    assert path.stat().st_mtime_ns == before
+    path.write_bytes(path.read_bytes()[:-1])
+    assert RemoteDataset(client, job["id"], tmp_path).read_shard(commit).num_rows == commit.rows
+    assert file_hash(path) == commit.file_sha256
+
+
+def test_a_dataset_is_opened_by_path_or_url(client: Client, service: RunningService, tmp_path: Path) -> None:
+    job = client.submit(BODY)
+    url = f"{service.url}/v1/jobs/{job['id']}"
+    directory = service.log.with_suffix("") / job["id"]
+    for where in (url, url + "/", directory, str(directory)):
+        dataset = open_dataset(where, tmp_path)
+        assert dataset.header.dataset_id == job["id"]
+        wait_for_shards(dataset, 1)
+        assert dataset.read_shard(dataset.state().commits[0]).num_rows == 20
+    for wrong in (service.url, f"{service.url}/v1/jobs/123", f"{service.url}/v2/jobs/{job['id']}"):
+        with pytest.raises(ServiceError, match="is not a job's URL"):
+            open_dataset(wrong, tmp_path)
+    with pytest.raises(DatasetFormatError):
+        open_dataset(tmp_path, tmp_path)
+
+
+def test_a_cancelled_job_ends_its_followers(client: Client, tmp_path: Path) -> None:
+    job = client.submit({**BODY, "count": 500_000, "shard_rows": 20_000})
+    remote = RemoteDataset(client, job["id"], tmp_path)
+    assert client.cancel(job["id"])["state"] in ("cancelling", "cancelled")
+    with pytest.raises(DatasetCancelledError):
+        wait_for_shards(remote, 1, max_wait=10)
+
+
+def test_errors_say_what_to_do(client: Client, service: RunningService, tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match=r"/robot: unknown robot 'nobody'.*; /count: ") as caught:
+        client.submit({"robot": "nobody", "count": -1})
+    assert caught.value.status == 422
+    with pytest.raises(ServiceError, match=r"there is no job ffffffffffff.*GET /v1/jobs lists") as caught:
+        client.job("f" * 64)
+    assert caught.value.status == 404
+    with pytest.raises(ServiceError, match="there is no job"):
+        RemoteDataset(client, "f" * 64, tmp_path)
+    with pytest.raises(ServiceError, match="not JSON"):
+        client.submit({"robot": "panda", "count": float("nan")})
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        with pytest.raises(
+            ServiceError, match=f"no service answers at {url} .*; start one with `python -m services"
+        ) as caught:
+            Client(url).robots()
+        assert caught.value.status is None
+        with pytest.raises(ServiceError, match="no service answers"):
+            Client(url).wait_ready(0.3)
+    for wrong in ("127.0.0.1:8000", "ftp://host", "http://[bad", "http://host:99999"):
+        with pytest.raises(ServiceError):
+            Client(wrong).robots()
+
+
+def test_keys_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with _answering(lambda headers: (200, {"robots": [], "key": headers.get("Authorization")})) as url:
+        monkeypatch.delenv("HEADSTART_API_KEY", raising=False)
+        monkeypatch.delenv("HEADSTART_API_KEY_FILE", raising=False)
+
+        def sent(**arguments: Any) -> Any:
+            with Client(url, **arguments) as client:
+                return client._connection.json("GET", "/", 0.0)["key"]
+
+        assert sent() is None
+        (tmp_path / "key").write_text("from-file\n")
+        monkeypatch.setenv("HEADSTART_API_KEY_FILE", str(tmp_path / "key"))
+        assert sent() == "Bearer from-file"
+        monkeypatch.setenv("HEADSTART_API_KEY", "from-variable")
+        assert sent() == "Bearer from-variable"
+        assert sent(api_key="given") == "Bearer given"
+        monkeypatch.delenv("HEADSTART_API_KEY")
+        monkeypatch.setenv("HEADSTART_API_KEY_FILE", str(tmp_path / "none"))
+        with pytest.raises(ServiceError, match="HEADSTART_API_KEY_FILE can't be read"):
+            Client(url)
+
+
+@contextmanager
+def _answering(answer: Any) -> Iterator[str]:
+    """A server that is not ours."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answer(self.headers)
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (500, b"<html>", "answered 500 without a problem body; is it the service"),
+        (404, {"error": "no"}, "answered 404 without a problem body"),
+        (200, b"hello", "something else than a JSON object"),
+        (200, [1], "something else than a JSON object"),
+    ],
+)
+def test_another_server_is_not_taken_for_the_service(status: int, body: Any, message: str) -> None:
+    with _answering(lambda headers: (status, body)) as url, pytest.raises(ServiceError, match=message):
+        Client(url).robots()
+
+
+def test_bytes_that_are_not_those_committed_are_never_kept(tmp_path: Path) -> None:
+    commit = Commit(0, 1, 1, 5, "0" * 64, "0" * 64, 1, {}, {})
+    asked: list[int] = []
+
+    def answer(_: Any) -> tuple[int, bytes]:
+        asked.append(1)
+        return 200, b"wrong"
+
+    with _answering(answer) as url, Client(url) as client, pytest.raises(CorruptShardError, match="bytes differ"):
+        client.fetch_shard("a" * 64, commit, tmp_path / "cache")
+    assert len(asked) == 2
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_service_that_is_killed_and_started_again_is_waited_for(tmp_path: Path, client: Client) -> None:
+    undisturbed = RemoteDataset(client, client.submit(BODY)["id"], tmp_path / "undisturbed")
+    expected = wait_for_shards(undisturbed, undisturbed.header.shards).commits
+    data = tmp_path / "data"
+    service = RunningService(data, *ENGINE)
+    try:
+        port = httpx.URL(service.url).port or 0
+        with Client(service.url) as killed:
+            killed.wait_ready()
+            job = killed.submit(BODY)
+            remote = RemoteDataset(killed, job["id"], tmp_path / "cache", patience=60)
+            wait_for_shards(remote, 2)
+            service.kill()
+            with pytest.raises(ServiceError, match="no service answers"):
+                killed.job(job["id"])
+            back = threading.Timer(1.0, lambda: restarted.append(RunningService(data, *ENGINE, port=port)))
+            restarted: list[RunningService] = []
+            back.start()
+            state = wait_for_shards(remote, remote.header.shards, max_wait=60)
+            back.join()
+            service = restarted[0]
+            assert [c.content_sha256 for c in state.commits] == [c.content_sha256 for c in expected]
+            assert sum(remote.read_shard(commit).num_rows for commit in state.commits) == 230
+            assert next(killed.jobs())["id"] == job["id"]
+    finally:
+        service.kill()
