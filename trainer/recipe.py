@@ -27,6 +27,7 @@ from trainer.report import write_report
 from trainer.results import training_summary
 from trainer.run_folder import RunFolder
 from trainer.service import Service
+from trainer.simulation.collect import EXPERT_VERSION
 from trainer.simulation.task import task_names
 from trainer.steps import Step, run_steps
 from trainer.tensor_file import publish
@@ -168,12 +169,13 @@ class _Run:
     def _demonstrations(self, plan: TaskPlan) -> Path:
         if self.options.demos is not None:
             return self.options.demos
-        return self.options.store / "demonstrations" / f"{plan.task}-{plan.demonstrations}.hdf5"
+        # Those of an older expert stay, and are not mixed up with what this release would collect.
+        name = f"{plan.task}-{plan.demonstrations}-expert{EXPERT_VERSION}.hdf5"
+        return self.options.store / "demonstrations" / name
 
     def _demonstrate(self, plan: TaskPlan) -> Step:
         path = self._demonstrations(plan)
         arguments = ("demonstrate", "--task", plan.task, "--successes", str(plan.demonstrations), "--out", str(path))
-        # A file of an older expert is not what this release would make: `demonstrate` then says so.
         return Step(f"demonstrate-{plan.task}", arguments, path)
 
     def _training(self, steps: int, batch: int, seed: int) -> list[str]:
