@@ -105,11 +105,11 @@ class _Run:
         return self._report(elapsed)
 
     def _steps(self) -> list[Step]:
-        """Stage 1 and demonstrations first; then trainings, those without Stage 1 first, each rolled out as it ends."""
+        """In order of preference among those that are ready: a policy is rolled out as soon as it is trained."""
         pretrain = self._pretrain()
         demonstrate = [self._demonstrate(plan) for plan in self.recipe.tasks if self.options.demos is None]
-        adapt = sorted((self._adapt(*run) for run in self._runs()), key=lambda step: "stage1" in step.needs)
-        return [pretrain, *demonstrate, *(self._evaluate(*run) for run in self._runs()), *adapt]
+        runs = self._runs()
+        return [pretrain, *demonstrate, *(self._evaluate(*run) for run in runs), *(self._adapt(*run) for run in runs)]
 
     def _runs(self) -> list[tuple[TaskPlan, str, int]]:
         """Task, mode and seed of each training."""
