@@ -143,7 +143,8 @@ class TrainingLoop:
         return noise.to(self.device, non_blocking=True), timesteps.to(self.device, non_blocking=True)
 
     def _choose_forward(self, batch: Batch) -> Forward:
-        if not worth_compiling(self.config.compile, self.device, self.config.steps - self.step):
+        # By the whole run's length: a resumed run must compute as the uninterrupted one does.
+        if not worth_compiling(self.config.compile, self.device, self.config.steps):
             return self.head
         self.progress(self.step, self.config.steps, "compiling")
         return compiled(self.head, lambda forward: self._loss(batch, forward))

@@ -46,18 +46,19 @@ def reference_layer_norm(x: np.ndarray) -> np.ndarray:
     return np.asarray((x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5))
 
 
-def reference_mlp(block: nn.Module, x: np.ndarray, film: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    up, down = block.up, block.down
-    hidden = x @ weights(up).T + up.bias.detach().double().numpy()  # type: ignore[union-attr, operator]
+def reference_mlp(
+    block: AdaLnZeroBlock | FilmBlock, x: np.ndarray, film: tuple[np.ndarray, np.ndarray] | None
+) -> np.ndarray:
+    hidden = reference_linear(block.up, x)
     hidden = 0.5 * hidden * (1 + erf(hidden / math.sqrt(2)))
     if film is not None:
         hidden = film[0][:, None] * hidden + film[1][:, None]
-    return np.asarray(hidden @ weights(down).T + down.bias.detach().double().numpy())  # type: ignore[union-attr, operator]
+    return reference_linear(block.down, hidden)
 
 
-def weights(linear: object) -> np.ndarray:
-    assert isinstance(linear, nn.Linear)
-    return np.asarray(linear.weight.detach().double().numpy())
+def reference_linear(linear: nn.Linear, x: np.ndarray) -> np.ndarray:
+    weight, bias = (value.detach().double().numpy() for value in (linear.weight, linear.bias))
+    return np.asarray(x @ weight.T + bias)
 
 
 def test_adaln_zero_block_against_numpy() -> None:
