@@ -39,11 +39,16 @@ def computes_bf16(device: torch.device) -> bool:
     return False
 
 
+def compute_dtype(device: torch.device, precision: Precision) -> torch.dtype:
+    """What matrices are multiplied in."""
+    half = precision == "bf16" or (precision == "auto" and computes_bf16(device))
+    return torch.bfloat16 if half else torch.float32
+
+
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """bf16 autocast, or nothing."""
-    if precision == "bf16" or (precision == "auto" and computes_bf16(device)):
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
+    dtype = compute_dtype(device, precision)
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
 
 def worth_compiling(switch: Switch, device: torch.device, steps: int) -> bool:
