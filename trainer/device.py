@@ -1,10 +1,6 @@
 """What to compute on, in which precision, and whether compiling is worth it."""
 
-import shutil
-import sys
-import sysconfig
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 import torch
 
@@ -55,10 +51,5 @@ def worth_compiling(switch: Switch, device: torch.device, steps: int) -> bool:
     """Whether to compile a run of so many steps."""
     if switch != "auto":
         return switch == "on"
-    return steps >= _STEPS_WORTH_COMPILING.get(device.type, sys.maxsize) and (device.type != "cpu" or has_compiler())
-
-
-def has_compiler() -> bool:
-    """Whether torch.compile can build CPU code: a C++ compiler and Python's headers."""
-    headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
-    return any(shutil.which(name) for name in ("g++", "clang++")) and headers.is_file()
+    worth = _STEPS_WORTH_COMPILING.get(device.type)
+    return worth is not None and steps >= worth
