@@ -88,7 +88,7 @@ def quick() -> Recipe:
         shard_rows=1024,
         size="small",
         batch=128,
-        stage1_steps=1500,
+        stage1_steps=3000,
         tasks=(TaskPlan("stack", 300, 4000), TaskPlan("lift", 100, 1000)),
     )
 
