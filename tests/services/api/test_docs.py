@@ -1,0 +1,78 @@
+"""docs/rest.md: its commands and its Python, as they stand, against a real service."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shared.client import Client
+from tests.services.example import ROOT, running_service
+
+PAGE = (ROOT / "docs" / "rest.md").read_text()
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_every_line_of_the_page_works(tmp_path: Path) -> None:
+    serve, *blocks = _blocks("sh")
+    arguments = serve.split()
+    assert arguments[:4] == [".venv/bin/python", "-m", "services", "serve"]
+    # With the process engine, which starts faster, and on a port that is free.
+    assert arguments[4:] == ["--data", "data", "--port", "8000"]
+    with running_service(tmp_path / "data", "--engine", "process") as service:
+        with Client(service.url) as client:
+            client.wait_ready()
+        port = service.url.rpartition(":")[2]
+        # One script, since later lines use JOB; curl's errors end it, and its answers are told apart by a line.
+        script = (
+            "\n".join(blocks)
+            .replace("localhost:8000", f"localhost:{port}")
+            .replace("curl -s", "curl -sS --noproxy '*'")
+        )
+        script = re.sub(r"^(curl|JOB)", r"echo; echo ==; \1", script, flags=re.MULTILINE)
+        done = subprocess.run(["bash", "-euc", script], cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        answers = [json.loads(text) for part in done.stdout.split(b"==")[1:] if (text := part.strip()).startswith(b"{")]
+        _check(answers, tmp_path)
+        code = _blocks("python")[0].replace("http://localhost:8000", service.url)
+        ran = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.stdout.split() == ["500", "500"], ran.stderr
+
+
+def _check(answers: list[dict[str, object]], folder: Path) -> None:
+    problems = [answer for answer in answers if "title" in answer]
+    assert problems == [json.loads(_blocks("json")[0])]
+    kinds = [next(iter(answer)) for answer in answers]
+    expected = [
+        "id",
+        "jobs",
+        "id",
+        "header",
+        "shards",
+        "id",
+        "id",
+        "robot",
+        "robots",
+        "status",
+        "status",
+        "version",
+        "type",
+    ]
+    assert kinds == expected
+    assert answers[6]["state"] in ("cancelling", "cancelled")
+    table = pa.ipc.open_stream((folder / "rows.arrow").read_bytes()).read_all()
+    assert table.column("trajectory_id").to_pylist() == list(range(2000))
+    assert pq.read_table(folder / "shard-00000000.parquet").num_rows == 500
