@@ -4,12 +4,11 @@ import ipaddress
 import os
 import secrets
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.engine import EngineName
 from shared.errors import ConfigError
 
 
@@ -20,7 +19,7 @@ class Settings(BaseSettings):
         data: folder of the datasets.
         host: address to listen on.
         port: to listen on; 0 takes a free one.
-        engine: where shards are made.
+        engine: where shards are made; not inline, where nothing could be cancelled in time.
         workers: shards at once; by default one for each core.
         api_key: that callers must send as a bearer key.
         api_key_file: holds that key; made, with a random key, if missing.
@@ -36,7 +35,7 @@ class Settings(BaseSettings):
     data: Path = Path("data")
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    engine: EngineName = "ray"
+    engine: Literal["process", "ray"] = "ray"
     workers: Annotated[int, Field(ge=1)] | None = None
     api_key: SecretStr | None = None
     api_key_file: Path | None = None

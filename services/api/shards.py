@@ -172,10 +172,9 @@ def _checked_batches(dataset: Dataset, commit: Commit) -> Generator[pa.RecordBat
 
 
 def _batches(path: Path) -> Generator[pa.RecordBatch, None, None]:
-    """A shard's rows, a row group in memory at a time, in batches small enough to keep a slow reader's share small."""
-    with pq.ParquetFile(path, memory_map=True) as file:
-        for group in range(file.num_row_groups):
-            yield from file.read_row_group(group, use_threads=False).to_batches(max_chunksize=_BATCH_ROWS)
+    """A shard's rows, in batches small enough that many slow readers don't fill the memory."""
+    with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
+        yield from file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False)
 
 
 class _Pipe:
