@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from tests.test_docs import check_curl_lines, curl_lines
+
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,6 +125,12 @@ def test_a_job_over_rest_and_its_shards_read_back(stack: Stack) -> None:
         ids += pq.read_table(io.BytesIO(content), columns=["trajectory_id"]).column(0).to_pylist()
     assert ids == list(range(2000))
     assert "0 violations" in stack.inside("service", "python", "-m", "services", "audit", f"/data/{job['id']}")
+
+
+def test_the_curl_lines_of_the_readme(stack: Stack, tmp_path: Path) -> None:
+    environment = {**os.environ, "HEADSTART_API_KEY": stack.key, "NO_PROXY": "localhost"}
+    subprocess.run(["bash", "-c", curl_lines(stack.port)], cwd=tmp_path, env=environment, check=True)
+    check_curl_lines(tmp_path)
 
 
 def test_the_key_is_asked_for_and_the_trainer_has_it(stack: Stack) -> None:
