@@ -88,8 +88,8 @@ def quick() -> Recipe:
         shard_rows=1024,
         size="small",
         batch=128,
-        stage1_steps=3000,
-        tasks=(TaskPlan("stack", 300, 4000), TaskPlan("lift", 100, 1000)),
+        stage1_steps=2000,
+        tasks=(TaskPlan("stack", 300, 3000), TaskPlan("lift", 100, 1000)),
     )
 
 
