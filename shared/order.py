@@ -17,6 +17,8 @@ IntArray = NDArray[np.int64]
 # Streams of permutations use ids that no trajectory has.
 _SHARD_STREAM = np.array([2**62], np.int64)
 _BLOCK_STREAM = 2**62 + 1
+# The generator's attempts count up from 0 in the same streams; apart, a window's start says nothing of its trajectory.
+_WINDOW_COUNTER = 2**63
 
 
 def is_validation(trajectory_ids: IntArray, share: float) -> NDArray[np.bool_]:
@@ -51,7 +53,7 @@ def window_starts(
         Shape (n,), uniform over the allowed starts.
     """
     words = int(draws.max(initial=0)) + 1
-    uniform = philox_uniform(seed, trajectory_ids, pass_index, words)
+    uniform = philox_uniform(seed, trajectory_ids, _WINDOW_COUNTER + pass_index, words)
     uniform = uniform[np.arange(trajectory_ids.size), draws]
     first, last = span.bounds(lengths)
     return first + (uniform * (last - first + 1)).astype(np.int64)

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.order import SampleOrder, WindowSpan, is_validation, window_starts
+from shared.philox import philox_uniform
 
 orders = st.builds(
     SampleOrder,
@@ -71,3 +72,12 @@ def test_window_starts_cover_exactly_the_allowed_span(length: int, pass_index: i
     assert starts.max() == last
     counts = np.bincount(starts + 1)
     assert (counts > 0).all()
+
+
+def test_window_starts_are_independent_of_the_words_that_made_the_trajectory() -> None:
+    n, span = 100_000, WindowSpan(horizon=16, before=1, after=7)
+    ids = np.arange(n)
+    for pass_index in (0, 1):
+        starts = window_starts(0, pass_index, ids, np.zeros(n, np.int64), np.full(n, 400), span)
+        words = philox_uniform(0, ids, pass_index, 4)
+        assert np.abs(np.corrcoef(starts, words.T)[0, 1:]).max() < 0.02
