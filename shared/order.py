@@ -135,10 +135,6 @@ class PassOrder:
         """Index in `blocks` of the block that holds `position`."""
         return int(np.searchsorted(self.ends, position, side="right"))
 
-    def shards_needed(self, position: int) -> int:
-        """Watermark that must be reached before `position` can be read, when shards are walked in index order."""
-        return int(self.blocks[self.block_of(position)].max()) + 1
-
     def locate(self, position: int, n: int) -> tuple[IntArray, IntArray]:
         """The samples at positions `position` to `position` + n - 1.
 
