@@ -123,34 +123,14 @@ class Dataset:
             CommitConflictError: the index is committed with other rows.
         """
         content = records.content_hash(table)
-        earlier = self.commit(index)
-        if earlier is None:
-            part = self.root / ".tmp" / f"{uuid.uuid4().hex}.part"
-            try:
-                records.write_parquet(table, part)
-                file_sha256 = file_hash(part)
-                size = part.stat().st_size
-                _fsync(part)
-                # An uncommitted file of this name is a killed producer's: equal rows, so it may be replaced.
-                os.replace(part, self.shard_path(index))
-            finally:
-                part.unlink(missing_ok=True)
-            _fsync(self.root / "shards")
-            samples = len(records.list_column(table, "gripper")[0])
-            statistics = column_statistics(table, self.header.robot.dof)
-            commit = Commit(
-                index, table.num_rows, samples, size, file_sha256, content, attempts, dict(rejections), statistics
-            )
-            _publish(self.root, json.dumps(asdict(commit)).encode(), self.commit_path(index))
-            earlier = self.commit(index)
-            assert earlier is not None
-        if earlier.content_sha256 != content:
+        commit = self.commit(index) or self._write(index, table, content, attempts, rejections)
+        if commit.content_sha256 != content:
             raise CommitConflictError(
-                f"shard {index} is committed with content {earlier.content_sha256[:12]}, this run made {content[:12]}; "
+                f"shard {index} is committed with content {commit.content_sha256[:12]}, this run made {content[:12]}; "
                 "the same request must give the same rows: compare library versions in dataset.json",
                 self.commit_path(index),
             )
-        return earlier
+        return commit
 
     def read_shard(self, commit: Commit, columns: list[str] | None = None) -> pa.Table:
         """The rows of a committed shard.
@@ -162,6 +142,39 @@ class Dataset:
             verify_shard(path, commit)
             self._verified.add(commit.index)
         return pq.read_table(path, columns=columns, memory_map=True, use_threads=False)
+
+    def _write(
+        self, index: int, table: pa.Table, content: str, attempts: int, rejections: Mapping[str, int]
+    ) -> Commit:
+        """Writes shard `index` and commits it. Returns the commit that won, another producer's if that came first."""
+        part = self.root / ".tmp" / f"{uuid.uuid4().hex}.part"
+        try:
+            records.write_parquet(table, part)
+            file_sha256, size = file_hash(part), part.stat().st_size
+            _fsync(part)
+            self._name(part, index, file_sha256)
+        finally:
+            part.unlink(missing_ok=True)
+        _fsync(self.root / "shards")
+        samples = len(records.list_column(table, "gripper")[0])
+        statistics = column_statistics(table, self.header.robot.dof)
+        ours = Commit(
+            index, table.num_rows, samples, size, file_sha256, content, attempts, dict(rejections), statistics
+        )
+        _publish(self.root, json.dumps(asdict(ours)).encode(), self.commit_path(index))
+        winner = self.commit(index)
+        assert winner is not None
+        return winner
+
+    def _name(self, part: Path, index: int, file_sha256: str) -> None:
+        """Gives a written shard its name. A committed file of that name stays as it is."""
+        target = self.shard_path(index)
+        try:
+            os.link(part, target)
+        except FileExistsError:
+            # Without a commit it is a killed producer's: one of the same bytes will do, any other is replaced.
+            if file_hash(target) != file_sha256 and self.commit(index) is None:
+                os.replace(part, target)
 
 
 def verify_shard(path: Path, commit: Commit) -> None:

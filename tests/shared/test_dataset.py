@@ -4,6 +4,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from shared import records
@@ -77,6 +79,40 @@ def test_two_processes_may_publish_at_once(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
     dataset.read_shard(dataset.state().commits[0])
     assert list((tmp_path / ".tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("rows_of", [0, 1])
+def test_a_shard_committed_meanwhile_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_of: int
+) -> None:
+    dataset = Dataset.create(tmp_path, HEADER)
+    write = records.write_parquet
+
+    def write_late(table: pa.Table, path: Path) -> None:
+        monkeypatch.setattr(records, "write_parquet", lambda rows, to: pq.write_table(rows, to, compression="none"))
+        Dataset(tmp_path).publish(0, example_table(0, 8), 9, {})
+        write(table, path)
+
+    monkeypatch.setattr(records, "write_parquet", write_late)
+    if rows_of == 0:
+        assert dataset.publish(0, example_table(0, 8), 8, {}).attempts == 9
+    else:
+        with pytest.raises(CommitConflictError, match="shard 0 is committed"):
+            dataset.publish(0, example_table(1, 8), 8, {})
+    again = Dataset(tmp_path)
+    assert again.read_shard(again.commits()[0]).equals(example_table(0, 8))
+    assert list((tmp_path / ".tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("rows_of", [0, 1])
+def test_an_uncommitted_leftover_is_used_or_replaced(tmp_path: Path, rows_of: int) -> None:
+    dataset = Dataset.create(tmp_path, HEADER)
+    path = dataset.shard_path(0)
+    records.write_parquet(example_table(rows_of, 8), path)
+    inode = path.stat().st_ino
+    commit = dataset.publish(0, example_table(0, 8), 8, {})
+    assert dataset.read_shard(commit).equals(example_table(0, 8))
+    assert (path.stat().st_ino == inode) == (rows_of == 0)
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "flipped"])
