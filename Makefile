@@ -7,6 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PRESET ?= quick
 DATA ?=
 DEMOS ?=
+NAME ?=
 PIP_ARGS ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -17,7 +18,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make train-decoupled [PRESET=quick|tiny|cpu|paper] [DATA=path or job URL] [DEMOS=demonstrations.hdf5]"
+	@echo "  make train-decoupled [PRESET=quick|tiny|cpu|paper] [DATA=path or job URL] [DEMOS=demonstrations.hdf5] [NAME=run]"
 	@echo "  PIP_ARGS is handed to every pip install, for example an index that has CPU builds of torch."
 
 setup: $(VENV)/.ready ## Install everything into .venv (idempotent)
@@ -55,8 +56,8 @@ bench: setup ## Print every benchmark's figures, one JSON object each
 	@for name in $$(ls benchmarks | sed -n 's/^\([a-z].*\)\.py$$/\1/p'); do \
 	  echo "==> $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
 
-train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, DATA, DEMOS)
-	$(RUN) -m trainer train --preset $(PRESET) $(if $(DATA),--data '$(DATA)') $(if $(DEMOS),--demos '$(DEMOS)')
+train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, DATA, DEMOS, NAME)
+	$(RUN) -m trainer train --preset $(PRESET) $(if $(DATA),--data '$(DATA)') $(if $(DEMOS),--demos '$(DEMOS)') $(if $(NAME),--name '$(NAME)')
 
 up: ## Start the service and the trainer in containers
 	docker compose up --build --detach

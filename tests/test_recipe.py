@@ -34,8 +34,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-@pytest.mark.timeout(3 * SECONDS)
-def test_interrupted_then_finished_then_nothing_left_to_do(tmp_path: Path) -> None:
+@pytest.mark.timeout(4 * SECONDS)
+def test_interrupted_then_finished_then_run_on_own_data(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "tiny"
     process = _recipe(tmp_path)
     deadline = time.monotonic() + SECONDS
@@ -61,11 +61,33 @@ def test_interrupted_then_finished_then_nothing_left_to_do(tmp_path: Path) -> No
     assert steps == sorted(set(steps))
     assert steps[-1] == 20
 
+    # Killed between the end of Stage 1 and the note on its data: the note is made up for.
+    note = (run / "data.json").read_bytes()
+    (run / "data.json").unlink()
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*.safetensors")}
     code, output = _finish(_recipe(tmp_path))
     assert code == 0, output
     assert output.count("done earlier") == 6
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*.safetensors")} == before
+    assert (run / "data.json").read_bytes() == note
+
+    own = ["--data", str(next((tmp_path / "data").rglob("dataset.json")).parent)]
+    own += ["--demos", str(next((tmp_path / "data").rglob("*.hdf5")))]
+    code, output = _finish(_recipe(tmp_path, *own))
+    assert code == 0, output
+    assert "python -m services serve" not in output
+    (folder,) = (path.parent for path in (tmp_path / "runs").rglob("report.json") if path.parent != run)
+    again = json.loads((folder / "report.json").read_text())
+    assert again["experts"] == []
+    assert again["demos"]["count"] == 4
+    # The same data, demonstrations and seeds: the same losses.
+    assert [r["validation_loss"] for r in again["results"]] == [r["validation_loss"] for r in report["results"]]
+    assert _losses(folder) == _losses(run)
+
+
+def _losses(run: Path) -> dict[str, list[float]]:
+    found = {path.parent.name: _lines(path) for path in run.rglob("metrics.jsonl")}
+    return {name: [line["loss"] for line in lines if "loss" in line] for name, lines in found.items()}
 
 
 def _check_report(report: dict[str, Any]) -> None:

@@ -7,15 +7,14 @@ import signal
 import sys
 from types import FrameType
 
-from rich.console import Console
-
 from shared.errors import HeadstartError
 
 
 def main() -> int:
     """Runs one command and returns the exit code."""
-    # Steps of a recipe are ended by SIGTERM; it means the same as Ctrl-C: save, then stop.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Steps of a recipe are ended by SIGTERM, and a closed terminal sends SIGHUP: both mean what Ctrl-C means.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         from trainer.commands import app
 
@@ -23,8 +22,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
-    except HeadstartError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {error}", highlight=False, markup=True)
+    except (HeadstartError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 

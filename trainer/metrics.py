@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer.json_lines import read_lines, rewrite
+
 
 class MetricsLog:
     """One JSON object a line, in the order of the steps; the same numbers as TensorBoard scalars."""
@@ -12,8 +14,7 @@ class MetricsLog:
     def __init__(self, folder: Path, resumed_step: int, tensorboard: bool) -> None:
         """Opens the log and drops the lines beyond `resumed_step`, which will be written again."""
         self._path = folder / "metrics.jsonl"
-        kept = [line for line in _whole_lines(self._path) if line["step"] <= resumed_step]
-        self._path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        rewrite(self._path, [line for line in read_lines(self._path) if line["step"] <= resumed_step])
         self._file = self._path.open("a")
         self._writer = None
         if tensorboard:
@@ -36,14 +37,3 @@ class MetricsLog:
         self._file.close()
         if self._writer is not None:
             self._writer.close()
-
-
-def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; what a kill left half-written at its end is passed over."""
-    lines = []
-    for text in path.read_text().splitlines() if path.exists() else []:
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
-    return lines

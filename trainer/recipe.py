@@ -12,28 +12,31 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 
 from shared.client import open_dataset
 from shared.errors import ConfigError
+from shared.manifest import DatasetHeader
 from trainer import presets
 from trainer.demonstrations import read_demonstrations, read_header
 from trainer.machine import describe_machine
+from trainer.normalization import ActionNormalizer
 from trainer.presets import Recipe, TaskPlan
-from trainer.progress import duration
 from trainer.recipe_folder import keep_same, only_one
 from trainer.report import write_report
 from trainer.results import training_summary
 from trainer.run_folder import RunFolder
 from trainer.service import Service
-from trainer.simulation.collect import EXPERT_VERSION
+from trainer.simulation.collect import EXPERT_VERSION, ROBOT
+from trainer.simulation.robosuite_env import CONTROL_RATE_HZ
 from trainer.simulation.task import task_names
 from trainer.steps import Step, run_steps
+from trainer.summary import estimate, expert_success
 from trainer.tensor_file import publish
 
 FIRST_ROLLOUT_SEED = 100_000
-_COUNTED_ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,12 @@ class RecipeOptions:
             seeds and both controls) or paper (the paper's sizes and steps).
         data: a dataset directory or job URL to pretrain on, instead of generating one.
         demos: a demonstrations file to adapt to, instead of making one.
-        runs: folder of runs; this one goes into a folder of it named after the preset.
-        name: of the run's folder, if not the preset's.
+        runs: folder of runs.
+        name: of the run's folder; by default the preset's, with what `data` and `demos` name added.
         store: folder of generated datasets and demonstrations, shared by runs.
         parallel: processes at once; 0 is one for each core, at most 4.
+        resample: accept demonstrations at another rate than the trajectories', by interpolation.
+        other_robot: accept demonstrations of another robot than the trajectories'.
     """
 
     preset: str = "quick"
@@ -58,6 +63,12 @@ class RecipeOptions:
     name: str | None = None
     store: Path = Path("data")
     parallel: int = 0
+    resample: bool = False
+    other_robot: bool = False
+
+    def __post_init__(self) -> None:
+        if self.parallel < 0:
+            raise ConfigError(f"parallel is {self.parallel}; it must be at least 1, or 0 for one process for each core")
 
 
 def train_decoupled(options: RecipeOptions, console: Console) -> Path:
@@ -73,8 +84,14 @@ def train_decoupled(options: RecipeOptions, console: Console) -> Path:
     recipe = presets.recipe(options.preset, gpu=torch.cuda.is_available())
     if options.demos is not None:
         recipe = _with_demonstrations(recipe, options.demos)
-    folder = options.runs / (options.name or recipe.name)
-    settings = {"recipe": asdict(recipe), "data": options.data, "demos": options.demos and str(options.demos)}
+    folder = options.runs / (options.name or _name(recipe, options))
+    settings = {
+        "recipe": asdict(recipe),
+        "data": options.data,
+        "demos": options.demos and str(options.demos),
+        "resample": options.resample,
+        "other_robot": options.other_robot,
+    }
     with only_one(folder):
         keep_same(folder, settings)
         return _Run(recipe, options, folder, console).run()
@@ -101,7 +118,7 @@ class _Run:
         finally:
             self.service.stop()
             elapsed = earlier + time.monotonic() - started
-            spent.write_text(json.dumps(elapsed))
+            publish(spent, json.dumps(elapsed).encode())
         return self._report(elapsed)
 
     def _steps(self) -> list[Step]:
@@ -119,8 +136,10 @@ class _Run:
     def _pretrain(self) -> Step:
         run, recipe = self.folder / "stage1", self.recipe
         done = RunFolder(run).checkpoint(recipe.stage1_steps)
-        # A finished Stage 1 needs no service any more.
+        # A finished Stage 1 needs no service any more, unless it was ended just before it was asked for its figures.
         data = "" if done.exists() and self._data_summary.exists() else self._dataset()
+        if done.exists() and data:
+            self._leave_dataset(data)
         arguments = ["pretrain", "--data", data, "--out", str(run), "--size", recipe.size]
         arguments += self._training(recipe.stage1_steps, recipe.stage1_batch, seed=0)
         return Step("stage1", tuple(arguments), done, after=lambda: self._leave_dataset(data))
@@ -129,8 +148,28 @@ class _Run:
         """Path or URL of the trajectories. Writes action_range.json, which every training shares."""
         data = self.options.data or self._submit()
         header = open_dataset(data, cache=self.folder / "shards").header
+        self._check_fits(header)
         publish(self.folder / "action_range.json", json.dumps(header.action_range).encode())
         return data
+
+    def _check_fits(self, header: DatasetHeader) -> None:
+        """Refuses demonstrations that Stage 2 could not use, before hours of Stage 1. Raises ConfigError."""
+        robot, rate_hz, demos = ROBOT, CONTROL_RATE_HZ, self.options.demos
+        if demos is not None:
+            demonstrations = read_demonstrations(demos)
+            robot, rate_hz = demonstrations.robot, demonstrations.rate_hz
+            actions = np.concatenate([episode.actions for episode in demonstrations.episodes])
+            ActionNormalizer(header.action_range).check(actions, f"the demonstrations of {demos}")
+        if robot != header.robot.name and not self.options.other_robot:
+            raise ConfigError(
+                f"the demonstrations are of robot '{robot}', the trajectories of '{header.robot.name}'; generate "
+                "trajectories of that robot, or pass --other-robot if its poses mean the same"
+            )
+        if rate_hz != header.rate_hz and not self.options.resample:
+            raise ConfigError(
+                f"the demonstrations are at {rate_hz:g} Hz, the trajectories at {header.rate_hz:g} Hz; pass --resample "
+                "to interpolate the demonstrations, or generate trajectories at their rate"
+            )
 
     def _leave_dataset(self, data: str) -> None:
         """Keeps what the report says of the dataset, and ends the service if this run started it."""
@@ -191,7 +230,10 @@ class _Run:
         arguments += ["--count", str(plan.demonstrations), "--size", self.recipe.size]
         arguments += self._training(plan.steps, self.recipe.batch, seed)
         needs = [] if self.options.demos is not None else [f"demonstrate-{plan.task}"]
-        if mode == "decoupled":
+        allowed = {"--resample": self.options.resample, "--other-robot": self.options.other_robot}
+        arguments += [flag for flag, on in allowed.items() if on]
+        if mode == "decoupled" or any(allowed.values()):
+            # Resampling goes by Stage 1's rate, in every mode.
             arguments += ["--stage1", str(self.folder / "stage1")]
             needs.append("stage1")
         else:
@@ -205,49 +247,22 @@ class _Run:
         return Step(f"evaluate-{run.name}", arguments, run / "result.json", (f"adapt-{run.name}",))
 
     def _report(self, seconds: float) -> Path:
-        recipe = self.recipe
+        recipe, own = self.recipe, self.options.demos is None
         summary = {
             "recipe": asdict(recipe),
             "command": _command(self.options),
             "machine": describe_machine(),
             "seconds": seconds,
             "data": json.loads(self._data_summary.read_text()),
-            "experts": [_expert(self._demonstrations(plan)) for plan in recipe.tasks],
+            "experts": [expert_success(self._demonstrations(plan)) for plan in recipe.tasks if own],
+            "demos": None if own else {"file": str(self.options.demos), **_first_task(recipe)},
             "stage1": training_summary(self.folder / "stage1"),
         }
         runs = [self._folder_of(*run) for run in self._runs()]
         if recipe.estimate_of is not None:
-            summary["estimate"] = _estimate(recipe, summary["stage1"], [training_summary(run) for run in runs])
+            summary["estimate"] = estimate(recipe, summary["stage1"], [training_summary(run) for run in runs])
             self.console.print(summary["estimate"])
         return write_report(self.folder, summary, runs)
-
-
-def _expert(path: Path) -> dict[str, Any]:
-    """Success of the first attempts of an expert; no count is biased by when collecting stopped."""
-    demonstrations = read_demonstrations(path)
-    attempts = sorted((*demonstrations.episodes, *demonstrations.failed), key=lambda episode: episode.seed)
-    counted = attempts[:_COUNTED_ATTEMPTS]
-    return {
-        "task": demonstrations.task,
-        "attempts": len(counted),
-        "successes": sum(episode.success for episode in counted),
-        "demonstrations": len(demonstrations.episodes),
-    }
-
-
-def _estimate(recipe: Recipe, stage1: dict[str, Any], runs: list[dict[str, Any]]) -> str:
-    """What the recipe that this one samples would take here, from the seconds of a step of each training."""
-    full = recipe.estimate_of
-    assert full is not None
-    seconds = _per_step(stage1) * full.stage1_steps
-    runs_of = {(plan.task, mode): plan.steps for plan in full.tasks for mode in plan.modes}
-    for run, steps in zip(runs, runs_of.values(), strict=True):
-        seconds += _per_step(run) * steps * len(full.seeds)
-    return f"Estimate: the whole of preset '{full.name}' would train for {duration(seconds)} of one thread here."
-
-
-def _per_step(summary: dict[str, Any]) -> float:
-    return float(summary["train_seconds"]) / int(summary["steps"])
 
 
 def _command(options: RecipeOptions) -> str:
@@ -255,6 +270,20 @@ def _command(options: RecipeOptions) -> str:
     demos = f" DEMOS={options.demos}" if options.demos else ""
     preset = "" if options.preset == "quick" else f" PRESET={options.preset}"
     return f"make train-decoupled{preset}{data}{demos}"
+
+
+def _name(recipe: Recipe, options: RecipeOptions) -> str:
+    """Folder name of a run: other data and other demonstrations are other runs."""
+    parts = [recipe.name]
+    if options.data is not None:
+        parts.append(Path(options.data).name[:12])
+    if options.demos is not None:
+        parts.append(options.demos.stem)
+    return "-".join(parts)
+
+
+def _first_task(recipe: Recipe) -> dict[str, Any]:
+    return {"task": recipe.tasks[0].task, "count": recipe.tasks[0].demonstrations}
 
 
 def _with_demonstrations(recipe: Recipe, demos: Path) -> Recipe:

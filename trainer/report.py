@@ -1,6 +1,6 @@
 """The report of a run: what was run, by which command, and what came out, generated from the files of the run.
 
-report.json has everything; report.md and its pictures are made from it alone.
+report.json has every number; curves come from the runs' metrics, strips from their rollouts.
 """
 
 import json
@@ -14,7 +14,9 @@ from scipy.stats import binomtest
 
 from shared.errors import ConfigError
 from trainer import plots
+from trainer.json_lines import read_lines
 from trainer.progress import duration
+from trainer.tensor_file import publish
 
 MODES = ("decoupled", "normal", "random_body", "random_frozen")
 RESULT_KEYS = (
@@ -98,11 +100,12 @@ def write_report(folder: Path, summary: dict[str, Any], runs: Sequence[Path]) ->
     """
     results = [_read_result(run / "result.json") for run in runs]
     report = {**summary, "results": results}
-    (folder / "report.json").write_text(json.dumps(report, indent=1))
+    publish(folder / "report.json", json.dumps(report, indent=1).encode())
     figures = folder / "figures"
     figures.mkdir(exist_ok=True)
     grouped = groups(results)
-    plots.losses(figures / "losses.png", {run.name: read_metrics(run) for run in _with_stage1(folder, runs)})
+    curves = {run.name: read_lines(run / "metrics.jsonl") for run in _with_stage1(folder, runs)}
+    plots.losses(figures / "losses.png", curves)
     plots.success(
         figures / "success.png", [(g.task, g.mode, g.rate, *wilson(g.successes, g.episodes)) for g in grouped]
     )
@@ -111,14 +114,6 @@ def write_report(folder: Path, summary: dict[str, Any], runs: Sequence[Path]) ->
     target = folder / "report.md"
     target.write_text("\n".join(_markdown(report, grouped, strips)) + "\n")
     return target
-
-
-def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics.jsonl; empty where there is none."""
-    path = run / "metrics.jsonl"
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
 
 
 def _read_result(path: Path) -> dict[str, Any]:
@@ -228,6 +223,9 @@ def _data(report: dict[str, Any]) -> list[str]:
             f"- {expert['task']}: the scripted expert succeeded in {expert['successes']} of {expert['attempts']} "
             f"attempts ({low:.1%} to {high:.1%}); {expert['demonstrations']} demonstrations kept."
         )
+    if report.get("demos"):
+        demos = report["demos"]
+        lines.append(f"- {demos['task']}: {demos['count']} demonstrations of `{demos['file']}`.")
     if report.get("estimate"):
         lines.append(f"- {report['estimate']}")
     lines.append(f"- The whole run took {duration(report['seconds'])}.")

@@ -11,7 +11,7 @@ import numpy as np
 from shared.errors import ConfigError
 from trainer import tensor_file
 from trainer.checkpoint import CheckpointInfo, backbone_path, find_checkpoint, read_info
-from trainer.device import choose_device
+from trainer.json_lines import read_lines, rewrite
 from trainer.policy import Policy
 from trainer.progress import Progress
 from trainer.simulation.observation import observation_widths
@@ -23,10 +23,8 @@ from trainer.simulation.task import Task, find_task
 _ERRORS = ("position_mm", "rotation_deg", "gripper_accuracy")
 
 
-def evaluate(
-    run: Path, task_name: str, episodes: int, first_seed: int, progress: Progress, strip: bool = True
-) -> dict[str, Any]:
-    """Rolls a run's policy out and writes its result.json, going on where an earlier call stopped.
+def evaluate(run: Path, task_name: str, episodes: int, first_seed: int, progress: Progress) -> dict[str, Any]:
+    """Rolls a run's policy out and writes its result.json and a strip of pictures, going on where it stopped.
 
     Args:
         run: folder of a finished Stage-2 run.
@@ -34,15 +32,19 @@ def evaluate(
         episodes: rollouts, with seeds first_seed, first_seed + 1, ...
         first_seed: of the first rollout; policies evaluated with the same one see the same initial states.
         progress: told of each rollout.
-        strip: also write a strip of pictures of the first rollout.
 
     Returns:
         The entry of a report's `results`.
 
     Raises:
-        ConfigError: the policy does not see what this task shows, or acts at another rate.
+        ConfigError: `run` is not a run's folder, the numbers make no sense, or the policy does not see what this task
+            shows or acts at another rate.
         CheckpointError, SimulationError: as loading and rolling out do.
     """
+    if episodes < 1 or first_seed < 0:
+        raise ConfigError(f"episodes is {episodes} and first_seed {first_seed}; they must be at least 1 and 0")
+    if not run.is_dir():
+        raise ConfigError(f"{run} is not a run's folder; give the folder that `python -m trainer adapt` wrote")
     task = find_task(task_name)
     policy = Policy.load(run)
     _check_sees(policy.info, task)
@@ -50,7 +52,8 @@ def evaluate(
     log = run / f"rollouts-{task_name}.jsonl"
     # Outcomes of another checkpoint in this folder are another policy's.
     step = policy.info.step
-    known = {line["seed"]: line for line in _read_lines(log) if line["checkpoint_step"] == step}
+    known = {line["seed"]: line for line in read_lines(log) if line["checkpoint_step"] == step}
+    rewrite(log, list(known.values()))
     done = sum(seed in known for seed in seeds)
     progress(done, episodes)
     with log.open("a") as file:
@@ -65,10 +68,9 @@ def evaluate(
 
         missing = [seed for seed in seeds if seed not in known]
         rolled = rollout(task, policy, missing, n_obs_steps=policy.n_obs_steps, finished=finished) if missing else []
-    if strip:
-        first = next((result for result in rolled if result.seed == first_seed), None)
-        first = first or rollout(task, policy, [first_seed], n_obs_steps=policy.n_obs_steps)[0]
-        _save_strip(run / f"strip-{run.name}.png", task, first)
+    first = next((result for result in rolled if result.seed == first_seed), None)
+    first = first or rollout(task, policy, [first_seed], n_obs_steps=policy.n_obs_steps)[0]
+    _save_strip(run / f"strip-{run.name}.png", task, first)
     outcomes = [int(known[seed]["success"]) for seed in seeds]
     result = {
         **training_summary(run),
@@ -91,7 +93,7 @@ def training_summary(run: Path) -> dict[str, Any]:
     info = read_info(run)
     settings = json.loads((run / "config.json").read_text())
     training = settings["config"]["training"]
-    measured = [line for line in _read_lines(run / "metrics.jsonl") if "validation_loss" in line]
+    measured = [line for line in read_lines(run / "metrics.jsonl") if "validation_loss" in line]
     last = measured[-1] if measured else {}
     return {
         "mode": info.mode if info.stage == 2 else "stage1",
@@ -104,7 +106,7 @@ def training_summary(run: Path) -> dict[str, Any]:
         "train_seconds": info.seconds,
         "steps": training["steps"],
         "checkpoint_step": info.step,
-        "device": choose_device(training["device"]).type,
+        "device": info.device,
         "threads": training["threads"],
         "batch_size": training["batch_size"],
         "trained_parameters": _trained_parameters(run, info),
@@ -139,17 +141,6 @@ def _outcome(result: Rollout) -> dict[str, Any]:
 
 def _mean(values: list[int]) -> float | None:
     return float(np.mean(values)) if values else None
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """Whole lines of a JSON-lines file; a kill may have left the last one unfinished."""
-    lines = []
-    for text in path.read_text().splitlines() if path.exists() else []:
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
-    return lines
 
 
 def _save_strip(path: Path, task: Task, result: Rollout) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from shared.errors import HeadstartError
 from trainer.progress import PROGRESS_FILE, duration
@@ -102,7 +103,7 @@ def run_steps(steps: Sequence[Step], folder: Path, parallel: int, console: Conso
             if time.monotonic() - shown > _SHOW_SECONDS:
                 shown = time.monotonic()
                 for job in running:
-                    console.print(f"  {job.describe()}", highlight=False, soft_wrap=True)
+                    console.print(f"  {escape(job.describe())}", highlight=False, soft_wrap=True)
     finally:
         _end(running, console)
 
@@ -131,7 +132,8 @@ def _start(step: Step, folder: Path, console: Console) -> _Running:
             start_new_session=True,
             close_fds=False,
         )
-    console.print(f"[bold]{step.name}[/bold] [dim]python -m trainer {' '.join(step.arguments)}[/dim]", soft_wrap=True)
+    words = escape(" ".join(step.arguments))
+    console.print(f"[bold]{step.name}[/bold] [dim]python -m trainer {words}[/dim]", soft_wrap=True)
     return _Running(step, process, progress_file)
 
 

@@ -26,6 +26,8 @@ from trainer.simulation.task import Task, find_task
 # Raised whenever an expert, the observation or the reset changes: a file made before is not what a new one would be.
 EXPERT_VERSION = 2
 
+ROBOT = "panda"
+
 # An attempt succeeds when the simulator's check has held for this many control steps; it ends there.
 _HOLD_STEPS = 5
 
@@ -163,7 +165,7 @@ def _header(task: Task, first_seed: int) -> Header:
     frames = load_scene(task).frames
     return Header(
         task=task.name,
-        robot="panda",
+        robot=ROBOT,
         rate_hz=CONTROL_RATE_HZ,
         action_label="command",
         observation_widths=observation_widths(task),
