@@ -15,7 +15,7 @@ import os
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +91,20 @@ class Dataset:
         return self._commits[index]
 
     def state(self) -> DatasetState:
-        """How far the dataset is. A sealed one is read from its manifest, a growing one from its commits."""
+        """How far the dataset is. A sealed one is read from its manifest, a growing one from its commits.
+
+        Raises DatasetFormatError, naming what is damaged.
+        """
         path = self.root / "manifest.json"
-        manifest: dict[str, Any] = _read_json(path) if path.exists() else {"state": "growing"}
-        if manifest["state"] == "sealed":
-            return DatasetState("sealed", "", tuple(Commit.from_json(entry, path) for entry in manifest["commits"]))
-        return DatasetState(manifest["state"], manifest.get("reason", ""), self.commits())
+        recorded = DatasetState.from_json(_read_json(path), path) if path.exists() else DatasetState("growing")
+        return recorded if recorded.state == "sealed" else replace(recorded, commits=self.commits())
 
     def commits(self) -> tuple[Commit, ...]:
         """Every commit on disk now, in index order. Each file is read once and then remembered."""
-        with os.scandir(self.root / "commits") as entries:
-            indices = sorted(int(entry.name[:8]) for entry in entries if _COMMIT_NAME.fullmatch(entry.name))
+        folder = self.root / "commits"
+        if not folder.is_dir():
+            raise DatasetFormatError("this folder is missing; restore it, or make the dataset again", folder)
+        indices = sorted(int(name[:8]) for name in os.listdir(folder) if _COMMIT_NAME.fullmatch(name))
         found = (self.commit(index) for index in indices)
         return tuple(commit for commit in found if commit is not None)
 
@@ -143,9 +146,7 @@ class Dataset:
             self._verified.add(commit.index)
         return pq.read_table(path, columns=columns, memory_map=True, use_threads=False)
 
-    def _write(
-        self, index: int, table: pa.Table, content: str, attempts: int, rejections: Mapping[str, int]
-    ) -> Commit:
+    def _write(self, index: int, table: pa.Table, content: str, attempts: int, rejections: Mapping[str, int]) -> Commit:
         """Writes shard `index` and commits it. Returns the commit that won, another producer's if that came first."""
         part = self.root / ".tmp" / f"{uuid.uuid4().hex}.part"
         try:
@@ -202,7 +203,7 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except ValueError as error:
-        raise DatasetFormatError(f"is not JSON: {error}", path) from error
+        raise DatasetFormatError(f"is not JSON: {error}; restore it, or make the dataset again", path) from error
 
 
 def _publish(root: Path, content: bytes, target: Path, clobber: bool = False) -> None:

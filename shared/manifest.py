@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from shared import records
 from shared.errors import DatasetFormatError
@@ -12,6 +12,8 @@ from shared.robots import RobotSpec
 State = Literal["growing", "sealed", "cancelled", "failed"]
 Ranges = dict[str, dict[str, list[float]]]
 """{"position": {"min": [3], "max": [3]}, "joint_position": {"min": [dof], "max": [dof]}} in m and rad."""
+
+_REMEDY = "; restore it, or make the dataset again"
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,10 @@ class DatasetHeader:
         return {**{name: getattr(self, name) for name in names}, "robot": self.robot.to_json()}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any], where: Path | str) -> "DatasetHeader":
+    def from_json(cls, value: Any, where: Path | str) -> "DatasetHeader":
         """Reads dataset.json's object. Raises DatasetFormatError naming `where`."""
+        if not isinstance(value, dict):
+            raise DatasetFormatError("is not a dataset description, which is a JSON object" + _REMEDY, where)
         version = str(value.get("schema_version", "missing"))
         if version.split(".")[0] != records.SCHEMA_VERSION.split(".")[0]:
             raise DatasetFormatError(
@@ -72,9 +76,13 @@ class DatasetHeader:
             fields = {name: value[name] for name in cls.__dataclass_fields__}
             fields["robot"] = RobotSpec.from_json(value["robot"])
             fields["optional_columns"] = tuple(value["optional_columns"])
+            _require(fields, {"dataset_id": str, "request": dict, "generator_version": int, "count": int})
+            _require(fields, {"shard_rows": int, "rate_hz": float, "action_range": dict, "versions": dict})
+            if min(fields["count"], fields["shard_rows"], fields["rate_hz"]) <= 0:
+                raise ValueError("count, shard_rows and rate_hz must be greater than 0")
             return cls(**fields)
         except (KeyError, TypeError, ValueError) as error:
-            raise DatasetFormatError(f"is not a dataset description: {error!r}", where) from error
+            raise DatasetFormatError(f"is not a dataset description: {error!r}" + _REMEDY, where) from error
 
 
 @dataclass(frozen=True)
@@ -107,9 +115,10 @@ class Commit:
     def from_json(cls, value: Any, where: Path | str) -> "Commit":
         """Reads a commit's object. Raises DatasetFormatError naming `where`."""
         try:
+            _require(value, cls.__annotations__)
             return cls(**value)
-        except TypeError as error:
-            raise DatasetFormatError(f"is not a commit record: {error}", where) from error
+        except (KeyError, TypeError) as error:
+            raise DatasetFormatError(f"is not a commit record: {error!r}" + _REMEDY, where) from error
 
 
 @dataclass(frozen=True)
@@ -120,8 +129,28 @@ class DatasetState:
     reason: str = ""
     commits: tuple[Commit, ...] = field(default=())
 
+    @classmethod
+    def from_json(cls, value: Any, where: Path | str) -> "DatasetState":
+        """Reads manifest.json's object. Raises DatasetFormatError naming `where`."""
+        try:
+            _require(value, {"state": str, "reason": str, "commits": list})
+            if value["state"] not in get_args(State):
+                raise ValueError(f"{value['state']!r} is no state")
+            return cls(value["state"], value["reason"], tuple(Commit.from_json(c, where) for c in value["commits"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetFormatError(f"is not a manifest: {error!r}" + _REMEDY, where) from error
+
     @property
     def watermark(self) -> int:
         """Number of shards committed without a gap, from shard 0."""
         indices = {commit.index for commit in self.commits}
         return next(index for index in range(len(indices) + 1) if index not in indices)
+
+
+def _require(value: Any, kinds: Mapping[str, Any]) -> None:
+    """Raises KeyError or TypeError unless the JSON object `value` has each name, with a value of its kind."""
+    for name, kind in kinds.items():
+        entry = value[name]
+        accepted = (int, float) if kind is float else get_origin(kind) or kind
+        if not isinstance(entry, accepted) or isinstance(entry, bool):
+            raise TypeError(f"{name} is {entry!r:.40}")

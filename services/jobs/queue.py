@@ -226,11 +226,11 @@ class JobQueue:
 def _jobs_on_disk(data: Path) -> list[Job]:
     jobs = []
     for path in data.iterdir():
-        if _ID.fullmatch(path.name) and (path / "dataset.json").is_file():
-            try:
+        try:
+            if _ID.fullmatch(path.name) and (path / "dataset.json").is_file():
                 jobs.append(_job_on_disk(Dataset(path)))
-            except DatasetError as error:
-                _log.warning("left out: %s", error)
+        except (DatasetError, OSError) as error:
+            _log.warning("left out: %s", error)
     return jobs
 
 

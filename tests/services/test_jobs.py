@@ -270,6 +270,16 @@ def test_what_is_not_a_dataset_is_passed_over(tmp_path: Path) -> None:
     for name, text in (("a" * 64, "{}"), ("b" * 64, "not json"), ("notes", "{}")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "dataset.json").write_text(text)
+    for seed, damage in ((1, "no commits"), (2, "manifest"), (3, "folder")):
+        request = TrajectoryRequest.parse({"robot": "panda", "count": 3, "seed": seed})
+        root = begin(request, tmp_path / request.dataset_id).root
+        if damage == "no commits":
+            (root / "commits").rmdir()
+        elif damage == "manifest":
+            (root / "manifest.json").write_text("{}")
+        else:
+            (root / "manifest.json").unlink()
+            (root / "manifest.json").mkdir()
     begin(OTHER, tmp_path / OTHER.dataset_id)
     assert [job.id for job in JobQueue(tmp_path, InlineEngine()).jobs()] == [OTHER.dataset_id]
 

@@ -177,3 +177,50 @@ def test_merged_statistics_are_those_of_the_whole() -> None:
     np.testing.assert_allclose(merged["mean"], both.mean(0), rtol=1e-12)
     np.testing.assert_allclose(np.array(merged["M2"]) / len(both), both.var(0), rtol=1e-12)
     assert (merged["count"], merged["min"], merged["max"]) == (len(both), both.min(0).tolist(), both.max(0).tolist())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("dataset.json", "[]"),
+        ("dataset.json", "not json"),
+        ("manifest.json", "[]"),
+        ("manifest.json", '{"reason": "", "commits": []}'),
+        ("manifest.json", '{"state": "sealed", "reason": ""}'),
+        ("manifest.json", '{"state": "sealed", "reason": "", "commits": 3}'),
+        ("manifest.json", '{"state": "sealed", "reason": "", "commits": [{}]}'),
+        ("manifest.json", '{"state": "half", "reason": "", "commits": []}'),
+        ("commits/00000000.json", "3"),
+        ("commits/00000000.json", "{}"),
+    ],
+)
+def test_a_damaged_description_is_named(tmp_path: Path, name: str, text: str) -> None:
+    Dataset.create(tmp_path, HEADER).publish(0, example_table(0, 8), 8, {})
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DatasetFormatError, match=rf"{name}: .*make the dataset again"):
+        Dataset(tmp_path).state()
+
+
+@pytest.mark.parametrize(("name", "value"), [("count", "20"), ("shard_rows", 0), ("request", []), ("robot", {})])
+def test_a_wrong_header_entry_is_named(tmp_path: Path, name: str, value: object) -> None:
+    Dataset.create(tmp_path, HEADER)
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    with pytest.raises(DatasetFormatError, match=r"dataset\.json: is not a dataset description"):
+        Dataset(tmp_path)
+
+
+def test_a_wrong_commit_entry_is_named(tmp_path: Path) -> None:
+    dataset = Dataset.create(tmp_path, HEADER)
+    dataset.publish(0, example_table(0, 8), 8, {})
+    path = dataset.commit_path(0)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "rows": "8"}))
+    with pytest.raises(DatasetFormatError, match=r"00000000\.json: is not a commit record: .*rows is '8'"):
+        Dataset(tmp_path).state()
+
+
+def test_missing_commits_are_named(tmp_path: Path) -> None:
+    Dataset.create(tmp_path, HEADER)
+    (tmp_path / "commits").rmdir()
+    with pytest.raises(DatasetFormatError, match="commits: this folder is missing; restore it"):
+        Dataset(tmp_path).state()
