@@ -37,7 +37,8 @@ def pretrain(
         run: the run's folder; made where it is not there.
         source: the dataset, on disk or over HTTP, finished or growing.
         config: of the stage.
-        action_range: replaces the dataset's, so that a head can serve a wider region or another arm.
+        action_range: its entries replace the dataset's of the same name, so that a head can serve a wider region
+            or another arm.
         progress: told of every `log_every` steps, and of waiting.
 
     Returns:
@@ -50,7 +51,7 @@ def pretrain(
         KeyboardInterrupt: on SIGINT or SIGTERM, after saving.
     """
     folder, header = RunFolder(run), source.header
-    normalizer = ActionNormalizer(header.action_range if action_range is None else action_range)
+    normalizer = ActionNormalizer({**header.action_range, **(action_range or {})})
     data = {"dataset_id": header.dataset_id, "action_range": normalizer.to_json()}
     folder.begin(1, to_json(config), data)
     checkpoint = folder.checkpoint(config.training.steps)

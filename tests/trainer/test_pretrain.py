@@ -38,15 +38,17 @@ def test_without_a_condition_and_with_another_range(tmp_path: Path) -> None:
     config = replace(CONFIG, condition="none", training=training(2))
     _, info = load_checkpoint(pretrain(tmp_path / "run", make_dataset(tmp_path), config, action_range=wide))
     assert info.condition_dim == 0
-    assert info.action_range == wide
+    assert info.action_range == HEADER.action_range | wide
     with pytest.raises(ConfigError, match=r"action_range\.position\.max is \[1\.0, 1\.0, 1\.0\], there it is \[2\.0"):
         pretrain(tmp_path / "run", make_dataset(tmp_path), config)
 
 
-def test_a_range_without_joints_is_refused_where_they_are_the_condition(tmp_path: Path) -> None:
+def test_a_range_of_positions_alone_leaves_that_of_the_joints(tmp_path: Path) -> None:
     wide = {"position": {"min": [-2.0] * 3, "max": [2.0] * 3}}
-    with pytest.raises(ConfigError, match="no 'joint_position', which Stage 1's condition needs"):
-        pretrain(tmp_path / "run", make_dataset(tmp_path), CONFIG, action_range=wide)
+    config = replace(CONFIG, training=training(2))
+    _, info = load_checkpoint(pretrain(tmp_path / "run", make_dataset(tmp_path), config, action_range=wide))
+    assert info.condition_dim == 48
+    assert info.action_range == {"position": wide["position"], "joint_position": HEADER.action_range["joint_position"]}
 
 
 def test_a_dataset_whose_job_was_cancelled_is_said(tmp_path: Path) -> None:
