@@ -165,10 +165,12 @@ def read_demonstrations(path: Path | str, count: int | None = None) -> Demonstra
     """The demonstrations of a file, or the first `count` of them.
 
     Raises:
-        DemonstrationError: the file isn't there, isn't whole, isn't one of ours or has fewer; or a demonstration in
-            it isn't as the header says. Names the demonstration.
+        DemonstrationError: the file isn't there, isn't whole, isn't one of ours or has fewer; `count` is below 1; or
+            a demonstration in it isn't as the header says. Names the demonstration.
     """
     path = Path(path)
+    if count is not None and count < 1:
+        raise DemonstrationError(f"{count} demonstrations were asked for; ask for 1 at least, or for all", path)
     with _open(path) as file:
         header = _header(file, path)
         episodes = _read_group(file, "data", header, path)
@@ -218,19 +220,23 @@ def _read_group(file: h5py.File, group: str, header: Header, path: Path) -> tupl
         name = f"{group}/demo_{index}"
         try:
             episodes.append(_read_episode(file[name], name, header))
-        except (KeyError, ValueError, OSError) as error:
+        except (KeyError, ValueError, TypeError, IndexError, OSError) as error:
             raise DemonstrationError(f"{name}: {error}", path) from error
     return tuple(episodes)
 
 
 def _read_episode(demo: h5py.Group, name: str, header: Header) -> Episode:
     length = int(demo.attrs["num_samples"])
+    if length < 1:
+        raise ValueError("has no steps")
     index = int(name.rpartition("_")[2])
     observations = {
         key: _values(demo, f"obs/{key}", (length, width)).astype(np.float32)
         for key, width in header.observation_widths.items()
     }
     states = demo["states"]
+    if states.ndim != 2:
+        raise ValueError(f"'states' has shape {states.shape}, expected ({length}, 1 + nq + nv)")
     return Episode(
         name=name,
         seed=int(demo.attrs["seed"]),

@@ -74,6 +74,9 @@ def test_the_first_few_can_be_asked_for(file: Path) -> None:
     assert [one.seed for one in read_demonstrations(file, 1).episodes] == [3]
     with pytest.raises(DemonstrationError, match="has 2 demonstrations, 3 were asked for"):
         read_demonstrations(file, 3)
+    for count in (0, -1):
+        with pytest.raises(DemonstrationError, match=f"{count} demonstrations were asked for; ask for 1 at least"):
+            read_demonstrations(file, count)
 
 
 def write_and_fail(path: Path) -> None:
@@ -133,6 +136,21 @@ def spoil_attribute(file: h5py.File) -> None:
     del file["data/demo_1"].attrs["seed"]
 
 
+def spoil_steps(file: h5py.File) -> None:
+    demo = file["data/demo_1"]
+    demo.attrs["num_samples"] = 0
+    for key in ("actions", "states", "obs/tcp_position", "obs/cube_position"):
+        empty = demo[key][:0]
+        del demo[key]
+        demo[key] = empty
+
+
+def spoil_states(file: h5py.File) -> None:
+    flat = file["data/demo_1/states"][:, 0]
+    del file["data/demo_1/states"]
+    file["data/demo_1/states"] = flat
+
+
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
@@ -140,6 +158,8 @@ def spoil_attribute(file: h5py.File) -> None:
         (spoil_length, r"'obs/cube_position' has shape \(2, 3\)"),
         (spoil_key, "lacks 'obs/cube_position'"),
         (spoil_attribute, "seed"),
+        (spoil_steps, "has no steps"),
+        (spoil_states, r"'states' has shape \(\d+,\), expected \(\d+, 1 \+ nq \+ nv\)"),
     ],
 )
 def test_a_spoiled_demonstration_is_named(file: Path, spoil: object, complaint: str) -> None:
