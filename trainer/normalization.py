@@ -22,8 +22,11 @@ class Range:
     """
 
     def __init__(self, low: Sequence[float], high: Sequence[float], name: str) -> None:
-        """Raises ConfigError where `high` is not above `low`, naming `name`."""
-        self.low, self.high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+        """Raises ConfigError where they are not numbers or `high` is not above `low`, naming `name`."""
+        try:
+            self.low, self.high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ConfigError(f"action_range '{name}' needs lists of numbers, got {low!r} and {high!r}") from error
         if self.low.ndim != 1 or self.low.shape != self.high.shape:
             raise ConfigError(f"action_range '{name}' needs as many minima as maxima, got {low} and {high}")
         if not (np.isfinite(self.low).all() and np.isfinite(self.high).all() and (self.low < self.high).all()):
@@ -54,6 +57,8 @@ class ActionNormalizer:
 
     def __init__(self, action_range: ActionRange) -> None:
         """Raises ConfigError where the position's range is missing or makes no sense."""
+        if not isinstance(action_range, Mapping):
+            raise ConfigError(f"action_range needs to be an object with 'position', got {action_range!r}")
         if "position" not in action_range:
             raise ConfigError(
                 "action_range has no 'position'; take dataset.json's, or give one with --action-range FILE as "
@@ -113,6 +118,8 @@ class ActionNormalizer:
 
 def _read_range(action_range: Mapping[str, Mapping[str, Sequence[float]]], name: str) -> Range:
     entry = action_range[name]
+    if not isinstance(entry, Mapping):
+        raise ConfigError(f"action_range '{name}' needs 'min' and 'max', got {entry!r}")
     if not {"min", "max"} <= set(entry):
         raise ConfigError(f"action_range '{name}' needs 'min' and 'max', got {sorted(entry)}")
     return Range(entry["min"], entry["max"], name)

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,9 +63,18 @@ def test_leaving_the_range_names_dimension_and_numbers() -> None:
         ({"position": {"min": [0, 0, 0], "max": [1, 0, 1]}}, "minima below its maxima"),
         ({"position": {"min": [0, 0, float("nan")], "max": [1, 1, 1]}}, "finite"),
         ({"position": {"min": [0, 0, 0], "max": [1, 1]}}, "as many minima as maxima"),
+        (["position"], r"needs to be an object with 'position', got \['position'\]"),
+        ({"position": [[0, 0, 0], [1, 1, 1]]}, r"'position' needs 'min' and 'max', got \[\[0, 0, 0\]"),
+        ({"position": ["min", "max"]}, r"'position' needs 'min' and 'max', got \['min', 'max'\]"),
+        ({"position": None}, "'position' needs 'min' and 'max', got None"),
+        ({"position": {"min": ["a", 0, 0], "max": [1, 1, 1]}}, r"'position' needs lists of numbers, got \['a', 0, 0\]"),
+        ({"position": {"min": [[0], 0, 0], "max": [1, 1, 1]}}, "'position' needs lists of numbers"),
+        ({"position": {"min": {"x": 0}, "max": [1, 1, 1]}}, "'position' needs lists of numbers"),
+        ({"position": {"min": [0, 0, 0], "max": [10**400, 1, 1]}}, "'position' needs lists of numbers"),
+        (RANGE | {"joint_position": 3}, "'joint_position' needs 'min' and 'max', got 3"),
     ],
 )
-def test_a_range_that_makes_no_sense_is_refused(action_range: dict[str, dict[str, list[float]]], message: str) -> None:
+def test_a_range_that_makes_no_sense_is_refused(action_range: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ActionNormalizer(action_range)
 
