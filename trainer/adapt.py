@@ -70,7 +70,7 @@ def adapt(
         config: of the stage.
         stage1: Stage 1's checkpoint or run folder. Mode `decoupled` needs it; the others take its action range, so
             that they differ from it in nothing but what is trained.
-        backbone: file of Stage 1's backbone, where it is not in that run's `backbones/`.
+        backbone: file of Stage 1's backbone, where it is not in that run's `backbones/`; only with `stage1`.
         action_range: where there is no `stage1`.
         progress: told of every `log_every` steps.
 
@@ -84,6 +84,8 @@ def adapt(
         TrainingError: the loss is not finite.
         KeyboardInterrupt: on SIGINT or SIGTERM, after saving.
     """
+    if backbone is not None and stage1 is None:
+        raise ConfigError("a backbone is Stage 1's: give --stage1, its checkpoint, too, or leave --backbone out")
     folder = RunFolder(run)
     pretrained = None if stage1 is None else _Stage1.load(stage1, backbone)
     demonstrations = _accepted(demonstrations, config, pretrained)
