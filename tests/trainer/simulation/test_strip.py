@@ -1,3 +1,5 @@
+from ctypes.util import find_library
+
 import numpy as np
 import pytest
 
@@ -17,3 +19,13 @@ def test_there_are_pictures_whatever_the_machine_can_draw(backends: tuple[str, .
     assert all(image.dtype == np.uint8 for image in strip)
     assert all(image.std() > 5 for image in strip)
     assert (strip[0] != strip[-1]).any()
+    drawn = render_strip(task, positions, frames=3, backends=())
+    rendered = any((image != other).any() for image, other in zip(strip, drawn, strict=True))
+    assert rendered or not any(_loads(backend) for backend in backends)
+    assert not rendered or backends == ("egl", "osmesa")
+
+
+def _loads(backend: str) -> bool:
+    """Whether this machine has the library of this kind of OpenGL."""
+    libraries = {"egl": "EGL", "osmesa": "OSMesa"}
+    return backend in libraries and find_library(libraries[backend]) is not None
