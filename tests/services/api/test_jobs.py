@@ -63,6 +63,7 @@ def test_a_failed_job_says_why(api: httpx.Client) -> None:
     ended = wait_until_ended(api, job["id"])
     assert ended["state"] == "failed"
     assert "unreachable" in ended["reason"]
+    assert "failed already" in problem(api.post(f"/v1/jobs/{job['id']}:cancel"), 409)["detail"]
 
 
 def test_lists_come_in_pages_newest_first(api: httpx.Client, finished: dict[str, Any]) -> None:
