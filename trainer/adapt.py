@@ -99,15 +99,16 @@ def adapt(
     if checkpoint.exists():
         return checkpoint
     scaling = observation_scaling(demonstrations, config.observation_scaling)
+    device = choose_device(config.training.device)
     info = CheckpointInfo(
         stage=2, head=config.head, mode=config.mode, backbone=None, condition_dim=scaling.obs_dim,
         action_range=normalizer.to_json(), observation_scaling=scaling.to_json(),
         observation_widths=demonstrations.header.observation_widths, robot=demonstrations.robot,
         rate_hz=demonstrations.rate_hz, action_label=demonstrations.action_label, task=demonstrations.task,
-        step=config.training.steps, seconds=0.0, stage1=used.info.stage1 if used else None,
+        step=config.training.steps, seconds=0.0, device=device.type,
+        stage1=used.info.stage1 if used else None,
     )  # fmt: skip
     head, info = _begin_head(info, config, used, folder)
-    device = choose_device(config.training.device)
     windows = DemonstrationWindows(demonstrations, normalizer, scaling, config, device)
     loop = TrainingLoop(head.to(device), windows, config.training, folder, progress)
     loop.run(validation(head, windows.validation, normalizer, config.training.precision))

@@ -55,10 +55,12 @@ class CheckpointInfo:
         observation_widths: each observation key with its width, in order; empty in Stage 1.
         robot: name of the arm whose actions it predicts.
         rate_hz: actions per second.
-        action_label: "command" or "reached"; in Stage 1 "reached".
+        action_label: what the action at t is: "command", the pose commanded at t, or "reached"; Stage 1's is
+            "command", since generated trajectories are followed exactly.
         task: of the demonstrations; "" in Stage 1.
         step: gradient steps.
         seconds: they took.
+        device: type of the device it was trained on, such as "cpu" or "cuda".
         stage1: None where nothing of Stage 1 is in it.
     """
 
@@ -76,6 +78,7 @@ class CheckpointInfo:
     task: str
     step: int
     seconds: float
+    device: str
     stage1: Stage1Record | None
 
     @property

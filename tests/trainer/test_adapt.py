@@ -11,7 +11,7 @@ from shared.errors import CheckpointError, ConfigError, TrainingError
 from tests.trainer.example import HEADER, RANGE, make_dataset, make_demonstrations, training
 from trainer import tensor_file
 from trainer.adapt import adapt
-from trainer.checkpoint import load_checkpoint, pack_backbone, read_info, save_checkpoint
+from trainer.checkpoint import KIND, load_checkpoint, pack_backbone, read_info, save_checkpoint
 from trainer.config import AdaptConfig, HeadConfig, Mode, PretrainConfig
 from trainer.policy import Policy
 from trainer.pretrain import pretrain
@@ -37,6 +37,7 @@ def config(mode: Mode = "decoupled", steps: int = 3) -> AdaptConfig:
 def test_a_finished_stage_1_is_a_checkpoint_and_a_backbone(stage1: Path, tmp_path: Path) -> None:
     head, info = load_checkpoint(stage1)
     assert (info.stage, info.condition_dim, info.robot, info.rate_hz) == (1, 48, "twolink", 20.0)
+    assert (info.device, info.action_label) == ("cpu", "command")
     assert info.stage1 is not None
     assert (info.stage1.dataset_id, info.stage1.condition) == ("a" * 64, "joint_position")
     assert 0 < info.seconds == info.stage1.seconds
@@ -135,6 +136,16 @@ def test_a_checkpoint_without_its_backbone_says_what_to_do(stage1: Path, tmp_pat
     other.write_bytes(content)
     with pytest.raises(CheckpointError, match="is not backbone"):
         Policy.load(path, backbone=other)
+
+
+def test_a_checkpoint_that_does_not_say_its_device_is_of_another_release(stage1: Path, tmp_path: Path) -> None:
+    path = adapt(tmp_path, make_demonstrations(), config(), stage1=stage1)
+    assert read_info(path).device == "cpu"
+    tensors, metadata = tensor_file.read(path, KIND)
+    del metadata["device"]
+    tensor_file.write(path, tensors, {"kind": KIND, **metadata})
+    with pytest.raises(CheckpointError, match=r"written by another release \(KeyError\('device'\)\)"):
+        read_info(path)
 
 
 def test_a_checkpoint_of_another_shape_is_named(stage1: Path, tmp_path: Path) -> None:
