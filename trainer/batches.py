@@ -20,7 +20,8 @@ class BatchSource(Protocol):
         """The next batch, on the training device.
 
         Args:
-            tell: given a few words when the source has to wait.
+            tell: given a few words when the source has to wait, before it does; the time from then on until the
+                batch is there does not count as training.
         """
         ...
 

@@ -59,7 +59,7 @@ class CheckpointInfo:
             "command", since generated trajectories are followed exactly.
         task: of the demonstrations; "" in Stage 1.
         step: gradient steps.
-        seconds: they took.
+        seconds: they took, as `TrainingLoop.seconds` counts them.
         device: type of the device it was trained on, such as "cpu" or "cuda".
         stage1: None where nothing of Stage 1 is in it.
     """

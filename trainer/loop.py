@@ -22,6 +22,7 @@ from trainer.moving_average import MovingAverage
 from trainer.optimization import build_optimizer, learning_rate
 from trainer.progress import Progress
 from trainer.run_folder import RunFolder
+from trainer.stopwatch import Stopwatch
 from trainer.training_state import load_training_state, save_training_state
 
 # An id that no trajectory has, so that noise and sample order come from different streams.
@@ -37,7 +38,6 @@ class TrainingLoop:
 
     Attributes:
         step: gradient steps done.
-        seconds: spent in the loop, earlier starts included.
         average: the moving average of the trained weights.
     """
 
@@ -52,7 +52,8 @@ class TrainingLoop:
         self.device = next(head.parameters()).device
         self.weights: dict[str, Tensor] = dict(head.trained_parameters())
         self.average = MovingAverage(self.weights, config.average_power)
-        self.step, self.seconds = 0, 0.0
+        self.step = 0
+        self._stopwatch = Stopwatch(self.device)
         self._optimizer = build_optimizer(head.trained_parameters(), config, self.device)
         self._forward: Forward | None = None
         self._has_dropout = any(isinstance(part, torch.nn.Dropout) and part.p > 0 for part in head.modules())
@@ -61,6 +62,14 @@ class TrainingLoop:
         self._losses = LossRecord()
         if folder.training_state.exists():
             self._restore()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the gradient steps took, fetching their batches included, earlier starts included.
+
+        Not counted: waiting for shards that are not there, compiling, validating, saving.
+        """
+        return self._stopwatch.seconds
 
     def run(self, validate: Validate | None = None) -> None:
         """Trains to the last step.
@@ -86,6 +95,7 @@ class TrainingLoop:
         self.head.train()
         meter = _Meter()
         while self.step < steps:
+            self._stopwatch.start()
             batch = self._next_batch(interruption)
             meter.data_arrived()
             self._losses.add(self._gradient_step(batch), batch)
@@ -96,24 +106,32 @@ class TrainingLoop:
             saves = last or self.step % save_every == 0
             if saves and validate is not None:
                 metrics.write({"step": self.step, **self._validated(validate)})
-            self.seconds += meter.step_ended()
+            meter.step_ended()
             if saves or interruption.requested:
                 self._save()
             if interruption.requested and not last:
                 raise KeyboardInterrupt
 
     def _next_batch(self, interruption: Interruption) -> Batch:
+        def tell(text: str) -> None:
+            self._stopwatch.stop()
+            self.progress(self.step, self.config.steps, text)
+
         try:
             with interruption.waiting():
-                return self.source.next(lambda text: self.progress(self.step, self.config.steps, text))
+                batch = self.source.next(tell)
         except KeyboardInterrupt:
             self._save()
             raise
+        self._stopwatch.start()
+        return batch
 
     def _gradient_step(self, batch: Batch) -> Tensor:
         """One step of the optimizer and the average; the loss stays on the device."""
         if self._forward is None:
+            self._stopwatch.stop()
             self._forward = self._choose_forward(batch)
+            self._stopwatch.start()
         rate = learning_rate(self.config, self.step)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
@@ -167,6 +185,7 @@ class TrainingLoop:
         self.progress(self.step, self.config.steps, f"loss {np.mean(losses):.4f}")
 
     def _validated(self, validate: Validate) -> Mapping[str, float]:
+        self._stopwatch.stop()
         self.head.eval()
         try:
             with self.average.applied():
@@ -176,6 +195,7 @@ class TrainingLoop:
 
     def _save(self) -> None:
         """Saves all that the rest of the run depends on. Raises TrainingError rather than save after a bad loss."""
+        self._stopwatch.stop()
         if self.step == 0:
             return
         extra = {
@@ -188,7 +208,8 @@ class TrainingLoop:
 
     def _restore(self) -> None:
         extra = load_training_state(self.folder.training_state, self.weights, self.average, self._optimizer)
-        self.step, self.seconds = int(extra["step"]), float(extra["seconds"])
+        self.step = int(extra["step"])
+        self._stopwatch = Stopwatch(self.device, float(extra["seconds"]))
         self._losses.restore(extra["losses"])
         self.source.restore(extra["source"])
 
@@ -205,11 +226,9 @@ class _Meter:
         self._wait += time.perf_counter() - self._step_end
         self._steps += 1
 
-    def step_ended(self) -> float:
-        """Called at the end of a step; seconds since the end of the one before."""
-        now = time.perf_counter()
-        seconds, self._step_end = now - self._step_end, now
-        return seconds
+    def step_ended(self) -> None:
+        """Called at the end of a step."""
+        self._step_end = time.perf_counter()
 
     def read(self) -> tuple[float, float]:
         """Steps per second and share of waiting since the last reading."""

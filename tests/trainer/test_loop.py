@@ -22,6 +22,7 @@ from trainer.normalization import ActionNormalizer
 from trainer.optimization import learning_rate
 from trainer.progress import silent
 from trainer.run_folder import RunFolder
+from trainer.training_state import save_training_state
 
 OBS_DIM = 6
 
@@ -141,6 +142,81 @@ def test_a_signal_during_a_step_finishes_it_first(tmp_path: Path) -> None:
         loop.run()
     assert (loop.step, loop.folder.training_state.exists()) == (3, True)
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+class Clock:
+    """Seconds that pass only when something says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("trainer.stopwatch.perf_counter", made)
+    return made
+
+
+def make_timed_loop(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, on_next: Callable[[int], None] = lambda p: None
+) -> TrainingLoop:
+    """Each step takes 1 s; each fetching 0.25 s, after a wait of 1000 s in every third; compiling and saving 1000 s."""
+    loop = make_loop(path, training(12, checkpoint_every=5), on_next=on_next)
+    update, fetch = loop.average.update, loop.source.next
+
+    def slow_fetch(tell: Callable[[str], None]) -> Batch:
+        clock.pass_by(0.25)
+        if loop.step % 3 == 0:
+            tell("waiting")
+            clock.pass_by(1000)
+        return fetch(tell)
+
+    def slow_update() -> None:
+        clock.pass_by(1)
+        update()
+
+    def slow_compile(batch: Batch) -> ActionHead:
+        clock.pass_by(1000)
+        return loop.head
+
+    def slow_save(*args: Any) -> None:
+        clock.pass_by(1000)
+        save_training_state(*args)
+
+    monkeypatch.setattr(loop.source, "next", slow_fetch)
+    monkeypatch.setattr(loop.average, "update", slow_update)
+    monkeypatch.setattr(loop, "_choose_forward", slow_compile)
+    monkeypatch.setattr("trainer.loop.save_training_state", slow_save)
+    return loop
+
+
+def test_seconds_are_those_of_the_steps_over_all_starts(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def validate() -> dict[str, float]:
+        clock.pass_by(1000)
+        return {}
+
+    def interrupt(position: int) -> None:
+        if position == 7 * 8:
+            signal.raise_signal(signal.SIGTERM)
+
+    first = make_timed_loop(tmp_path, clock, monkeypatch, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        first.run(validate)
+    # The fetching that was broken off counts too.
+    assert (first.step, first.seconds) == (7, 7 * 1.25 + 0.25)
+    second = make_timed_loop(tmp_path, clock, monkeypatch)
+    assert second.seconds == first.seconds
+    second.run(validate)
+    assert (second.step, second.seconds) == (12, 12 * 1.25 + 0.25)
 
 
 def test_dropout_resumes_too(tmp_path: Path) -> None:
