@@ -130,7 +130,7 @@ def read_action_range(path: Path) -> ActionRange:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: can't be read as an action range: {error}") from error
-    ranges: ActionRange = content.get("action_range", content)
+    ranges: ActionRange = content.get("action_range", content) if isinstance(content, dict) else content
     return ranges
 
 
