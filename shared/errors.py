@@ -15,6 +15,7 @@
     │   └── DatasetStalledError       no commit arrived within max_wait
     ├── ServiceError              the service could not be reached, or answered with a problem
     ├── DemonstrationError        a demonstration file that can't be used as asked; carries the path
+    ├── SummaryError              a summary of demonstrations that isn't one; carries the place in it
     ├── SimulationError           a task or simulator problem
     ├── TrainingError             training that can't go on, such as a loss that is not finite
     ├── CheckpointError           a checkpoint that is missing, damaged or of another shape
@@ -132,6 +133,23 @@ class DemonstrationError(HeadstartError):
     def __init__(self, message: str, path: Path | str) -> None:
         super().__init__(f"{path}: {message}")
         self.path = str(path)
+
+
+class SummaryError(HeadstartError):
+    """A summary of demonstrations that isn't one, or isn't the one that fits.
+
+    Attributes:
+        pointer: JSON pointer to what is wrong in it; "" for the whole.
+        detail: what is wrong.
+    """
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(f"summary{pointer}: {detail}" if pointer else f"summary: {detail}")
+        self.pointer = pointer
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["SummaryError"], tuple[str, str]]:
+        return type(self), (self.pointer, self.detail)
 
 
 class SimulationError(HeadstartError):

@@ -1,4 +1,4 @@
-"""`python -m trainer`: pretrain, adapt, evaluate, demonstrate, or the whole recipe with train.
+"""`python -m trainer`: pretrain, adapt, evaluate, demonstrate, summarize, or the whole recipe with train.
 
 Errors that a user can mend are printed as one line, with exit code 2. Ctrl-C and SIGTERM save first; exit code 130.
 """

@@ -10,6 +10,7 @@ from tyro.extras import SubcommandApp
 
 from shared.client import open_dataset
 from shared.errors import ConfigError
+from shared.summary import write_summary
 from trainer.action import POSITION, ActionRange
 from trainer.adapt import adapt as adapt_head
 from trainer.config import AdaptConfig, PretrainConfig
@@ -17,9 +18,11 @@ from trainer.demonstrations import read_demonstrations
 from trainer.pretrain import pretrain as pretrain_head
 from trainer.progress import progress
 from trainer.recipe import FIRST_ROLLOUT_SEED, RecipeOptions, train_decoupled
+from trainer.resampling import resample
 from trainer.results import evaluate as evaluate_run
 from trainer.results import training_summary
 from trainer.simulation.collect import collect
+from trainer.summarize import HELD_OUT, HORIZON, WINDOWS, Tolerance, describe, summarize
 
 app = SubcommandApp()
 
@@ -100,6 +103,44 @@ def demonstrate(task: str, out: Path, successes: int = 200, first_seed: int = 0,
     with progress(f"demonstrate {task}") as report:
         collect(task, out, first_seed=first_seed, successes=successes, workers=workers, progress=report)
     print(f"demonstrations: {out}")
+
+
+@app.command(name="summarize")
+def summarize_demonstrations(
+    demonstrations: Positional[Path],
+    out: Path | None = None,
+    count: int | None = None,
+    held_out: float = HELD_OUT,
+    rate_hz: float | None = None,
+    windows: int = WINDOWS,
+    horizon: int = HORIZON,
+    position_tolerance: float = 0.010,
+    angle_tolerance: float = 5.0,
+) -> None:
+    """Summarize demonstrations, for fitted requests and for reports of the service.
+
+    Args:
+        demonstrations: file (.hdf5).
+        out: summary to write; by default beside the demonstrations, as <name>.summary.json.
+        count: use the first so many demonstrations.
+        held_out: share of them that is not fitted, to measure against.
+        rate_hz: resample to this rate, which a dataset must share to be compared.
+        windows: most windows in each of the two samples, fitted and held out.
+        horizon: steps of a window.
+        position_tolerance: how far a demonstration may be from its waypoints' straight lines [m].
+        angle_tolerance: and its orientation [degrees].
+    """
+    read = read_demonstrations(demonstrations, count)
+    if rate_hz is not None:
+        if not 1 <= rate_hz <= 1000:
+            raise ConfigError(f"--rate-hz {rate_hz:g}: give 1 to 1000")
+        read = resample(read, rate_hz)
+    tolerance = Tolerance(position_tolerance, float(np.deg2rad(angle_tolerance)))
+    summary = summarize(read, held_out=held_out, tolerance=tolerance, windows=windows, horizon=horizon)
+    path = out or demonstrations.with_suffix(".summary.json")
+    write_summary(summary, path)
+    print("\n".join(describe(summary)))
+    print(f"summary: {path} ({path.stat().st_size / 1024:.0f} KiB)")
 
 
 @app.command
