@@ -5,8 +5,9 @@ import functools
 import numpy as np
 
 from services.synthesis.reachability import seeded_configurations
-from services.synthesis.request import Box, TrajectoryRequest
+from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import robot_model
+from services.synthesis.workspace import Box
 from shared.manifest import Ranges
 
 BOX_MARGIN = 0.10

@@ -3,13 +3,13 @@
 import functools
 import hashlib
 import json
-import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from services.catalogue import ARMS, find_arm
 from services.synthesis import GENERATOR_VERSION
+from services.synthesis.workspace import JointSpace, RequestPart, Workspace
 from shared.errors import RequestError
 from shared.records import OPTIONAL_COLUMNS
 
@@ -17,67 +17,11 @@ Family = Literal["point_to_point", "via_points"]
 FAMILIES: tuple[Family, ...] = ("point_to_point", "via_points")
 MAX_SHARDS = 1_000_000
 
-StrictInt = Annotated[int, Field(strict=True)]
-StrictFloat = Annotated[float, Field(strict=True)]
-Coordinate = Annotated[float, Field(strict=True, ge=-10, le=10)]
-Point = tuple[Coordinate, Coordinate, Coordinate]
-
-
-class _Part(BaseModel):
-    """Frozen, and closed to unknown keys, NaN and infinity."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Cone(_Part):
-    """Tool orientations whose z axis lies within `angle_deg` of `axis` (base frame), at any turn about it."""
-
-    kind: Literal["cone"] = "cone"
-    axis: Point = (0.0, 0.0, -1.0)
-    angle_deg: Annotated[float, Field(strict=True, ge=0, le=180)] = 30.0
-
-    @field_validator("axis")
-    @classmethod
-    def _axis_has_length(cls, axis: Point) -> Point:
-        if math.hypot(*axis) < 1e-6:
-            raise ValueError("the axis has no direction; give one such as [0, 0, -1]")
-        return axis
-
-
-class JointSpace(_Part):
-    """Configurations drawn inside the joint limits; no IK."""
-
-    kind: Literal["joint_space"]
-
-
-class Reachable(_Part):
-    """Poses made by FK of configurations inside the limits, solved by IK."""
-
-    kind: Literal["reachable"]
-
-
-class Box(_Part):
-    """Poses in an axis-aligned box of the base frame [m], with a cone of orientations."""
-
-    kind: Literal["box"]
-    min: Point
-    max: Point
-    orientation: Cone = Cone()
-
-    @model_validator(mode="after")
-    def _has_volume(self) -> Self:
-        for axis, low, high in zip("xyz", self.min, self.max, strict=True):
-            if not low < high:
-                raise ValueError(f"min must be below max on every axis; {axis} has {low:g} and {high:g}")
-        return self
-
-
-Workspace = Annotated[JointSpace | Reachable | Box, Field(discriminator="kind")]
 Scale = Annotated[float, Field(strict=True, ge=0.01, le=1)]
 Speed = Annotated[float, Field(strict=True, ge=0.005, le=10)]
 
 
-class TrajectoryRequest(_Part):
+class TrajectoryRequest(RequestPart):
     """What to make. Every key but robot and count has a default.
 
     Attributes:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synthesis.request import FAMILIES, Box, TrajectoryRequest
+from services.synthesis.request import FAMILIES, TrajectoryRequest
 from services.synthesis.robot_model import RobotModel
+from services.synthesis.workspace import Box
 from shared.philox import philox_uniform
 
 FloatArray = NDArray[np.float64]

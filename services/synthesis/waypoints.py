@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis import ik
-from services.synthesis.request import JointSpace, TrajectoryRequest
+from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.sampling import MAX_WAYPOINTS, Candidates
+from services.synthesis.workspace import JointSpace
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
