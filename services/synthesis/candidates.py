@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from services.synthesis import validation
 from services.synthesis.collision import self_colliding
+from services.synthesis.motions import Motions, make_motions, offsets
 from services.synthesis.profiles import row_durations, sample_rows
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.sampling import Candidates, draw_candidates
-from services.synthesis.timing import Profiles, parameterizer
 from services.synthesis.validation import Samples
 from services.synthesis.waypoints import waypoint_configurations
 from shared.manifest import Ranges
@@ -19,36 +19,6 @@ from shared.manifest import Ranges
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class Motions:
-    """Candidates as chains of segments, each followed by a dwell.
-
-    Attributes:
-        candidate: index of each row's candidate, shape (n,).
-        first: first segment of each row, and the number of segments S, shape (n + 1,).
-        profiles: of the segments.
-        dwell: rest after each segment [s], shape (S,).
-        command: gripper command during each segment and from its end on, shape (S, 2).
-    """
-
-    candidate: IntArray
-    first: IntArray
-    profiles: Profiles
-    dwell: FloatArray
-    command: FloatArray
-
-    def take(self, rows: BoolArray) -> "Motions":
-        """The rows marked, in order."""
-        if rows.all():
-            return self
-        counts = np.diff(self.first)
-        segments = np.flatnonzero(np.repeat(rows, counts))
-        first = offsets(counts[rows])
-        return Motions(
-            self.candidate[rows], first, self.profiles.take(segments), self.dwell[segments], self.command[segments]
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +48,12 @@ def make_batch(
     """Makes one candidate for each (id, attempt)."""
     candidates = draw_candidates(request, robot, ids, attempts)
     reasons = [""] * len(ids)
-    q, solved = waypoint_configurations(request, robot, candidates)
+    q, solved = waypoint_configurations(robot, candidates)
     _reject(reasons, np.flatnonzero(~solved), validation.UNREACHABLE)
 
-    motions, made = _motions(robot, candidates, q, np.flatnonzero(solved))
-    motions = _keep(reasons, motions, made, validation.TIMING)
-    within = validation.profiles_within_limits(motions.profiles, robot.planning_limits)
-    motions = _keep(reasons, motions, within, validation.LIMITS)
+    motions, made = make_motions(robot, candidates, q, np.flatnonzero(solved))
+    motions = _drop(reasons, motions, {validation.TIMING: ~made})
+    motions = _drop(reasons, motions, validation.check_profiles(motions, robot.planning_limits))
 
     duration, samples = _sample(request, robot, motions)
     low, high = (np.array(ranges["position"][side]) for side in ("min", "max"))
@@ -99,37 +68,20 @@ def make_batch(
     return Batch(candidates, reasons, motions, duration, samples, accepted)
 
 
-def offsets(counts: IntArray) -> IntArray:
-    """Where runs of these lengths begin, and where the last ends, shape (n + 1,)."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
-
-
 def _reject(reasons: list[str], candidates: IntArray, reason: str) -> None:
     for index in candidates:
         reasons[index] = reason
 
 
-def _keep(reasons: list[str], motions: Motions, good_segments: BoolArray, reason: str) -> Motions:
-    """Rejects rows with a bad segment."""
-    bad = np.add.reduceat(~good_segments, motions.first[:-1]) > 0 if len(motions.candidate) else good_segments
-    _reject(reasons, motions.candidate[bad], reason)
-    return motions.take(~bad)
-
-
-def _motions(robot: RobotModel, candidates: Candidates, q: FloatArray, chosen: IntArray) -> tuple[Motions, BoolArray]:
-    """Profiles between the waypoints of the chosen candidates, and which segments Ruckig could make."""
-    counts = candidates.segments[chosen]
-    first = offsets(counts)
-    row = np.repeat(chosen, counts)
-    waypoint = np.arange(first[-1]) - np.repeat(first[:-1], counts)
-    start, target = q[row, waypoint], q[row, waypoint + 1]
-    shortest = np.zeros(len(row))
-    if candidates.tool_speed is not None:
-        distance = np.linalg.norm(robot.tool_poses(target)[0] - robot.tool_poses(start)[0], axis=1)
-        shortest = distance / candidates.tool_speed[row, waypoint]
-    profiles, made = parameterizer(robot).rest_to_rest(start, target, shortest, candidates.speed_scale[row])
-    command = np.stack([candidates.gripper[row, waypoint], candidates.gripper[row, waypoint + 1]], axis=1)
-    return Motions(chosen, first, profiles, candidates.dwell[row, waypoint], command), made
+def _drop(reasons: list[str], motions: Motions, failed: dict[str, BoolArray]) -> Motions:
+    """Rejects rows with a segment that failed, for the first reason of those given."""
+    good = np.ones(len(motions.candidate), np.bool_)
+    for reason, segments in failed.items():
+        if segments.any():
+            bad = np.add.reduceat(segments, motions.first[:-1]) > 0
+            _reject(reasons, motions.candidate[good & bad], reason)
+            good &= ~bad
+    return motions.take(good)
 
 
 def _sample(request: TrajectoryRequest, robot: RobotModel, motions: Motions) -> tuple[FloatArray, Samples]:
@@ -146,6 +98,8 @@ def _sample(request: TrajectoryRequest, robot: RobotModel, motions: Motions) -> 
         first,
         request.rate_hz,
         profiles.start,
+        profiles.velocity,
+        profiles.acceleration,
         profiles.time,
         profiles.jerk,
         profiles.duration,

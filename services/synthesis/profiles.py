@@ -11,8 +11,11 @@ from services.synthesis.compiled import compiled, inlined
 
 FloatArray = NDArray[np.float64]
 
-WITHIN, POSITION, VELOCITY, ACCELERATION, JERK = range(5)
+WITHIN, POSITION, VELOCITY, ACCELERATION, JERK, GAP = range(6)
 """What `first_violation` answers."""
+MAX_GAP = 1e-7
+"""Greatest step of position [rad] and velocity [rad/s] at the borders of segments, and a thousandth of that of
+acceleration. Ruckig ends within 1e-8; float32 rounds by as much as this."""
 
 
 @inlined
@@ -37,6 +40,8 @@ def sample_rows(
     first_sample: NDArray[np.int64],
     rate_hz: float,
     start: FloatArray,
+    velocity: FloatArray,
+    acceleration: FloatArray,
     time: FloatArray,
     jerk: FloatArray,
     duration: FloatArray,
@@ -53,7 +58,9 @@ def sample_rows(
         first_segment: first segment of each row, and the number of segments, shape (n + 1,).
         first_sample: first sample of each row, and the number of samples, shape (n + 1,).
         rate_hz: samples per second.
-        start: as in timing.Profiles, like `time`, `jerk` and `duration`.
+        start: as in timing.Profiles, like `velocity`, `acceleration`, `time`, `jerk` and `duration`.
+        velocity: likewise.
+        acceleration: likewise.
         time: likewise.
         jerk: likewise.
         duration: likewise.
@@ -80,7 +87,7 @@ def sample_rows(
             while resting < last and (resting - first_sample[row]) / rate_hz < next_begins:
                 resting += 1
             for joint in range(dof):
-                p, v, a = start[segment, joint], 0.0, 0.0
+                p, v, a = start[segment, joint], velocity[segment, joint], acceleration[segment, joint]
                 piece, piece_ends = 0, time[segment, joint, 0]
                 piece_begins = 0.0
                 for sample in range(here, moving):
@@ -123,57 +130,81 @@ def _position_range(t: float, p: float, v: float, a: float, j: float) -> tuple[f
 
 
 @compiled
+def _broken_limit(t: float, p: float, v: float, a: float, j: float, bounds: FloatArray) -> int:
+    """Which limit a piece of duration t breaks, from its state at its beginning; `bounds` of its joint, shape (5,)."""
+    _, v1, a1 = _integrate(t, p, v, a, j)
+    if not abs(j) <= bounds[4] or not t >= 0.0:
+        return JERK
+    if not (abs(a) <= bounds[3] and abs(a1) <= bounds[3]):
+        return ACCELERATION
+    v_peak = _integrate(-a / j, p, v, a, j)[1] if (a < 0.0) != (a1 < 0.0) and j != 0.0 else v
+    if not (abs(v) <= bounds[2] and abs(v1) <= bounds[2] and abs(v_peak) <= bounds[2]):
+        return VELOCITY
+    low, high = _position_range(t, p, v, a, j)
+    return WITHIN if bounds[0] <= low and high <= bounds[1] else POSITION
+
+
+@compiled
 def first_violation(
+    first_segment: NDArray[np.int64],
     start: FloatArray,
-    time: FloatArray,
-    jerk: FloatArray,
-    lower: FloatArray,
-    upper: FloatArray,
     velocity: FloatArray,
     acceleration: FloatArray,
-    jerk_limit: FloatArray,
-    tolerance: float,
+    time: FloatArray,
+    jerk: FloatArray,
+    duration: FloatArray,
+    dwell: FloatArray,
+    bounds: FloatArray,
 ) -> NDArray[np.int64]:
-    """Which limit each segment breaks first at any moment, not only at samples: one of WITHIN ... JERK, shape (S,).
+    """What is wrong with each segment at any moment, not only at samples: one of WITHIN ... GAP, shape (S,).
 
     Position is extreme at the ends of a piece or where velocity passes 0, velocity at the ends or where acceleration
-    passes 0, acceleration at the ends, and jerk is constant.
+    passes 0, acceleration at the ends, and jerk is constant. Segments must begin where the one before them ended, the
+    first of a row and one after a dwell at rest; a segment before a dwell and the last of a row must end at rest.
 
     Args:
-        start: as in timing.Profiles, like `time` and `jerk`.
-        time: likewise.
-        jerk: likewise.
-        lower: position limit, shape (dof,), like `upper`, `velocity`, `acceleration` and `jerk_limit`.
-        upper: likewise.
+        first_segment: as in `sample_rows`, like the others but `bounds`.
+        start: likewise.
         velocity: likewise.
         acceleration: likewise.
-        jerk_limit: likewise.
-        tolerance: relative slack for rounding; of the position range for positions.
+        time: likewise.
+        jerk: likewise.
+        duration: likewise.
+        dwell: likewise.
+        bounds: least and greatest position, then greatest velocity, acceleration and jerk of each joint, with the slack
+            for rounding, shape (dof, 5).
     """
     verdicts = np.zeros(start.shape[0], np.int64)
-    for segment in range(start.shape[0]):
-        for joint in range(start.shape[1]):
-            p, v, a = start[segment, joint], 0.0, 0.0
-            slack = tolerance * (upper[joint] - lower[joint])
-            low, high = lower[joint] - slack, upper[joint] + slack
-            v_max, a_max = velocity[joint] * (1 + tolerance), acceleration[joint] * (1 + tolerance)
-            j_max = jerk_limit[joint] * (1 + tolerance)
-            for piece in range(7):
-                t, j = time[segment, joint, piece], jerk[segment, joint, piece]
-                p1, v1, a1 = _integrate(t, p, v, a, j)
-                v_peak = v
-                if (a < 0.0) != (a1 < 0.0) and j != 0.0:
-                    v_peak = _integrate(-a / j, p, v, a, j)[1]
-                p_low, p_high = _position_range(t, p, v, a, j)
-                if abs(j) > j_max or not t >= 0.0:
-                    verdicts[segment] = JERK
-                elif abs(a1) > a_max:
-                    verdicts[segment] = ACCELERATION
-                elif max(abs(v1), abs(v_peak)) > v_max:
-                    verdicts[segment] = VELOCITY
-                elif not (low <= p_low and p_high <= high):
-                    verdicts[segment] = POSITION
-                p, v, a = p1, v1, a1
-            if verdicts[segment] != WITHIN:
-                break
+    dof = start.shape[1]
+    before, ends, rest = np.zeros((dof, 3)), np.zeros(3), np.zeros(3)
+    for row in range(first_segment.size - 1):
+        for segment in range(first_segment[row], first_segment[row + 1]):
+            stops = segment + 1 == first_segment[row + 1] or dwell[segment] > 0.0
+            for joint in range(dof):
+                p, v, a = start[segment, joint], velocity[segment, joint], acceleration[segment, joint]
+                if segment == first_segment[row]:
+                    before[joint, 0], before[joint, 1], before[joint, 2] = p, 0.0, 0.0
+                if not _same_state(p, v, a, before[joint]):
+                    verdicts[segment] = GAP
+                remaining = duration[segment]
+                for piece in range(7):
+                    t, j = time[segment, joint, piece], jerk[segment, joint, piece]
+                    broken = _broken_limit(t, p, v, a, j, bounds[joint])
+                    if broken != WITHIN:
+                        verdicts[segment] = broken
+                    p, v, a = _integrate(t, p, v, a, j)
+                    remaining -= t
+                ends[0], ends[1], ends[2] = _integrate(remaining, p, v, a, 0.0)
+                rest[0] = ends[0]
+                if stops and verdicts[segment] == WITHIN and not _same_state(ends[0], ends[1], ends[2], rest):
+                    verdicts[segment] = GAP
+                for order in range(3):
+                    before[joint, order] = rest[order] if stops else ends[order]
     return verdicts
+
+
+@compiled
+def _same_state(p: float, v: float, a: float, state: FloatArray) -> bool:
+    """Whether position, velocity and acceleration are those of a state (3,), up to what Ruckig and rounding leave."""
+    near = abs(p - state[0]) <= MAX_GAP and abs(v - state[1]) <= MAX_GAP
+    return bool(near and abs(a - state[2]) <= 1e3 * MAX_GAP)

@@ -3,18 +3,17 @@
 import functools
 import hashlib
 import json
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from services.catalogue import ARMS, find_arm
 from services.synthesis import GENERATOR_VERSION
+from services.synthesis.families import DEFAULT_FAMILIES, FAMILIES, Family
 from services.synthesis.workspace import JointSpace, RequestPart, Workspace
 from shared.errors import RequestError
 from shared.records import OPTIONAL_COLUMNS
 
-Family = Literal["point_to_point", "via_points"]
-FAMILIES: tuple[Family, ...] = ("point_to_point", "via_points")
 MAX_SHARDS = 1_000_000
 
 Scale = Annotated[float, Field(strict=True, ge=0.01, le=1)]
@@ -43,7 +42,7 @@ class TrajectoryRequest(RequestPart):
     seed: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] = 0
     rate_hz: Annotated[float, Field(strict=True, ge=1, le=1000)] = 20.0
     families: dict[Family, Annotated[float, Field(strict=True, ge=0, le=1e6)]] = Field(
-        default_factory=lambda: dict.fromkeys(FAMILIES, 0.5)
+        default_factory=DEFAULT_FAMILIES.copy
     )
     workspace: Workspace = JointSpace(kind="joint_space")
     speed_scale: tuple[Scale, Scale] = (0.1, 1.0)
@@ -106,7 +105,7 @@ class TrajectoryRequest(RequestPart):
     def resolved(self) -> dict[str, Any]:
         """What identifies the data: no key that has its default, the robot by content, the generator's version."""
         body = self.model_dump(mode="json", exclude_defaults=True)
-        if self.families == type(self).model_fields["families"].get_default(call_default_factory=True):
+        if self.families == DEFAULT_FAMILIES:
             body.pop("families", None)
         return {
             **body,

@@ -6,9 +6,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from services.synthesis.candidates import Batch, Motions, offsets
+from services.synthesis.candidates import Batch
 from services.synthesis.compiled import compiled
-from services.synthesis.request import FAMILIES, TrajectoryRequest
+from services.synthesis.families import FAMILIES
+from services.synthesis.motions import Motions, offsets
+from services.synthesis.request import TrajectoryRequest
 from services.synthesis.timing import PIECES
 from shared import records
 

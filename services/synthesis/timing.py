@@ -20,25 +20,36 @@ NO_MOTION = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Profiles:
-    """S segments, each of dof joints, each of seven pieces of constant jerk, from rest to rest.
+    """S segments, each of dof joints, each of seven pieces of constant jerk.
 
     A joint whose pieces end before the segment does holds its last position.
 
     Attributes:
         start: joint positions at the beginning of each segment [rad], shape (S, dof).
+        velocity: joint velocities there [rad/s], shape (S, dof).
+        acceleration: joint accelerations there [rad/s^2], shape (S, dof).
         time: duration of each piece [s], shape (S, dof, 7).
         jerk: jerk of each piece [rad/s^3], shape (S, dof, 7).
         duration: of each segment [s], shape (S,).
     """
 
     start: FloatArray
+    velocity: FloatArray
+    acceleration: FloatArray
     time: FloatArray
     jerk: FloatArray
     duration: FloatArray
 
     def take(self, segments: NDArray[np.int64]) -> "Profiles":
         """The named segments, in the order given."""
-        return Profiles(self.start[segments], self.time[segments], self.jerk[segments], self.duration[segments])
+        return Profiles(
+            self.start[segments],
+            self.velocity[segments],
+            self.acceleration[segments],
+            self.time[segments],
+            self.jerk[segments],
+            self.duration[segments],
+        )
 
 
 class Parameterizer:
@@ -86,7 +97,9 @@ class Parameterizer:
                 pieces.fromlist(profile.j)
         table = np.frombuffer(pieces, np.float64).reshape(-1, self._dof, 2, PIECES)
         scale = speed_scale[:, None, None]
-        return Profiles(start, table[:, :, 0] / scale, table[:, :, 1] * scale**3, durations / speed_scale), made
+        time, jerk = table[:, :, 0] / scale, table[:, :, 1] * scale**3
+        still = np.zeros_like(start)
+        return Profiles(start, still, still, time, jerk, durations / speed_scale), made
 
 
 @functools.lru_cache(maxsize=8)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled
-from services.synthesis.profiles import WITHIN, first_violation
-from services.synthesis.timing import Profiles
+from services.synthesis.motions import Motions
+from services.synthesis.profiles import GAP, WITHIN, first_violation
 from shared.robots import JointLimits
 
 FloatArray = NDArray[np.float64]
@@ -21,7 +21,7 @@ TIMING = "timing"
 LIMITS = "joint_limits"
 """A profile piece, or a sample as written, breaks a joint limit."""
 DISCONTINUOUS = "discontinuous"
-"""Two samples are farther apart than the velocity limit allows."""
+"""Two segments don't meet, or two samples are farther apart than the velocity limit allows."""
 OUTSIDE_RANGE = "outside_range"
 """A sample leaves the dataset's action_range."""
 SELF_COLLISION = "self_collision"
@@ -62,20 +62,25 @@ class Samples:
     gripper: NDArray[np.float32]
 
 
-def profiles_within_limits(profiles: Profiles, limits: JointLimits) -> BoolArray:
-    """Which segments keep every limit at every moment, from their pieces, shape (S,)."""
+def check_profiles(motions: Motions, limits: JointLimits) -> dict[str, BoolArray]:
+    """Checks motions at every moment, from their pieces; for each reason, which segments fail, shape (S,)."""
+    profiles = motions.profiles
+    slack = _PROFILE_TOLERANCE * (limits.upper - limits.lower)
+    greatest = [limits.velocity, limits.acceleration, limits.jerk]
+    bounds = np.stack([limits.lower - slack, limits.upper + slack, *(x * (1 + _PROFILE_TOLERANCE) for x in greatest)])
     verdicts = first_violation(
+        motions.first,
         profiles.start,
+        profiles.velocity,
+        profiles.acceleration,
         profiles.time,
         profiles.jerk,
-        limits.lower,
-        limits.upper,
-        limits.velocity,
-        limits.acceleration,
-        limits.jerk,
-        _PROFILE_TOLERANCE,
+        profiles.duration,
+        motions.dwell,
+        np.ascontiguousarray(bounds.T),
     )
-    return np.asarray(verdicts == WITHIN)
+    gap = verdicts == GAP
+    return {LIMITS: (verdicts != WITHIN) & ~gap, DISCONTINUOUS: gap}
 
 
 def check_samples(

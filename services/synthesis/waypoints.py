@@ -4,60 +4,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis import ik
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.families import SAME, SOLVED
 from services.synthesis.robot_model import RobotModel
-from services.synthesis.sampling import MAX_WAYPOINTS, Candidates
-from services.synthesis.workspace import JointSpace
+from services.synthesis.sampling import Candidates
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 
-def waypoint_configurations(
-    request: TrajectoryRequest, robot: RobotModel, candidates: Candidates
-) -> tuple[FloatArray, BoolArray]:
-    """Configurations (n, MAX_WAYPOINTS, dof), and which candidates have all of theirs, shape (n,).
+def waypoint_configurations(robot: RobotModel, candidates: Candidates) -> tuple[FloatArray, BoolArray]:
+    """Configurations (n, W, dof), and which candidates have all of theirs, shape (n,).
 
-    A box's poses are solved in order, each from the configuration before it, so that the arm goes on in the posture
-    it has. Poses of `reachable` may lie anywhere: each is solved from the nearest of the robot's table.
+    Poses drawn in a box are solved in order, each from the configuration before it, so that the arm goes on in the
+    posture it has. Poses of `reachable` may lie anywhere: each is solved from the nearest of the robot's table.
     """
-    if candidates.q is None:
-        return _through_box(robot, candidates)
-    if isinstance(request.workspace, JointSpace):
-        return candidates.q, np.ones(len(candidates.ids), np.bool_)
-    return _through_reachable(robot, candidates, candidates.q)
-
-
-def _through_reachable(robot: RobotModel, candidates: Candidates, drawn: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """From the first drawn configuration, without IK, to the poses of the others."""
-    row, waypoint = _targets(candidates)
-    solution = ik.solve(robot, *robot.tool_poses(drawn[row, waypoint]))
-    q = drawn.copy()
-    q[row, waypoint] = solution.q
-    solved = np.ones(len(candidates.ids), np.bool_)
-    solved[row[~solution.converged]] = False
+    n, waypoints = candidates.arrival.shape
+    used = np.arange(waypoints) <= candidates.segments[:, None]
+    wanted = used & (candidates.arrival == SOLVED)
+    solved = np.ones(n, np.bool_)
+    drawn = candidates.targets.q
+    if drawn is None:
+        q = np.zeros((n, waypoints, robot.dof))
+    else:
+        q = drawn.copy()
+        _solve_poses_of(robot, wanted, q, solved)
+    for k in range(waypoints):
+        if drawn is None:
+            _solve_from_before(robot, candidates, np.flatnonzero(wanted[:, k] & solved), k, q, solved)
+        same = candidates.arrival[:, k] == SAME
+        q[same, k] = q[same, k - 1]
     return q, solved
 
 
-def _targets(candidates: Candidates) -> tuple[IntArray, IntArray]:
-    """Row and waypoint of every target after the start."""
-    used = np.arange(1, MAX_WAYPOINTS) <= candidates.segments[:, None]
-    row, waypoint = np.nonzero(used)
-    return row, waypoint + 1
+def _solve_poses_of(robot: RobotModel, wanted: BoolArray, q: FloatArray, solved: BoolArray) -> None:
+    """Replaces each wanted configuration by one that IK finds for its tool pose."""
+    row, waypoint = np.nonzero(wanted)
+    solution = ik.solve(robot, *robot.tool_poses(q[row, waypoint]))
+    q[row, waypoint] = solution.q
+    solved[row[~solution.converged]] = False
 
 
-def _through_box(robot: RobotModel, candidates: Candidates) -> tuple[FloatArray, BoolArray]:
-    position, rotation, posture = candidates.position, candidates.rotation, candidates.posture
+def _solve_from_before(
+    robot: RobotModel, candidates: Candidates, row: NDArray[np.int64], k: int, q: FloatArray, solved: BoolArray
+) -> None:
+    """Solves the drawn poses of waypoint k from the waypoint before it, or from the drawn posture."""
+    position, rotation, posture = candidates.targets.position, candidates.targets.rotation, candidates.targets.posture
     assert position is not None
     assert rotation is not None
     assert posture is not None
-    q = np.zeros((len(candidates.ids), MAX_WAYPOINTS, robot.dof))
-    solved = np.ones(len(candidates.ids), np.bool_)
-    for k in range(MAX_WAYPOINTS):
-        row = np.flatnonzero(solved & (candidates.segments >= k))
-        before = posture[row] if k == 0 else q[row, k - 1]
-        solution = ik.solve(robot, position[row, k], rotation[row, k], first_start=before)
-        q[row, k] = solution.q
-        solved[row] = solution.converged
-    return q, solved
+    before = posture[row] if k == 0 else q[row, k - 1]
+    solution = ik.solve(robot, position[row, k], rotation[row, k], first_start=before)
+    q[row, k] = solution.q
+    solved[row] = solution.converged

@@ -31,7 +31,13 @@ REACHABLE = {
     "columns": ["joint_acceleration", "profile_time", "profile_jerk"],
 }
 JOINT_SPACE = {"robot": "panda", "count": 120, "seed": 2**63 - 1, "rate_hz": 50.0}
-EXAMPLES: dict[str, dict[str, Any]] = {"table": TABLE, "reachable": REACHABLE, "joint_space": JOINT_SPACE}
+HOLD = {**TABLE, "count": 60, "families": {"hold": 1.0}}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "table": TABLE,
+    "reachable": REACHABLE,
+    "joint_space": JOINT_SPACE,
+    "hold": HOLD,
+}
 
 
 def panda() -> RobotModel:

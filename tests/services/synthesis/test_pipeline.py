@@ -79,7 +79,7 @@ def test_rows_begin_and_end_at_rest_move_on_smoothly_and_stay_in_range(name: str
         assert set(gripper.ravel().tolist()) <= {-1.0, 1.0}
 
 
-@pytest.mark.parametrize("name", ["table", "reachable"])
+@pytest.mark.parametrize("name", ["table", "reachable", "hold"])
 def test_integrating_the_stored_pieces_gives_the_stored_samples(name: str) -> None:
     request, rows = shard(name)
     columns = ("joint_position", 7), ("joint_velocity", 7), ("profile_time", 49), ("profile_jerk", 49)
@@ -179,6 +179,26 @@ def test_gripper_and_dwells_are_drawn_as_stated() -> None:
     assert 2.0 <= segments / 600 <= 5.0
     assert abs(dwells / segments - 0.6) < 0.05
     assert abs(flips / segments - 0.5) < 0.05
+
+
+def test_a_hold_stands_still_while_its_gripper_flips_at_drawn_times() -> None:
+    _, rows = shard("hold")
+    flips = 0
+    for q, qd, gripper in zip(
+        row_values(rows, "joint_position", 7),
+        row_values(rows, "joint_velocity", 7),
+        row_values(rows, "gripper", 1),
+        strict=True,
+    ):
+        assert np.array_equal(q, np.tile(q[0], (len(q), 1)))
+        assert not qd.any()
+        flips += int(np.count_nonzero(np.diff(gripper[:, 0])))
+    # Two to four segments; at each border but the last sample the gripper flips with probability 1/2.
+    assert 0.6 < flips / len(rows.table) < 1.6
+    duration = rows.table["duration"].to_numpy()
+    assert duration.min() >= 2 * 0.2
+    assert duration.max() <= 4 * 1.5
+    assert len(set(duration)) == len(duration)
 
 
 @pytest.mark.parametrize("count", [3, 5000])

@@ -6,6 +6,7 @@ import ruckig
 
 from services.synthesis.profiles import (
     ACCELERATION,
+    GAP,
     JERK,
     POSITION,
     VELOCITY,
@@ -38,8 +39,8 @@ def _sample(profiles: Profiles, dwell: float = 0.0) -> tuple[list[np.ndarray], .
     gripper = np.zeros(first[-1])
     command = np.stack([-np.ones(n), np.ones(n)], axis=1)
     sample_rows(
-        segments, first, RATE_HZ, profiles.start, profiles.time, profiles.jerk, profiles.duration, dwells, command,
-        q, qd, qdd, gripper,
+        segments, first, RATE_HZ, profiles.start, profiles.velocity, profiles.acceleration, profiles.time,
+        profiles.jerk, profiles.duration, dwells, command, q, qd, qdd, gripper,
     )  # fmt: skip
     return tuple([values[a:b] for a, b in itertools.pairwise(first)] for values in (q, qd, qdd, gripper))
 
@@ -110,18 +111,22 @@ def test_joints_that_hardly_move_stand_still() -> None:
     assert np.array_equal(sampled[:, 1:], np.tile(q[0, 1:], (len(sampled), 1)))
 
 
-def _verdicts(profiles: Profiles, limits: JointLimits) -> list[int]:
+def _verdicts(profiles: Profiles, limits: JointLimits, rows: list[int] | None = None, dwell: float = 0.0) -> list[int]:
+    """Of segments that are rows of their own, or of rows with the given first segments."""
+    n = len(profiles.duration)
+    bounds = np.stack([limits.lower, limits.upper, limits.velocity, limits.acceleration, limits.jerk], axis=1)
+    first = np.arange(n + 1) if rows is None else np.array([*rows, n])
     return list(
         first_violation(
-            profiles.start, profiles.time, profiles.jerk, limits.lower, limits.upper, limits.velocity,
-            limits.acceleration, limits.jerk, 1e-9,
+            first, profiles.start, profiles.velocity, profiles.acceleration, profiles.time, profiles.jerk,
+            profiles.duration, np.full(n, dwell), bounds,
         )
     )  # fmt: skip
 
 
 def test_profiles_within_their_limits_pass_and_each_broken_limit_is_named() -> None:
     profiles, _ = _profiles(40, seed=5)
-    limits = panda().planning_limits
+    limits = panda().spec.limits
     assert _verdicts(profiles, limits) == [WITHIN] * 40
     broken = {
         VELOCITY: {"velocity": 0.9 * np.abs(np.concatenate(_sample(profiles)[1])).max(0)},
@@ -137,14 +142,31 @@ def test_profiles_within_their_limits_pass_and_each_broken_limit_is_named() -> N
 
 
 def test_an_overshoot_between_the_ends_of_a_piece_is_found() -> None:
-    # Two pieces bring the joint to 1 rad/s; in the third it slows, turns and comes back.
-    time, jerk = np.zeros((1, 1, 7)), np.zeros((1, 1, 7))
-    time[0, 0, :3] = [1.0, 1.0, 4.0]
-    jerk[0, 0, :3] = [1.0, -1.0, -0.5]
+    # Two pieces bring the joint to 1 rad/s; in the third it slows, turns and comes back; three more stop it.
+    time, jerk, still = np.zeros((1, 1, 7)), np.zeros((1, 1, 7)), np.zeros((1, 1))
+    time[0, 0, :6] = [1.0, 1.0, 4.0, 2.0, 2.0, 2.0]
+    jerk[0, 0, :6] = [1.0, -1.0, -0.5, 1.0, 1.25, -1.25]
     samples = np.linspace(0, 4, 200_001)
     peak = (7 / 6 - 1 / 6 + samples - 0.5 * samples**3 / 6).max()
-    profiles = Profiles(np.zeros((1, 1)), time, jerk, np.array([6.0]))
-    wide = JointLimits(np.array([-9.0]), np.array([peak * 1.001]), *(np.array([9.0]) for _ in range(3)))
-    narrow = JointLimits(np.array([-9.0]), np.array([peak * 0.999]), *(np.array([9.0]) for _ in range(3)))
+    profiles = Profiles(still, still, still, time, jerk, np.array([12.0]))
+    wide = JointLimits(np.array([-99.0]), np.array([peak * 1.001]), *(np.array([9.0]) for _ in range(3)))
+    narrow = JointLimits(np.array([-99.0]), np.array([peak * 0.999]), *(np.array([9.0]) for _ in range(3)))
     assert _verdicts(profiles, wide) == [WITHIN]
     assert _verdicts(profiles, narrow) == [POSITION]
+
+
+def test_segments_that_do_not_meet_or_stop_are_found() -> None:
+    q = random_configurations(4, seed=6)
+    chain, made = Parameterizer(panda()).rest_to_rest(q[:3], q[1:], np.zeros(3), np.ones(3))
+    limits = panda().spec.limits
+    assert made.all()
+    assert _verdicts(chain, limits, rows=[0]) == [WITHIN] * 3
+    assert _verdicts(chain, limits, rows=[0], dwell=0.1) == [WITHIN] * 3
+    for name, size in (("start", 1e-6), ("velocity", 1e-6), ("acceleration", 1e-3)):
+        moved = {field: getattr(chain, field).copy() for field in ("start", "velocity", "acceleration")}
+        moved[name][1, 4] += size
+        broken = Profiles(**moved, time=chain.time, jerk=chain.jerk, duration=chain.duration)
+        assert GAP in _verdicts(broken, limits, rows=[0])
+        assert _verdicts(broken, limits, rows=[0]).index(GAP) == 1
+    chain.time[:, :, 6] *= 0.9
+    assert set(_verdicts(chain, limits)) == {GAP}

@@ -1,17 +1,18 @@
 import numpy as np
 
-from services.synthesis.request import FAMILIES
-from services.synthesis.sampling import LONGEST_DWELL, MAX_WAYPOINTS, draw_candidates
+from services.synthesis.events import HOLD_SECONDS, LONGEST_DWELL
+from services.synthesis.families import FAMILIES, SAME, is_family
+from services.synthesis.sampling import draw_candidates
 from tests.services.synthesis.examples import JOINT_SPACE, TABLE, panda, parse
 
 
 def test_box_poses_lie_in_the_box_and_the_cone() -> None:
     request = parse(TABLE)
     drawn = draw_candidates(request, panda(), np.arange(2000), np.zeros(2000, np.int64))
-    assert drawn.position is not None
-    assert drawn.rotation is not None
-    used = np.arange(MAX_WAYPOINTS) <= drawn.segments[:, None]
-    position, rotation = drawn.position[used], drawn.rotation[used]
+    assert drawn.targets.position is not None
+    assert drawn.targets.rotation is not None
+    used = np.arange(drawn.arrival.shape[1]) <= drawn.segments[:, None]
+    position, rotation = drawn.targets.position[used], drawn.targets.rotation[used]
     assert (position >= [0.3, -0.3, -0.1]).all()
     assert (position <= [0.75, 0.3, 0.3]).all()
     np.testing.assert_allclose(
@@ -29,27 +30,51 @@ def test_box_poses_lie_in_the_box_and_the_cone() -> None:
 def test_each_candidate_depends_on_its_own_id_and_attempt_only() -> None:
     request = parse(JOINT_SPACE)
     together = draw_candidates(request, panda(), np.arange(50), np.zeros(50, np.int64))
-    assert together.q is not None
+    assert together.targets.q is not None
     for i in range(0, 50, 9):
         alone = draw_candidates(request, panda(), np.array([i]), np.array([0]))
-        assert alone.q is not None
-        assert np.array_equal(alone.q[0], together.q[i])
-        assert np.array_equal(alone.dwell[0], together.dwell[i])
+        assert alone.targets.q is not None
+        used = int(alone.segments[0])
+        assert np.array_equal(alone.targets.q[0], together.targets.q[i, : used + 1])
+        assert np.array_equal(alone.events.dwell[0], together.events.dwell[i, :used])
     again = draw_candidates(request, panda(), np.arange(50), np.ones(50, np.int64))
-    assert again.q is not None
-    assert not np.array_equal(again.q[0], together.q[0])
+    assert again.targets.q is not None
+    assert not np.array_equal(again.targets.q[0], together.targets.q[0])
 
 
 def test_draws_follow_the_request() -> None:
     request = parse(JOINT_SPACE, families={"point_to_point": 1, "via_points": 3}, speed_scale=[0.2, 0.4])
     drawn = draw_candidates(request, panda(), np.arange(4000), np.zeros(4000, np.int64))
-    via = drawn.family == FAMILIES.index("via_points")
+    via = is_family(drawn.family, "via_points")
     assert abs(via.mean() - 0.75) < 0.03
     assert set(drawn.segments[~via]) == {1}
     assert set(drawn.segments[via]) == {2, 3, 4, 5}
     assert 0.2 <= drawn.speed_scale.min() < 0.21 < 0.39 < drawn.speed_scale.max() <= 0.4
-    assert drawn.dwell.max() <= LONGEST_DWELL
-    assert drawn.tool_speed is None
+    assert drawn.events.dwell.max() <= LONGEST_DWELL
+    assert drawn.events.tool_speed is None
     limits = panda().planning_limits
-    assert drawn.q is not None
-    assert ((drawn.q >= limits.lower) & (drawn.q <= limits.upper)).all()
+    assert drawn.targets.q is not None
+    assert ((drawn.targets.q >= limits.lower) & (drawn.targets.q <= limits.upper)).all()
+
+
+def test_a_hold_stays_where_it_is_for_drawn_times() -> None:
+    for body in (JOINT_SPACE, TABLE):
+        request = parse(body, families={"hold": 1, "point_to_point": 1})
+        drawn = draw_candidates(request, panda(), np.arange(2000), np.zeros(2000, np.int64))
+        hold = is_family(drawn.family, "hold")
+        assert abs(hold.mean() - 0.5) < 0.03
+        assert set(drawn.segments[hold]) == {2, 3, 4}
+        assert (drawn.arrival[hold, 1:] == SAME).all()
+        assert not (drawn.arrival[~hold] == SAME).any()
+        seconds = drawn.events.dwell[hold]
+        low, high = HOLD_SECONDS
+        assert low <= seconds.min() < low + 0.05 < high - 0.05 < seconds.max() <= high
+
+
+def test_families_of_weight_zero_are_never_drawn_and_new_ones_change_no_old_draw() -> None:
+    ids, attempts = np.arange(3000), np.zeros(3000, np.int64)
+    old = draw_candidates(parse(JOINT_SPACE), panda(), ids, attempts)
+    spelled = dict.fromkeys(FAMILIES, 0.0) | {"point_to_point": 2.0, "via_points": 2.0}
+    new = draw_candidates(parse(JOINT_SPACE, families=spelled), panda(), ids, attempts)
+    assert np.array_equal(old.family, new.family)
+    assert np.array_equal(old.events.gripper, new.events.gripper)

@@ -1,0 +1,65 @@
+"""What a candidate does at its waypoints and how fast it goes between them: tool speeds, dwells, gripper commands."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.synthesis.families import is_family
+from services.synthesis.request import TrajectoryRequest
+
+FloatArray = NDArray[np.float64]
+
+EVENT_WORDS = 4
+"""Uniform numbers for each waypoint: tool speed, whether to dwell, how long, whether the gripper flips."""
+DWELL_PROBABILITY = 0.6
+LONGEST_DWELL = 13 / 20
+"""Longest dwell at a waypoint [s]: 13 steps at the 20 Hz of the demonstrations."""
+FLIP_PROBABILITY = 0.5
+HOLD_SECONDS = (0.2, 1.5)
+"""How long a hold keeps still between two moments at which its gripper may flip [s]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Of n candidates with up to S segments; entries past a candidate's own mean nothing.
+
+    Attributes:
+        tool_speed: mean tool speed asked of each segment [m/s], shape (n, S), or None.
+        dwell: rest after each segment [s], shape (n, S); of a hold, how long each segment lasts.
+        gripper: command from each waypoint on, +1 or -1, shape (n, S + 1).
+    """
+
+    tool_speed: FloatArray | None
+    dwell: FloatArray
+    gripper: FloatArray
+
+
+def draw_events(request: TrajectoryRequest, family: NDArray[np.int64], start: FloatArray, u: FloatArray) -> Events:
+    """Draws the events of n candidates.
+
+    Args:
+        request: whose tool_speed is drawn from.
+        family: index into FAMILIES, shape (n,).
+        start: uniform numbers that choose the first gripper command, shape (n,).
+        u: uniform numbers for each waypoint after the first, shape (n, S, EVENT_WORDS).
+    """
+    dwell = np.where(u[..., 1] < DWELL_PROBABILITY, LONGEST_DWELL * u[..., 2], 0.0)
+    hold = is_family(family, "hold")
+    dwell[hold] = between(HOLD_SECONDS, u[hold, :, 2])
+    return Events(
+        tool_speed=None if request.tool_speed is None else between(request.tool_speed, u[..., 0]),
+        dwell=dwell,
+        gripper=_gripper(start, u[..., 3]),
+    )
+
+
+def between(interval: tuple[float, float], u: FloatArray) -> FloatArray:
+    """Uniform numbers moved from [0, 1) to an interval."""
+    return interval[0] + (interval[1] - interval[0]) * u
+
+
+def _gripper(start: FloatArray, flip: FloatArray) -> FloatArray:
+    """Gripper command from each waypoint on: a drawn start, and a flip at each later waypoint with a probability."""
+    first = np.where(start < 0.5, -1.0, 1.0)[:, None]
+    return np.concatenate([first, first * np.cumprod(np.where(flip < FLIP_PROBABILITY, -1.0, 1.0), axis=1)], axis=1)
