@@ -1,19 +1,18 @@
-"""The dataset on disk: publish a shard, commit it, read it, follow a dataset that is still growing.
+"""The dataset, in a directory or an object store: publish a shard, commit it, read it, follow it while it grows.
 
     dataset.json                     immutable, written first (DatasetHeader)
-    shards/shard-00000012.parquet    written as .tmp/<uuid>.part, fsynced, renamed without clobbering
+    shards/shard-00000012.parquet    created whole, without clobbering
     commits/00000012.json            the only thing that makes shard 12 visible (Commit)
     manifest.json                    state, and a snapshot of the commits (DatasetState)
 
 Tasks run at least once and take effect exactly once: the first commit of an index wins, and a different content for it
-is an error. Nothing is ever visible half-written, so a killed producer resumes from the commits.
+is an error. Nothing is ever visible half-written, so a killed producer resumes from the commits. How a file is made to
+appear is shared.storage's part.
 """
 
 import hashlib
 import json
-import os
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,71 +22,92 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared import records
-from shared.errors import CommitConflictError, CorruptShardError, DatasetFormatError, GeneratorVersionError
+from shared.errors import (
+    CommitConflictError,
+    CorruptShardError,
+    DatasetError,
+    DatasetFormatError,
+    GeneratorVersionError,
+)
 from shared.manifest import Commit, DatasetHeader, DatasetState, State
 from shared.statistics import column_statistics
+from shared.storage import LocalStorage, Location, Storage, map_file, open_storage
 
 _COMMIT_NAME = re.compile(r"\d{8}\.json")
 
 
 class Dataset:
-    """A dataset directory: what a producer writes and a reader follows."""
+    """A dataset directory, or one in an object store: what a producer writes and a reader follows."""
 
-    def __init__(self, root: Path | str) -> None:
-        """Opens a dataset directory. Raises DatasetFormatError if it is not one."""
-        self.root = Path(root)
-        path = self.root / "dataset.json"
-        if not path.is_file():
-            raise DatasetFormatError("no dataset.json here; give the directory that holds it", self.root)
-        self.header = DatasetHeader.from_json(_read_json(path), path)
+    def __init__(self, where: Location) -> None:
+        """Opens a dataset by its path or URI. Raises DatasetFormatError if it is not one."""
+        self.storage = open_storage(where)
+        value = _read_json(self.storage, "dataset.json")
+        if value is None:
+            raise DatasetFormatError("no dataset.json here; give the directory that holds it", self.where)
+        self.header = DatasetHeader.from_json(value, f"{self.where}/dataset.json")
         self._commits: dict[int, Commit] = {}
         self._verified: set[int] = set()
 
     @classmethod
-    def create(cls, root: Path | str, header: DatasetHeader) -> "Dataset":
+    def create(cls, where: Location, header: DatasetHeader) -> "Dataset":
         """Begins a dataset, or opens it where the same one was begun before.
 
         Raises:
             GeneratorVersionError: it was begun by another generator_version.
             CommitConflictError: another dataset is in this directory.
         """
-        root = Path(root)
-        for folder in ("shards", "commits", ".tmp"):
-            (root / folder).mkdir(parents=True, exist_ok=True)
-        if not (root / "dataset.json").exists():
-            _publish(root, json.dumps(header.to_json(), indent=1).encode(), root / "dataset.json")
-        dataset = cls(root)
+        storage = open_storage(where)
+        storage.prepare(("shards", "commits"))
+        if storage.read("dataset.json") is None:
+            storage.create("dataset.json", pa.py_buffer(json.dumps(header.to_json(), indent=1).encode()))
+        dataset = cls(where)
         if dataset.header.generator_version != header.generator_version:
             raise GeneratorVersionError(
                 f"was begun by generator_version {dataset.header.generator_version}, this release is "
                 f"{header.generator_version}; finish it with the release that began it, or choose another directory",
-                root,
+                dataset.where,
             )
         if dataset.header.dataset_id != header.dataset_id:
             raise CommitConflictError(
                 f"holds dataset {dataset.header.dataset_id[:12]}, not {header.dataset_id[:12]}; "
                 "choose another directory",
-                root,
+                dataset.where,
             )
-        if not (root / "manifest.json").exists():
+        if storage.read("manifest.json") is None:
             dataset.set_state("growing")
         return dataset
 
+    @staticmethod
+    def is_at(where: Location) -> bool:
+        """Whether a dataset was begun there."""
+        return open_storage(where).read("dataset.json") is not None
+
+    @property
+    def where(self) -> str:
+        """Its path or URI."""
+        return self.storage.where
+
+    @property
+    def root(self) -> Path:
+        """Its directory. Raises DatasetError for a dataset in an object store, which has none."""
+        return self._path("")
+
     def shard_path(self, index: int) -> Path:
-        """Where shard `index` lies."""
-        return self.root / "shards" / f"shard-{index:08d}.parquet"
+        """Where shard `index` lies. Raises DatasetError for a dataset in an object store."""
+        return self._path(_shard_name(index))
 
     def commit_path(self, index: int) -> Path:
-        """Where the commit of shard `index` lies."""
-        return self.root / "commits" / f"{index:08d}.json"
+        """Where the commit of shard `index` lies. Raises DatasetError for a dataset in an object store."""
+        return self._path(_commit_name(index))
 
     def commit(self, index: int) -> Commit | None:
         """The commit of shard `index`, or None while there is none."""
         if index not in self._commits:
-            path = self.commit_path(index)
-            if not path.exists():
+            value = _read_json(self.storage, _commit_name(index))
+            if value is None:
                 return None
-            self._commits[index] = Commit.from_json(_read_json(path), path)
+            self._commits[index] = Commit.from_json(value, f"{self.where}/{_commit_name(index)}")
         return self._commits[index]
 
     def state(self) -> DatasetState:
@@ -95,16 +115,20 @@ class Dataset:
 
         Raises DatasetFormatError, naming what is damaged.
         """
-        path = self.root / "manifest.json"
-        recorded = DatasetState.from_json(_read_json(path), path) if path.exists() else DatasetState("growing")
+        value = _read_json(self.storage, "manifest.json")
+        recorded = DatasetState("growing")
+        if value is not None:
+            recorded = DatasetState.from_json(value, f"{self.where}/manifest.json")
         return recorded if recorded.state == "sealed" else replace(recorded, commits=self.commits())
 
     def commits(self) -> tuple[Commit, ...]:
-        """Every commit on disk now, in index order. Each file is read once and then remembered."""
-        folder = self.root / "commits"
-        if not folder.is_dir():
-            raise DatasetFormatError("this folder is missing; restore it, or make the dataset again", folder)
-        indices = sorted(int(name[:8]) for name in os.listdir(folder) if _COMMIT_NAME.fullmatch(name))
+        """Every commit there is now, in index order. Each file is read once and then remembered."""
+        try:
+            names = self.storage.names("commits")
+        except FileNotFoundError:
+            where = f"{self.where}/commits"
+            raise DatasetFormatError("this folder is missing; restore it, or make the dataset again", where) from None
+        indices = sorted(int(name[:8]) for name in names if _COMMIT_NAME.fullmatch(name))
         found = (self.commit(index) for index in indices)
         return tuple(commit for commit in found if commit is not None)
 
@@ -115,9 +139,9 @@ class Dataset:
         """
         commits = self.commits()
         if state == "sealed" and len(commits) != self.header.shards:
-            raise DatasetFormatError(f"can't be sealed with {len(commits)} of {self.header.shards} shards", self.root)
+            raise DatasetFormatError(f"can't be sealed with {len(commits)} of {self.header.shards} shards", self.where)
         body = {"state": state, "reason": reason, "commits": [asdict(commit) for commit in commits]}
-        _publish(self.root, json.dumps(body).encode(), self.root / "manifest.json", clobber=True)
+        self.storage.replace("manifest.json", pa.py_buffer(json.dumps(body).encode()))
 
     def publish(self, index: int, table: pa.Table, attempts: int, rejections: Mapping[str, int]) -> Commit:
         """Writes shard `index` and commits it; safe to run twice, or in two processes at once.
@@ -131,7 +155,7 @@ class Dataset:
             raise CommitConflictError(
                 f"shard {index} is committed with content {commit.content_sha256[:12]}, this run made {content[:12]}; "
                 "the same request must give the same rows: compare library versions in dataset.json",
-                self.commit_path(index),
+                f"{self.where}/{_commit_name(index)}",
             )
         return commit
 
@@ -140,92 +164,84 @@ class Dataset:
 
         Raises CorruptShardError, naming the file, if it is missing or its bytes are not those that were committed.
         """
-        path = self.shard_path(commit.index)
-        if commit.index not in self._verified:
-            verify_shard(path, commit)
+        name = _shard_name(commit.index)
+        content = self.shard_bytes(commit.index)
+        # Bytes that came over a network are new each time; a mapped file is looked at once.
+        if content is None or commit.index not in self._verified or not isinstance(self.storage, LocalStorage):
+            content = verify_bytes(content, commit, f"{self.where}/{name}")
             self._verified.add(commit.index)
-        return pq.read_table(path, columns=columns, memory_map=True, use_threads=False)
+        return pq.read_table(pa.BufferReader(content), columns=columns, use_threads=False)
+
+    def shard_bytes(self, index: int) -> pa.Buffer | None:
+        """The file of shard `index` as it lies there, unchecked; None if it is missing."""
+        return self.storage.read(_shard_name(index))
 
     def _write(self, index: int, table: pa.Table, content: str, attempts: int, rejections: Mapping[str, int]) -> Commit:
         """Writes shard `index` and commits it. Returns the commit that won, another producer's if that came first."""
-        part = self.root / ".tmp" / f"{uuid.uuid4().hex}.part"
-        try:
-            records.write_parquet(table, part)
-            file_sha256, size = file_hash(part), part.stat().st_size
-            _fsync(part)
-            self._name(part, index, file_sha256)
-        finally:
-            part.unlink(missing_ok=True)
-        _fsync(self.root / "shards")
+        packed = records.to_parquet(table)
+        file_sha256 = hashlib.sha256(packed).hexdigest()
+        name = _shard_name(index)
+        if not self.storage.create(name, packed):
+            # Without a commit it is a killed producer's: one of the same bytes will do, any other is replaced.
+            there = self.storage.read(name)
+            same = there is not None and hashlib.sha256(there).hexdigest() == file_sha256
+            if not same and self.commit(index) is None:
+                self.storage.replace(name, packed)
         samples = len(records.list_column(table, "gripper")[0])
         statistics = column_statistics(table, self.header.robot.dof)
         ours = Commit(
-            index, table.num_rows, samples, size, file_sha256, content, attempts, dict(rejections), statistics
+            index, table.num_rows, samples, packed.size, file_sha256, content, attempts, dict(rejections), statistics
         )
-        _publish(self.root, json.dumps(asdict(ours)).encode(), self.commit_path(index))
+        self.storage.create(_commit_name(index), pa.py_buffer(json.dumps(asdict(ours)).encode()))
         winner = self.commit(index)
         assert winner is not None
         return winner
 
-    def _name(self, part: Path, index: int, file_sha256: str) -> None:
-        """Gives a written shard its name. A committed file of that name stays as it is."""
-        target = self.shard_path(index)
-        try:
-            os.link(part, target)
-        except FileExistsError:
-            # Without a commit it is a killed producer's: one of the same bytes will do, any other is replaced.
-            if file_hash(target) != file_sha256 and self.commit(index) is None:
-                os.replace(part, target)
+    def _path(self, name: str) -> Path:
+        if not isinstance(self.storage, LocalStorage):
+            raise DatasetError("is in an object store, so it has no files here; copy it to a directory", self.where)
+        return self.storage.path(name)
 
 
 def verify_shard(path: Path, commit: Commit) -> None:
     """Raises CorruptShardError unless `path` holds the committed bytes."""
-    if not path.is_file():
-        raise CorruptShardError("is committed but missing; restore it, or delete its commit to make it again", path)
-    size = path.stat().st_size
-    if size != commit.bytes:
+    verify_bytes(map_file(path), commit, path)
+
+
+def verify_bytes(content: pa.Buffer | None, commit: Commit, where: Path | str) -> pa.Buffer:
+    """A shard's bytes, or None where there are none. Raises CorruptShardError unless they are those committed."""
+    if content is None:
+        raise CorruptShardError("is committed but missing; restore it, or delete its commit to make it again", where)
+    if content.size != commit.bytes:
         raise CorruptShardError(
-            f"has {size} bytes where {commit.bytes} were committed; delete it and its commit to make it again", path
+            f"has {content.size} bytes where {commit.bytes} were committed; delete it and its commit to make it again",
+            where,
         )
-    if file_hash(path) != commit.file_sha256:
+    if hashlib.sha256(content).hexdigest() != commit.file_sha256:
         raise CorruptShardError(
-            "its bytes differ from those committed; delete it and its commit to make it again", path
+            "its bytes differ from those committed; delete it and its commit to make it again", where
         )
+    return content
 
 
-def file_hash(path: Path) -> str:
-    """sha256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _shard_name(index: int) -> str:
+    return f"shards/shard-{index:08d}.parquet"
 
 
-def _read_json(path: Path) -> Any:
+def _commit_name(index: int) -> str:
+    return f"commits/{index:08d}.json"
+
+
+def _read_json(storage: Storage, name: str) -> Any:
+    """The JSON in a file, or None if there is no such file."""
+    content = storage.read(name)
+    if content is None:
+        return None
     try:
-        return json.loads(path.read_bytes())
+        value = json.loads(content.to_pybytes())
+        if value is None:
+            raise ValueError("it says null")
     except ValueError as error:
-        raise DatasetFormatError(f"is not JSON: {error}; restore it, or make the dataset again", path) from error
-
-
-def _publish(root: Path, content: bytes, target: Path, clobber: bool = False) -> None:
-    """Makes `target` appear whole or not at all; without `clobber` an existing file stays as it is."""
-    part = root / ".tmp" / f"{uuid.uuid4().hex}.part"
-    part.write_bytes(content)
-    _fsync(part)
-    try:
-        if clobber:
-            os.replace(part, target)
-        else:
-            os.link(part, target)
-    except FileExistsError:
-        pass
-    finally:
-        part.unlink(missing_ok=True)
-    _fsync(target.parent)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        where = f"{storage.where}/{name}"
+        raise DatasetFormatError(f"is not JSON: {error}; restore it, or make the dataset again", where) from error
+    return value

@@ -7,7 +7,6 @@ Every field and list item is required (non-nullable), which also reads 1.2 to 1.
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -159,12 +158,13 @@ def content_hash(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """Writes a shard file: zstd-1 over byte-stream-split floats (ratio 1.59; higher levels gain nothing)."""
+def to_parquet(table: pa.Table) -> pa.Buffer:
+    """A shard file's bytes: zstd-1 over byte-stream-split floats (ratio 1.59; higher levels gain nothing)."""
+    sink = pa.BufferOutputStream()
     floats = [f.name for f in table.schema if pa.types.is_list(f.type) or pa.types.is_floating(f.type)]
     pq.write_table(
         table,
-        path,
+        sink,
         row_group_size=ROW_GROUP_ROWS,
         compression="zstd",
         compression_level=1,
@@ -173,6 +173,7 @@ def write_parquet(table: pa.Table, path: Path) -> None:
         write_page_checksum=True,
         store_schema=True,
     )
+    return sink.getvalue()
 
 
 def _is_list(table: pa.Table, name: str) -> bool:

@@ -2,8 +2,13 @@
 
 import os
 import signal
+import uuid
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from tests.object_server import BUCKET, ENVIRONMENT, running_object_server
 
 settings.register_profile("headstart", deadline=None, derandomize=True)
 settings.load_profile("headstart")
@@ -14,3 +19,18 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: tests of Ctrl-C then test nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of a real S3 server, one for the whole session: it takes seconds to start."""
+    with running_object_server(tmp_path_factory.mktemp("object-server")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket_uri(object_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in that server's bucket, whose keys are in the environment."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/some/{uuid.uuid4().hex}?endpoint_override={object_server}"

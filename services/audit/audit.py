@@ -14,7 +14,7 @@ from services.audit.motion import check_continuity, check_samples
 from services.audit.profiles import check_profiles
 from services.audit.report import AuditReport
 from services.audit.rows import check_table, read_rows
-from shared.dataset import Dataset, verify_shard
+from shared.dataset import Dataset, verify_bytes
 from shared.errors import CorruptShardError
 from shared.manifest import Commit
 
@@ -67,16 +67,16 @@ def _choose(count: int, sample: int | None) -> np.ndarray[tuple[int], np.dtype[n
 
 def _check_files(report: AuditReport, dataset: Dataset, commit: Commit) -> pa.Table | None:
     """A shard's table, or None if it can't be read."""
-    path = dataset.shard_path(commit.index)
+    name, content = f"shard-{commit.index:08d}.parquet", dataset.shard_bytes(commit.index)
     try:
-        verify_shard(path, commit)
-        report.expect("file sha256", True, path.name)
+        verify_bytes(content, commit, name)
+        report.expect("file sha256", True, name)
     except CorruptShardError as error:
-        report.expect("file sha256", False, f"{path.name}: {error.message}")
+        report.expect("file sha256", False, f"{name}: {error.message}")
     try:
-        return pq.read_table(path, use_threads=False)
+        return pq.read_table(pa.BufferReader(content or b""), use_threads=False)
     except (OSError, pa.ArrowException) as error:
-        report.expect("file can be read", False, f"{path.name}: {error}")
+        report.expect("file can be read", False, f"{name}: {error}")
         return None
 
 

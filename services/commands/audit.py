@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,7 +13,7 @@ from shared.errors import ConfigError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("dataset", type=Path, help="directory of the dataset")
+    parser.add_argument("dataset", help="directory of the dataset, or its URI (s3://...)")
     parser.add_argument("--sample", type=int, metavar="N", help="look closely at N rows (default: at all)")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 

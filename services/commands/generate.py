@@ -18,7 +18,7 @@ from shared.errors import DatasetError, RequestError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("--request", type=Path, required=True, metavar="FILE", help="request as JSON; - reads stdin")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the dataset")
+    parser.add_argument("--out", required=True, metavar="DIR", help="directory of the dataset, or its URI (s3://...)")
     parser.add_argument("--engine", default="process", choices=ENGINES, help="where shards are made (default: process)")
     parser.add_argument("--workers", type=int, metavar="N", help="shards at once (default: one for each core)")
 
@@ -69,14 +69,14 @@ def _make(request: TrajectoryRequest, dataset: Dataset, engine: Engine, console:
             jobs.make_dataset(request, dataset, engine, on_progress=show)
     except KeyboardInterrupt:
         console.print(
-            f"stopped: {done.shards_committed} of {done.shards} shards are in {dataset.root}; "
+            f"stopped: {done.shards_committed} of {done.shards} shards are in {dataset.where}; "
             "run the same command again to go on",
             soft_wrap=True,
         )
         return False
     dataset.set_state("sealed")
     console.print(
-        f"{dataset.root}: {done.accepted} trajectories, {done.bytes / 1e6:.1f} MB; {_rejected(done)}", soft_wrap=True
+        f"{dataset.where}: {done.accepted} trajectories, {done.bytes / 1e6:.1f} MB; {_rejected(done)}", soft_wrap=True
     )
     return True
 

@@ -1,13 +1,13 @@
 """What every engine does, and the one task they all run: make a shard and commit it."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 from services.synthesis.pipeline import ShardPlan, synthesize
 from shared.dataset import Dataset
 from shared.errors import EngineError, HeadstartError
 from shared.manifest import Commit
+from shared.storage import Location
 
 EngineName = Literal["inline", "process", "ray"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
@@ -38,7 +38,7 @@ class Engine(Protocol):
     def run_shards(
         self,
         plans: Iterable[ShardPlan],
-        root: Path,
+        root: Location,
         on_commit: Callable[[Commit], None],
         should_stop: Callable[[], bool],
     ) -> bool:
@@ -46,7 +46,7 @@ class Engine(Protocol):
 
         Args:
             plans: of the shards; drawn from as workers become free.
-            root: the dataset's directory.
+            root: the dataset's directory or URI.
             on_commit: called in this thread for each shard as it is committed.
             should_stop: asked every POLL_S; once it is true, unfinished shards are dropped within 2 s.
 
@@ -64,7 +64,7 @@ class Engine(Protocol):
         ...
 
 
-def make_shard(plan: ShardPlan, root: Path) -> Commit:
+def make_shard(plan: ShardPlan, root: Location) -> Commit:
     """The task: a shard's rows, written and committed. Returns only the commit; safe to run twice.
 
     Raises:

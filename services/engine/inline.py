@@ -1,11 +1,11 @@
 """Shards made one after another in the calling thread: for debugging and for one core."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from services.engine.engine import EngineName, make_shard
 from services.synthesis.pipeline import ShardPlan
 from shared.manifest import Commit
+from shared.storage import Location
 
 
 class InlineEngine:
@@ -20,7 +20,7 @@ class InlineEngine:
     def run_shards(
         self,
         plans: Iterable[ShardPlan],
-        root: Path,
+        root: Location,
         on_commit: Callable[[Commit], None],
         should_stop: Callable[[], bool],
     ) -> bool:

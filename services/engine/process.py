@@ -7,12 +7,12 @@ breaks), and a cancelled shard is dropped by ending its worker, which that pool 
 import multiprocessing.connection
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, make_shard
 from services.engine.worker import Worker, WorkerDiedError
 from services.synthesis.pipeline import ShardPlan
 from shared.manifest import Commit
+from shared.storage import Location
 
 
 class ProcessEngine:
@@ -32,7 +32,7 @@ class ProcessEngine:
     def run_shards(
         self,
         plans: Iterable[ShardPlan],
-        root: Path,
+        root: Location,
         on_commit: Callable[[Commit], None],
         should_stop: Callable[[], bool],
     ) -> bool:

@@ -6,13 +6,13 @@ import socket
 import sys
 from collections.abc import Callable, Iterable
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, make_shard
 from services.synthesis.pipeline import ShardPlan
 from shared.errors import EngineError
 from shared.manifest import Commit
+from shared.storage import Location, absolute
 
 # Shards go to disk, never through the object store: Ray's least is plenty.
 _OBJECT_STORE_BYTES = 200_000_000
@@ -65,13 +65,13 @@ class RayEngine:
     def run_shards(
         self,
         plans: Iterable[ShardPlan],
-        root: Path,
+        root: Location,
         on_commit: Callable[[Commit], None],
         should_stop: Callable[[], bool],
     ) -> bool:
         """See Engine.run_shards."""
         self.start()
-        waiting, root = iter(plans), root.absolute()
+        waiting, root = iter(plans), absolute(root)
         running: dict[Any, ShardPlan] = {}
         try:
             while not should_stop():

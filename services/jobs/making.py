@@ -1,8 +1,6 @@
 """Making a dataset: begun once, then every shard that is not committed yet."""
 
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 from services.engine import Engine
 from services.jobs.header import dataset_header
@@ -11,26 +9,27 @@ from services.synthesis.pipeline import plan_shards
 from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import HeadstartError
+from shared.storage import Location
 
 _ABANDONED_S = 600.0
 
 
-def begin(request: TrajectoryRequest, root: Path) -> Dataset:
-    """Begins the request's dataset in `root`, or opens it where it was begun before.
+def begin(request: TrajectoryRequest, where: Location) -> Dataset:
+    """Begins the request's dataset in a directory or at a URI, or opens it where it was begun before.
 
     Raises:
         GeneratorVersionError: it was begun by another generator_version.
         CommitConflictError: another dataset is in this directory.
         OSError: the directory can't be written.
     """
-    if (root / "dataset.json").is_file():
-        dataset = Dataset(root)
+    if Dataset.is_at(where):
+        dataset = Dataset(where)
         if dataset.header.dataset_id == request.dataset_id:
             if dataset.state().state in ("failed", "cancelled"):
                 dataset.set_state("growing")
             return dataset
     # Also for a directory that holds something else: `create` says what.
-    return Dataset.create(root, dataset_header(request))
+    return Dataset.create(where, dataset_header(request))
 
 
 def make_dataset(
@@ -58,14 +57,14 @@ def make_dataset(
             else is a bug, and recorded in the same way.
     """
     try:
-        _sweep(dataset.root / ".tmp")
+        dataset.storage.sweep(_ABANDONED_S)
         commits = dataset.commits()
         done = {commit.index for commit in commits}
         engine.start()
         tally = Tally(dataset.header, commits)
         on_progress(tally.progress)
         plans = (plan for plan in plan_shards(request) if plan.index not in done)
-        return engine.run_shards(plans, dataset.root, lambda commit: on_progress(tally.add(commit)), should_stop)
+        return engine.run_shards(plans, dataset.where, lambda commit: on_progress(tally.add(commit)), should_stop)
     except Exception as error:
         try:
             dataset.set_state("failed", failure_reason(error))
@@ -83,13 +82,3 @@ def failure_reason(error: Exception) -> str:
     if isinstance(error, HeadstartError):
         return str(error)
     return f"internal error, please report it: {type(error).__name__}: {error}"
-
-
-def _sweep(folder: Path) -> None:
-    """Removes parts that a killed producer left."""
-    for part in folder.glob("*.part"):
-        try:
-            if time.time() - part.stat().st_mtime > _ABANDONED_S:
-                part.unlink()
-        except FileNotFoundError:
-            continue

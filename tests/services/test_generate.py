@@ -6,11 +6,13 @@ import subprocess
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from services.__main__ import main
+from services.jobs import begin
 from shared.dataset import Dataset
-from tests.services.example import BODY, LONG_BODY, command, contents, write_request
+from tests.services.example import BODY, LONG_BODY, REQUEST, command, contents, write_request
 
 
 def _finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
@@ -139,3 +141,23 @@ def test_a_directory_that_holds_something_else_is_left_alone(
     for missing, out in (("missing.json", tmp_path / "d"), (request, request)):
         code, _, err = _run(capsys, "generate", "--request", missing, "--out", str(out))
         assert (code, err.count("\n")) == (2, 1), err
+
+
+def test_a_dataset_in_an_object_store_is_resumed_and_audited(
+    bucket_uri: str, reference: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = begin(REQUEST, bucket_uri)
+    first = reference.commits()[0]
+    begun.publish(0, reference.read_shard(first), first.attempts, first.rejections)
+    request = str(write_request(tmp_path, BODY))
+    generate = ["generate", "--request", request, "--out", bucket_uri, "--engine", "process", "--workers", "1"]
+    assert main(generate) == 0
+    dataset = Dataset(bucket_uri)
+    assert dataset.state().state == "sealed"
+    assert contents(dataset) == contents(reference)
+    assert main(["audit", bucket_uri]) == 0
+    assert main(generate) == 0
+    assert "holds this dataset already" in capsys.readouterr().err
+    dataset.storage.replace("shards/shard-00000003.parquet", pa.py_buffer(b"damaged"))
+    assert main(["audit", bucket_uri]) == 1
+    assert "has 7 bytes where" in capsys.readouterr().out

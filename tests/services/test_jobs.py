@@ -25,6 +25,7 @@ from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import EngineError, GeneratorVersionError, SynthesisError
 from shared.manifest import Commit
+from shared.storage import Location
 from tests.services.example import LONG_BODY, REQUEST, contents
 
 LONG = TrajectoryRequest.parse(LONG_BODY)
@@ -41,7 +42,7 @@ class GatedEngine(InlineEngine):
         self.gate.release(shards)
 
     def run_shards(
-        self, plans: Any, root: Path, on_commit: Callable[[Commit], None], should_stop: Callable[[], bool]
+        self, plans: Any, root: Location, on_commit: Callable[[Commit], None], should_stop: Callable[[], bool]
     ) -> bool:
         def gated() -> Iterator[ShardPlan]:
             for plan in plans:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from shared.client import Client, RemoteDataset, open_dataset
-from shared.dataset import Dataset, file_hash
+from shared.dataset import Dataset, verify_shard
 from shared.errors import CorruptShardError, DatasetCancelledError, DatasetFormatError, ServiceError
 from shared.follow import wait_for_shards
 from shared.manifest import Commit
@@ -61,14 +61,14 @@ def test_shards_are_fetched_once_and_a_damaged_copy_is_fetched_anew(client: Clie
     remote = RemoteDataset(client, job["id"], tmp_path)
     commit = wait_for_shards(remote, 1).commits[0]
     path = client.fetch_shard(job["id"], commit, tmp_path / job["id"])
-    assert file_hash(path) == commit.file_sha256
+    verify_shard(path, commit)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     before = path.stat().st_mtime_ns
     client.fetch_shard(job["id"], commit, path.parent)
     assert path.stat().st_mtime_ns == before
     path.write_bytes(path.read_bytes()[:-1])
     assert RemoteDataset(client, job["id"], tmp_path).read_shard(commit).num_rows == commit.rows
-    assert file_hash(path) == commit.file_sha256
+    verify_shard(path, commit)
 
 
 def test_a_dataset_is_opened_by_path_or_url(client: Client, service: RunningService, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_publish_then_read_gives_the_same_rows(tmp_path: Path) -> None:
 
 def test_only_a_commit_makes_a_shard_visible(tmp_path: Path) -> None:
     dataset = Dataset.create(tmp_path, HEADER)
-    records.write_parquet(example_table(0, 8), dataset.shard_path(0))
+    dataset.shard_path(0).write_bytes(records.to_parquet(example_table(0, 8)))
     assert dataset.state().watermark == 0
     dataset.publish(0, example_table(0, 8), 8, {})
     assert dataset.state().watermark == 1
@@ -86,14 +86,19 @@ def test_a_shard_committed_meanwhile_stays_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_of: int
 ) -> None:
     dataset = Dataset.create(tmp_path, HEADER)
-    write = records.write_parquet
+    pack = records.to_parquet
 
-    def write_late(table: pa.Table, path: Path) -> None:
-        monkeypatch.setattr(records, "write_parquet", lambda rows, to: pq.write_table(rows, to, compression="none"))
+    def other_pack(rows: pa.Table) -> pa.Buffer:
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink, compression="none")
+        return sink.getvalue()
+
+    def pack_late(table: pa.Table) -> pa.Buffer:
+        monkeypatch.setattr(records, "to_parquet", other_pack)
         Dataset(tmp_path).publish(0, example_table(0, 8), 9, {})
-        write(table, path)
+        return pack(table)
 
-    monkeypatch.setattr(records, "write_parquet", write_late)
+    monkeypatch.setattr(records, "to_parquet", pack_late)
     if rows_of == 0:
         assert dataset.publish(0, example_table(0, 8), 8, {}).attempts == 9
     else:
@@ -108,7 +113,7 @@ def test_a_shard_committed_meanwhile_stays_as_it_is(
 def test_an_uncommitted_leftover_is_used_or_replaced(tmp_path: Path, rows_of: int) -> None:
     dataset = Dataset.create(tmp_path, HEADER)
     path = dataset.shard_path(0)
-    records.write_parquet(example_table(rows_of, 8), path)
+    path.write_bytes(records.to_parquet(example_table(rows_of, 8)))
     inode = path.stat().st_ino
     commit = dataset.publish(0, example_table(0, 8), 8, {})
     assert dataset.read_shard(commit).equals(example_table(0, 8))

@@ -1,0 +1,130 @@
+"""A dataset in an object store: S3 and what speaks it, Google Cloud Storage, Azure.
+
+There is no rename there: objects are put whole, and `create` is a conditional put (If-None-Match: *), which the store
+itself gives to one caller only. obstore does the talking, because pyarrow.fs has no conditional put. Keys and
+regions come from the usual environment variables (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, ...).
+"""
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import obstore
+import pyarrow as pa
+from obstore.exceptions import AlreadyExistsError, BaseError
+
+from shared.errors import DatasetError, DatasetFormatError
+
+SCHEMES = ("s3", "gs", "az", "abfs", "abfss")
+_OPTIONS = {"endpoint_override": "endpoint", "region": "region"}
+_CREATE_TRIES = 20
+_RETRIES: Any = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
+_CONNECT_S = timedelta(seconds=5)
+
+
+class ObjectStorage:
+    """A prefix in a bucket: a shared.storage.Storage."""
+
+    def __init__(self, uri: str) -> None:
+        """Opens `s3://bucket/prefix[?endpoint_override=http://host:port&region=...]`; connects when first used.
+
+        Raises:
+            DatasetFormatError: a URI of another kind, without a bucket, or with an option that isn't known.
+        """
+        self._uri = uri
+        parts = urlsplit(uri)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if parts.scheme not in SCHEMES or not parts.netloc:
+            kinds = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+            raise DatasetFormatError(f"is not a place for a dataset; give a directory, or a bucket ({kinds})", uri)
+        if unknown := sorted(set(options) - set(_OPTIONS)):
+            raise DatasetFormatError(f"has the option {unknown[0]!r}; those known are {', '.join(_OPTIONS)}", uri)
+        config: Any = {_OPTIONS[name]: value for name, value in options.items()}
+        plain = config.get("endpoint", "").startswith("http://")
+        client: Any = {"connect_timeout": _CONNECT_S, **({"allow_http": True} if plain else {})}
+        try:
+            self._store = obstore.store.from_url(
+                parts._replace(query="").geturl(), client_options=client, retry_config=_RETRIES, **config
+            )
+        except (BaseError, ValueError) as error:
+            raise DatasetFormatError(f"can't be opened: {error}", uri) from None
+
+    @property
+    def where(self) -> str:
+        """Its URI."""
+        return self._uri
+
+    def prepare(self, folders: Iterable[str]) -> None:
+        """See Storage.prepare. There are no folders to make."""
+
+    def read(self, name: str) -> pa.Buffer | None:
+        """See Storage.read."""
+        with self._reaching(name):
+            try:
+                return pa.py_buffer(obstore.get(self._store, name).bytes())
+            except FileNotFoundError:
+                return None
+
+    def names(self, folder: str) -> list[str]:
+        """See Storage.names."""
+        with self._reaching(folder):
+            return [str(item["path"]).rpartition("/")[2] for page in obstore.list(self._store, folder) for item in page]
+
+    def create(self, name: str, content: pa.Buffer) -> bool:
+        """See Storage.create."""
+        with self._reaching(name):
+            for _ in range(_CREATE_TRIES):
+                try:
+                    obstore.put(self._store, name, _as_bytes(content), mode="create")
+                    return True
+                except AlreadyExistsError:
+                    # Also the answer while another's put is under way, which may yet fail.
+                    if self._has(name):
+                        return False
+                    time.sleep(0.1)
+        raise DatasetError("is neither there nor can it be created; try again", f"{self._uri}: {name}")
+
+    def replace(self, name: str, content: pa.Buffer) -> None:
+        """See Storage.replace."""
+        with self._reaching(name):
+            obstore.put(self._store, name, _as_bytes(content))
+
+    def sweep(self, older_than_s: float) -> None:
+        """See Storage.sweep. An object is there whole or not at all: nothing is left."""
+
+    def _has(self, name: str) -> bool:
+        try:
+            obstore.head(self._store, name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    @contextmanager
+    def _reaching(self, name: str) -> Iterator[None]:
+        """Raises a DatasetError that says what the store answered, and what to look at."""
+        try:
+            yield
+        except BaseError as error:
+            raise DatasetError(f"the object store says {_reason(error)}", f"{self._uri}: {name}") from error
+
+
+def _reason(error: BaseError) -> str:
+    """What a store answered, in one line, and what to look at."""
+    text = str(error)
+    code, message = (re.search(rf"<{tag}>(.*?)</{tag}>", text) for tag in ("Code", "Message"))
+    if code is not None:
+        said = code[1] + (f" ({message[1]})" if message else "")
+        return f"{said}; check the bucket's name, its region, and the keys in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"
+    return (
+        f"nothing: {text.splitlines()[0][:200]}; check AWS_ENDPOINT_URL (or ?endpoint_override=http://host:port), "
+        "and that the store runs"
+    )
+
+
+def _as_bytes(content: pa.Buffer) -> memoryview:
+    """Arrow's buffers are of signed bytes, which obstore doesn't take."""
+    return memoryview(content).cast("B")
