@@ -22,7 +22,7 @@ from trainer.checkpoint import (
 )
 from trainer.config import AdaptConfig, HeadConfig, to_json
 from trainer.demonstration_windows import DemonstrationWindows, fingerprint, observation_scaling
-from trainer.demonstrations import Demonstrations
+from trainer.demonstrations.episode import Demonstrations
 from trainer.device import choose_device
 from trainer.loop import TrainingLoop
 from trainer.normalization import ActionNormalizer
@@ -103,7 +103,7 @@ def adapt(
     info = CheckpointInfo(
         stage=2, head=config.head, mode=config.mode, backbone=None, condition_dim=scaling.obs_dim,
         action_range=normalizer.to_json(), observation_scaling=scaling.to_json(),
-        observation_widths=demonstrations.header.observation_widths, robot=demonstrations.robot,
+        observation_widths=demonstrations.observation_widths, robot=demonstrations.robot,
         rate_hz=demonstrations.rate_hz, action_label=demonstrations.action_label, task=demonstrations.task,
         step=config.training.steps, seconds=0.0, device=device.type,
         stage1=used.info.stage1 if used else None,
@@ -135,6 +135,8 @@ def _begin_head(
 
 def _accepted(demonstrations: Demonstrations, config: AdaptConfig, stage1: _Stage1 | None) -> Demonstrations:
     """The demonstrations as Stage 1's head can learn them. Raises ConfigError where it can't."""
+    if demonstrations.action_space != "ee_pose":
+        raise ConfigError(f"actions of {demonstrations.task} are {demonstrations.action_space}; heads predict ee_pose")
     if config.mode == "decoupled" and stage1 is None:
         raise ConfigError("mode decoupled needs Stage 1's checkpoint; run pretrain first, or choose another mode")
     if stage1 is None:

@@ -13,8 +13,10 @@ from shared.errors import ConfigError
 from shared.summary import write_summary
 from trainer.action import POSITION, ActionRange
 from trainer.adapt import adapt as adapt_head
+from trainer.checkpoint import read_info
 from trainer.config import AdaptConfig, PretrainConfig
 from trainer.demonstrations import read_demonstrations
+from trainer.demonstrations.mapping_file import read_mapping
 from trainer.pretrain import pretrain as pretrain_head
 from trainer.progress import progress
 from trainer.recipe import FIRST_ROLLOUT_SEED, RecipeOptions, train_decoupled
@@ -43,6 +45,7 @@ def pretrain(
     out: Path,
     config: OmitArgPrefixes[PretrainConfig] = PretrainConfig(),  # noqa: B008
     action_range: Path | None = None,
+    mapping: Path | None = None,
 ) -> None:
     """Stage 1: pretrain a head on trajectories, finished or still being made.
 
@@ -50,10 +53,11 @@ def pretrain(
         data: dataset directory, or job URL (http://host:8000/v1/jobs/ID).
         out: run folder.
         config: settings.
-        action_range: JSON or demonstrations (.hdf5) whose range replaces the dataset's.
+        action_range: JSON or demonstrations whose range replaces the dataset's.
+        mapping: of those demonstrations, if they aren't our simulator's.
     """
     source = open_dataset(data, cache=out.parent / "shards")
-    ranges = read_action_range(action_range) if action_range else None
+    ranges = read_action_range(action_range, mapping) if action_range else None
     with progress("pretrain") as report:
         checkpoint = pretrain_head(out, source, config, action_range=ranges, progress=report)
     _say_trained(out, checkpoint)
@@ -68,20 +72,25 @@ def adapt(
     stage1: Path | None = None,
     backbone: Path | None = None,
     action_range: Path | None = None,
+    mapping: Path | None = None,
 ) -> None:
     """Stage 2: adapt a pretrained head to demonstrations, or train one of the baselines on them.
 
     Args:
-        demos: demonstrations file (.hdf5).
+        demos: demonstrations: our simulator's, or a robomimic file.
         out: run folder.
         config: settings.
         count: use the first so many demonstrations.
         stage1: run folder or checkpoint of Stage 1; mode decoupled needs it.
         backbone: file of Stage 1's backbone, if it isn't in its run's backbones/.
-        action_range: where there is no Stage 1: JSON or demonstrations (.hdf5) that say the range of actions.
+        action_range: where there is no Stage 1: JSON or demonstrations that say the range of actions.
+        mapping: what the columns of the demonstrations mean (.toml or .json, docs/your-data.md), if they aren't our
+            simulator's.
     """
-    ranges = read_action_range(action_range) if action_range else None
-    demonstrations = read_demonstrations(demos, count)
+    ranges = read_action_range(action_range, mapping) if action_range else None
+    known = read_info(stage1).action_range if stage1 else ranges
+    meaning = read_mapping(mapping) if mapping else None
+    demonstrations = read_demonstrations(demos, count, mapping=meaning, ranges=known)
     with progress("adapt") as report:
         checkpoint = adapt_head(
             out, demonstrations, config, stage1=stage1, backbone=backbone, action_range=ranges, progress=report
@@ -158,15 +167,18 @@ def evaluate(run: Positional[Path], task: str, episodes: int = 100, first_seed: 
     print(f"{result['successes']} of {result['episodes']} rollouts of {task} succeeded: {run / 'result.json'}")
 
 
-def read_action_range(path: Path) -> ActionRange:
+def read_action_range(path: Path, mapping: Path | None = None) -> ActionRange:
     """An action range from JSON ({"position": {"min": [3], "max": [3]}}), a dataset.json, or demonstrations.
 
-    The range of demonstrations is widened by 0.05 m a side, for what a policy does beyond them.
+    The range of demonstrations is widened by 0.05 m or rad a side, for what a policy does beyond them.
     """
-    if path.suffix == ".hdf5":
-        positions = np.concatenate([episode.actions[:, POSITION] for episode in read_demonstrations(path).episodes])
-        low, high = positions.min(0) - _MARGIN, positions.max(0) + _MARGIN
-        return {"position": {"min": low.tolist(), "max": high.tolist()}}
+    if path.suffix != ".json":
+        demonstrations = read_demonstrations(path, mapping=read_mapping(mapping) if mapping else None)
+        joints = "joint_position", slice(None, -1)
+        name, numbers = joints if demonstrations.action_space == "joint_position" else ("position", POSITION)
+        values = np.concatenate([episode.actions[:, numbers] for episode in demonstrations.episodes])
+        low, high = values.min(0) - _MARGIN, values.max(0) + _MARGIN
+        return {name: {"min": low.tolist(), "max": high.tolist()}}
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:

@@ -14,7 +14,7 @@ from shared.order import IntArray, WindowSpan
 from shared.philox import philox_uint64
 from trainer.batches import Batch
 from trainer.config import AdaptConfig, Scaling
-from trainer.demonstrations import Demonstrations, Episode
+from trainer.demonstrations.episode import Demonstrations, Episode
 from trainer.normalization import ActionNormalizer
 from trainer.observation import ObservationScaling
 
@@ -103,8 +103,8 @@ class DemonstrationWindows:
 
 
 def joined_observations(demonstrations: Demonstrations, episode: Episode) -> NDArray[np.float32]:
-    """An episode's observations (T, obs_dim), its keys joined in the header's order."""
-    return np.concatenate([episode.observations[key] for key in demonstrations.observation_keys], axis=-1)
+    """An episode's observations (T, obs_dim), its keys joined in their order."""
+    return np.concatenate([episode.observations[key] for key in demonstrations.observation_widths], axis=-1)
 
 
 def observation_scaling(demonstrations: Demonstrations, kind: Scaling) -> ObservationScaling:

@@ -20,7 +20,8 @@ from shared.client import open_dataset
 from shared.errors import ConfigError
 from shared.manifest import DatasetHeader
 from trainer import presets
-from trainer.demonstrations import read_demonstrations, read_header
+from trainer.demonstrations import read_demonstrations
+from trainer.demonstrations.simulator import read_header
 from trainer.machine import describe_machine
 from trainer.normalization import ActionNormalizer
 from trainer.presets import Recipe, TaskPlan

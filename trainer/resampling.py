@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shared.rotation import matrix_to_rot6d, matrix_to_rotvec, rot6d_to_matrix, rotvec_to_matrix
 from trainer.action import GRIPPER, POSITION, ROTATION
-from trainer.demonstrations import Demonstrations, Episode
+from trainer.demonstrations.episode import Demonstrations, Episode
 
 FloatArray = NDArray[np.float32]
 
@@ -17,7 +17,7 @@ def resample(demonstrations: Demonstrations, rate_hz: float) -> Demonstrations:
     """The same motions sampled at k / rate_hz, to the last old sample; failed attempts are dropped."""
     ratio = demonstrations.rate_hz / rate_hz
     episodes = tuple(_resample_episode(episode, ratio) for episode in demonstrations.episodes)
-    return replace(demonstrations, header=replace(demonstrations.header, rate_hz=rate_hz), episodes=episodes)
+    return replace(demonstrations, rate_hz=rate_hz, episodes=episodes, failed=())
 
 
 def resample_actions(actions: FloatArray, times: NDArray[np.float64]) -> FloatArray:

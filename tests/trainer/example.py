@@ -11,21 +11,10 @@ from tests.shared.example import HEADER as DATASET_HEADER
 from tests.shared.example import example_table
 from trainer.batches import Batch
 from trainer.config import HeadConfig, TrainingConfig
-from trainer.demonstrations import Demonstrations, Episode, Header, is_validation
+from trainer.demonstrations.episode import Demonstrations, Episode, is_validation
 
 HEAD = HeadConfig(size="small")
 RANGE = {"position": {"min": [-1.0, -1.0, 0.0], "max": [1.0, 1.0, 2.0]}}
-HEADER = Header(
-    task="reach",
-    robot=DATASET_HEADER.robot.name,
-    rate_hz=20.0,
-    action_label="command",
-    observation_widths={"target": 3, "tcp_rotation_6d": 6},
-    world_base=np.eye(4).tolist(),
-    site_tcp=np.eye(4).tolist(),
-    first_seed=0,
-    expert_version=1,
-)
 
 
 def training(steps: int, **settings: object) -> TrainingConfig:
@@ -57,7 +46,7 @@ def make_dataset(root: Path, shards: int | None = None) -> Dataset:
     return dataset
 
 
-def make_demonstrations(episodes: int = 6, header: Header = HEADER) -> Demonstrations:
+def make_demonstrations(episodes: int = 6) -> Demonstrations:
     """Straight moves to a target that is seen."""
     made = []
     for index in range(episodes):
@@ -72,7 +61,6 @@ def make_demonstrations(episodes: int = 6, header: Header = HEADER) -> Demonstra
             "target": np.repeat(target[None], steps, axis=0).astype(np.float32),
             "tcp_rotation_6d": rotation.astype(np.float32),
         }
-        made.append(
-            Episode(f"data/demo_{index}", index, True, is_validation(index), observations, actions, np.zeros(1))
-        )
-    return Demonstrations(header, tuple(made))
+        made.append(Episode(f"data/demo_{index}", observations, actions, is_validation(index), seed=index))
+    widths = {key: values.shape[1] for key, values in made[0].observations.items()}
+    return Demonstrations("reach", DATASET_HEADER.robot.name, 20.0, widths, tuple(made))

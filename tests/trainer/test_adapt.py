@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from shared.errors import CheckpointError, ConfigError, TrainingError
-from tests.trainer.example import HEADER, RANGE, make_dataset, make_demonstrations, training
+from tests.trainer.example import RANGE, make_dataset, make_demonstrations, training
 from trainer import tensor_file
 from trainer.adapt import adapt
 from trainer.checkpoint import KIND, load_checkpoint, pack_backbone, read_info, save_checkpoint
@@ -89,11 +89,11 @@ def test_a_finished_run_returns_at_once_and_a_changed_one_is_refused(stage1: Pat
 
 
 def test_demonstrations_of_another_robot_or_rate_need_a_flag(stage1: Path, tmp_path: Path) -> None:
-    other = make_demonstrations(header=replace(HEADER, robot="panda"))
+    other = replace(make_demonstrations(), robot="panda")
     with pytest.raises(ConfigError, match=r"robot 'panda', Stage 1 was trained on 'twolink'.*--other-robot"):
         adapt(tmp_path, other, config(), stage1=stage1)
     adapt(tmp_path / "robot", other, replace(config(), other_robot=True), stage1=stage1)
-    slow = make_demonstrations(header=replace(HEADER, rate_hz=10.0))
+    slow = replace(make_demonstrations(), rate_hz=10.0)
     with pytest.raises(ConfigError, match="at 10 Hz, Stage 1 was trained at 20 Hz; pass --resample"):
         adapt(tmp_path, slow, config(), stage1=stage1)
     path = adapt(tmp_path / "rate", slow, replace(config(), resample=True), stage1=stage1)

@@ -4,7 +4,7 @@ import torch
 from tests.trainer.example import RANGE, make_demonstrations, training
 from trainer.config import AdaptConfig
 from trainer.demonstration_windows import DemonstrationWindows, fingerprint, joined_observations, observation_scaling
-from trainer.demonstrations import Episode
+from trainer.demonstrations.episode import Episode
 from trainer.normalization import ActionNormalizer
 
 DEMONSTRATIONS = make_demonstrations(6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.rotation import geodesic_angle, matrix_to_rot6d, rot6d_to_matrix, rotvec_to_matrix
-from tests.trainer.example import HEADER, make_demonstrations
+from tests.trainer.example import make_demonstrations
 from trainer.action import join_action
 from trainer.resampling import resample, resample_actions
 
@@ -38,7 +38,7 @@ def test_the_same_rate_changes_nothing() -> None:
 
 
 def test_half_the_rate_doubles_the_samples() -> None:
-    slow = make_demonstrations(3, replace(HEADER, rate_hz=10.0))
+    slow = replace(make_demonstrations(3), rate_hz=10.0)
     fast = resample(slow, 20.0)
     assert fast.rate_hz == 20.0
     for a, b in zip(slow.episodes, fast.episodes, strict=True):

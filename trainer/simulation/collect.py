@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from shared.errors import DemonstrationError, SimulationError
-from trainer.demonstrations import Header, count_attempts, read_header
+from trainer.demonstrations.simulator import Header, count_attempts, read_header
+from trainer.frames import Pose
 from trainer.progress import Progress, silent
 from trainer.simulation.environment import Environment
-from trainer.simulation.frames import Pose
 from trainer.simulation.observation import Observation, observation_widths
 from trainer.simulation.recording import Attempt, create_demonstrations
 from trainer.simulation.robosuite_env import CONTROL_RATE_HZ

@@ -17,7 +17,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.simulation.frames import GRIP_SITE, Pose
+from trainer.frames import Pose
+from trainer.simulation.frames import GRIP_SITE
 from trainer.simulation.robosuite_env import CONTROL_RATE_HZ, CONTROL_STIFFNESS
 
 FloatArray = NDArray[np.float64]

@@ -4,21 +4,12 @@ robosuite drives the site `gripper0_right_grip_site`; trajectories are of `panda
 whose frame is the same in robosuite's MJCF and in the URDF, so one constant transform joins them. It is read
 from the compiled model rather than written down, because the MJCF's rounded quaternions turn the hand by 0.0282
 degrees. Likewise the base: `robot0_link0` wherever the scene puts it.
-
-Poses are pairs of position (..., 3) [m] and rotation matrix (..., 3, 3), batches first.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
+import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # Demonstrations need the transforms where there is no simulator.
-    import mujoco
-
-FloatArray = NDArray[np.float64]
-Pose = tuple[FloatArray, FloatArray]
+from trainer.frames import Frames, Pose, compose, invert
 
 GRIP_SITE = "gripper0_right_grip_site"
 BASE_BODY = "robot0_link0"
@@ -33,55 +24,19 @@ _WRIST_TO_TCP: Pose = (
 )
 
 
-def compose(a: Pose, b: Pose) -> Pose:
-    """The pose of frame C in A from those of B in A and of C in B."""
-    return a[0] + np.einsum("...ij,...j->...i", a[1], b[0]), a[1] @ b[1]
-
-
-def invert(pose: Pose) -> Pose:
-    """The pose of frame A in B from that of B in A."""
-    inverse = np.swapaxes(pose[1], -1, -2)
-    return -np.einsum("...ij,...j->...i", inverse, pose[0]), inverse
-
-
-@dataclass(frozen=True, eq=False)
-class Frames:
-    """The two constant transforms between robosuite's frames and ours.
-
-    Attributes:
-        world_base: pose of the robot's base in the world.
-        site_tcp: pose of the tool centre point in the controlled site's frame.
-    """
-
-    world_base: Pose
-    site_tcp: Pose
-
-    def tcp_from_site(self, site: Pose) -> Pose:
-        """Pose of the tool centre point in the base frame, from that of the site in the world."""
-        return compose(self.base_from_world(site), self.site_tcp)
-
-    def site_from_tcp(self, tcp: Pose) -> Pose:
-        """Pose of the site in the world, from that of the tool centre point in the base frame."""
-        return compose(compose(self.world_base, tcp), invert(self.site_tcp))
-
-    def base_from_world(self, pose: Pose) -> Pose:
-        """A pose in the base frame, from the same in the world."""
-        return compose(invert(self.world_base), pose)
-
-
-def read_frames(data: "mujoco.MjData") -> Frames:
+def read_frames(data: mujoco.MjData) -> Frames:
     """The frames of a robosuite scene with a Panda, from kinematics already computed."""
     world_base = _body_pose(data, BASE_BODY)
     wrist_site = compose(invert(_body_pose(data, _WRIST_BODY)), site_pose(data, GRIP_SITE))
     return Frames(world_base, compose(invert(wrist_site), _WRIST_TO_TCP))
 
 
-def _body_pose(data: "mujoco.MjData", name: str) -> Pose:
+def _body_pose(data: mujoco.MjData, name: str) -> Pose:
     body = data.body(name)
     return body.xpos.copy(), body.xmat.reshape(3, 3).copy()
 
 
-def site_pose(data: "mujoco.MjData", name: str) -> Pose:
+def site_pose(data: mujoco.MjData, name: str) -> Pose:
     """The pose of a site in the world."""
     site = data.site(name)
     return site.xpos.copy(), site.xmat.reshape(3, 3).copy()

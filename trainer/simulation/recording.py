@@ -1,4 +1,4 @@
-"""Recording attempts into a file of demonstrations; `trainer/demonstrations.py` describes the file and reads it."""
+"""Recording attempts into a file of demonstrations, which `trainer/demonstrations/simulator.py` describes and reads."""
 
 import json
 import os
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from shared.errors import DemonstrationError
 from shared.rotation import matrix_to_rotvec, rot6d_to_matrix
-from trainer.demonstrations import Header, is_validation
-from trainer.simulation.frames import Frames
+from trainer.demonstrations.episode import is_validation
+from trainer.demonstrations.simulator import Header
+from trainer.frames import Frames
 
 FloatArray = NDArray[np.float64]
 

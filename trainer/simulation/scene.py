@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import SimulationError
-from trainer.simulation.frames import Frames, Pose, read_frames
+from trainer.frames import Frames, Pose
+from trainer.simulation.frames import read_frames
 from trainer.simulation.task import Task
 
 FloatArray = NDArray[np.float64]

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.frames import Pose
 from trainer.simulation.environment import CLOSE, OPEN, Environment, ee_pose_action
-from trainer.simulation.frames import Pose
 from trainer.simulation.motion import PEAK_SPEED, Stroke, follow
 
 FloatArray = NDArray[np.float64]

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.frames import Pose
 from trainer.simulation.environment import Environment
-from trainer.simulation.frames import Pose
 from trainer.simulation.motion import Stroke
 from trainer.simulation.robosuite_env import make_robosuite, quiet_import
 from trainer.simulation.script import Script, above, facing_down, yaw_of

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from shared.rotation import matrix_to_rotvec, rotvec_to_matrix
+from trainer.frames import Frames, Pose
 from trainer.simulation.collect import attempt
 from trainer.simulation.environment import OPEN, Environment, ee_pose_action
-from trainer.simulation.frames import GRIP_SITE, Frames, Pose, site_pose
+from trainer.simulation.frames import GRIP_SITE, site_pose
 from trainer.simulation.recording import site_actions
 from trainer.simulation.scene import load_scene
 from trainer.simulation.task import find_task

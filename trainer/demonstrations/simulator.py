@@ -1,4 +1,4 @@
-"""Demonstrations on disk: robomimic's HDF5 layout, with what is needed to read its actions as `ee_pose`.
+"""Our simulator's demonstrations: robomimic's HDF5 layout, with what is needed to read its actions as `ee_pose`.
 
     data/                attrs: total, env_args (robomimic's), headstart (ours: a JSON object, see Header)
       demo_0/            attrs: num_samples, model_file, seed, success
@@ -12,29 +12,20 @@ Observation and state at t are those before the action at t. `trainer/simulation
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.errors import DemonstrationError
 from shared.rotation import matrix_to_rot6d, rotvec_to_matrix
-from trainer.simulation.frames import Frames
-
-FloatArray = NDArray[np.float64]
+from trainer.demonstrations.episode import ActionLabel, Demonstrations, Episode, FloatArray, is_validation
+from trainer.demonstrations.hdf5 import open_hdf5, values
+from trainer.frames import Frames
 
 FORMAT_VERSION = 1
 ACTION_ENCODING = "site_in_world: position 3, rotation vector 3, gripper 1 (+1 close)"
-
-
-def is_validation(index: int) -> bool:
-    """Whether demo_<index> is held out: every tenth, from the fifth on, so that five are enough to have one."""
-    return index % 10 == 4
 
 
 @dataclass(frozen=True)
@@ -56,7 +47,7 @@ class Header:
     task: str
     robot: str
     rate_hz: float
-    action_label: str
+    action_label: ActionLabel
     observation_widths: dict[str, int]
     world_base: list[list[float]]
     site_tcp: list[list[float]]
@@ -72,81 +63,13 @@ class Header:
         return Frames((base[:3, 3], base[:3, :3]), (tcp[:3, 3], tcp[:3, :3]))
 
 
-@dataclass(frozen=True, eq=False)
-class Episode:
-    """A demonstration as a policy is trained on it, T control steps.
-
-    Attributes:
-        name: its name in the file.
-        seed: of the environment.
-        success: whether the attempt succeeded.
-        validation: whether it is held out.
-        observations: each key's values before each action, (T, width) float32.
-        actions: `ee_pose` (T, 10) float32.
-        initial_state: (1+nq+nv,) time, generalized positions and velocities at its start.
-    """
-
-    name: str
-    seed: int
-    success: bool
-    validation: bool
-    observations: dict[str, NDArray[np.float32]]
-    actions: NDArray[np.float32]
-    initial_state: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class Demonstrations:
-    """A file of demonstrations.
-
-    Attributes:
-        header: what the file says of itself.
-        episodes: those that succeeded, in the order of their seeds.
-        failed: those that did not.
-    """
-
-    header: Header
-    episodes: tuple[Episode, ...]
-    failed: tuple[Episode, ...] = ()
-
-    @property
-    def task(self) -> str:
-        """Name of the task."""
-        return self.header.task
-
-    @property
-    def robot(self) -> str:
-        """Name of the robot."""
-        return self.header.robot
-
-    @property
-    def rate_hz(self) -> float:
-        """Control rate [Hz]."""
-        return self.header.rate_hz
-
-    @property
-    def action_label(self) -> str:
-        """What the action at t is: `command` or `reached`."""
-        return self.header.action_label
-
-    @property
-    def observation_keys(self) -> tuple[str, ...]:
-        """The observation's keys in the order in which they are joined."""
-        return tuple(self.header.observation_widths)
-
-    @property
-    def attempts(self) -> int:
-        """How many attempts were made for these."""
-        return len(self.episodes) + len(self.failed)
-
-
 def read_header(path: Path) -> Header:
     """What a file of demonstrations says of itself.
 
     Raises:
         DemonstrationError: it isn't there, isn't whole, or isn't one of ours.
     """
-    with _open(path) as file:
+    with open_hdf5(path) as file:
         return _header(file, path)
 
 
@@ -156,41 +79,35 @@ def count_attempts(path: Path) -> tuple[int, int]:
     Raises:
         DemonstrationError: as `read_header`.
     """
-    with _open(path) as file:
+    with open_hdf5(path) as file:
         _header(file, path)
         return len(file["data"]), len(file["failed"])
 
 
-def read_demonstrations(path: Path | str, count: int | None = None) -> Demonstrations:
-    """The demonstrations of a file, or the first `count` of them.
+def is_simulators(path: Path) -> bool:
+    """Whether a file is one of ours. Raises DemonstrationError where it isn't there or isn't whole."""
+    with open_hdf5(path) as file:
+        return "data" in file and "headstart" in file["data"].attrs
+
+
+def read_simulator(path: Path) -> Demonstrations:
+    """The demonstrations of a file of ours, all of them, in the order of their seeds.
 
     Raises:
-        DemonstrationError: the file isn't there, isn't whole, isn't one of ours or has fewer; `count` is below 1; or
-            a demonstration in it isn't as the header says. Names the demonstration.
+        DemonstrationError: the file isn't there, isn't whole or isn't one of ours; or a demonstration in it isn't as
+            the header says. Names the demonstration.
     """
-    path = Path(path)
-    if count is not None and count < 1:
-        raise DemonstrationError(f"{count} demonstrations were asked for; ask for 1 at least, or for all", path)
-    with _open(path) as file:
+    with open_hdf5(path) as file:
         header = _header(file, path)
-        episodes = _read_group(file, "data", header, path)
-        failed = _read_group(file, "failed", header, path)
-    if not episodes:
-        raise DemonstrationError("has no successful demonstration", path)
-    if count is not None and count > len(episodes):
-        raise DemonstrationError(f"has {len(episodes)} demonstrations, {count} were asked for", path)
-    return Demonstrations(header, episodes[:count], failed)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
-    if not path.is_file():
-        raise DemonstrationError("there is no such file", path)
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (OSError, RuntimeError, KeyError) as error:
-        raise DemonstrationError(f"isn't a whole HDF5 file of demonstrations ({error})", path) from error
+        return Demonstrations(
+            task=header.task,
+            robot=header.robot,
+            rate_hz=header.rate_hz,
+            observation_widths=header.observation_widths,
+            episodes=_read_group(file, "data", header, path),
+            failed=_read_group(file, "failed", header, path),
+            action_label=header.action_label,
+        )
 
 
 def _header(file: h5py.File, path: Path) -> Header:
@@ -201,8 +118,7 @@ def _header(file: h5py.File, path: Path) -> Header:
             "isn't a file of ours: it lacks the 'headstart' attribute that says how its actions are meant", path
         )
     try:
-        values = json.loads(text)
-        header = Header(**values)
+        header = Header(**json.loads(text))
     except (ValueError, TypeError) as error:
         raise DemonstrationError(f"its 'headstart' attribute can't be read ({error})", path) from error
     if header.format_version != FORMAT_VERSION or header.action_encoding != ACTION_ENCODING:
@@ -231,34 +147,18 @@ def _read_episode(demo: h5py.Group, name: str, header: Header) -> Episode:
         raise ValueError("has no steps")
     index = int(name.rpartition("_")[2])
     observations = {
-        key: _values(demo, f"obs/{key}", (length, width)).astype(np.float32)
+        key: values(demo, f"obs/{key}", (length, width)).astype(np.float32)
         for key, width in header.observation_widths.items()
     }
-    states = demo["states"]
-    if states.ndim != 2:
-        raise ValueError(f"'states' has shape {states.shape}, expected ({length}, 1 + nq + nv)")
     return Episode(
         name=name,
         seed=int(demo.attrs["seed"]),
         success=bool(demo.attrs["success"]),
         validation=is_validation(index),
         observations=observations,
-        actions=_from_site(_values(demo, "actions", (length, 7)), header.frames).astype(np.float32),
-        initial_state=_values(demo, "states", (length, states.shape[1]))[0],
+        actions=_from_site(values(demo, "actions", (length, 7)), header.frames).astype(np.float32),
+        initial_state=values(demo, "states", (length, None))[0],
     )
-
-
-def _values(demo: h5py.Group, key: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    if key not in demo:
-        raise ValueError(f"lacks '{key}'")
-    dataset = demo[key]
-    if dataset.shape != shape:
-        raise ValueError(f"'{key}' has shape {dataset.shape}, expected {shape}")
-    values = np.asarray(dataset)
-    if not np.isfinite(values).all():
-        step, column = np.argwhere(~np.isfinite(values))[0]
-        raise ValueError(f"'{key}' is not finite at step {step}, column {column}")
-    return values
 
 
 def _from_site(actions: FloatArray, frames: Frames) -> FloatArray:

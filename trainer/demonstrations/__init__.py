@@ -1,0 +1,59 @@
+"""Demonstrations: a policy's task, from our simulator or from the data sets people have.
+
+    path -> source (robomimic, lerobot) + mapping -> motion of each episode -> checked -> Demonstrations
+
+Our simulator's files say themselves what they mean; all others need a mapping. docs/your-data.md is the user's page.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from shared.errors import ConfigError, DemonstrationError
+from trainer.demonstrations.episode import Demonstrations
+from trainer.demonstrations.mapping import Mapping
+from trainer.demonstrations.plausibility import Ranges
+from trainer.demonstrations.reading import read_source
+from trainer.demonstrations.robomimic import RobomimicFile
+from trainer.demonstrations.simulator import is_simulators, read_simulator
+
+__all__ = ["read_demonstrations"]
+
+
+def read_demonstrations(
+    path: Path | str, count: int | None = None, *, mapping: Mapping | None = None, ranges: Ranges | None = None
+) -> Demonstrations:
+    """The demonstrations of a data set, or the first `count` of them.
+
+    Args:
+        path: a file of our simulator or of robomimic's layout.
+        count: how many; None for all.
+        mapping: what its columns mean; for our simulator's none.
+        ranges: that positions and joints must lie in, as in dataset.json.
+
+    Raises:
+        ConfigError: the mapping is missing, or does not fit the data set.
+        DemonstrationError: the data set isn't there, isn't whole or has fewer; `count` is below 1; or it is not what
+            the mapping says. Names the demonstration.
+    """
+    path = Path(path)
+    if count is not None and count < 1:
+        raise DemonstrationError(f"{count} demonstrations were asked for; ask for 1 at least, or for all", path)
+    if is_simulators(path):
+        if mapping is not None:
+            raise ConfigError(f"{path}: is of our simulator and says itself what it means; leave the mapping out")
+        return _first(read_simulator(path), count, path)
+    source = RobomimicFile(path)
+    if mapping is None:
+        raise ConfigError(
+            f"{path}: needs a mapping, which says what its columns mean (docs/your-data.md); it has "
+            f"{', '.join(source.contents.columns)}"
+        )
+    return read_source(source, path, mapping, count, ranges or {})
+
+
+def _first(demonstrations: Demonstrations, count: int | None, path: Path) -> Demonstrations:
+    if not demonstrations.episodes:
+        raise DemonstrationError("has no successful demonstration", path)
+    if count is not None and count > len(demonstrations.episodes):
+        raise DemonstrationError(f"has {len(demonstrations.episodes)} demonstrations, {count} were asked for", path)
+    return replace(demonstrations, episodes=demonstrations.episodes[:count])

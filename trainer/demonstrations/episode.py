@@ -1,0 +1,98 @@
+"""Demonstrations as a policy is trained on them, whoever recorded them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+ActionSpaceName = Literal["ee_pose", "joint_position"]
+ActionLabel = Literal["command", "reached"]
+
+
+def is_validation(index: int) -> bool:
+    """Whether demonstration `index` is held out: every tenth from the fifth on, so that five are enough to have one."""
+    return index % 10 == 4
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """What a camera saw in an episode of T control steps. Nothing is read before it is asked for.
+
+    Attributes:
+        frames: (n, height, width, 3) uint8 RGB, memory-mapped where they come from a file.
+        rows: (T,) the frame of each step.
+    """
+
+    frames: NDArray[np.uint8]
+    rows: IntArray
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return int(self.frames.shape[1]), int(self.frames.shape[2])
+
+    def at(self, steps: IntArray) -> NDArray[np.uint8]:
+        """(n, height, width, 3) of n steps."""
+        return self.frames[self.rows[steps]]
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """A demonstration, T control steps.
+
+    Attributes:
+        name: its name in the file.
+        observations: each key's values before each action, (T, width) float32.
+        actions: (T, 10) `ee_pose` or (T, dof + 1) `joint_position`, float32.
+        validation: whether it is held out.
+        images: each camera's pictures before each action.
+        success: whether the attempt succeeded.
+        seed: of our simulator's environment; -1 where it was not made there.
+        initial_state: (1+nq+nv,) that simulator's time, generalized positions and velocities at its start; else empty.
+    """
+
+    name: str
+    observations: dict[str, NDArray[np.float32]]
+    actions: NDArray[np.float32]
+    validation: bool
+    images: Mapping[str, Images] = field(default_factory=dict)
+    success: bool = True
+    seed: int = -1
+    initial_state: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstrations:
+    """Episodes of one task by one robot, all with the same observation.
+
+    Attributes:
+        task: its name.
+        robot: its name, as in the catalogue.
+        rate_hz: control rate.
+        observation_widths: each low-dimensional key with its width, in the order in which they are joined.
+        episodes: those that succeeded.
+        failed: attempts that did not; kept to be counted, never trained on.
+        action_space: what an action is.
+        action_label: what the action at t is: `command`, the one commanded at t, or `reached`, the pose reached later.
+        cameras: height and width of each camera's pictures.
+    """
+
+    task: str
+    robot: str
+    rate_hz: float
+    observation_widths: dict[str, int]
+    episodes: tuple[Episode, ...]
+    failed: tuple[Episode, ...] = ()
+    action_space: ActionSpaceName = "ee_pose"
+    action_label: ActionLabel = "command"
+    cameras: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts were made for these."""
+        return len(self.episodes) + len(self.failed)

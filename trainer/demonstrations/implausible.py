@@ -1,0 +1,15 @@
+"""What demonstrations are found to be if an assumption of their mapping is wrong."""
+
+from trainer.demonstrations.mapping import Assumption
+
+
+class Implausible(ValueError):
+    """Demonstrations that can't be meant as the mapping reads them.
+
+    Attributes:
+        assumption: which assumption is in doubt.
+    """
+
+    def __init__(self, assumption: Assumption, message: str) -> None:
+        super().__init__(message)
+        self.assumption = assumption

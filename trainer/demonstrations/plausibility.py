@@ -1,0 +1,192 @@
+"""Whether demonstrations can be what their mapping says: replayed, they must be a motion that an arm can make.
+
+Each check looks at all episodes and raises Implausible with the assumption that is in doubt and the numbers. None
+needs the robot's kinematics: reach and limits come from the action range, the rest from what was observed.
+"""
+
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Dict
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.rotation import geodesic_angle
+from trainer.demonstrations.implausible import Implausible
+from trainer.demonstrations.mapping import Mapping
+from trainer.demonstrations.motion import Motion, RawEpisode
+
+FloatArray = NDArray[np.float64]
+Ranges = Dict[str, Dict[str, Sequence[float]]]
+
+# Faster than arms with a policy move: the Panda's limits are 1.7 m/s and 2.5 rad/s at the tool, 2.6 rad/s at joints.
+MOST_SPEED = 3.0
+MOST_TURN = 10.0
+MOST_JOINT_SPEED = 10.0
+# Commands lead what is observed; half of the steps within this, at the best delay up to MOST_DELAY, is agreement.
+NEAR_POSITION = 0.10
+NEAR_ANGLE = np.deg2rad(25)
+NEAR_JOINT = 0.25
+MOST_DELAY = 0.5
+# A turn and a little: nobody writes more, but for degrees. Joints may turn a few times.
+MOST_RADIANS = 2 * np.pi + 0.1
+MOST_JOINT_RADIANS = 6 * np.pi
+# Half of all tool poses nearer to the base's origin than this lie inside the arm.
+INSIDE_BASE = 0.10
+_RANGE_TOLERANCE = 1e-3
+_AXES = "xyz"
+# Encodings that hold angles; joint positions have none.
+_ANGLES = ("", "euler", "rotation_vector")
+
+
+class Track(NamedTuple):
+    """An episode to be checked: its name, what was commanded, and what was observed."""
+
+    name: str
+    commanded: Motion
+    observed: Motion
+
+
+def check(tracks: Sequence[Track], rate_hz: float, ranges: Ranges, accept: Sequence[str] = ()) -> None:
+    """Raises Implausible at the first assumption that the episodes contradict, but for those to be accepted."""
+    for one in (_away_from_base, _in_range, _continuous, _as_observed, _gripper_as_observed, _gripper_starts_open):
+        try:
+            one(tracks, rate_hz, ranges)
+        except Implausible as problem:
+            if problem.assumption not in accept:
+                raise
+
+
+def check_angles(raws: Sequence[RawEpisode], mapping: Mapping) -> None:
+    """Raises Implausible where what is said to be radians is too much for that."""
+    if "degrees" in mapping.accept:
+        return
+    for part in (mapping.action, mapping.state):
+        for angles, most in ((part.rotation, MOST_RADIANS), (part.joint_position, MOST_JOINT_RADIANS)):
+            if angles is None or angles.unit != "rad" or getattr(angles, "encoding", "") not in _ANGLES:
+                continue
+            for raw in raws:
+                largest = np.abs(raw.select(angles.columns)).max() * angles.scale
+                if largest > most:
+                    raise Implausible("degrees", f"{raw.name}: '{angles.columns}' is up to {largest:.1f} rad")
+
+
+def points_down(tracks: Sequence[Track]) -> float:
+    """Share of the steps in which the tool's axis is within 60 degrees of down; 0 where poses are not commanded."""
+    rotations = [track.commanded.pose[1] for track in tracks if track.commanded.pose is not None]
+    return float((np.concatenate(rotations)[:, 2, 2] < -0.5).mean()) if rotations else 0.0
+
+
+def _away_from_base(tracks: Sequence[Track], rate_hz: float, ranges: Ranges) -> None:
+    distances = [np.linalg.norm(track.commanded.pose[0], axis=1) for track in tracks if track.commanded.pose]
+    if distances and (median := float(np.median(np.concatenate(distances)))) < INSIDE_BASE:
+        raise Implausible("delta", f"half of the commanded positions lie within {median:.3f} m of the base's origin")
+
+
+def _in_range(tracks: Sequence[Track], rate_hz: float, ranges: Ranges) -> None:
+    for name, unit, values in (("position", "m", _positions(tracks)), ("joint_position", "rad", _joints(tracks))):
+        if name not in ranges or values is None:
+            continue
+        low, high = np.array(ranges[name]["min"]), np.array(ranges[name]["max"])
+        if low.size != values.shape[1]:
+            raise ValueError(f"the demonstrations have {values.shape[1]} joints, the action range has {low.size}")
+        bottom, top = values.min(0), values.max(0)
+        outside = (bottom < low - _RANGE_TOLERANCE) | (top > high + _RANGE_TOLERANCE)
+        if outside.any():
+            i = int(np.argmax(outside))
+            what = f"{_AXES[i]} is" if name == "position" else f"joint {i} is"
+            raise Implausible(
+                "frame" if name == "position" else "degrees",
+                f"{what} {bottom[i]:.3f} to {top[i]:.3f} {unit}, the action range {low[i]:.3f} to {high[i]:.3f} {unit}",
+            )
+
+
+def _continuous(tracks: Sequence[Track], rate_hz: float, ranges: Ranges) -> None:
+    for track in tracks:
+        motion = track.commanded
+        if motion.pose is not None:
+            position, rotation = motion.pose
+            _limit(track, np.linalg.norm(np.diff(position, axis=0), axis=1), MOST_SPEED / rate_hz, rate_hz, "m")
+            _limit(track, geodesic_angle(rotation[:-1], rotation[1:]), MOST_TURN / rate_hz, rate_hz, "rad")
+        if motion.joint_position is not None:
+            steps = np.abs(np.diff(motion.joint_position, axis=0)).max(axis=1)
+            _limit(track, steps, MOST_JOINT_SPEED / rate_hz, rate_hz, "rad")
+
+
+def _limit(track: Track, steps: FloatArray, most: float, rate_hz: float, unit: str) -> None:
+    if len(steps) and steps.max() > most:
+        at = int(np.argmax(steps))
+        raise Implausible(
+            "continuity",
+            f"{track.name} jumps by {steps[at]:.2f} {unit} between steps {at} and {at + 1}, which at {rate_hz:g} Hz is "
+            f"{steps[at] * rate_hz:.1f} {unit}/s",
+        )
+
+
+def _as_observed(tracks: Sequence[Track], rate_hz: float, ranges: Ranges) -> None:
+    """Raises where commands and observations disagree, at whatever delay they agree best."""
+    distance: dict[str, tuple[float, str, Callable[[Motion, Motion], FloatArray | None]]] = {
+        "positions": (NEAR_POSITION, "m", _position_distance),
+        "rotations": (NEAR_ANGLE, "rad", _rotation_distance),
+        "joint positions": (NEAR_JOINT, "rad", _joint_distance),
+    }
+    for what, (near, unit, between) in distance.items():
+        medians = []
+        for delay in range(int(MOST_DELAY * rate_hz) + 1):
+            parts = [between(track.commanded, track.observed.later(delay)) for track in tracks]
+            known = [part for part in parts if part is not None]
+            if known:
+                medians.append(float(np.median(np.concatenate(known))))
+        if medians and min(medians) > near:
+            raise Implausible(
+                "observed", f"the commanded {what} are {min(medians):.2f} {unit} (median) from the observed ones"
+            )
+
+
+def _gripper_as_observed(tracks: Sequence[Track], rate_hz: float, ranges: Ranges) -> None:
+    correlations = []
+    for delay in range(int(MOST_DELAY * rate_hz) + 1):
+        pairs = [(track.commanded.gripper, track.observed.later(delay).gripper) for track in tracks]
+        known = [(a, b) for a, b in pairs if a is not None and b is not None]
+        if known:
+            commanded, observed = (np.concatenate([pair[i] for pair in known]) for i in (0, 1))
+            if commanded.std() > 0 and observed.std() > 0:
+                correlations.append(float(np.corrcoef(commanded, observed)[0, 1]))
+    if correlations and (strongest := max(correlations, key=abs)) < -0.3:
+        raise Implausible(
+            "gripper", f"the gripper is seen to open when it is told to close (their correlation is {strongest:.2f})"
+        )
+
+
+def _gripper_starts_open(tracks: Sequence[Track], rate_hz: float, ranges: Ranges) -> None:
+    if any(track.observed.gripper is not None for track in tracks):
+        return
+    grippers = [track.commanded.gripper for track in tracks if track.commanded.gripper is not None]
+    used = [gripper for gripper in grippers if gripper.min() < 0 < gripper.max()]
+    if used and len(used) > len(grippers) / 2 and all(gripper[0] > 0 for gripper in used):
+        raise Implausible("gripper", "every episode that uses the gripper begins with it told to be closed")
+
+
+def _positions(tracks: Sequence[Track]) -> FloatArray | None:
+    known = [track.commanded.pose[0] for track in tracks if track.commanded.pose is not None]
+    return np.concatenate(known) if known else None
+
+
+def _joints(tracks: Sequence[Track]) -> FloatArray | None:
+    known = [track.commanded.joint_position for track in tracks if track.commanded.joint_position is not None]
+    return np.concatenate(known) if known else None
+
+
+def _position_distance(a: Motion, b: Motion) -> FloatArray | None:
+    return None if a.pose is None or b.pose is None else np.linalg.norm(a.pose[0] - b.pose[0], axis=1)
+
+
+def _rotation_distance(a: Motion, b: Motion) -> FloatArray | None:
+    return None if a.pose is None or b.pose is None else geodesic_angle(a.pose[1], b.pose[1])
+
+
+def _joint_distance(a: Motion, b: Motion) -> FloatArray | None:
+    if a.joint_position is None or b.joint_position is None:
+        return None
+    difference: NDArray[Any] = np.abs(a.joint_position - b.joint_position)
+    return np.asarray(difference.max(axis=1), np.float64)

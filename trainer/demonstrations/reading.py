@@ -1,0 +1,169 @@
+"""From a data set and its mapping to demonstrations that have been checked."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from shared.errors import ConfigError, DemonstrationError
+from trainer.demonstrations.diagnosis import diagnose, other_quaternion_order
+from trainer.demonstrations.episode import Demonstrations, Episode
+from trainer.demonstrations.implausible import Implausible
+from trainer.demonstrations.mapping import Mapping, split_columns
+from trainer.demonstrations.motion import RawEpisode, commanded_motion, observed_motion
+from trainer.demonstrations.plausibility import Ranges, Track, check, check_angles, points_down
+from trainer.demonstrations.source import Contents, Source
+
+# Shares of the steps. Data in which a tool points down, read by the other quaternion order, seldom do so; what seldom
+# points down does not nearly always do so when read by the other order, unless that is the right one.
+_SELDOM, _NEARLY_ALWAYS = 0.5, 0.95
+
+
+def read_source(source: Source, path: Path, mapping: Mapping, count: int | None, ranges: Ranges) -> Demonstrations:
+    """The episodes that a mapping chooses, as it reads them, or the first `count` of them.
+
+    Args:
+        source: the data set.
+        path: of the data set, for messages.
+        mapping: what its columns mean.
+        count: how many; None for all.
+        ranges: that positions and joints must lie in, as in dataset.json; those not in it are not checked.
+
+    Raises:
+        ConfigError: the mapping asks for what the data set has not, or leaves out what it does not say either.
+        DemonstrationError: the data set is damaged, or is not what the mapping says.
+    """
+    contents = source.contents
+    task, robot, rate_hz = _settings(contents, mapping, path)
+    keys, cameras = _observation(contents, mapping, path)
+    chosen = source.choose(mapping)
+    if count is not None and count > len(chosen):
+        raise DemonstrationError(f"has {len(chosen)} demonstrations, {count} were asked for", path)
+    chosen = chosen[:count]
+    if not chosen:
+        raise DemonstrationError("has no demonstration that the mapping chooses", path)
+    columns = sorted({split_columns(text)[0] for text in (*keys, *_meant_columns(mapping))})
+    raws = [source.read(one.index, columns) for one in chosen]
+    tracks = checked_tracks(raws, mapping, rate_hz, ranges, path)
+    size = mapping.observation.image_size
+    episodes = tuple(
+        Episode(
+            name=raw.name,
+            observations={key: raw.select(key).astype(np.float32) for key in keys},
+            actions=track.commanded.actions(mapping.action.space),
+            validation=one.validation,
+            images={camera: source.images(one.index, camera, size) for camera in cameras},
+        )
+        for one, raw, track in zip(chosen, raws, tracks, strict=True)
+    )
+    return Demonstrations(
+        task=task,
+        robot=robot,
+        rate_hz=rate_hz,
+        observation_widths={key: raws[0].select(key).shape[1] for key in keys},
+        episodes=episodes,
+        action_space=mapping.action.space,
+        action_label=mapping.action.label,
+        cameras={camera: images.size for camera, images in episodes[0].images.items()},
+    )
+
+
+def checked_tracks(
+    raws: Sequence[RawEpisode], mapping: Mapping, rate_hz: float, ranges: Ranges, path: Path
+) -> list[Track]:
+    """What each episode commands and observes. Raises DemonstrationError where it is not plausible, with the reason."""
+
+    def read(by: Mapping) -> list[Track]:
+        return [_track(raw, by) for raw in raws]
+
+    def read_and_check(by: Mapping) -> list[Track]:
+        check_angles(raws, by)
+        tracks = read(by)
+        check(tracks, rate_hz, ranges, by.accept)
+        return tracks
+
+    try:
+        tracks = read_and_check(mapping)
+    except Implausible as problem:
+        raise DemonstrationError(diagnose(problem, mapping, read, read_and_check), path) from problem
+    except ValueError as error:
+        raise DemonstrationError(str(error), path) from error
+    other = other_quaternion_order(mapping)
+    if other is not None and "quaternion_order" not in mapping.accept and points_down(tracks) < _SELDOM:
+        change, swapped = other
+        try:
+            down = points_down(read_and_check(swapped))
+        except ValueError:
+            down = 0.0
+        if down > _NEARLY_ALWAYS:
+            raise DemonstrationError(
+                f"wrong quaternion order: the tool points down in {points_down(tracks):.0%} of the steps, and with "
+                f'{change} in {down:.0%}, as over a table; if it is right as it is, add "quaternion_order" to accept',
+                path,
+            )
+    return tracks
+
+
+def _track(raw: RawEpisode, mapping: Mapping) -> Track:
+    try:
+        observed = observed_motion(raw, mapping.state)
+        return Track(raw.name, commanded_motion(raw, mapping, observed), observed)
+    except ValueError as error:
+        raise ValueError(f"{raw.name}: {error}") from error
+
+
+def _settings(contents: Contents, mapping: Mapping, path: Path) -> tuple[str, str, float]:
+    """Task, robot and rate: the mapping's, else the data set's."""
+    if mapping.only_task is not None and mapping.only_task != "*" and mapping.only_task not in contents.tasks:
+        raise ConfigError(f"{path}: has no task '{mapping.only_task}'; it has {_listed(contents.tasks)}")
+    if len(contents.tasks) > 1 and mapping.only_task is None:
+        raise ConfigError(
+            f"{path}: has {len(contents.tasks)} tasks, and a policy is not told which one is meant; choose with "
+            f'only_task, "*" for all: {_listed(contents.tasks)}'
+        )
+    only = mapping.only_task if mapping.only_task != "*" else None
+    task = mapping.task or only or (contents.tasks[0] if len(contents.tasks) == 1 else path.stem)
+    robot = mapping.robot or contents.robot
+    rate_hz = mapping.rate_hz or contents.rate_hz
+    for key, value in (("robot", robot), ("rate_hz", rate_hz)):
+        if value is None:
+            raise ConfigError(f"{path}: does not say its {key}; give {key} in the mapping")
+    assert robot is not None
+    assert rate_hz is not None
+    return task, robot, rate_hz
+
+
+def _observation(contents: Contents, mapping: Mapping, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Low-dimensional columns and cameras: the mapping's, else what the format marks as observed."""
+    asked = mapping.observation
+    cameras = asked.cameras
+    if cameras is None:
+        cameras = tuple(name for name in contents.defaults if name in contents.cameras)
+    keys = asked.low_dim
+    if keys is None:
+        keys = tuple(name for name in contents.defaults if name in contents.columns)
+    if not keys:
+        raise ConfigError(
+            f"{path}: does not say what is observed; give observation.low_dim in the mapping, of "
+            f"{_listed(contents.columns)}"
+        )
+    for camera in cameras:
+        if camera not in contents.cameras:
+            raise ConfigError(f"{path}: has no camera '{camera}'; it has {_listed(contents.cameras)}")
+    for text in (*keys, *_meant_columns(mapping)):
+        if split_columns(text)[0] not in contents.columns:
+            raise ConfigError(f"{path}: has no column '{text}'; it has {_listed(contents.columns)}")
+    return keys, cameras
+
+
+def _meant_columns(mapping: Mapping) -> Iterator[str]:
+    """The columns that action and state are in."""
+    for part in (mapping.action, mapping.state):
+        for key in ("position", "rotation", "joint_position", "gripper"):
+            entry = getattr(part, key)
+            if entry is not None and entry != "none":
+                yield entry.columns
+
+
+def _listed(names: Sequence[str] | dict[str, int] | dict[str, tuple[int, int]]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,133 @@
+"""robomimic's and MimicGen's HDF5 files.
+
+    data/                attrs: total, env_args (JSON: env_name, env_kwargs with control_freq and robots)
+      demo_0/            attrs: num_samples, model_file (the scene's MJCF, of robosuite's files)
+        actions [T, A]   and others, such as actions_abs, action_dict/<key>
+        obs/<key> [T, width], or uint8 [T, height, width, 3] of a camera
+    mask/<filter key>    names of demos in data/
+
+Layout: https://robomimic.github.io/docs/datasets/overview.html. A column is a path inside a demo, such as `obs/object`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from shared.errors import ConfigError, DemonstrationError
+from trainer.demonstrations.episode import FloatArray, Images, is_validation
+from trainer.demonstrations.hdf5 import demo_names, open_hdf5, values
+from trainer.demonstrations.mapping import Mapping
+from trainer.demonstrations.motion import RawEpisode
+from trainer.demonstrations.source import Chosen, Contents
+
+# What robomimic's own scripts call the two parts of a split.
+_TRAIN, _VALID = "train", "valid"
+
+
+class RobomimicFile:
+    """A Source: one HDF5 file.
+
+    Attributes:
+        path: of the file.
+        contents: what it says of itself.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises DemonstrationError where the file isn't there, isn't whole or has no demos."""
+        self.path = path
+        with open_hdf5(path) as file:
+            if "data" not in file or not len(file["data"]):
+                raise DemonstrationError("has no group 'data' with demos; it is not robomimic's layout", path)
+            self._names = demo_names(file["data"])
+            self.contents = self._describe(file)
+
+    def choose(self, mapping: Mapping) -> Sequence[Chosen]:
+        """The demos of the mapping's masks, else of train and valid, else all of them with every tenth held out."""
+        masks = self.contents.masks
+        for key in (mapping.filter_key, mapping.validation_filter_key):
+            if key is not None and key not in masks:
+                raise ConfigError(f"{self.path} has no mask '{key}'; it has {', '.join(masks) or 'none'}")
+        train, valid = mapping.filter_key, mapping.validation_filter_key
+        if train is None and valid is None and {_TRAIN, _VALID} <= set(masks):
+            train, valid = _TRAIN, _VALID
+        with open_hdf5(self.path) as file:
+            used = self._names if train is None else self._mask(file, train)
+            held_out = set() if valid is None else set(self._mask(file, valid))
+        return [
+            Chosen(index, name in held_out if valid is not None else is_validation(index))
+            for index, name in enumerate(self._names)
+            if name in used or name in held_out
+        ]
+
+    def read(self, index: int, columns: Sequence[str]) -> RawEpisode:
+        """A demo's columns. Raises DemonstrationError naming the demo."""
+        name = f"data/{self._names[index]}"
+        with open_hdf5(self.path) as file:
+            demo = file[name]
+            try:
+                length = int(demo.attrs["num_samples"] if "num_samples" in demo.attrs else len(demo[columns[0]]))
+                if length < 1:
+                    raise ValueError("has no steps")
+                found = {column: _numbers(demo, column, length) for column in columns}
+            except (KeyError, ValueError, TypeError, OSError) as error:
+                raise DemonstrationError(f"{name}: {error}", self.path) from error
+        return RawEpisode(name, found, {})
+
+    def images(self, index: int, camera: str, size: tuple[int, int] | None) -> Images:
+        """Raises ConfigError: pictures of HDF5 files are not read yet."""
+        raise ConfigError(f"{self.path}: pictures of HDF5 files are not read yet")
+
+    def _describe(self, file: h5py.File) -> Contents:
+        columns, cameras = {}, {}
+        demo = file["data"][self._names[0]]
+
+        def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if not isinstance(item, h5py.Dataset) or name.startswith("next_obs/"):
+                return
+            if item.ndim == 4 and item.dtype == np.uint8 and item.shape[3] == 3:
+                cameras[name] = int(item.shape[1]), int(item.shape[2])
+            elif item.ndim in (1, 2) and item.dtype.kind in "fiub":
+                columns[name] = int(item.shape[1]) if item.ndim == 2 else 1
+
+        demo.visititems(visit)
+        env = _env_args(file)
+        kwargs = env.get("env_kwargs") or {}
+        robots, rate = kwargs.get("robots"), kwargs.get("control_freq")
+        robot = robots[0] if isinstance(robots, list) and robots else robots
+        task = env.get("env_name")
+        return Contents(
+            format="robomimic HDF5",
+            episodes=len(self._names),
+            columns=columns,
+            cameras=cameras,
+            rate_hz=float(rate) if isinstance(rate, int | float) and rate > 0 else None,
+            robot=robot.lower() if isinstance(robot, str) else None,
+            tasks=(task,) if isinstance(task, str) else (),
+            masks=tuple(sorted(file["mask"])) if "mask" in file else (),
+        )
+
+    def _mask(self, file: h5py.File, key: str) -> list[str]:
+        names = [name.decode() if isinstance(name, bytes) else str(name) for name in np.asarray(file[f"mask/{key}"])]
+        missing = sorted(set(names) - set(self._names))
+        if missing:
+            raise DemonstrationError(f"mask '{key}' names {missing[0]}, which is not in it", self.path)
+        return names
+
+
+def _env_args(file: h5py.File) -> dict[str, Any]:
+    try:
+        env = json.loads(file["data"].attrs.get("env_args", "{}"))
+    except (ValueError, TypeError):
+        return {}
+    return env if isinstance(env, dict) else {}
+
+
+def _numbers(demo: h5py.Group, column: str, length: int) -> FloatArray:
+    if column not in demo:
+        raise ValueError(f"lacks '{column}'")
+    shape = (length,) if demo[column].ndim == 1 else (length, None)
+    return np.asarray(values(demo, column, shape), np.float64).reshape(length, -1)

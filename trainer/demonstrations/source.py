@@ -1,0 +1,65 @@
+"""Data sets that other programs wrote, before a mapping says what they mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from trainer.demonstrations.episode import Images
+from trainer.demonstrations.mapping import Mapping
+from trainer.demonstrations.motion import RawEpisode
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a data set says of itself.
+
+    Attributes:
+        format: its name and version.
+        episodes: how many it has.
+        columns: each column of numbers with its width.
+        cameras: each column of pictures with their height and width.
+        rate_hz: control rate; None where it does not say.
+        robot: name of the robot; likewise.
+        tasks: names of its tasks.
+        masks: named selections of its episodes.
+        defaults: columns that are the observation where the mapping does not choose.
+    """
+
+    format: str
+    episodes: int
+    columns: dict[str, int]
+    cameras: dict[str, tuple[int, int]]
+    rate_hz: float | None = None
+    robot: str | None = None
+    tasks: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
+    defaults: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An episode that is used: its index in the data set, and whether it is held out."""
+
+    index: int
+    validation: bool
+
+
+class Source(Protocol):
+    """A data set. Its errors are DemonstrationErrors that name the file and the episode."""
+
+    @property
+    def contents(self) -> Contents:
+        """What it says of itself."""
+        ...
+
+    def choose(self, mapping: Mapping) -> Sequence[Chosen]:
+        """The episodes that a mapping asks for."""
+        ...
+
+    def read(self, index: int, columns: Sequence[str]) -> RawEpisode:
+        """An episode's columns."""
+        ...
+
+    def images(self, index: int, camera: str, size: tuple[int, int] | None) -> Images:
+        """An episode's pictures, resized to height and width where they are given."""
+        ...
