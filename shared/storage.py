@@ -148,9 +148,11 @@ class LocalStorage:
 
 def map_file(path: Path) -> pa.Buffer | None:
     """A file's bytes, memory-mapped, or None if there is no such file."""
-    if not path.is_file():
+    try:
+        size = path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    if path.stat().st_size == 0:
+    if size == 0:
         return pa.py_buffer(b"")
     with pa.memory_map(str(path)) as file:
         return file.read_buffer()
