@@ -9,7 +9,7 @@ from shared.errors import ConfigError, DemonstrationError
 from shared.order import WindowSpan
 from shared.summary import HORIZONS, MAX_CHAINS, MAX_WAYPOINTS, MAX_WINDOWS, Chain, DemonstrationSummary
 from trainer.action import POSITION
-from trainer.demonstrations import Demonstrations, Episode
+from trainer.demonstrations.episode import Demonstrations, Episode
 from trainer.summarize.segments import Tolerance, segment
 
 FloatArray = NDArray[np.float64]
@@ -45,6 +45,8 @@ def summarize(
         DemonstrationError: a demonstration is too short, or too long for this tolerance.
     """
     _check(held_out, tolerance, windows, horizon)
+    if demonstrations.action_space != "ee_pose":
+        raise ConfigError(f"{demonstrations.task}: actions are {demonstrations.action_space}; a summary is of poses")
     kept, apart = _split(demonstrations.episodes, held_out)
     if not kept or len(kept) > MAX_CHAINS:
         raise ConfigError(

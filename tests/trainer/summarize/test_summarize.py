@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ from shared.errors import ConfigError, DemonstrationError
 from shared.summary import DemonstrationSummary, read_summary
 from tests.trainer.example import make_demonstrations
 from trainer.__main__ import main
-from trainer.demonstrations import Demonstrations, read_demonstrations
+from trainer.demonstrations import read_demonstrations
+from trainer.demonstrations.episode import Demonstrations
 from trainer.simulation.collect import collect
 from trainer.summarize import Tolerance, describe, summarize
 
@@ -58,7 +60,7 @@ def test_what_can_not_be_summarized_is_refused(demonstrations: Demonstrations) -
             summarize(demonstrations, **settings)
     with pytest.raises(ConfigError, match="tolerances"):
         summarize(demonstrations, tolerance=Tolerance(position=0.0))
-    one = Demonstrations(demonstrations.header, demonstrations.episodes[:1])
+    one = replace(demonstrations, episodes=demonstrations.episodes[:1])
     assert summarize(one).held_out == 0
     with pytest.raises(ConfigError, match="0 demonstrations are left"):
         summarize(one, held_out=0.999999999)
