@@ -9,9 +9,10 @@ from services.synthesis.families import is_family
 from services.synthesis.request import TrajectoryRequest
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 EVENT_WORDS = 4
-"""Uniform numbers for each waypoint: tool speed, whether to dwell, how long, whether the gripper flips."""
+"""Uniform numbers for each waypoint: tool speed; whether to dwell, or share of speed kept; how long; a gripper flip."""
 DWELL_PROBABILITY = 0.6
 LONGEST_DWELL = 13 / 20
 """Longest dwell at a waypoint [s]: 13 steps at the 20 Hz of the demonstrations."""
@@ -27,29 +28,43 @@ class Events:
     Attributes:
         tool_speed: mean tool speed asked of each segment [m/s], shape (n, S), or None.
         dwell: rest after each segment [s], shape (n, S); of a hold, how long each segment lasts.
+        kept: share of its speed with which the arm passes the end of each segment; 0 where it stops, shape (n, S).
         gripper: command from each waypoint on, +1 or -1, shape (n, S + 1).
     """
 
     tool_speed: FloatArray | None
     dwell: FloatArray
+    kept: FloatArray
     gripper: FloatArray
 
 
-def draw_events(request: TrajectoryRequest, family: NDArray[np.int64], start: FloatArray, u: FloatArray) -> Events:
+def draw_events(
+    request: TrajectoryRequest, family: IntArray, segments: IntArray, start: FloatArray, u: FloatArray
+) -> Events:
     """Draws the events of n candidates.
 
+    Where a via_velocity is asked for, the arm passes an inner waypoint without a dwell unless the gripper acts there;
+    the share then takes the place of the dwell's numbers.
+
     Args:
-        request: whose tool_speed is drawn from.
+        request: whose tool_speed and via_velocity are drawn from.
         family: index into FAMILIES, shape (n,).
+        segments: number of segments of each, shape (n,).
         start: uniform numbers that choose the first gripper command, shape (n,).
         u: uniform numbers for each waypoint after the first, shape (n, S, EVENT_WORDS).
     """
     dwell = np.where(u[..., 1] < DWELL_PROBABILITY, LONGEST_DWELL * u[..., 2], 0.0)
     hold = is_family(family, "hold")
     dwell[hold] = between(HOLD_SECONDS, u[hold, :, 2])
+    kept = np.zeros_like(dwell)
+    if request.via_velocity is not None:
+        inner = np.arange(1, dwell.shape[1] + 1) < segments[:, None]
+        passing = is_family(family, "via_points")[:, None] & inner & (u[..., 3] >= FLIP_PROBABILITY)
+        dwell[passing], kept[passing] = 0.0, between(request.via_velocity, u[passing][:, 1])
     return Events(
         tool_speed=None if request.tool_speed is None else between(request.tool_speed, u[..., 0]),
         dwell=dwell,
+        kept=kept,
         gripper=_gripper(start, u[..., 3]),
     )
 

@@ -17,6 +17,7 @@ from shared.records import OPTIONAL_COLUMNS
 MAX_SHARDS = 1_000_000
 
 Scale = Annotated[float, Field(strict=True, ge=0.01, le=1)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Speed = Annotated[float, Field(strict=True, ge=0.005, le=10)]
 
 
@@ -32,6 +33,8 @@ class TrajectoryRequest(RequestPart):
         workspace: where targets are drawn.
         speed_scale: range of the time dilation s drawn for each trajectory: limits s*v, s^2*a, s^3*j.
         tool_speed: range [m/s] of the mean tool speed drawn for each segment, which stretches it, or None.
+        via_velocity: range of the share of its speed that the arm keeps at a waypoint of via_points where the gripper
+            does nothing, or None to stop at each.
         self_collision: whether trajectories that bring links of the arm together are rejected.
         columns: optional columns to write.
         shard_rows: rows of each shard but the last.
@@ -47,6 +50,7 @@ class TrajectoryRequest(RequestPart):
     workspace: Workspace = JointSpace(kind="joint_space")
     speed_scale: tuple[Scale, Scale] = (0.1, 1.0)
     tool_speed: tuple[Speed, Speed] | None = None
+    via_velocity: tuple[Share, Share] | None = None
     self_collision: Annotated[bool, Field(strict=True)] = True
     columns: tuple[str, ...] = ()
     shard_rows: Annotated[int, Field(strict=True, ge=1, le=65536)] = 4096
@@ -87,7 +91,7 @@ class TrajectoryRequest(RequestPart):
             raise ValueError("profile_time and profile_jerk only mean something together: ask for both")
         return tuple(name for name in OPTIONAL_COLUMNS if name in wanted)
 
-    @field_validator("speed_scale", "tool_speed")
+    @field_validator("speed_scale", "tool_speed", "via_velocity")
     @classmethod
     def _range_is_ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
         if value is not None and value[0] > value[1]:

@@ -72,7 +72,7 @@ def draw_candidates(request: TrajectoryRequest, robot: RobotModel, ids: IntArray
         speed_scale=between(request.speed_scale, header[:, 1]),
         arrival=_arrival(request, family, waypoint.shape[1]),
         targets=draw_targets(request.workspace, robot, words[:, _HEADER_WORDS:first], waypoint[..., :of_target]),
-        events=draw_events(request, family, header[:, 2], waypoint[:, 1:, of_target:]),
+        events=draw_events(request, family, segments, header[:, 2], waypoint[:, 1:, of_target:]),
     )
 
 

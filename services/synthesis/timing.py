@@ -1,4 +1,4 @@
-"""Time parameterization: a jerk-limited, time-synchronized profile from rest to rest for each segment."""
+"""Time parameterization: a jerk-limited, time-synchronized profile for each segment."""
 
 import functools
 from array import array
@@ -65,8 +65,13 @@ class Parameterizer:
         self._input.max_acceleration = limits.acceleration.tolist()
         self._input.max_jerk = limits.jerk.tolist()
 
-    def rest_to_rest(
-        self, start: FloatArray, target: FloatArray, minimum_duration: FloatArray, speed_scale: FloatArray
+    def connect(
+        self,
+        start: FloatArray,
+        target: FloatArray,
+        minimum_duration: FloatArray,
+        speed_scale: FloatArray,
+        velocities: tuple[FloatArray, FloatArray] | None = None,
     ) -> tuple[Profiles, BoolArray]:
         """Profiles between configurations, and which of them Ruckig could make.
 
@@ -78,15 +83,21 @@ class Parameterizer:
             target: shape (S, dof) [rad].
             minimum_duration: lower bound on each duration [s], shape (S,); 0 for none.
             speed_scale: shape (S,), above 0 and at most 1.
+            velocities: at the start and at the target, each (S, dof) [rad/s], at full speed, so before the speed scale,
+                and below the limits; None for rest. Accelerations there are 0.
         """
         target = np.where(np.abs(target - start) < NO_MOTION, start, target)
         pieces, durations, made = array("d"), np.zeros(len(start)), np.ones(len(start), np.bool_)
         solver, request, trajectory = self._ruckig, self._input, self._trajectory
         full_speed_duration = (minimum_duration * speed_scale).tolist()
+        request.current_velocity = request.target_velocity = [0.0] * self._dof
+        moving = [] if velocities is None else list(zip(*(v.tolist() for v in velocities), strict=True))
         for i, (q0, q1) in enumerate(zip(start.tolist(), target.tolist(), strict=True)):
             request.current_position = q0
             request.target_position = q1
             request.minimum_duration = full_speed_duration[i] or None
+            if moving:
+                request.current_velocity, request.target_velocity = moving[i]
             if solver.calculate(request, trajectory) < 0:
                 made[i] = False
                 pieces.extend([0.0] * (2 * PIECES * self._dof))
@@ -95,11 +106,13 @@ class Parameterizer:
             for profile in trajectory.profiles[0]:
                 pieces.fromlist(profile.t)
                 pieces.fromlist(profile.j)
+                # A velocity below its limit, without acceleration, needs no braking before the seven pieces.
+                assert not moving or profile.brake.duration == 0.0
         table = np.frombuffer(pieces, np.float64).reshape(-1, self._dof, 2, PIECES)
         scale = speed_scale[:, None, None]
         time, jerk = table[:, :, 0] / scale, table[:, :, 1] * scale**3
-        still = np.zeros_like(start)
-        return Profiles(start, still, still, time, jerk, durations / speed_scale), made
+        velocity = np.zeros_like(start) if velocities is None else velocities[0] * speed_scale[:, None]
+        return Profiles(start, velocity, np.zeros_like(start), time, jerk, durations / speed_scale), made
 
 
 @functools.lru_cache(maxsize=8)

@@ -24,7 +24,7 @@ RATE_HZ = 50.0
 
 def _profiles(n: int, seed: int, shortest: float = 0.0, scale: float = 1.0) -> tuple[Profiles, np.ndarray]:
     q = random_configurations(2 * n, seed)
-    profiles, made = Parameterizer(panda()).rest_to_rest(q[:n], q[n:], np.full(n, shortest), np.full(n, scale))
+    profiles, made = Parameterizer(panda()).connect(q[:n], q[n:], np.full(n, shortest), np.full(n, scale))
     assert made.all()
     return profiles, q[n:]
 
@@ -105,7 +105,7 @@ def test_joints_that_hardly_move_stand_still() -> None:
     target = q.copy()
     target[0, 0] += 0.5 if q[0, 0] < 0 else -0.5
     target[0, 3] += 1e-10
-    profiles, made = Parameterizer(panda()).rest_to_rest(q, target, np.zeros(1), np.ones(1))
+    profiles, made = Parameterizer(panda()).connect(q, target, np.zeros(1), np.ones(1))
     assert made.all()
     sampled = _sample(profiles)[0][0]
     assert np.array_equal(sampled[:, 1:], np.tile(q[0, 1:], (len(sampled), 1)))
@@ -157,7 +157,7 @@ def test_an_overshoot_between_the_ends_of_a_piece_is_found() -> None:
 
 def test_segments_that_do_not_meet_or_stop_are_found() -> None:
     q = random_configurations(4, seed=6)
-    chain, made = Parameterizer(panda()).rest_to_rest(q[:3], q[1:], np.zeros(3), np.ones(3))
+    chain, made = Parameterizer(panda()).connect(q[:3], q[1:], np.zeros(3), np.ones(3))
     limits = panda().spec.limits
     assert made.all()
     assert _verdicts(chain, limits, rows=[0]) == [WITHIN] * 3

@@ -67,6 +67,8 @@ def test_a_request_crosses_processes_and_json() -> None:
         ({"speed_scale": [1.0, 0.5]}, "/speed_scale"),
         ({"speed_scale": [0.0, 0.5]}, "/speed_scale/0"),
         ({"tool_speed": [0.1]}, "/tool_speed/1"),
+        ({"via_velocity": [0.5, 1.5]}, "/via_velocity/1"),
+        ({"via_velocity": [0.5, 0.2]}, "/via_velocity"),
         ({"columns": ["torque"]}, "/columns"),
         ({"columns": ["profile_time"]}, "/columns"),
         ({"shard_rows": 0}, "/shard_rows"),
