@@ -194,7 +194,7 @@ def main() -> None:
 
     request = _request(rounds)
     plans = plan_shards(request)
-    calls = LibraryCalls(robot_model("panda"))
+    calls = LibraryCalls(robot_model(request.arm))
     rng = np.random.default_rng(0)
     starts, goals = calls.configurations(rng, FLOOR_ROWS), calls.configurations(rng, FLOOR_ROWS)
     with tempfile.TemporaryDirectory(prefix="headstart-bench-") as folder:

@@ -31,7 +31,7 @@ def preview(call: Request, request: RequestBody) -> Response:
 @router.get("/v1/robots", operation_id="list_robots")
 def list_robots() -> RobotsBody:
     """The robots of the catalogue."""
-    return RobotsBody(robots=[robot_model(name).spec.to_json() for name in sorted(ARMS)])
+    return RobotsBody(robots=[robot_model(ARMS[name]).spec.to_json() for name in sorted(ARMS)])
 
 
 @router.get("/healthz", operation_id="health")

@@ -1,6 +1,6 @@
 """Recorded poses against forward kinematics of the recorded joints, by Pinocchio from the robot's URDF."""
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pinocchio as pin
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from services.audit.report import AuditReport
 from services.audit.rows import Rows
-from services.catalogue import find_arm
+from services.catalogue import Arm, Tool, find_arm
 from shared.errors import RobotError
 from shared.manifest import DatasetHeader
 from shared.robots import RobotSpec
@@ -18,46 +18,58 @@ _TOLERANCE = 1e-5
 
 
 class Kinematics:
-    """A robot's forward kinematics."""
+    """Forward kinematics of an arm, from its URDF as its maker wrote it."""
 
-    def __init__(self, robot: RobotSpec, urdf: Path) -> None:
+    def __init__(self, robot: RobotSpec, arm: Arm) -> None:
         """Reads the URDF. Raises RobotError if it lacks a joint or frame of `robot`."""
-        full = pin.buildModelFromUrdf(str(urdf))
-        for name in robot.joint_names:
-            if not full.existJointName(name):
-                raise RobotError(f"{urdf} has no joint {name!r}, which the dataset has")
-        for name in (robot.base_frame, robot.tool_frame):
-            if not full.existFrame(name):
-                raise RobotError(f"{urdf} has no frame {name!r}, which the dataset has")
-        locked = [full.getJointId(name) for name in full.names[1:] if name not in robot.joint_names]
-        self._model = pin.buildReducedModel(full, locked, pin.neutral(full))
+        self._model = pin.buildModelFromXML(arm.files.urdf().decode())
         self._data = self._model.createData()
-        self._tool = self._model.getFrameId(robot.tool_frame)
-        base = self._model.getFrameId(robot.base_frame)
-        pin.framesForwardKinematics(self._model, self._data, pin.neutral(self._model))
-        self._base_inverse = self._data.oMf[base].inverse().homogeneous
-        starts = [self._model.joints[self._model.getJointId(name)].idx_q for name in robot.joint_names]
-        # Columns of the record in the order in which the model wants them.
-        self._order = np.argsort(starts)
-        self.lower = self._model.lowerPositionLimit[starts]
-        self.upper = self._model.upperPositionLimit[starts]
+        for name in robot.joint_names:
+            if not self._model.existJointName(name):
+                raise RobotError(f"{arm.files.where} has no joint {name!r}, which the dataset has")
+        self._base = self._frame(arm, robot.base_frame)
+        placement = pin.SE3.Identity() if arm.tool is None else _placement(arm.tool)
+        self._tool = self._frame(arm, robot.tool_frame if arm.tool is None else arm.tool.parent)
+        self._tool_placement = placement.homogeneous
+        self._joints = [self._model.joints[self._model.getJointId(name)] for name in robot.joint_names]
+        starts = [joint.idx_v for joint in self._joints]
+        # To Pinocchio a joint without limits is a sine and a cosine.
+        endless = np.array([joint.nq == 2 for joint in self._joints])
+        positions = [joint.idx_q for joint in self._joints]
+        self.lower = np.where(endless, -np.inf, self._model.lowerPositionLimit[positions])
+        self.upper = np.where(endless, np.inf, self._model.upperPositionLimit[positions])
         self.velocity = self._model.velocityLimit[starts]
 
     def tool_poses(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         """T_base_tool for each configuration (n, dof), shape (n, 4, 4)."""
+        whole = np.tile(pin.neutral(self._model), (len(q), 1))
+        for column, joint in zip(q.T, self._joints, strict=True):
+            if joint.nq == 2:
+                whole[:, joint.idx_q], whole[:, joint.idx_q + 1] = np.cos(column), np.sin(column)
+            else:
+                whole[:, joint.idx_q] = column
         poses = np.empty((len(q), 4, 4))
-        model, data, tool = self._model, self._data, self._tool
+        model, data, base, tool = self._model, self._data, self._base, self._tool
         forward, update = pin.forwardKinematics, pin.updateFramePlacement
-        for i, configuration in enumerate(q[:, self._order]):
+        for i, configuration in enumerate(whole):
             forward(model, data, configuration)
-            poses[i] = update(model, data, tool).homogeneous
-        return np.asarray(self._base_inverse @ poses)
+            poses[i] = update(model, data, base).actInv(update(model, data, tool)).homogeneous
+        return np.asarray(poses @ self._tool_placement)
+
+    def _frame(self, arm: Arm, link: str) -> int:
+        if not self._model.existFrame(link, pin.FrameType.BODY):
+            raise RobotError(f"{arm.files.where} has no frame {link!r}, which the dataset has")
+        return int(self._model.getFrameId(link, pin.FrameType.BODY))
+
+
+def _placement(tool: Tool) -> Any:
+    return pin.SE3(pin.rpy.rpyToMatrix(*tool.origin.rpy), np.array(tool.origin.xyz))
 
 
 def open_kinematics(report: AuditReport, header: DatasetHeader) -> Kinematics:
     """The kinematics of the dataset's robot, from the catalogue. Raises RobotError if it is not in there."""
     arm = find_arm(header.robot.name)
-    kinematics = Kinematics(header.robot, arm.urdf_path)
+    kinematics = Kinematics(header.robot, arm)
     limits = header.robot.limits
     within = (limits.lower >= kinematics.lower) & (limits.upper <= kinematics.upper)
     report.expect("header's limits are the URDF's", bool(within.all()), "position")

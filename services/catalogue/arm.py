@@ -1,41 +1,54 @@
-"""What a catalogue entry says of an arm. An entry is data: nothing in it is code."""
+"""What is said of an arm, whether the catalogue or a user says it. It is data: nothing in it is code."""
 
 import functools
 import hashlib
-import importlib.metadata
 import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
+from services.catalogue.chain import moving_joints
+from services.catalogue.files import RobotFiles
+from services.catalogue.urdf import Joint, Origin, Urdf, read_urdf
+from services.catalogue.urdf_text import urdf_text
 from shared.errors import RobotError
 
 
 @dataclass(frozen=True)
+class Tool:
+    """A tool frame that the URDF lacks, fixed to one of its links.
+
+    Attributes:
+        parent: the link.
+        origin: of the frame in the link's.
+    """
+
+    parent: str
+    origin: Origin
+
+
+@dataclass(frozen=True)
 class Arm:
-    """One arm of the catalogue. Position and velocity limits come from its URDF.
+    """One arm. Position and velocity limits come from its URDF.
 
     Attributes:
         name: what requests call it.
-        package: the installed Python distribution that ships its files.
-        root: folder inside the installation against which `package://` mesh paths resolve.
-        urdf: path of the URDF below `root`.
-        srdf: path below `root` of the SRDF that lists link pairs not to check for collision, or None.
-        joints: the arm's joints, in the order of every joint column; all others are held at their rest.
-        base_frame: frame in which poses are expressed.
-        tool_frame: frame whose pose is recorded (the tool centre point).
-        acceleration: greatest |acceleration| of each joint [rad/s^2].
-        jerk: greatest |jerk| of each joint [rad/s^3].
+        title: maker and model, for people.
+        files: where its URDF and meshes are.
+        base_frame: link in whose frame poses are expressed.
+        tool_frame: link whose pose is recorded (the tool centre point). Every joint between the two is the arm's; all
+            others are held at their rest.
+        acceleration: greatest |acceleration| of each joint [rad/s^2] or [m/s^2].
+        jerk: greatest |jerk| of each joint [rad/s^3] or [m/s^3].
         limits_source: where acceleration and jerk come from.
-        home: a natural posture from which the arm works [rad].
+        home: a natural posture from which the arm works [rad or m].
         rest: positions of joints outside the arm [rad or m]; 0 where not named.
+        tool: where `tool_frame` is, if the URDF has no such link.
+        notes: what a user should know of how it was read.
     """
 
     name: str
-    package: str
-    root: str
-    urdf: str
-    srdf: str | None
-    joints: tuple[str, ...]
+    title: str
+    files: RobotFiles
     base_frame: str
     tool_frame: str
     acceleration: tuple[float, ...]
@@ -43,42 +56,74 @@ class Arm:
     limits_source: str
     home: tuple[float, ...]
     rest: tuple[tuple[str, float], ...] = ()
+    tool: Tool | None = None
+    notes: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def description(self) -> Urdf:
+        """Its URDF as read, with the tool frame. Raises RobotError."""
+        urdf = read_urdf(self.files.urdf(), self.files.where)
+        if self.tool is None:
+            return urdf
+        if self.tool.parent not in urdf.links:
+            raise RobotError(f"robot {self.name!r}: {self.files.where} has no link {self.tool.parent!r}")
+        mount = Joint(
+            f"{self.tool_frame}_mount",
+            "fixed",
+            self.tool.parent,
+            self.tool_frame,
+            self.tool.origin,
+            (1, 0, 0),
+            {},
+            {},
+            0,
+        )
+        return replace(urdf, links={**urdf.links, self.tool_frame: ()}, joints={**urdf.joints, mount.name: mount})
+
+    @functools.cached_property
+    def moving(self) -> tuple[Joint, ...]:
+        """The arm's joints, in the order of every joint column. Raises RobotError if they can't be an arm's."""
+        joints = moving_joints(self.description, self.base_frame, self.tool_frame)
+        for what in ("acceleration", "jerk", "home"):
+            if len(getattr(self, what)) != len(joints):
+                raise RobotError(
+                    f"robot {self.name!r}: {what} has {len(getattr(self, what))} values for {len(joints)} joints"
+                )
+        for name, _ in self.rest:
+            if name not in self.description.joints or name in (joint.name for joint in joints):
+                raise RobotError(f"robot {self.name!r}: there is no joint {name!r} off the arm to hold")
+        return joints
 
     @property
-    def root_path(self) -> Path:
-        """`root` on this machine. Raises RobotError if the package is not installed."""
-        try:
-            distribution = importlib.metadata.distribution(self.package)
-        except importlib.metadata.PackageNotFoundError as error:
-            raise RobotError(
-                f"robot {self.name!r} needs the package {self.package!r}; install headstart[services]"
-            ) from error
-        return Path(str(distribution.locate_file(self.root)))
+    def joints(self) -> tuple[str, ...]:
+        """Names of the arm's joints."""
+        return tuple(joint.name for joint in self.moving)
 
     @property
-    def urdf_path(self) -> Path:
-        """The URDF file on this machine."""
-        return self._existing(self.urdf)
+    def urdf(self) -> str:
+        """The URDF that the numerics read: the arm's joints, all else held, its meshes by the names in its own."""
+        return urdf_text(self.description, self.moving, dict(self.rest), {name: name for name in self.meshes()})
 
-    @property
-    def srdf_path(self) -> Path | None:
-        """The SRDF file on this machine, or None if the arm has none."""
-        return None if self.srdf is None else self._existing(self.srdf)
-
-    def _existing(self, name: str) -> Path:
-        path = self.root_path / name
-        if not path.is_file():
-            raise RobotError(f"robot {self.name!r}: {path} is missing; reinstall {self.package!r}")
-        return path
+    def meshes(self) -> list[str]:
+        """File names of its collision meshes, each once."""
+        shapes = (shape for link in self.description.links.values() for shape in link)
+        return sorted({shape.mesh for shape in shapes if shape.kind == "mesh"})
 
     @functools.cached_property
     def content_hash(self) -> str:
-        """sha256 of everything that shapes this arm's trajectories: the entry, its URDF, SRDF and collision meshes."""
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode())
-        for path in (self.urdf_path, self.srdf_path, *self._collision_meshes()):
-            digest.update(path.read_bytes() if path is not None else b"")
+        """sha256 of everything that shapes this arm's trajectories: what is said here and what its files say."""
+        said = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _SHAPING}
+        said["tool"] = asdict(self.tool) if self.tool else None
+        said["unchecked"] = sorted(sorted(pair) for pair in self.files.unchecked_pairs())
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+        digest.update(self.urdf.encode())
+        for name in self.meshes():
+            digest.update(hashlib.sha256(self.files.mesh(name)).digest())
         return digest.hexdigest()
 
-    def _collision_meshes(self) -> list[Path]:
-        folder = self.urdf_path.parent.parent / "meshes" / "collision"
-        return sorted(path for path in folder.rglob("*") if path.is_file())
+    def __getstate__(self) -> dict[str, Any]:
+        # What is cached is made again where it is needed: arms travel with every shard's plan.
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+_SHAPING = ("base_frame", "tool_frame", "acceleration", "jerk", "home", "rest")

@@ -1,14 +1,12 @@
 """Franka Emika Panda with its hand; seven revolute joints."""
 
 from services.catalogue.arm import Arm
+from services.catalogue.example_robot_data import robot_files
 
 PANDA = Arm(
     name="panda",
-    package="example-robot-data",
-    root="cmeel.prefix/share",
-    urdf="example-robot-data/robots/panda_description/urdf/panda.urdf",
-    srdf="example-robot-data/robots/panda_description/srdf/panda.srdf",
-    joints=tuple(f"panda_joint{i}" for i in range(1, 8)),
+    title="Franka Emika Panda with hand",
+    files=robot_files("panda_description/urdf/panda.urdf", srdf="panda_description/srdf/panda.srdf"),
     base_frame="panda_link0",
     tool_frame="panda_hand_tcp",
     acceleration=(15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0),

@@ -48,7 +48,7 @@ def make_batch(
     """Makes one candidate for each (id, attempt)."""
     candidates = draw_candidates(request, robot, ids, attempts)
     reasons = [""] * len(ids)
-    q, solved = waypoint_configurations(robot, candidates)
+    q, solved = waypoint_configurations(robot, candidates, request.goal)
     _reject(reasons, np.flatnonzero(~solved), validation.UNREACHABLE)
 
     motions, made = make_motions(robot, candidates, q, np.flatnonzero(solved))

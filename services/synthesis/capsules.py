@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled
-from services.synthesis.kinematics import sincos
+from services.synthesis.kinematics import Chain, sincos
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -31,13 +31,14 @@ def posture_between(
 
 
 @compiled
-def link_frames(chain_rotation: FloatArray, chain_translation: FloatArray, q: FloatArray, frames: FloatArray) -> None:
+def link_frames(chain: Chain, q: FloatArray, frames: FloatArray) -> None:
     """Frames of the base and of each joint: rotation row by row, then translation, shape (dof + 1, 12)."""
     for k in range(12):
         frames[0, k] = 1.0 if k % 4 == 0 and k < 9 else 0.0
     for j in range(q.size):
-        f, t = chain_rotation[j], chain_translation[j]
-        sine, cosine = sincos(q[j])
+        f, t = chain.rotation[j], chain.translation[j]
+        slides = chain.slides[j]
+        sine, cosine = (0.0, 1.0) if slides else sincos(q[j])
         for r in range(3):
             a, b, c = frames[j, 3 * r], frames[j, 3 * r + 1], frames[j, 3 * r + 2]
             x = a * f[0, 0] + b * f[1, 0] + c * f[2, 0]
@@ -46,6 +47,8 @@ def link_frames(chain_rotation: FloatArray, chain_translation: FloatArray, q: Fl
             frames[j + 1, 3 * r + 1] = y * cosine - x * sine
             frames[j + 1, 3 * r + 2] = a * f[0, 2] + b * f[1, 2] + c * f[2, 2]
             frames[j + 1, 9 + r] = frames[j, 9 + r] + a * t[0] + b * t[1] + c * t[2]
+            if slides:
+                frames[j + 1, 9 + r] += frames[j + 1, 3 * r + 2] * q[j]
 
 
 @compiled

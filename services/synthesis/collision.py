@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from services.synthesis.capsules import link_frames, near_pairs, posture_between
 from services.synthesis.compiled import compiled
+from services.synthesis.kinematics import Chain
 from services.synthesis.links import Links, robot_links
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.validation import Samples
@@ -98,8 +99,7 @@ def _walk(
     """Fills `out` with the near postures of the marked rows, as far as there is room; returns how many there are."""
     return int(
         _walk_rows(
-            robot.chain_rotation,
-            robot.chain_translation,
+            robot.chain,
             links.joint,
             links.capsules,
             links.pairs,
@@ -119,8 +119,7 @@ def _walk(
 
 @compiled
 def _walk_rows(
-    chain_rotation: FloatArray,
-    chain_translation: FloatArray,
+    chain: Chain,
     joint: IntArray,
     capsules: FloatArray,
     pairs: IntArray,
@@ -154,7 +153,7 @@ def _walk_rows(
             while since + interval > allowed or k == first[row] or k + 1 == first[row + 1]:
                 done = min(interval, allowed - since)
                 posture_between(q, qd, before, k, done / interval if interval > 0.0 else 1.0, dt, posture)
-                link_frames(chain_rotation, chain_translation, posture, frames)
+                link_frames(chain, posture, frames)
                 gap = near_pairs(frames, joint, capsules, pairs, CLEARANCE, ends, near)
                 if gap < CLEARANCE:
                     if count < out_row.size:

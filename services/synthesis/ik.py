@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled
-from services.synthesis.ik_steps import bounded_step, linearize
+from services.synthesis.ik_steps import GOALS, POSE, Goal, bounded_step, linearize, relax
+from services.synthesis.kinematics import Chain
 from services.synthesis.reachability import reachability_table
 from services.synthesis.robot_model import RobotModel
 
@@ -37,7 +38,7 @@ class IkSolution:
     Attributes:
         q: joint positions inside the limits, shape (n, dof) [rad].
         position_error: distance to the target position, shape (n,) [m].
-        angle_error: angle to the target orientation, shape (n,) [rad].
+        angle_error: angle to the target orientation, or to its z axis, or 0, as the goal asks, shape (n,) [rad].
         starts: starts used, shape (n,).
         converged: whether both errors are within tolerance, shape (n,).
     """
@@ -50,7 +51,11 @@ class IkSolution:
 
 
 def solve(
-    robot: RobotModel, position: FloatArray, rotation: FloatArray, first_start: FloatArray | None = None
+    robot: RobotModel,
+    position: FloatArray,
+    rotation: FloatArray,
+    first_start: FloatArray | None = None,
+    goal: Goal = "pose",
 ) -> IkSolution:
     """Solves for tool poses in the base frame.
 
@@ -59,6 +64,7 @@ def solve(
         position: targets, shape (n, 3) [m].
         rotation: targets, shape (n, 3, 3).
         first_start: configurations tried before those of the reachability table, shape (n, dof) [rad], or None.
+        goal: how much of the pose to reach: all of it, its position, or its position and the direction of its z axis.
     """
     n = len(position)
     rows = np.ascontiguousarray(rotation.reshape(n, 9))
@@ -66,15 +72,15 @@ def solve(
     q, errors = np.zeros((n, robot.dof)), np.full((n, 2), np.inf)
     starts = np.zeros(n, np.int64)
     if first_start is not None:
-        _solve_rows(robot, position, rows, first_start[:, None, :], np.arange(n), q, errors, starts)
-    table = reachability_table(robot)
+        _solve_rows(robot, position, rows, goal, first_start[:, None, :], np.arange(n), q, errors, starts)
+    table = reachability_table(robot, goal)
     tried = 0
     for count in STAGES:
         open_rows = np.flatnonzero(~_converged(errors))
         if not len(open_rows):
             break
         near = table.nearest(position[open_rows], rotation[open_rows], tried, tried + count)
-        _solve_rows(robot, position, rows, table.q[near], open_rows, q, errors, starts)
+        _solve_rows(robot, position, rows, goal, table.q[near], open_rows, q, errors, starts)
         tried += count
     return IkSolution(q, errors[:, 0], errors[:, 1], starts, _converged(errors))
 
@@ -87,6 +93,7 @@ def _solve_rows(
     robot: RobotModel,
     position: FloatArray,
     rotation: FloatArray,
+    goal: Goal,
     seeds: FloatArray,
     rows: IntArray,
     q: FloatArray,
@@ -95,12 +102,12 @@ def _solve_rows(
 ) -> None:
     limits = robot.planning_limits
     _solve(
-        robot.chain_rotation,
-        robot.chain_translation,
+        robot.chain,
         limits.lower,
         limits.upper,
         position,
         rotation,
+        GOALS.index(goal),
         np.ascontiguousarray(seeds),
         rows,
         q,
@@ -111,12 +118,12 @@ def _solve_rows(
 
 @compiled
 def _solve(
-    chain_rotation: FloatArray,
-    chain_translation: FloatArray,
+    chain: Chain,
     lower: FloatArray,
     upper: FloatArray,
     position: FloatArray,
     rotation: FloatArray,
+    goal: int,
     seeds: FloatArray,
     rows: IntArray,
     q: FloatArray,
@@ -127,6 +134,7 @@ def _solve(
     dof = lower.size
     current, step = np.empty(dof), np.empty(dof)
     jacobian, normal, rhs, error = np.empty((6, dof)), np.empty((6, 6)), np.empty(6), np.empty(6)
+    axis = np.empty(3)
     sines, cosines, joint_free = np.empty(dof), np.empty(dof), np.empty(dof, np.bool_)
     for m in range(rows.size):
         row = rows[m]
@@ -136,9 +144,10 @@ def _solve(
                 current[j] = min(max(seeds[m, k, j], lower[j]), upper[j])
             for iteration in range(MAX_ITERATIONS + 1):
                 distance, angle = linearize(
-                    chain_rotation, chain_translation, current, position[row], rotation[row], sines, cosines,
-                    jacobian, error,
-                )  # fmt: skip
+                    chain, current, position[row], rotation[row], sines, cosines, jacobian, error, axis
+                )
+                if goal != POSE:
+                    angle = relax(goal, axis, rotation[row], jacobian, error)
                 if distance + angle < errors[row, 0] + errors[row, 1]:
                     errors[row, 0], errors[row, 1] = distance, angle
                     for j in range(dof):

@@ -1,21 +1,27 @@
 """One step of inverse kinematics: the error and Jacobian at a configuration, and the damped step inside the limits."""
 
+from typing import Literal, get_args
+
 import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled
-from services.synthesis.kinematics import sincos
+from services.synthesis.kinematics import Chain, sincos
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+
+Goal = Literal["pose", "position", "position_axis"]
+GOALS: tuple[Goal, ...] = get_args(Goal)
+"""How much of a pose is to be reached; in compiled code by index."""
+POSE, POSITION, _ = range(len(GOALS))
 
 _DAMPING_FLOOR, _DAMPING_GAIN = 1e-10, 1e-2
 
 
 @compiled
 def linearize(
-    chain_rotation: FloatArray,
-    chain_translation: FloatArray,
+    chain: Chain,
     q: FloatArray,
     target_position: FloatArray,
     target_rotation: FloatArray,
@@ -23,15 +29,22 @@ def linearize(
     cosines: FloatArray,
     jacobian: FloatArray,
     error: FloatArray,
+    axis: FloatArray,
 ) -> tuple[float, float]:
-    """Fills the geometric Jacobian (6, dof) and the error (6,) in the base frame; returns distance and angle."""
+    """Fills the geometric Jacobian (6, dof), the error (6,) and the tool's z axis (3,) in the base frame.
+
+    Returns distance [m] and angle [rad] to the target.
+    """
     dof = q.size
     for j in range(dof):
-        sines[j], cosines[j] = sincos(q[j])
+        if chain.slides[j]:
+            sines[j], cosines[j] = 0.0, 1.0
+        else:
+            sines[j], cosines[j] = sincos(q[j])
     r00, r01, r02, r10, r11, r12, r20, r21, r22 = 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0
     x, y, z = 0.0, 0.0, 0.0
     for j in range(dof + 1):
-        f, t = chain_rotation[j], chain_translation[j]
+        f, t = chain.rotation[j], chain.translation[j]
         x += r00 * t[0] + r01 * t[1] + r02 * t[2]
         y += r10 * t[0] + r11 * t[1] + r12 * t[2]
         z += r20 * t[0] + r21 * t[1] + r22 * t[2]
@@ -51,12 +64,19 @@ def linearize(
         r00, r01 = a0 * c + a1 * s, a1 * c - a0 * s
         r10, r11 = b0 * c + b1 * s, b1 * c - b0 * s
         r20, r21 = c0 * c + c1 * s, c1 * c - c0 * s
+        if chain.slides[j]:
+            x, y, z = x + r02 * q[j], y + r12 * q[j], z + r22 * q[j]
         jacobian[0, j], jacobian[1, j], jacobian[2, j] = x, y, z
         jacobian[3, j], jacobian[4, j], jacobian[5, j] = r02, r12, r22
     for j in range(dof):
         dx, dy, dz = x - jacobian[0, j], y - jacobian[1, j], z - jacobian[2, j]
         ax, ay, az = jacobian[3, j], jacobian[4, j], jacobian[5, j]
-        jacobian[0, j], jacobian[1, j], jacobian[2, j] = ay * dz - az * dy, az * dx - ax * dz, ax * dy - ay * dx
+        if chain.slides[j]:
+            jacobian[0, j], jacobian[1, j], jacobian[2, j] = ax, ay, az
+            jacobian[3, j], jacobian[4, j], jacobian[5, j] = 0.0, 0.0, 0.0
+        else:
+            jacobian[0, j], jacobian[1, j], jacobian[2, j] = ay * dz - az * dy, az * dx - ax * dz, ax * dy - ay * dx
+    axis[0], axis[1], axis[2] = r02, r12, r22
     w = target_rotation
     error[0], error[1], error[2] = target_position[0] - x, target_position[1] - y, target_position[2] - z
     # target * current^T, whose skew part is sin(angle) * axis; half of the sum of crossed rows.
@@ -70,6 +90,34 @@ def linearize(
     factor = angle / sine if sine > 1e-9 else 1.0
     error[3], error[4], error[5] = ex * factor, ey * factor, ez * factor
     return np.sqrt(error[0] ** 2 + error[1] ** 2 + error[2] ** 2), angle
+
+
+@compiled
+def relax(goal: int, axis: FloatArray, target_rotation: FloatArray, jacobian: FloatArray, error: FloatArray) -> float:
+    """Takes out of error and Jacobian what the goal leaves free; returns the angle [rad] that is left to it.
+
+    For POSITION_AXIS the error is the turn that takes the tool's z axis the shortest way to the target's, and turns
+    about the axis, which don't move it, are taken out of the Jacobian.
+    """
+    if goal == POSITION:
+        for r in range(3, 6):
+            error[r] = 0.0
+            for j in range(jacobian.shape[1]):
+                jacobian[r, j] = 0.0
+        return 0.0
+    x, y, z = axis[0], axis[1], axis[2]
+    tx, ty, tz = target_rotation[2], target_rotation[5], target_rotation[8]
+    ex, ey, ez = y * tz - z * ty, z * tx - x * tz, x * ty - y * tx
+    sine = np.sqrt(ex * ex + ey * ey + ez * ez)
+    angle: float = np.arctan2(sine, x * tx + y * ty + z * tz)
+    factor = angle / sine if sine > 1e-9 else 1.0
+    error[3], error[4], error[5] = ex * factor, ey * factor, ez * factor
+    for j in range(jacobian.shape[1]):
+        along = jacobian[3, j] * x + jacobian[4, j] * y + jacobian[5, j] * z
+        jacobian[3, j] -= along * x
+        jacobian[4, j] -= along * y
+        jacobian[5, j] -= along * z
+    return angle
 
 
 @compiled

@@ -1,11 +1,30 @@
 """Forward kinematics of a serial chain for many configurations at once."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled, inlined
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+class Chain(NamedTuple):
+    """A serial chain of hinges and slides. Each joint turns about its frame's z axis, or slides along it.
+
+    Attributes:
+        rotation: rotation of each joint's frame in the one before it, then of the tool in the last,
+            shape (dof + 1, 3, 3).
+        translation: likewise, shape (dof + 1, 3) [m].
+        slides: which joints are prismatic, shape (dof,).
+    """
+
+    rotation: FloatArray
+    translation: FloatArray
+    slides: BoolArray
+
 
 LANES = 64
 """Configurations worked on side by side: the state of a block stays in the first-level cache."""
@@ -38,8 +57,7 @@ def sincos(angle: float) -> tuple[float, float]:
 
 @compiled
 def tool_poses(
-    chain_rotation: FloatArray,
-    chain_translation: FloatArray,
+    chain: Chain,
     q: NDArray[np.floating],
     position: NDArray[np.floating],
     rotation: NDArray[np.floating],
@@ -47,10 +65,8 @@ def tool_poses(
     """Forward kinematics of the tool.
 
     Args:
-        chain_rotation: rotation of each joint's frame in the one before it, then of the tool in the last,
-            shape (dof + 1, 3, 3). Joints turn about their z axis.
-        chain_translation: likewise, shape (dof + 1, 3) [m].
-        q: configurations, shape (n, dof) [rad].
+        chain: the arm's.
+        q: configurations, shape (n, dof) [rad], or [m] where prismatic.
         position: filled with tool positions in the base frame, shape (n, 3) [m].
         rotation: filled with tool rotation matrices, row by row, shape (n, 9), or with their first two rows, (n, 6).
     """
@@ -63,11 +79,12 @@ def tool_poses(
             for i in range(m):
                 frame[k, i] = 1.0 if k % 4 == 0 and k < 9 else 0.0
         for j in range(dof + 1):
-            f, t = chain_rotation[j], chain_translation[j]
+            f, t = chain.rotation[j], chain.translation[j]
+            slides = j < dof and chain.slides[j]
             f00, f01, f02, f10, f11, f12 = f[0, 0], f[0, 1], f[0, 2], f[1, 0], f[1, 1], f[1, 2]
             f20, f21, f22, t0, t1, t2 = f[2, 0], f[2, 1], f[2, 2], t[0], t[1], t[2]
             for i in range(m):
-                sine, cosine = sincos(q[begin + i, j]) if j < dof else (0.0, 1.0)
+                sine, cosine = sincos(q[begin + i, j]) if j < dof and not slides else (0.0, 1.0)
                 cosines[i], sines[i] = cosine, sine
             for r in range(3):
                 x0, x1, x2, x3 = frame[3 * r], frame[3 * r + 1], frame[3 * r + 2], frame[9 + r]
@@ -79,6 +96,9 @@ def tool_poses(
                     x2[i] = a * f02 + b * f12 + c * f22
                     x0[i] = n0 * cosines[i] + n1 * sines[i]
                     x1[i] = n1 * cosines[i] - n0 * sines[i]
+                if slides:
+                    for i in range(m):
+                        x3[i] += x2[i] * q[begin + i, j]
         for i in range(m):
             for k in range(rotation.shape[1]):
                 rotation[begin + i, k] = frame[k, i]

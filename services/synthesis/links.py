@@ -6,7 +6,6 @@ body or of neighbouring joints, are left out.
 
 import functools
 import itertools
-import xml.etree.ElementTree
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +13,17 @@ import coal
 import numpy as np
 import pinocchio as pin
 from numpy.typing import NDArray
+from scipy.spatial import ConvexHull
 
 from services.catalogue import Arm
-from services.synthesis.robot_model import RobotModel
-from shared.errors import RobotError
+from services.catalogue.urdf import Shape
+from services.synthesis.robot_model import RobotModel, link_frame
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+CIRCLE_CORNERS = 24
+"""Corners of the polygon drawn around a circle: 0.9 % wider than it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,8 @@ class Links:
         hulls: Coal's convex hull of each, in its joint's frame [m].
         capsules: a capsule around each hull: two end points and a radius [m], shape (L, 7).
         pairs: links that can meet, shape (P, 2).
-        reach: greatest distance from each joint's axis of any point that it moves, in any posture [m], shape (dof,).
+        reach: how far each joint moves any point for each unit that it moves itself, at most, in any posture: for a
+            hinge the greatest distance from its axis [m], for a slide 1, shape (dof,).
     """
 
     names: tuple[str, ...]
@@ -47,15 +51,8 @@ class Links:
 @functools.lru_cache(maxsize=8)
 def robot_links(robot: RobotModel) -> Links:
     """The robot's links; kept for the life of the process. Raises RobotError."""
-    arm = robot.arm
-    full = pin.buildModelFromUrdf(str(arm.urdf_path))
-    try:
-        geometry = pin.buildGeomFromUrdf(
-            full, str(arm.urdf_path), pin.GeometryType.COLLISION, package_dirs=[str(arm.root_path)]
-        )
-    except ValueError as error:
-        raise RobotError(f"robot {arm.name!r}: its collision meshes can't be read: {error}") from error
-    vertices, joints = _vertices_by_link(robot, full, geometry)
+    vertices, joints = _vertices_by_link(robot)
+    unchecked = robot.arm.files.unchecked_pairs()
     names = tuple(vertices)
     joint = np.array([joints[name] for name in names])
     capsules = np.array([_capsule(vertices[name]) for name in names])
@@ -63,7 +60,7 @@ def robot_links(robot: RobotModel) -> Links:
         [
             (a, b)
             for a, b in itertools.combinations(range(len(names)), 2)
-            if abs(joint[a] - joint[b]) > 1 and frozenset((names[a], names[b])) not in _disabled(arm)
+            if abs(joint[a] - joint[b]) > 1 and frozenset((names[a], names[b])) not in unchecked
         ],
         np.int64,
     ).reshape(-1, 2)
@@ -71,35 +68,54 @@ def robot_links(robot: RobotModel) -> Links:
     return Links(names, joint, hulls, capsules, pairs, _reach(robot, names, joint, vertices))
 
 
-def _vertices_by_link(robot: RobotModel, full: Any, geometry: Any) -> tuple[dict[str, FloatArray], dict[str, int]]:
+def _vertices_by_link(robot: RobotModel) -> tuple[dict[str, FloatArray], dict[str, int]]:
     """Vertices of each link's collision geometry in the chain frame of the joint that moves it, and that joint."""
-    reference = pin.neutral(full)
-    for name, value in robot.arm.rest:
-        reference[full.joints[full.getJointId(name)].idx_q] = value
-    locked = [full.getJointId(name) for name in full.names[1:] if name not in robot.arm.joints]
-    _, reduced = pin.buildReducedModel(full, geometry, locked, reference)
-    points: dict[str, list[FloatArray]] = {}
+    points: dict[str, FloatArray] = {}
     joints: dict[str, int] = {}
-    for original, item in zip(geometry.geometryObjects, reduced.geometryObjects, strict=True):
-        link = full.frames[original.parentFrame].name
-        placement = robot.chain_offset(item.parentJoint - 1) * item.placement
-        corners = _corners(robot.arm, item)
-        points.setdefault(link, []).append(corners @ placement.rotation.T + placement.translation)
-        joints[link] = item.parentJoint - 1
-    return {link: np.concatenate(parts) for link, parts in points.items()}, joints
+    for link, shapes in robot.arm.description.links.items():
+        if not shapes:
+            continue
+        frame = robot.model.frames[link_frame(robot.model, link)]
+        joints[link] = frame.parentJoint - 1
+        parts = []
+        for shape in shapes:
+            origin = pin.SE3(pin.rpy.rpyToMatrix(*shape.origin.rpy), np.array(shape.origin.xyz))
+            placement = robot.chain_offset(joints[link]) * (frame.placement * origin)
+            parts.append(_corners(robot.arm, shape) @ placement.rotation.T + placement.translation)
+        points[link] = np.concatenate(parts)
+    return points, joints
 
 
-def _corners(arm: Arm, item: Any) -> FloatArray:
-    """Vertices of a mesh, or corners of a box, in the object's own frame [m]."""
-    shape = item.geometry
-    if isinstance(shape, coal.BVHModelBase):
-        return np.array(shape.vertices(), np.float64)
-    if isinstance(shape, coal.Box):
-        return np.asarray(np.array(list(itertools.product((-1.0, 1.0), repeat=3))) * shape.halfSide)
-    raise RobotError(
-        f"robot {arm.name!r}: collision object {item.name!r} is a {type(shape).__name__}; only meshes and boxes are "
-        "supported. Ask for self_collision false"
-    )
+def _corners(arm: Arm, shape: Shape) -> FloatArray:
+    """Points whose convex hull contains the shape, in the shape's own frame [m], shape (n, 3)."""
+    if shape.kind == "mesh":
+        return arm.files.mesh_points(shape.mesh) * shape.size
+    if shape.kind == "box":
+        return np.array(list(itertools.product((-0.5, 0.5), repeat=3))) * shape.size
+    radius = shape.size[0]
+    if shape.kind == "sphere":
+        return radius * _around_unit_sphere()
+    half = np.array([0.0, 0.0, shape.size[1] / 2])
+    outline = _around_unit_circle() if shape.kind == "cylinder" else _around_unit_sphere()
+    return np.concatenate([radius * outline - half, radius * outline + half])
+
+
+@functools.cache
+def _around_unit_circle() -> FloatArray:
+    """Corners of a regular polygon around the unit circle of the xy plane, shape (n, 3)."""
+    angle = np.arange(CIRCLE_CORNERS) * 2 * np.pi / CIRCLE_CORNERS
+    corners = np.stack([np.cos(angle), np.sin(angle), np.zeros(CIRCLE_CORNERS)], axis=1)
+    return np.asarray(corners / np.cos(np.pi / CIRCLE_CORNERS))
+
+
+@functools.cache
+def _around_unit_sphere() -> FloatArray:
+    """Corners of a polyhedron around the unit sphere, shape (n, 3)."""
+    cube = np.array(list(itertools.product(np.linspace(-1, 1, 5), repeat=3)))
+    corners = cube[np.abs(cube).max(1) == 1]
+    corners /= np.linalg.norm(corners, axis=1, keepdims=True)
+    nearest_face = -ConvexHull(corners).equations[:, 3].max()
+    return np.asarray(corners / nearest_face)
 
 
 def _hull(vertices: FloatArray) -> Any:
@@ -127,22 +143,15 @@ def _capsule(vertices: FloatArray) -> FloatArray:
     return np.array([*ends[0], *ends[1], radius])
 
 
-def _disabled(arm: Arm) -> set[frozenset[str]]:
-    """Link pairs that the arm's SRDF says need no check."""
-    if arm.srdf_path is None:
-        return set()
-    root = xml.etree.ElementTree.parse(arm.srdf_path).getroot()
-    return {frozenset((pair.attrib["link1"], pair.attrib["link2"])) for pair in root.iter("disable_collisions")}
-
-
 def _reach(robot: RobotModel, names: tuple[str, ...], joint: IntArray, vertices: dict[str, FloatArray]) -> FloatArray:
-    """Sum of the translations from each joint to the farthest point behind it: no posture takes a point farther."""
-    extent = np.zeros(robot.dof)
+    """For a hinge the sum of translations from it to the farthest point behind it: no posture takes a point farther."""
+    farthest = np.zeros(robot.dof)
     for name, moved_by in zip(names, joint, strict=True):
         if moved_by >= 0:
-            extent[moved_by] = max(extent[moved_by], np.linalg.norm(vertices[name], axis=1).max())
-    lengths = np.linalg.norm(robot.chain_translation, axis=1)
-    reach = extent.copy()
+            farthest[moved_by] = max(farthest[moved_by], np.linalg.norm(vertices[name], axis=1).max())
+    slides, limits = robot.chain.slides, robot.spec.limits
+    lengths = np.linalg.norm(robot.chain.translation, axis=1)
+    lengths[:-1] += np.where(slides, np.maximum(-limits.lower, limits.upper), 0.0)
     for j in range(robot.dof - 2, -1, -1):
-        reach[j] = max(extent[j], lengths[j + 1] + reach[j + 1])
-    return reach
+        farthest[j] = max(farthest[j], lengths[j + 1] + farthest[j + 1])
+    return np.where(slides, 1.0, farthest)

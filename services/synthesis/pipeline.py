@@ -71,7 +71,7 @@ def plan_shards(request: TrajectoryRequest) -> list[ShardPlan]:
 
 def robot_spec(request: TrajectoryRequest) -> RobotSpec:
     """Names, limits and frames of the request's robot."""
-    return robot_model(request.robot).spec
+    return robot_model(request.arm).spec
 
 
 def synthesize(plan: ShardPlan, sub_batch: int = SUB_BATCH) -> ShardRows:
@@ -81,7 +81,7 @@ def synthesize(plan: ShardPlan, sub_batch: int = SUB_BATCH) -> ShardRows:
         SynthesisError: a row was rejected MAX_ATTEMPTS times, or nothing at all was accepted; carries the counts.
     """
     request = plan.request
-    robot = robot_model(request.robot)
+    robot = robot_model(request.arm)
     ranges = action_range(request)
     buffer = RowBuffer(request, robot.dof)
     rejections: Counter[str] = Counter()

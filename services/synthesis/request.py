@@ -3,15 +3,17 @@
 import functools
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
-from services.catalogue import ARMS, find_arm
+from services.catalogue import Arm, find_arm
 from services.synthesis import GENERATOR_VERSION
 from services.synthesis.families import DEFAULT_FAMILIES, FAMILIES, Family
-from services.synthesis.workspace import JointSpace, RequestPart, Workspace
-from shared.errors import RequestError
+from services.synthesis.ik_steps import Goal
+from services.synthesis.workspace import JointSpace, Reachable, RequestPart, Workspace
+from shared.errors import RequestError, RobotError
 from shared.records import OPTIONAL_COLUMNS
 
 MAX_SHARDS = 1_000_000
@@ -25,12 +27,14 @@ class TrajectoryRequest(RequestPart):
     """What to make. Every key but robot and count has a default.
 
     Attributes:
-        robot: name of a catalogue arm.
+        robot: name of an arm, the catalogue's or an uploaded one.
         count: trajectories wanted.
         seed: of every draw; other data for the same request needs another seed.
         rate_hz: samples per second.
         families: motion families and their weights.
         workspace: where targets are drawn.
+        goal: how much of a drawn pose must be reached: all of it, its position, or its position and the direction of
+            the tool's z axis. Records hold the whole pose that was reached.
         speed_scale: range of the time dilation s drawn for each trajectory: limits s*v, s^2*a, s^3*j.
         tool_speed: range [m/s] of the mean tool speed drawn for each segment, which stretches it, or None.
         via_velocity: range of the share of its speed that the arm keeps at a waypoint of via_points where the gripper
@@ -48,6 +52,7 @@ class TrajectoryRequest(RequestPart):
         default_factory=DEFAULT_FAMILIES.copy
     )
     workspace: Workspace = JointSpace(kind="joint_space")
+    goal: Goal = Field("pose", validate_default=True)
     speed_scale: tuple[Scale, Scale] = (0.1, 1.0)
     tool_speed: tuple[Speed, Speed] | None = None
     via_velocity: tuple[Share, Share] | None = None
@@ -55,23 +60,49 @@ class TrajectoryRequest(RequestPart):
     columns: tuple[str, ...] = ()
     shard_rows: Annotated[int, Field(strict=True, ge=1, le=65536)] = 4096
 
+    _arm: Arm = PrivateAttr()
+
     @classmethod
-    def parse(cls, body: Any) -> "TrajectoryRequest":
-        """Reads a request from a JSON object. Raises RequestError with a JSON pointer for each problem."""
+    def parse(cls, body: Any, find: Callable[[str], Arm] = find_arm) -> "TrajectoryRequest":
+        """Reads a request from a JSON object.
+
+        Args:
+            body: the object.
+            find: gives the arm of a name, or raises RobotError; by default from the catalogue.
+
+        Raises:
+            RequestError: with a JSON pointer for each problem.
+        """
         if not isinstance(body, dict):
             raise RequestError("the request is not valid", [("", "a request is a JSON object")])
         try:
-            return cls.model_validate(body)
+            return cls.model_validate(body, context=find)
         except ValidationError as error:
             problems = [(_pointer(item["loc"]), _detail(item)) for item in error.errors()]
             raise RequestError("the request is not valid", problems) from None
 
+    @property
+    def arm(self) -> Arm:
+        """The arm called `robot`. It is a part of the request: processes that are sent one need no other source."""
+        return self._arm
+
     @field_validator("robot")
     @classmethod
-    def _robot_is_known(cls, robot: str) -> str:
-        if robot not in ARMS:
-            raise ValueError(f"unknown robot {robot!r}; the catalogue has {', '.join(sorted(ARMS))}")
+    def _robot_is_known(cls, robot: str, info: ValidationInfo) -> str:
+        _find(robot, info)
         return robot
+
+    @field_validator("goal")
+    @classmethod
+    def _arm_can_reach_poses(cls, goal: Goal, info: ValidationInfo) -> Goal:
+        arm = _find(info.data["robot"], info) if "robot" in info.data else None
+        anywhere = not isinstance(info.data.get("workspace"), JointSpace | Reachable | None)
+        if arm and anywhere and goal == "pose" and len(arm.joints) < 6:
+            raise ValueError(
+                f"{arm.name} has {len(arm.joints)} joints, which can't give the tool any position and orientation: ask "
+                "for goal 'position_axis' (position and direction of the tool's z axis) or 'position'"
+            )
+        return goal
 
     @field_validator("families")
     @classmethod
@@ -99,6 +130,11 @@ class TrajectoryRequest(RequestPart):
         return value
 
     @model_validator(mode="after")
+    def _keep_the_arm(self, info: ValidationInfo) -> Self:
+        self._arm = _find(self.robot, info)
+        return self
+
+    @model_validator(mode="after")
     def _shards_are_countable(self) -> Self:
         if -(-self.count // self.shard_rows) > MAX_SHARDS:
             raise ValueError(
@@ -113,7 +149,7 @@ class TrajectoryRequest(RequestPart):
             body.pop("families", None)
         return {
             **body,
-            "robot": {"name": self.robot, "sha256": find_arm(self.robot).content_hash},
+            "robot": {"name": self.robot, "sha256": self.arm.content_hash},
             "generator_version": GENERATOR_VERSION,
         }
 
@@ -122,6 +158,15 @@ class TrajectoryRequest(RequestPart):
         """sha256 of the resolved request's canonical JSON: sorted keys, no spaces."""
         text = json.dumps(self.resolved(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _find(robot: str, info: ValidationInfo) -> Arm:
+    """The arm of a name, by what `parse` was given for it."""
+    find = info.context or find_arm
+    try:
+        return find(robot)
+    except RobotError as error:
+        raise ValueError(str(error)) from None
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""A catalogue arm made ready for numerics: Pinocchio's model, the same chain as arrays, and its limits."""
+"""An arm made ready for numerics: Pinocchio's model, the same chain as arrays, and its limits."""
 
 import functools
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy as np
 import pinocchio as pin
 from numpy.typing import NDArray
 
-from services.catalogue import Arm, find_arm
-from services.synthesis.kinematics import tool_poses
+from services.catalogue import Arm
+from services.synthesis.kinematics import Chain, tool_poses
 from shared.errors import RobotError
 from shared.robots import JointLimits, RobotSpec
 
@@ -26,16 +26,14 @@ class RobotModel:
     """An arm as synthesis uses it.
 
     Attributes:
-        arm: its catalogue entry.
+        arm: what is said of it.
         spec: names, limits and frames, as the dataset records them.
         planning_limits: `spec.limits` less PLANNING_MARGIN.
-        model: Pinocchio's model with every joint outside the arm fixed.
+        model: Pinocchio's model, with every joint outside the arm fixed.
         tool_frame_id: index of the tool frame in `model`.
-        chain_rotation: rotation of each joint's frame in the one before, then of the tool in the last joint's,
-            shape (dof + 1, 3, 3); every joint turns about its z axis.
-        chain_translation: likewise, shape (dof + 1, 3) [m].
+        chain: the same arm as arrays.
         chain_offsets: where Pinocchio's joint frames lie in the chain's, T_chain_joint, as SE3; the base's is first.
-        home: the home posture, shape (dof,) [rad].
+        home: the home posture, shape (dof,) [rad or m].
     """
 
     arm: Arm
@@ -43,8 +41,7 @@ class RobotModel:
     planning_limits: JointLimits
     model: Any
     tool_frame_id: int
-    chain_rotation: FloatArray
-    chain_translation: FloatArray
+    chain: Chain
     chain_offsets: tuple[Any, ...]
     home: FloatArray
 
@@ -61,35 +58,34 @@ class RobotModel:
         """Tool positions (n, 3) [m] and rotation matrices (n, 3, 3) in the base frame, of configurations (n, dof)."""
         configurations = np.ascontiguousarray(q, np.float64)
         position, rotation = np.empty((len(q), 3)), np.empty((len(q), 9))
-        tool_poses(self.chain_rotation, self.chain_translation, configurations, position, rotation)
+        tool_poses(self.chain, configurations, position, rotation)
         return position, rotation.reshape(-1, 3, 3)
 
     def tool_samples(
         self, q: NDArray[np.float32], position: NDArray[np.float32], rotation_6d: NDArray[np.float32]
     ) -> None:
         """Fills tool positions (n, 3) [m] and the first two rows of its rotation (n, 6), as records hold them."""
-        tool_poses(self.chain_rotation, self.chain_translation, q, position, rotation_6d)
+        tool_poses(self.chain, q, position, rotation_6d)
 
 
-@functools.lru_cache(maxsize=8)
-def robot_model(name: str) -> RobotModel:
-    """Loads a catalogue arm; kept for the life of the process. Raises RobotError."""
-    arm = find_arm(name)
+@functools.lru_cache(maxsize=32)
+def robot_model(arm: Arm) -> RobotModel:
+    """Loads an arm; the last ones are kept. Raises RobotError."""
     try:
-        full = pin.buildModelFromUrdf(str(arm.urdf_path))
+        model = pin.buildModelFromXML(arm.urdf)
     except ValueError as error:
-        raise RobotError(f"{arm.urdf_path} is not a URDF Pinocchio can read: {error}") from error
-    model = _reduce(full, arm)
+        raise RobotError(f"robot {arm.name!r}: Pinocchio can't read its URDF: {error}") from error
+    if tuple(model.names[1:]) != arm.joints:
+        raise RobotError(f"robot {arm.name!r}: Pinocchio finds joints {tuple(model.names[1:])}, not {arm.joints}")
     spec = RobotSpec(arm.name, arm.joints, _limits(model, arm), arm.base_frame, arm.tool_frame)
-    rotation, translation, chain_offsets = _chain(model, arm)
+    chain, chain_offsets = _chain(model, arm)
     loaded = RobotModel(
         arm=arm,
         spec=spec,
         planning_limits=_shrink(spec.limits),
         model=model,
-        tool_frame_id=model.getFrameId(arm.tool_frame),
-        chain_rotation=rotation,
-        chain_translation=translation,
+        tool_frame_id=link_frame(model, arm.tool_frame),
+        chain=chain,
         chain_offsets=chain_offsets,
         home=np.array(arm.home),
     )
@@ -97,20 +93,9 @@ def robot_model(name: str) -> RobotModel:
     return loaded
 
 
-def _reduce(full: Any, arm: Arm) -> Any:
-    """The model with joints outside the arm fixed at their rest."""
-    missing = [name for name in arm.joints if not full.existJointName(name)]
-    missing += [name for name in (arm.base_frame, arm.tool_frame) if not full.existFrame(name)]
-    if missing:
-        raise RobotError(f"{arm.urdf_path} has no joint or frame called {', '.join(missing)}")
-    reference = pin.neutral(full)
-    for name, value in arm.rest:
-        reference[full.joints[full.getJointId(name)].idx_q] = value
-    locked = [full.getJointId(name) for name in full.names[1:] if name not in arm.joints]
-    model = pin.buildReducedModel(full, locked, reference)
-    if tuple(model.names[1:]) != arm.joints:
-        raise RobotError(f"robot {arm.name!r}: its joints are {tuple(model.names[1:])} in the URDF, not {arm.joints}")
-    return model
+def link_frame(model: Any, link: str) -> int:
+    """Index of a link's frame. Joints, which may have the same names, are frames to Pinocchio too."""
+    return int(model.getFrameId(link, pin.FrameType.BODY))
 
 
 def _limits(model: Any, arm: Arm) -> JointLimits:
@@ -137,40 +122,40 @@ def _shrink(limits: JointLimits) -> JointLimits:
     )
 
 
-def _chain(model: Any, arm: Arm) -> tuple[FloatArray, FloatArray, tuple[Any, ...]]:
-    """Placements along the arm from the base frame on, each joint's frame turned so that its axis is z.
+def _chain(model: Any, arm: Arm) -> tuple[Chain, tuple[Any, ...]]:
+    """The arm from the base frame on, each joint's frame turned so that its axis is z.
 
-    Returns rotations (dof + 1, 3, 3), translations (dof + 1, 3), and how Pinocchio's frames lie in these frames.
+    Returns also how Pinocchio's frames lie in these frames.
     """
-    base = model.frames[model.getFrameId(arm.base_frame)]
+    base = model.frames[link_frame(model, arm.base_frame)]
     if base.parentJoint != 0:
         raise RobotError(f"robot {arm.name!r}: its base frame {arm.base_frame!r} is not fixed to the world")
     placement = base.placement.inverse()
-    rotations, translations, chain_offsets = [], [], [placement]
+    rotations, translations, slides, chain_offsets = [], [], [], [placement]
     for joint in range(1, model.njoints):
-        axis = _revolute_axis(model, joint, arm)
+        axis, prismatic = _axis(model, joint, arm)
+        slides.append(prismatic)
         aligned = pin.SE3(_turn_z_to(axis), np.zeros(3))
         placement = placement * model.jointPlacements[joint] * aligned
         rotations.append(placement.rotation)
         translations.append(placement.translation)
         placement = aligned.inverse()
         chain_offsets.append(placement)
-    placement = placement * model.frames[model.getFrameId(arm.tool_frame)].placement
+    placement = placement * model.frames[link_frame(model, arm.tool_frame)].placement
     rotation = _snap(np.array([*rotations, placement.rotation]))
     translation = _snap(np.array([*translations, placement.translation]))
-    return rotation, translation, tuple(chain_offsets)
+    return Chain(rotation, translation, np.array(slides)), tuple(chain_offsets)
 
 
-def _revolute_axis(model: Any, joint: int, arm: Arm) -> FloatArray:
-    """Axis of a joint in its own frame, read off Pinocchio's motion subspace."""
+def _axis(model: Any, joint: int, arm: Arm) -> tuple[FloatArray, bool]:
+    """Axis of a joint in its own frame, read off Pinocchio's motion subspace, and whether it slides along it."""
     if model.parents[joint] != joint - 1 or model.joints[joint].nv != 1 or model.joints[joint].nq != 1:
-        raise RobotError(f"robot {arm.name!r}: joint {model.names[joint]!r} is not one of a serial chain of hinges")
+        raise RobotError(f"robot {arm.name!r}: joint {model.names[joint]!r} is not one of a serial chain")
     data = model.createData()
     pin.computeJointJacobians(model, data, pin.neutral(model))
     motion = pin.getJointJacobian(model, data, joint, pin.LOCAL)[:, joint - 1]
-    if np.linalg.norm(motion[3:]) < 0.5:
-        raise RobotError(f"robot {arm.name!r}: joint {model.names[joint]!r} is prismatic, which is not supported")
-    return np.asarray(motion[3:])
+    prismatic = bool(np.linalg.norm(motion[3:]) < 0.5)
+    return np.asarray(motion[:3] if prismatic else motion[3:]), prismatic
 
 
 def _turn_z_to(axis: FloatArray) -> FloatArray:
@@ -202,5 +187,5 @@ def pinocchio_pose(robot: RobotModel, q: NDArray[np.floating]) -> Any:
     """T_base_tool of one configuration by Pinocchio, as an SE3: the reference that ours is checked against."""
     data = robot.model.createData()
     pin.framesForwardKinematics(robot.model, data, np.asarray(q, np.float64))
-    base = robot.model.getFrameId(robot.arm.base_frame)
+    base = link_frame(robot.model, robot.arm.base_frame)
     return data.oMf[base].inverse() * data.oMf[robot.tool_frame_id]

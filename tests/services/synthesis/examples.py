@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.catalogue import find_arm
 from services.synthesis.pipeline import ShardPlan, ShardRows, synthesize
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel, robot_model
@@ -41,7 +42,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 
 def panda() -> RobotModel:
-    return robot_model("panda")
+    return robot_model(find_arm("panda"))
 
 
 def parse(body: dict[str, Any], **changes: Any) -> TrajectoryRequest:

@@ -3,6 +3,7 @@ import numpy as np
 import pinocchio as pin
 import pytest
 
+from services.catalogue.files import PackageFiles
 from services.synthesis.collision import self_colliding
 from services.synthesis.links import robot_links
 from services.synthesis.validation import Samples
@@ -12,13 +13,14 @@ from tests.services.synthesis.examples import panda, parse, random_configuration
 
 def _meshes() -> tuple[pin.Model, pin.GeometryModel]:
     """The arm's own collision meshes in Pinocchio, with the pairs its SRDF leaves."""
-    arm = panda().arm
-    model = pin.buildModelFromUrdf(str(arm.urdf_path))
-    geometry = pin.buildGeomFromUrdf(
-        model, str(arm.urdf_path), pin.GeometryType.COLLISION, package_dirs=[str(arm.root_path)]
-    )
+    files = panda().arm.files
+    assert isinstance(files, PackageFiles)
+    assert files.srdf_file is not None
+    urdf, root = str(files.urdf_path), files.root_path
+    model = pin.buildModelFromUrdf(urdf)
+    geometry = pin.buildGeomFromUrdf(model, urdf, pin.GeometryType.COLLISION, package_dirs=[str(root)])
     geometry.addAllCollisionPairs()
-    pin.removeCollisionPairs(model, geometry, str(arm.srdf_path))
+    pin.removeCollisionPairs(model, geometry, str(root / files.srdf_file))
     return model, geometry
 
 
