@@ -5,7 +5,7 @@
      "position_range": {"min": [x, y, z], "max": [x, y, z]},
      "chains": [{"position": [[x, y, z], ...], "quat_xyzw": [[x, y, z, w], ...], "duration": [s, ...],
                  "dwell": [s, ...], "gripper": [-1, ...]}, ...],
-     "windows": {"horizon": 16, "fitted": [[...], ...], "held_out": [[...], ...]}}
+     "windows": {"horizon": 16, "fitted": {"episode": [0, 0, 1, ...], "values": [[...], ...]}, "held_out": {...}}}
 
 `python -m trainer summarize` writes it; the service takes it from anyone, so every value is checked and bounded here.
 Poses are of the tool centre point in the robot's base frame, in metres; a window is horizon * 10 `ee_pose` numbers.
@@ -68,6 +68,23 @@ class Chain:
 
 
 @dataclass(frozen=True, eq=False)
+class Windows:
+    """A sample of windows.
+
+    Attributes:
+        episode: from which demonstration each is, as any number that others of the same share, shape (n,).
+        values: `ee_pose` actions, shape (n, horizon, 10).
+    """
+
+    episode: NDArray[np.int64]
+    values: FloatArray
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of the summary."""
+        return {"episode": self.episode.tolist(), "values": self.values.reshape(len(self.values), -1).tolist()}
+
+
+@dataclass(frozen=True, eq=False)
 class DemonstrationSummary:
     """What demonstrations of one task look like.
 
@@ -81,8 +98,8 @@ class DemonstrationSummary:
         tolerance: {"position": m, "angle_deg": deg}: how far a demonstrated pose may be from its chain.
         position_range: least and greatest position of all demonstrations, held-out ones too [m], shape (2, 3).
         chains: one for each fitted demonstration.
-        fitted_windows: a sample of the fitted demonstrations' windows, shape (n, horizon, 10).
-        held_out_windows: likewise of the held-out ones, shape (m, horizon, 10).
+        fitted_windows: a sample of the fitted demonstrations' windows.
+        held_out_windows: likewise of the held-out ones.
     """
 
     task: str
@@ -94,13 +111,13 @@ class DemonstrationSummary:
     tolerance: dict[str, float]
     position_range: FloatArray
     chains: tuple[Chain, ...]
-    fitted_windows: FloatArray
-    held_out_windows: FloatArray
+    fitted_windows: Windows
+    held_out_windows: Windows
 
     @property
     def horizon(self) -> int:
         """Steps in a window."""
-        return int(self.fitted_windows.shape[1])
+        return int(self.fitted_windows.values.shape[1])
 
     @functools.cached_property
     def content_sha256(self) -> str:
@@ -120,8 +137,8 @@ class DemonstrationSummary:
             "chains": [{name: getattr(chain, name).tolist() for name in _CHAIN} for chain in self.chains],
             "windows": {
                 "horizon": self.horizon,
-                "fitted": self.fitted_windows.reshape(len(self.fitted_windows), -1).tolist(),
-                "held_out": self.held_out_windows.reshape(len(self.held_out_windows), -1).tolist(),
+                "fitted": self.fitted_windows.to_json(),
+                "held_out": self.held_out_windows.to_json(),
             },
         }
 
@@ -232,10 +249,15 @@ def _chain(value: Any, where: str) -> Chain:
     )
 
 
-def _windows(value: Any, where: str, horizon: int) -> FloatArray:
-    if not isinstance(value, list) or len(value) > MAX_WINDOWS:
-        raise SummaryError(where, f"must be a list of at most {MAX_WINDOWS} windows")
-    if not value:
-        return np.empty((0, horizon, ACTION_DIM))
-    flat = checked_array(value, where, (len(value), horizon * ACTION_DIM), -_FARTHEST, _FARTHEST)
-    return flat.reshape(len(value), horizon, ACTION_DIM)
+def _windows(value: Any, where: str, horizon: int) -> Windows:
+    body = checked_object(value, where, {"episode", "values"})
+    episode = checked_array(body["episode"], f"{where}/episode", (None,), 0, 10**6)
+    n = len(episode)
+    if n > MAX_WINDOWS:
+        raise SummaryError(where, f"has {n} windows; {MAX_WINDOWS} are possible")
+    width = horizon * ACTION_DIM
+    if n == 0 and body["values"] == []:
+        flat = np.empty((0, width))
+    else:
+        flat = checked_array(body["values"], f"{where}/values", (n, width), -_FARTHEST, _FARTHEST)
+    return Windows(episode.astype(np.int64), flat.reshape(n, horizon, ACTION_DIM))

@@ -125,11 +125,12 @@ def summarize_demonstrations(
     horizon: int = HORIZON,
     position_tolerance: float = 0.010,
     angle_tolerance: float = 5.0,
+    mapping: Path | None = None,
 ) -> None:
     """Summarize demonstrations, for fitted requests and for reports of the service.
 
     Args:
-        demonstrations: file (.hdf5).
+        demonstrations: our simulator's, or a robomimic file.
         out: summary to write; by default beside the demonstrations, as <name>.summary.json.
         count: use the first so many demonstrations.
         held_out: share of them that is not fitted, to measure against.
@@ -138,8 +139,10 @@ def summarize_demonstrations(
         horizon: steps of a window.
         position_tolerance: how far a demonstration may be from its waypoints' straight lines [m].
         angle_tolerance: and its orientation [degrees].
+        mapping: what the columns of the demonstrations mean (.toml or .json, docs/your-data.md), if they aren't our
+            simulator's.
     """
-    read = read_demonstrations(demonstrations, count)
+    read = read_demonstrations(demonstrations, count, mapping=read_mapping(mapping) if mapping else None)
     if rate_hz is not None:
         if not 1 <= rate_hz <= 1000:
             raise ConfigError(f"--rate-hz {rate_hz:g}: give 1 to 1000")

@@ -45,9 +45,13 @@ def example_summary(robot: str = "panda", windows: int = 24) -> dict[str, Any]:
         "rate_hz": 20.0,
         "action_label": "command",
         "demonstrations": 3,
-        "held_out": 1,
+        "held_out": 2,
         "tolerance": {"position": 0.01, "angle_deg": 5.0},
         "position_range": {"min": [0.4, -0.15, 0.05], "max": [0.55, 0.2, 0.3]},
         "chains": chains,
-        "windows": {"horizon": 16, "fitted": flat[:windows], "held_out": flat[windows:]},
+        "windows": {
+            "horizon": 16,
+            "fitted": {"episode": [i % 3 for i in range(windows)], "values": flat[:windows]},
+            "held_out": {"episode": [i % 2 for i in range(windows)], "values": flat[windows:]},
+        },
     }

@@ -20,7 +20,7 @@ def test_a_summary_comes_back_equal_from_its_file(tmp_path: Path) -> None:
     again = read_summary(tmp_path / "s.json")
     assert again.to_json() == summary.to_json() == example_summary()
     assert again.content_sha256 == summary.content_sha256
-    assert (again.horizon, again.fitted_windows.shape) == (16, (24, 16, 10))
+    assert (again.horizon, again.fitted_windows.values.shape) == (16, (24, 16, 10))
     assert [path.name for path in tmp_path.iterdir()] == ["s.json"]
 
 
@@ -73,9 +73,11 @@ HOSTILE = {
     "/chains/1/position   ": _put("chains", 1, "position", 2, 0, to=10**30),
     "/chains/1/quat_xyzw": _put("chains", 1, "quat_xyzw", 2, to=[0.5, 0, 0, 0]),
     "/windows/horizon": _put("windows", "horizon", to=10**9),
-    "/windows/fitted": _put("windows", "horizon", to=15),
-    "/windows/fitted ": _put("windows", "fitted", 3, to="x" * 160),
-    "/windows/held_out": _put("windows", "held_out", to=[[0] * 160] * 1025),
+    "/windows/fitted/values": _put("windows", "horizon", to=15),
+    "/windows/fitted/values ": _put("windows", "fitted", "values", 3, to="x" * 160),
+    "/windows/fitted/values  ": _put("windows", "fitted", "values", to=[]),
+    "/windows/fitted/episode": _put("windows", "fitted", "episode", 0, to=-1),
+    "/windows/held_out": _put("windows", "held_out", to={"episode": [0] * 1025, "values": [[0] * 160] * 1025}),
 }
 
 
@@ -134,7 +136,8 @@ def test_files_that_are_none_are_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_summary_too_large_to_be_read_is_not_written(tmp_path: Path) -> None:
     value = example_summary()
-    value["windows"]["fitted"] = np.random.default_rng(0).uniform(-1, 1, (1000, 160)).tolist()
+    values = np.random.default_rng(0).uniform(-1, 1, (1000, 160)).tolist()
+    value["windows"]["fitted"] = {"episode": [0] * 1000, "values": values}
     with pytest.raises(SummaryError, match="use fewer windows"):
         write_summary(DemonstrationSummary.from_json(value), tmp_path / "s.json")
     assert not list(tmp_path.iterdir())

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from shared.errors import ConfigError, DemonstrationError
 from shared.order import WindowSpan
-from shared.summary import HORIZONS, MAX_CHAINS, MAX_WAYPOINTS, MAX_WINDOWS, Chain, DemonstrationSummary
-from trainer.action import POSITION
+from shared.summary import HORIZONS, MAX_CHAINS, MAX_WAYPOINTS, MAX_WINDOWS, Chain, DemonstrationSummary, Windows
+from trainer.action import ACTION_DIM, POSITION
 from trainer.demonstrations.episode import Demonstrations, Episode
 from trainer.summarize.segments import Tolerance, segment
 
@@ -91,7 +91,7 @@ def describe(summary: DemonstrationSummary) -> list[str]:
         f"dwells       {_spread(dwell[dwell > 0], 's', 2)}, {np.count_nonzero(dwell) / len(length):.1f} each",
         f"gripper      {np.mean(changes):.1f} changes each",
         f"tool [m]     {box}",
-        f"windows      {len(summary.fitted_windows)} fitted, {len(summary.held_out_windows)} held out, "
+        f"windows      {len(summary.fitted_windows.episode)} fitted, {len(summary.held_out_windows.episode)} held out, "
         f"of {summary.horizon} steps",
     ]
 
@@ -126,8 +126,8 @@ def _chain(episode: Episode, rate_hz: float, tolerance: Tolerance) -> Chain:
     return Chain(**{name: np.round(values, 6) + 0.0 for name, values in vars(chain).items()})
 
 
-def _sample(episodes: Sequence[Episode], most: int, horizon: int) -> FloatArray:
-    """Windows drawn from all of the episodes', in the order in which they lie there, shape (n, horizon, 10)."""
+def _sample(episodes: Sequence[Episode], most: int, horizon: int) -> Windows:
+    """Windows drawn from all of the episodes', in the order in which they lie there."""
     span = WindowSpan(horizon, N_OBS_STEPS - 1, N_ACTION_STEPS - 1)
     places = []
     for index, episode in enumerate(episodes):
@@ -135,12 +135,12 @@ def _sample(episodes: Sequence[Episode], most: int, horizon: int) -> FloatArray:
         starts = np.arange(first[0], last[0] + 1)
         places.append(np.stack([np.full(len(starts), index), starts], axis=1))
     every = np.concatenate(places) if places else np.empty((0, 2), np.int64)
-    chosen = np.random.default_rng(_SEED).permutation(len(every))[:most]
-    cut = np.empty((len(chosen), horizon, 10))
-    for row, (index, start) in enumerate(every[np.sort(chosen)]):
+    chosen = every[np.sort(np.random.default_rng(_SEED).permutation(len(every))[:most])]
+    values = np.empty((len(chosen), horizon, ACTION_DIM))
+    for row, (index, start) in enumerate(chosen):
         actions = episodes[index].actions
-        cut[row] = actions[np.clip(start + np.arange(horizon), 0, len(actions) - 1)]
-    return np.asarray(np.round(cut, DECIMALS) + 0.0)
+        values[row] = actions[np.clip(start + np.arange(horizon), 0, len(actions) - 1)]
+    return Windows(chosen[:, 0], np.round(values, DECIMALS) + 0.0)
 
 
 def _spread(values: Sequence[float] | FloatArray, unit: str, digits: int) -> str:

@@ -27,7 +27,7 @@ def test_every_fifth_is_held_out_and_gives_windows_alone(demonstrations: Demonst
     kept = [episode for i, episode in enumerate(demonstrations.episodes) if i % 5 != 4]
     assert np.abs(starts - [episode.actions[0, :3] for episode in kept]).max() < 0.004
     assert np.abs(ends - [episode.actions[-1, :3] for episode in kept]).max() < 0.004
-    assert len(summary.held_out_windows) == sum(
+    assert len(summary.held_out_windows.episode) == sum(
         len(episode.actions) - 16 + 9 for episode in demonstrations.episodes[4::5]
     )
     positions = np.concatenate([episode.actions[:, :3] for episode in demonstrations.episodes])
@@ -36,15 +36,17 @@ def test_every_fifth_is_held_out_and_gives_windows_alone(demonstrations: Demonst
 
 def test_windows_are_the_demonstrations_own(demonstrations: Demonstrations) -> None:
     summary = summarize(demonstrations, windows=20)
-    assert summary.fitted_windows.shape == (20, 16, 10)
+    assert summary.fitted_windows.values.shape == (20, 16, 10)
     every = []
     for index, episode in enumerate(demonstrations.episodes):
         steps = np.clip(np.arange(-1, len(episode.actions) - 8)[:, None] + np.arange(16), 0, len(episode.actions) - 1)
         if index % 5 != 4:
             every.append(episode.actions[steps])
-    apart = np.abs(summary.fitted_windows[:, None] - np.concatenate(every)).max((2, 3))
+    apart = np.abs(summary.fitted_windows.values[:, None] - np.concatenate(every)).max((2, 3))
     assert apart.min(1).max() <= 0.5e-4 + 1e-7
     assert len(np.unique(apart.argmin(1))) == 20
+    of = np.repeat(np.arange(12), [len(one) for one in every])
+    assert np.array_equal(of[apart.argmin(1)], summary.fitted_windows.episode)
 
 
 def test_the_same_demonstrations_give_the_same_summary(demonstrations: Demonstrations) -> None:

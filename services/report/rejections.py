@@ -1,0 +1,32 @@
+"""What became of the candidates: accepted, or rejected and why."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from services.report.charts import DATA, QUIET, new_figure, picture, plain
+from services.report.page import Picture, section
+from shared.manifest import Commit
+
+
+def rejections_section(commits: Sequence[Commit]) -> str:
+    """The section; over every committed shard."""
+    attempts = sum(commit.attempts for commit in commits)
+    accepted = sum(commit.rows for commit in commits)
+    reasons: Counter[str] = Counter()
+    for commit in commits:
+        reasons.update(commit.rejections)
+    names = ["accepted", *(name for name, _ in reasons.most_common())]
+    counts = [accepted, *(count for _, count in reasons.most_common())]
+    figure, axes = new_figure(5.2, 0.9 + 0.34 * len(names))
+    shares = [100 * count / max(attempts, 1) for count in counts]
+    bars = axes.barh(range(len(names)), shares, color=[DATA] + [QUIET] * (len(names) - 1), height=0.65)
+    axes.bar_label(bars, [f" {count:,}" for count in counts], fontsize=9)
+    axes.set_yticks(range(len(names)), [plain(name) for name in names])
+    axes.set(xlabel="candidates [%]", ylim=(len(names) - 0.5, -0.5), xlim=(0, 118))
+    axes.set_xticks([0, 25, 50, 75, 100])
+    says = (
+        f"{attempts:,} candidates, {accepted:,} rows: {100 * accepted / max(attempts, 1):.1f} % accepted. "
+        "A rejected candidate is never written; another one is drawn for its row. Over every committed shard."
+    )
+    pictures = [Picture("Candidates", picture(figure, "Accepted candidates and rejected ones by reason"))]
+    return section("Rejections", says, pictures)

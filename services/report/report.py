@@ -1,0 +1,133 @@
+"""A dataset's report: its rows read once, a few at a time, and counted by every section."""
+
+import html
+import json
+from collections.abc import Callable
+
+from services.audit.rows import Rows
+from services.report.demonstrations import Comparison, DemonstrationSection
+from services.report.joints import JointSection
+from services.report.motion import MotionSection
+from services.report.page import page, tiles
+from services.report.reading import read_sample
+from services.report.rejections import rejections_section
+from services.report.trajectories import TrajectorySection
+from services.report.workspace import WorkspaceSection
+from shared.dataset import Dataset
+from shared.errors import DatasetError
+from shared.manifest import DatasetHeader, DatasetState
+from shared.summary import DemonstrationSummary
+
+ROWS = 20_000
+"""Rows that histograms are made from, unless asked otherwise."""
+
+
+class Report:
+    """What was counted of a dataset.
+
+    Attributes:
+        rows: that were read.
+        comparison: with demonstrations, or None.
+    """
+
+    def __init__(self, header: DatasetHeader, state: DatasetState, summary: DemonstrationSummary | None) -> None:
+        """Raises SummaryError for demonstrations of another robot or rate."""
+        self.rows = 0
+        self.comparison: Comparison | None = None
+        self._header, self._state = header, state
+        self._workspace, self._joints = WorkspaceSection(header, summary), JointSection(header, state.commits)
+        self._motion, self._trajectories = MotionSection(summary), TrajectorySection(header.robot)
+        self._demonstrations = None if summary is None else DemonstrationSection(header, summary)
+
+    def add(self, rows: Rows, families: list[str]) -> None:
+        """Counts some rows, each made by the family of its name."""
+        self.rows += len(rows.ids)
+        self._workspace.add(rows)
+        self._joints.add(rows)
+        self._motion.add(rows, families)
+        self._trajectories.add(rows, families)
+        if self._demonstrations is not None:
+            self._demonstrations.add(rows)
+
+    def compare(self) -> None:
+        """Measures the distance from the demonstrations, if there are any."""
+        if self._demonstrations is not None:
+            self.comparison = self._demonstrations.measure()
+
+    def html(self) -> str:
+        """The page: the same text for the same rows."""
+        header, commits = self._header, self._state.commits
+        body = [
+            _tiles(header, self._state, self.comparison),
+            self.comparison.html() if self.comparison else "",
+            self._workspace.html(),
+            self._joints.html(),
+            self._motion.html(),
+            rejections_section(commits),
+            self._trajectories.html(),
+            _request(header, self.rows),
+        ]
+        return page(f"{header.robot.name}: {header.count:,} trajectories", _subtitle(header, self._state), body)
+
+
+def make_report(
+    dataset: Dataset,
+    summary: DemonstrationSummary | None = None,
+    rows: int = ROWS,
+    on_rows: Callable[[int], None] = lambda rows: None,
+) -> Report:
+    """Looks at a dataset, finished or still growing; nothing is drawn yet.
+
+    Args:
+        dataset: in a directory or an object store.
+        summary: demonstrations to set it beside.
+        rows: to read.
+        on_rows: called with the number of rows read so far.
+
+    Raises:
+        DatasetError: it has no rows yet, or a shard is damaged.
+        SummaryError: of another robot or rate.
+    """
+    state = dataset.state()
+    if not state.commits:
+        raise DatasetError(f"has no rows yet ({state.state}); try again when a shard is committed", dataset.where)
+    report = Report(dataset.header, state, summary)
+    for part, families in read_sample(dataset, state.commits, rows):
+        report.add(part, families)
+        on_rows(report.rows)
+    report.compare()
+    return report
+
+
+def _subtitle(header: DatasetHeader, state: DatasetState) -> str:
+    shards = f"{len(state.commits)} of {header.shards} shards"
+    workspace = header.request.get("workspace", {}).get("kind", "joint_space")
+    return f"Headstart dataset {header.dataset_id[:12]}, {state.state}, {shards}; {workspace} at {header.rate_hz:g} Hz"
+
+
+def _tiles(header: DatasetHeader, state: DatasetState, comparison: Comparison | None) -> str:
+    rows, samples = (sum(getattr(commit, name) for commit in state.commits) for name in ("rows", "samples"))
+    attempts = sum(commit.attempts for commit in state.commits)
+    size = sum(commit.bytes for commit in state.commits)
+    values = [
+        (f"{rows:,}", "trajectories"),
+        (f"{samples / header.rate_hz / 3600:,.1f} h", "of motion"),
+        (f"{samples / max(rows, 1) / header.rate_hz:.1f} s", "mean duration"),
+        (f"{100 * rows / max(attempts, 1):.0f} %", "of candidates accepted"),
+        (f"{size / 1e6:,.0f} MB", "on disk"),
+    ]
+    if comparison is not None and comparison.distances is not None:
+        distance = next(iter(comparison.distances.values()))
+        values.append((f"{distance.value:.2f}", "distance from demonstrations"))
+    return tiles(values)
+
+
+def _request(header: DatasetHeader, read: int) -> str:
+    said, robot = html.escape(json.dumps(header.request, indent=2)), header.robot
+    joints = html.escape(f"Joints {', '.join(robot.joint_names)}; poses of {robot.tool_frame} in {robot.base_frame}.")
+    return (
+        f"<section><h2>What was asked for</h2><p>{joints}</p>"
+        f'<p class="quiet">Histograms are of {read:,} rows in whole row groups, spread over the shards by a seed. '
+        f"Every file that was read matched its hash.</p>"
+        f"<details><summary>The resolved request</summary><pre>{said}</pre></details></section>"
+    )
