@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis import validation
-from services.synthesis.collision import self_colliding
+from services.synthesis.collision import CLEAR, collisions
 from services.synthesis.motions import Motions, make_motions, offsets
 from services.synthesis.profiles import row_durations, sample_rows
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.sampling import Candidates, draw_candidates
+from services.synthesis.separations import Separations, separations
 from services.synthesis.validation import Samples
 from services.synthesis.waypoints import waypoint_configurations
 from shared.manifest import Ranges
@@ -50,6 +51,10 @@ def make_batch(
     reasons = [""] * len(ids)
     q, solved = waypoint_configurations(robot, candidates, request.goal)
     _reject(reasons, np.flatnonzero(~solved), validation.UNREACHABLE)
+    kept_apart = request.self_collision or bool(request.keep_out)
+    apart = separations(robot, request.self_collision, request.keep_out) if kept_apart else None
+    if apart is not None:
+        solved &= _clear_at_waypoints(reasons, robot, apart, candidates, q, solved)
 
     motions, made = make_motions(robot, candidates, q, np.flatnonzero(solved))
     motions = _drop(reasons, motions, {validation.TIMING: ~made})
@@ -61,16 +66,41 @@ def make_batch(
     for reason, failed in validation.check_samples(samples, robot.spec.limits, request.rate_hz, low, high).items():
         _reject(reasons, motions.candidate[accepted & failed], reason)
         accepted &= ~failed
-    if request.self_collision:
-        colliding = self_colliding(robot, samples, accepted, request.rate_hz)
-        _reject(reasons, motions.candidate[colliding], validation.SELF_COLLISION)
-        accepted &= ~colliding
+    if apart is not None:
+        rows = np.flatnonzero(accepted)
+        met = collisions(robot, apart, samples.first, samples.q, samples.qd, rows, request.rate_hz)
+        accepted &= _clear(reasons, apart, motions.candidate, met)
     return Batch(candidates, reasons, motions, duration, samples, accepted)
 
 
 def _reject(reasons: list[str], candidates: IntArray, reason: str) -> None:
     for index in candidates:
         reasons[index] = reason
+
+
+def _clear(reasons: list[str], apart: Separations, candidate: IntArray, met: IntArray) -> BoolArray:
+    """Rejects the candidates of rows in which a pair of `apart` meets; which rows are clear."""
+    for row in np.flatnonzero(met != CLEAR):
+        reasons[candidate[row]] = validation.SELF_COLLISION if apart.second[met[row]] >= 0 else validation.KEEP_OUT
+    return np.asarray(met == CLEAR)
+
+
+def _clear_at_waypoints(
+    reasons: list[str],
+    robot: RobotModel,
+    apart: Separations,
+    candidates: Candidates,
+    q: FloatArray,
+    solved: BoolArray,
+) -> BoolArray:
+    """Rejects candidates that collide at a waypoint, before any work on their motions; which ones don't, shape (n,)."""
+    candidate, waypoint = np.nonzero((np.arange(q.shape[1]) <= candidates.segments[:, None]) & solved[:, None])
+    postures = q[candidate, waypoint].astype(np.float32)
+    alone = np.arange(len(postures) + 1)
+    met = collisions(robot, apart, alone, postures, np.zeros_like(postures), alone[:-1], 1.0)
+    clear = np.ones(len(q), np.bool_)
+    clear[candidate[~_clear(reasons, apart, candidate, met)]] = False
+    return clear
 
 
 def _drop(reasons: list[str], motions: Motions, failed: dict[str, BoolArray]) -> Motions:

@@ -1,4 +1,4 @@
-"""Capsules around an arm's links in one posture, and the gaps between them: the inner loops of self-collision."""
+"""Postures of an arm between its samples, and capsules around its links in one of them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,8 +7,6 @@ from services.synthesis.compiled import compiled
 from services.synthesis.kinematics import Chain, sincos
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 
 @compiled
@@ -52,44 +50,20 @@ def link_frames(chain: Chain, q: FloatArray, frames: FloatArray) -> None:
 
 
 @compiled
-def near_pairs(
-    frames: FloatArray,
-    joint: IntArray,
-    capsules: FloatArray,
-    pairs: IntArray,
-    clearance: float,
-    ends: FloatArray,
-    near: BoolArray,
-) -> float:
-    """Marks the pairs whose capsules are within the clearance; returns the least gap between any pair [m].
-
-    Args:
-        frames: of `link_frames`.
-        joint: as in links.Links, like `capsules` and `pairs`.
-        capsules: likewise.
-        pairs: likewise.
-        clearance: gap [m] below which a pair is near.
-        ends: room for the capsules' ends, shape (L, 6).
-        near: filled, shape (P,).
-    """
-    for link in range(joint.size):
-        frame = frames[joint[link] + 1]
-        for end in range(2):
-            x, y, z = capsules[link, 3 * end], capsules[link, 3 * end + 1], capsules[link, 3 * end + 2]
-            for r in range(3):
-                ends[link, 3 * end + r] = frame[9 + r] + frame[3 * r] * x + frame[3 * r + 1] * y + frame[3 * r + 2] * z
-    least = np.inf
-    for pair in range(pairs.shape[0]):
-        a, b = pairs[pair, 0], pairs[pair, 1]
-        gap = np.sqrt(_segment_distance_squared(ends[a], ends[b])) - capsules[a, 6] - capsules[b, 6]
-        near[pair] = gap < clearance
-        least = min(least, gap)
-    return least
+def place_capsule(frame: FloatArray, capsule: FloatArray, ends: FloatArray) -> None:
+    """Both ends of a capsule in the base frame, shape (6,), of one given in its joint's."""
+    for end in range(2):
+        x, y, z = capsule[3 * end], capsule[3 * end + 1], capsule[3 * end + 2]
+        for r in range(3):
+            ends[3 * end + r] = frame[9 + r] + frame[3 * r] * x + frame[3 * r + 1] * y + frame[3 * r + 2] * z
 
 
 @compiled
-def _segment_distance_squared(first: FloatArray, second: FloatArray) -> float:
-    """Squared distance of two segments, each two end points (Ericson, Real-Time Collision Detection, 5.1.9)."""
+def segment_distance(first: FloatArray, second: FloatArray, direction: FloatArray) -> float:
+    """Distance of two segments, each two end points (Ericson, Real-Time Collision Detection, 5.1.9).
+
+    Fills `direction` (3,) with the unit vector from the first's nearest point to the second's, zero where they meet.
+    """
     a = e = b = c = f = 0.0
     for r in range(3):
         d1, d2, offset = first[3 + r] - first[r], second[3 + r] - second[r], first[r] - second[r]
@@ -105,6 +79,9 @@ def _segment_distance_squared(first: FloatArray, second: FloatArray) -> float:
         t, s = 1.0, min(max((b - c) / a, 0.0), 1.0)
     total = 0.0
     for r in range(3):
-        gap = first[r] + s * (first[3 + r] - first[r]) - second[r] - t * (second[3 + r] - second[r])
-        total += gap * gap
-    return total
+        direction[r] = second[r] + t * (second[3 + r] - second[r]) - first[r] - s * (first[3 + r] - first[r])
+        total += direction[r] * direction[r]
+    distance = np.sqrt(total)
+    for r in range(3):
+        direction[r] = direction[r] / distance if distance > 1e-9 else 0.0
+    return float(distance)

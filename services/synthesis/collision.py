@@ -1,119 +1,151 @@
-"""Self-collision of trajectories: capsules in compiled code rule most postures out, Coal decides the rest.
+"""Collisions of trajectories: bounds in compiled code rule most postures out, Coal decides the rest.
 
-A row is walked by a bound on how far any point of the arm travels. Links that are some distance apart can't meet
-before the arm has travelled as far, so the next check is that far ahead, and never less than CHECK_SPACING. Links
-count as colliding when their hulls are within half of that: each point of a row is within that half, in travel, of
-one of two checks, so a row that passes is clear at every moment and not only where it was checked.
+A row is walked by bounds on how far links travel. What is some distance apart can't meet before it has travelled as
+far, so it is looked at again only then: each moment of a row lies within the clearance, in travel, of what a check
+has shown to be clear. What counts as colliding is what comes within the clearance, so a row that passes is clear at
+every moment and not only where it was checked. Between samples, postures are the cubic through both.
 """
 
-import functools
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
-import coal
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synthesis.capsules import link_frames, near_pairs, posture_between
+from services.synthesis.capsules import link_frames, place_capsule, posture_between, segment_distance
 from services.synthesis.compiled import compiled
+from services.synthesis.gaps import HALF_SPACE, capsule_to_solid, hull_gap, hull_to_solid
 from services.synthesis.kinematics import Chain
-from services.synthesis.links import Links, robot_links
 from services.synthesis.robot_model import RobotModel
-from services.synthesis.validation import Samples
+from services.synthesis.separations import Separations
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-CHECK_SPACING = 0.02
-"""Travel [m] between two checks of links that are near each other."""
-CLEARANCE = CHECK_SPACING / 2
-"""Hulls nearer than this [m] count as colliding."""
-
-_DISTANCE_REQUEST = coal.DistanceRequest()
+CLEAR = -1
+"""No pair of a row collides."""
+_ASK = -np.inf
+"""What `_gap` answers where only Coal can tell."""
+_SMALL = 1e-12
+_SOON = 0.05
+"""Pairs due within this travel [m] are looked at beside one that is due: frames of a posture cost more than a pair."""
+_NEAR = 0.1
+"""Bodies whose capsules are farther apart than this [m] are not looked at more closely."""
 
 
 @dataclass(frozen=True, eq=False)
-class NearPostures:
-    """m postures in which some capsules are near, in the order of their rows.
+class _Walk:
+    """How far each of n rows has been walked.
 
     Attributes:
-        row: of each, shape (m,).
-        travel: bound on the distance [m] travelled since the row began, shape (m,).
-        frames: joint frames, base first, shape (m, dof + 1, 12): rotation row by row, then translation.
-        near: the pairs whose capsules are within CLEARANCE, shape (m, P).
+        sample: that the interval walked now ends at, shape (n,).
+        share: of that interval that is behind, shape (n,).
+        left: travel [m] until each pair has to be looked at, shape (n, C).
+        line: in which the pair was seen apart, in the frame of the first's joint; zero before, shape (n, C, 3).
+        asked: pair that Coal has to decide before the row goes on, or CLEAR, shape (n,).
+        frames: of its two joints, shape (n, 2, 12).
+        collision: the pair that collides, or CLEAR, shape (n,).
     """
 
-    row: IntArray
-    travel: FloatArray
+    sample: IntArray
+    share: FloatArray
+    left: FloatArray
+    line: FloatArray
+    asked: IntArray
     frames: FloatArray
-    near: BoolArray
+    collision: IntArray
 
     @classmethod
-    def empty(cls, size: int, dof: int, pairs: int) -> "NearPostures":
-        """Room for `size` postures."""
+    def begin(cls, first: IntArray, pairs: int) -> "_Walk":
+        """At the first sample of every row, where every pair has to be looked at."""
+        n = len(first) - 1
         return cls(
-            np.empty(size, np.int64),
-            np.empty(size),
-            np.empty((size, dof + 1, 12)),
-            np.empty((size, pairs), np.bool_),
+            first[:-1].copy(),
+            np.ones(n),
+            np.zeros((n, pairs)),
+            np.zeros((n, pairs, 3)),
+            np.full(n, CLEAR),
+            np.zeros((n, 2, 12)),
+            np.full(n, CLEAR),
         )
 
 
-def self_colliding(robot: RobotModel, samples: Samples, rows: BoolArray, rate_hz: float) -> BoolArray:
-    """Which of the marked rows bring two links of the arm together, shape (n,)."""
-    links = checked_links(robot)
-    room = 4 * len(rows)
-    while True:
-        postures = NearPostures.empty(room, robot.dof, len(links.pairs))
-        found = _walk(robot, links, samples.first, samples.q, samples.qd, rows, 1 / rate_hz, postures)
-        if found <= room:
-            return _confirm(links, postures, found, len(rows))
-        room = found
-
-
-@functools.lru_cache(maxsize=8)
-def checked_links(robot: RobotModel) -> Links:
-    """The robot's links, without the pairs that already count as colliding at home: those can't be told apart."""
-    links = robot_links(robot)
-    home = robot.home[None].astype(np.float32)
-    posture = NearPostures.empty(1, robot.dof, len(links.pairs))
-    if not _walk(robot, links, np.array([0, 1]), home, 0 * home, np.ones(1, np.bool_), 1.0, posture):
-        return links
-    near = posture.near[0].copy()
-    for pair in np.flatnonzero(near):
-        near[pair] = _hull_distance(links, posture.frames[0], int(pair)) <= CLEARANCE
-    return replace(links, pairs=links.pairs[~near])
-
-
-def _walk(
+def collisions(
     robot: RobotModel,
-    links: Links,
+    apart: Separations,
     first: IntArray,
     q: NDArray[np.float32],
     qd: NDArray[np.float32],
-    rows: BoolArray,
+    rows: IntArray,
+    rate_hz: float,
+) -> IntArray:
+    """The first pair of `apart` that collides in each row, or CLEAR, shape (n,).
+
+    Args:
+        robot: the arm.
+        apart: what has to stay apart.
+        first: first sample of each row, and the number of samples, shape (n + 1,).
+        q: joint positions of the samples, shape (N, dof).
+        qd: joint velocities, shape (N, dof).
+        rows: which rows to look at; the others are CLEAR.
+        rate_hz: samples per second.
+    """
+    walk = _Walk.begin(first, len(apart.first))
+    while len(rows):
+        _go_on(robot, apart, first, q, qd, 1 / rate_hz, rows, walk)
+        rows = rows[walk.asked[rows] != CLEAR]
+        for row in rows.tolist():
+            _ask(apart, walk, row)
+        rows = rows[walk.collision[rows] == CLEAR]
+    return walk.collision
+
+
+def _ask(apart: Separations, walk: _Walk, row: int) -> None:
+    """Has Coal decide the pair that a row stopped at."""
+    pair = int(walk.asked[row])
+    distance, normal = apart.distance(pair, walk.frames[row, 0], walk.frames[row, 1])
+    if distance <= apart.clearance[pair]:
+        walk.collision[row] = pair
+    walk.left[row, pair] = distance + apart.clearance[pair]
+    walk.line[row, pair] = normal @ walk.frames[row, 0, :9].reshape(3, 3)
+    walk.asked[row] = CLEAR
+
+
+def _go_on(
+    robot: RobotModel,
+    apart: Separations,
+    first: IntArray,
+    q: NDArray[np.float32],
+    qd: NDArray[np.float32],
     dt: float,
-    out: NearPostures,
-) -> int:
-    """Fills `out` with the near postures of the marked rows, as far as there is room; returns how many there are."""
-    return int(
-        _walk_rows(
-            robot.chain,
-            links.joint,
-            links.capsules,
-            links.pairs,
-            links.reach,
-            first,
-            q,
-            qd,
-            rows,
-            dt,
-            out.row,
-            out.travel,
-            out.frames,
-            out.near,
-        )
+    rows: IntArray,
+    walk: _Walk,
+) -> None:
+    """Walks rows until they end, collide, or need Coal."""
+    bodies = apart.bodies
+    _walk_rows(
+        robot.chain,
+        bodies.joint,
+        bodies.capsules,
+        bodies.corners,
+        bodies.first_corner,
+        apart.solids,
+        apart.first,
+        apart.second,
+        np.ascontiguousarray(apart.travel.T),
+        apart.clearance,
+        first,
+        q,
+        qd,
+        dt,
+        rows,
+        walk.sample,
+        walk.share,
+        walk.left,
+        walk.line,
+        walk.asked,
+        walk.frames,
+        walk.collision,
     )
 
 
@@ -122,85 +154,133 @@ def _walk_rows(
     chain: Chain,
     joint: IntArray,
     capsules: FloatArray,
-    pairs: IntArray,
-    reach: FloatArray,
+    corners: FloatArray,
+    first_corner: IntArray,
+    solids: FloatArray,
+    pair_first: IntArray,
+    pair_second: IntArray,
+    travel: FloatArray,
+    clearance: FloatArray,
     first: IntArray,
     q: NDArray[np.float32],
     qd: NDArray[np.float32],
-    rows: BoolArray,
     dt: float,
-    out_row: IntArray,
-    out_travel: FloatArray,
+    rows: IntArray,
+    sample: IntArray,
+    share: FloatArray,
+    left: FloatArray,
+    line: FloatArray,
+    asked: IntArray,
     out_frames: FloatArray,
-    out_near: BoolArray,
-) -> int:
-    """The loop of `_walk`."""
-    dof = q.shape[1]
-    posture, frames = np.empty(dof), np.empty((dof + 1, 12))
-    ends, near = np.empty((joint.size, 6)), np.empty(pairs.shape[0], np.bool_)
-    count = 0
-    for row in range(rows.size):
-        if not rows[row]:
-            continue
-        total, since, allowed = 0.0, 0.0, 0.0
-        for k in range(first[row], first[row + 1]):
-            before = max(k - 1, first[row])
-            interval, done = 0.0, 0.0
-            for j in range(dof):
-                fastest = max(abs(qd[before, j]), abs(qd[k, j])) * dt if k > before else 0.0
-                interval += reach[j] * max(abs(q[k, j] - q[before, j]), fastest)
-            # `since` is the travel from the last check to this interval's beginning, so it is negative after a check.
-            while since + interval > allowed or k == first[row] or k + 1 == first[row + 1]:
-                done = min(interval, allowed - since)
-                posture_between(q, qd, before, k, done / interval if interval > 0.0 else 1.0, dt, posture)
-                link_frames(chain, posture, frames)
-                gap = near_pairs(frames, joint, capsules, pairs, CLEARANCE, ends, near)
-                if gap < CLEARANCE:
-                    if count < out_row.size:
-                        out_row[count], out_travel[count] = row, total + done
-                        for j in range(dof + 1):
-                            for c in range(12):
-                                out_frames[count, j, c] = frames[j, c]
-                        for pair in range(near.size):
-                            out_near[count, pair] = near[pair]
-                    count += 1
-                since, allowed = -done, max(CHECK_SPACING, gap + CLEARANCE)
-                if done >= interval:
+    collision: IntArray,
+) -> None:
+    """The loop of `_go_on`: look at the pairs that are due in this posture, then go on to the next that is."""
+    posture, frames = np.empty(q.shape[1]), np.empty((q.shape[1] + 1, 12))
+    ends, between, rate = np.empty((2, 6)), np.empty(3), np.empty(pair_first.size)
+    for row in rows:
+        going = True
+        while going:
+            k = sample[row]
+            posture_between(q, qd, max(k - 1, first[row]), k, share[row], dt, posture)
+            link_frames(chain, posture, frames)
+            last = k + 1 == first[row + 1] and share[row] >= 1.0
+            for pair in range(pair_first.size):
+                if left[row, pair] > _SOON:
+                    continue
+                a, b = pair_first[pair], pair_second[pair]
+                gap = _gap(
+                    joint, capsules, corners, first_corner, solids, a, b, clearance[pair], frames, line[row, pair],
+                    ends, between,
+                )  # fmt: skip
+                if gap > clearance[pair] or left[row, pair] > (clearance[pair] if last else _SMALL):
+                    left[row, pair] = max(left[row, pair], gap + clearance[pair])
+                    continue
+                going = False
+                if gap > _ASK:
+                    collision[row] = pair
                     break
-            since += interval
-            total += interval
-    return count
+                asked[row] = pair
+                for c in range(12):
+                    out_frames[row, 0, c] = frames[joint[a] + 1, c]
+                    out_frames[row, 1, c] = frames[joint[b] + 1, c] if b >= 0 else 0.0
+                break
+            if going and not last:
+                _advance(row, first[row + 1], q, qd, dt, travel, sample, share, left, rate)
+            going = going and not last
 
 
-def _confirm(links: Links, postures: NearPostures, count: int, rows: int) -> BoolArray:
-    """Asks Coal about the near pairs; a row is done with its first collision.
+@compiled
+def _advance(
+    row: int,
+    end: int,
+    q: NDArray[np.float32],
+    qd: NDArray[np.float32],
+    dt: float,
+    travel: FloatArray,
+    sample: IntArray,
+    share: FloatArray,
+    left: FloatArray,
+    rate: FloatArray,
+) -> None:
+    """Goes on in a row to where a pair is due, or to its end."""
+    while True:
+        if share[row] >= 1.0:
+            if sample[row] + 1 == end:
+                return
+            sample[row] += 1
+            share[row] = 0.0
+        k = sample[row]
+        rate[:] = 0.0
+        for j in range(q.shape[1]):
+            moved = max(abs(q[k, j] - q[k - 1, j]), max(abs(qd[k - 1, j]), abs(qd[k, j])) * dt)
+            for pair in range(rate.size):
+                rate[pair] += travel[j, pair] * moved
+        rest = 1.0 - share[row]
+        step = rest
+        for pair in range(rate.size):
+            if left[row, pair] < rate[pair] * step:
+                step = left[row, pair] / rate[pair]
+        for pair in range(rate.size):
+            left[row, pair] -= rate[pair] * step
+        share[row] = 1.0 if step == rest else share[row] + step
+        if step < rest:
+            return
 
-    A pair found some distance apart can't meet before that much travel, so it is not asked about until then.
-    """
-    colliding = np.zeros(rows, np.bool_)
-    clear_until = np.zeros(len(links.pairs))
-    current = -1
-    row, travel = postures.row[:count].tolist(), postures.travel[:count].tolist()
-    for m, pair in zip(*(indices.tolist() for indices in np.nonzero(postures.near[:count])), strict=True):
-        if row[m] != current:
-            current = row[m]
-            clear_until[:] = -1.0
-        if colliding[current] or travel[m] < clear_until[pair]:
-            continue
-        distance = _hull_distance(links, postures.frames[m], pair)
-        if distance <= CLEARANCE:
-            colliding[current] = True
-        clear_until[pair] = travel[m] + distance - CLEARANCE
-    return colliding
 
-
-def _hull_distance(links: Links, frames: FloatArray, pair: int) -> float:
-    """Distance [m] of a pair's hulls, not above 0 if they meet, under joint frames of shape (dof + 1, 12)."""
-    a, b = links.pairs[pair]
-    first, second = _transform(frames[links.joint[a] + 1]), _transform(frames[links.joint[b] + 1])
-    result = coal.DistanceResult()
-    return float(coal.distance(links.hulls[a], first, links.hulls[b], second, _DISTANCE_REQUEST, result))
-
-
-def _transform(frame: FloatArray) -> Any:
-    return coal.Transform3s(frame[:9].reshape(3, 3), frame[9:])
+@compiled
+def _gap(
+    joint: IntArray,
+    capsules: FloatArray,
+    corners: FloatArray,
+    first_corner: IntArray,
+    solids: FloatArray,
+    a: int,
+    b: int,
+    clearance: float,
+    frames: FloatArray,
+    line: FloatArray,
+    ends: FloatArray,
+    between: FloatArray,
+) -> float:
+    """Lower bound on a pair's distance [m], exact where it is not above the clearance; or _ASK."""
+    frame = frames[joint[a] + 1]
+    hull = corners[first_corner[a] : first_corner[a + 1]]
+    place_capsule(frame, capsules[a], ends[0])
+    if b < 0:
+        solid = solids[-1 - b]
+        gap = capsule_to_solid(ends[0], capsules[a, 6], solid)
+        if gap <= _NEAR:
+            gap = max(gap, hull_to_solid(frame, hull, solid))
+        exact = solid[0] == HALF_SPACE or hull.shape[0] == 1
+        return gap if gap > clearance or exact else _ASK
+    other_frame = frames[joint[b] + 1]
+    other_hull = corners[first_corner[b] : first_corner[b + 1]]
+    place_capsule(other_frame, capsules[b], ends[1])
+    gap = segment_distance(ends[0], ends[1], between) - capsules[a, 6] - capsules[b, 6]
+    if gap <= _NEAR:
+        gap = max(gap, hull_gap(frame, hull, other_frame, other_hull, between))
+    if gap <= clearance and (line[0] != 0.0 or line[1] != 0.0 or line[2] != 0.0):
+        for r in range(3):
+            between[r] = frame[3 * r] * line[0] + frame[3 * r + 1] * line[1] + frame[3 * r + 2] * line[2]
+        gap = max(gap, hull_gap(frame, hull, other_frame, other_hull, between))
+    return gap if gap > clearance else _ASK

@@ -36,8 +36,7 @@ class Links:
         hulls: Coal's convex hull of each, in its joint's frame [m].
         capsules: a capsule around each hull: two end points and a radius [m], shape (L, 7).
         pairs: links that can meet, shape (P, 2).
-        reach: how far each joint moves any point for each unit that it moves itself, at most, in any posture: for a
-            hinge the greatest distance from its axis [m], for a slide 1, shape (dof,).
+        reach: how far each joint moves any point of each link, as `reach` says, shape (L, dof).
     """
 
     names: tuple[str, ...]
@@ -65,7 +64,8 @@ def robot_links(robot: RobotModel) -> Links:
         np.int64,
     ).reshape(-1, 2)
     hulls = tuple(_hull(vertices[name]) for name in names)
-    return Links(names, joint, hulls, capsules, pairs, _reach(robot, names, joint, vertices))
+    extent = np.array([reach(robot, joints[name], vertices[name]) for name in names])
+    return Links(names, joint, hulls, capsules, pairs, extent)
 
 
 def _vertices_by_link(robot: RobotModel) -> tuple[dict[str, FloatArray], dict[str, int]]:
@@ -143,15 +143,17 @@ def _capsule(vertices: FloatArray) -> FloatArray:
     return np.array([*ends[0], *ends[1], radius])
 
 
-def _reach(robot: RobotModel, names: tuple[str, ...], joint: IntArray, vertices: dict[str, FloatArray]) -> FloatArray:
-    """For a hinge the sum of translations from it to the farthest point behind it: no posture takes a point farther."""
-    farthest = np.zeros(robot.dof)
-    for name, moved_by in zip(names, joint, strict=True):
-        if moved_by >= 0:
-            farthest[moved_by] = max(farthest[moved_by], np.linalg.norm(vertices[name], axis=1).max())
+def reach(robot: RobotModel, joint: int, points: FloatArray) -> FloatArray:
+    """How far each joint moves any of the points that `joint` moves (n, 3), at most, for each unit of its own motion.
+
+    From the axis of a hinge it is no farther to a point than the translations on the way there add up to.
+    Shape (dof,) [m/rad, or 1 for a slide]; 0 for the joints that don't move the points.
+    """
     slides, limits = robot.chain.slides, robot.spec.limits
-    lengths = np.linalg.norm(robot.chain.translation, axis=1)
-    lengths[:-1] += np.where(slides, np.maximum(-limits.lower, limits.upper), 0.0)
-    for j in range(robot.dof - 2, -1, -1):
-        farthest[j] = max(farthest[j], lengths[j + 1] + farthest[j + 1])
-    return np.where(slides, 1.0, farthest)
+    lengths = np.linalg.norm(robot.chain.translation[:-1], axis=1)
+    lengths += np.where(slides, np.maximum(-limits.lower, limits.upper), 0.0)
+    farthest, result = float(np.linalg.norm(points, axis=1).max()), np.zeros(robot.dof)
+    for j in range(joint, -1, -1):
+        result[j] = 1.0 if slides[j] else farthest
+        farthest += float(lengths[j])
+    return result

@@ -12,6 +12,7 @@ from services.catalogue import Arm, find_arm
 from services.synthesis import GENERATOR_VERSION
 from services.synthesis.families import DEFAULT_FAMILIES, FAMILIES, Family
 from services.synthesis.ik_steps import Goal
+from services.synthesis.keep_out import KeepOuts
 from services.synthesis.workspace import JointSpace, Reachable, RequestPart, Workspace
 from shared.errors import RequestError, RobotError
 from shared.records import OPTIONAL_COLUMNS
@@ -40,6 +41,7 @@ class TrajectoryRequest(RequestPart):
         via_velocity: range of the share of its speed that the arm keeps at a waypoint of via_points where the gripper
             does nothing, or None to stop at each.
         self_collision: whether trajectories that bring links of the arm together are rejected.
+        keep_out: boxes and half-spaces that no link that moves may enter, nor the tool centre point.
         columns: optional columns to write.
         shard_rows: rows of each shard but the last.
     """
@@ -57,6 +59,7 @@ class TrajectoryRequest(RequestPart):
     tool_speed: tuple[Speed, Speed] | None = None
     via_velocity: tuple[Share, Share] | None = None
     self_collision: Annotated[bool, Field(strict=True)] = True
+    keep_out: KeepOuts = ()
     columns: tuple[str, ...] = ()
     shard_rows: Annotated[int, Field(strict=True, ge=1, le=65536)] = 4096
 
@@ -171,10 +174,10 @@ def _find(robot: str, info: ValidationInfo) -> Arm:
 
 def _pointer(location: tuple[int | str, ...]) -> str:
     """RFC 6901 pointer of a pydantic location, without the tags it inserts for unions."""
-    tags = {"joint_space", "reachable", "box"}
     parts = [str(part) for part in location if part != "[key]"]
-    if len(parts) > 1 and parts[0] == "workspace" and parts[1] in tags:
-        del parts[1]
+    tag = {"workspace": 1, "keep_out": 2}.get(parts[0] if parts else "")
+    if tag and len(parts) > tag and parts[tag] in ("joint_space", "reachable", "box", "half_space"):
+        del parts[tag]
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 
 

@@ -26,6 +26,8 @@ OUTSIDE_RANGE = "outside_range"
 """A sample leaves the dataset's action_range."""
 SELF_COLLISION = "self_collision"
 """Two links of the arm come together."""
+KEEP_OUT = "keep_out"
+"""A link that moves, or the tool centre point, enters a keep-out."""
 
 ADVICE = {
     UNREACHABLE: "the arm can't reach these poses; move or shrink the workspace, or widen its orientation cone",
@@ -34,6 +36,7 @@ ADVICE = {
     DISCONTINUOUS: "motions jump between samples; raise rate_hz",
     OUTSIDE_RANGE: "motions between poses leave the workspace; make the box larger or its cone narrower",
     SELF_COLLISION: "the arm touches itself; move the workspace away from its base",
+    KEEP_OUT: "links enter a keep-out; move the workspace away from the keep-outs, or make them smaller",
 }
 """What to change in a request whose candidates fail for a reason."""
 

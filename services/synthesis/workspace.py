@@ -3,10 +3,19 @@
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Coordinate = Annotated[float, Field(strict=True, ge=-10, le=10)]
 Point = tuple[Coordinate, Coordinate, Coordinate]
+
+
+def _has_length(vector: Point) -> Point:
+    if math.hypot(*vector) < 1e-6:
+        raise ValueError("it has no direction; give one such as [0, 0, -1]")
+    return vector
+
+
+Direction = Annotated[Point, AfterValidator(_has_length)]
 
 
 class RequestPart(BaseModel):
@@ -19,15 +28,22 @@ class Cone(RequestPart):
     """Tool orientations whose z axis lies within `angle_deg` of `axis` (base frame), at any turn about it."""
 
     kind: Literal["cone"] = "cone"
-    axis: Point = (0.0, 0.0, -1.0)
+    axis: Direction = (0.0, 0.0, -1.0)
     angle_deg: Annotated[float, Field(strict=True, ge=0, le=180)] = 30.0
 
-    @field_validator("axis")
-    @classmethod
-    def _axis_has_length(cls, axis: Point) -> Point:
-        if math.hypot(*axis) < 1e-6:
-            raise ValueError("the axis has no direction; give one such as [0, 0, -1]")
-        return axis
+
+class Extent(RequestPart):
+    """An axis-aligned box of the base frame [m]."""
+
+    min: Point
+    max: Point
+
+    @model_validator(mode="after")
+    def _has_volume(self) -> Self:
+        for axis, low, high in zip("xyz", self.min, self.max, strict=True):
+            if not low < high:
+                raise ValueError(f"min must be below max on every axis; {axis} has {low:g} and {high:g}")
+        return self
 
 
 class JointSpace(RequestPart):
@@ -42,20 +58,11 @@ class Reachable(RequestPart):
     kind: Literal["reachable"]
 
 
-class Box(RequestPart):
-    """Poses in an axis-aligned box of the base frame [m], with a cone of orientations."""
+class Box(Extent):
+    """Poses in a box, with a cone of orientations."""
 
     kind: Literal["box"]
-    min: Point
-    max: Point
     orientation: Cone = Cone()
-
-    @model_validator(mode="after")
-    def _has_volume(self) -> Self:
-        for axis, low, high in zip("xyz", self.min, self.max, strict=True):
-            if not low < high:
-                raise ValueError(f"min must be below max on every axis; {axis} has {low:g} and {high:g}")
-        return self
 
 
 Workspace = Annotated[JointSpace | Reachable | Box, Field(discriminator="kind")]

@@ -20,6 +20,7 @@ from services.jobs import (
     begin,
     make_dataset,
 )
+from services.synthesis import GENERATOR_VERSION
 from services.synthesis.pipeline import ShardPlan
 from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
@@ -228,19 +229,19 @@ def test_another_generator_version_is_never_resumed(tmp_path: Path) -> None:
     dataset = begin(REQUEST, tmp_path / REQUEST.dataset_id)
     path = dataset.root / "dataset.json"
     before = path.read_text()
-    path.write_text(before.replace('"generator_version": 1', '"generator_version": 0'))
+    path.write_text(before.replace(f'"generator_version": {GENERATOR_VERSION}', '"generator_version": 0'))
     with _queue(tmp_path, InlineEngine()) as queue:
         job = queue.job(REQUEST.dataset_id)
         _ends(job)
         assert job.state == "failed"
-        assert "begun by generator_version 0, this release is 1" in job.reason
+        assert f"begun by generator_version 0, this release is {GENERATOR_VERSION}" in job.reason
     # Nothing was touched: the release that began it can still finish it.
     assert Dataset(dataset.root).state().state == "growing"
     other = tmp_path / "other"
     begin(REQUEST, other)
     changed = json.loads((other / "dataset.json").read_text()) | {"generator_version": 0, "dataset_id": "0" * 64}
     (other / "dataset.json").write_text(json.dumps(changed))
-    with pytest.raises(GeneratorVersionError, match="generator_version 0, this release is 1"):
+    with pytest.raises(GeneratorVersionError, match=f"generator_version 0, this release is {GENERATOR_VERSION}"):
         begin(REQUEST, other)
 
 

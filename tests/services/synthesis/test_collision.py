@@ -1,14 +1,18 @@
+from typing import Any
+
 import coal
 import numpy as np
 import pinocchio as pin
 import pytest
 
 from services.catalogue.files import PackageFiles
-from services.synthesis.collision import self_colliding
+from services.synthesis.collision import CLEAR, collisions
 from services.synthesis.links import robot_links
-from services.synthesis.validation import Samples
+from services.synthesis.pipeline import synthesize
+from services.synthesis.separations import separations
+from shared.errors import SynthesisError
 from shared.records import list_column
-from tests.services.synthesis.examples import panda, parse, random_configurations, row_values, shard
+from tests.services.synthesis.examples import panda, parse, random_configurations, row_values, shard, whole
 
 
 def _meshes() -> tuple[pin.Model, pin.GeometryModel]:
@@ -37,19 +41,21 @@ _meshes_once = _meshes()
 _data, _geometry_data = _meshes_once[0].createData(), _meshes_once[1].createData()
 
 
-def _rows(q: np.ndarray, qd: np.ndarray | None = None) -> Samples:
-    """One row through the given configurations."""
-    n = len(q)
-    empty = np.zeros((0, 7), np.float32)
-    speeds = np.zeros((n, 7), np.float32) if qd is None else qd.astype(np.float32)
-    position, rotation = np.zeros((n, 3), np.float32), np.zeros((n, 6), np.float32)
-    return Samples(np.array([0, n]), q.astype(np.float32), speeds, empty, position, rotation, np.zeros(n, np.float32))
+def _colliding(
+    q: np.ndarray, qd: np.ndarray | None = None, rate_hz: float = 1.0, keep_out: list[Any] | None = None
+) -> bool:
+    """Whether one row through the given configurations collides; with itself, where no keep-outs are given."""
+    speeds = np.zeros(q.shape, np.float32) if qd is None else qd.astype(np.float32)
+    request = parse({"robot": "panda", "count": 1}, self_collision=keep_out is None, keep_out=keep_out or [])
+    apart = separations(panda(), request.self_collision, request.keep_out)
+    first, rows = np.array([0, len(q)]), np.zeros(1, np.int64)
+    return bool(collisions(panda(), apart, first, q.astype(np.float32), speeds, rows, 1.0)[0] != CLEAR)
 
 
 def test_single_postures_agree_with_the_meshes() -> None:
     colliding = missed = 0
     for q in random_configurations(1500, seed=0):
-        ours = bool(self_colliding(panda(), _rows(q[None]), np.ones(1, np.bool_), 20.0)[0])
+        ours = _colliding(q[None])
         reference = _in_collision(q)
         colliding += reference
         missed += reference and not ours
@@ -59,11 +65,8 @@ def test_single_postures_agree_with_the_meshes() -> None:
 
 
 def test_the_home_posture_is_free_and_the_screen_is_not_always_alarmed() -> None:
-    assert not self_colliding(panda(), _rows(panda().home[None]), np.ones(1, np.bool_), 20.0)[0]
-    verdicts = [
-        self_colliding(panda(), _rows(q[None]), np.ones(1, np.bool_), 20.0)[0]
-        for q in random_configurations(500, seed=1)
-    ]
+    assert not _colliding(panda().home[None])
+    verdicts = [_colliding(q[None]) for q in random_configurations(500, seed=1)]
     assert 0.01 < np.mean(verdicts) < 0.12
 
 
@@ -76,14 +79,78 @@ def test_a_collision_between_two_samples_is_found() -> None:
             continue
         found += 1
         velocity = np.stack([b - a, b - a])
-        assert self_colliding(panda(), _rows(np.stack([a, b]), velocity), np.ones(1, np.bool_), 1.0)[0]
+        assert _colliding(np.stack([a, b]), velocity)
     assert found >= 5
 
 
 def test_unmarked_rows_are_not_checked() -> None:
-    colliding = next(q for q in random_configurations(500, seed=3) if _in_collision(q))
-    assert self_colliding(panda(), _rows(colliding[None]), np.ones(1, np.bool_), 20.0)[0]
-    assert not self_colliding(panda(), _rows(colliding[None]), np.zeros(1, np.bool_), 20.0)[0]
+    q = np.stack([next(q for q in random_configurations(500, seed=3) if _in_collision(q))] * 3).astype(np.float32)
+    apart = separations(panda(), True, ())
+    met = collisions(panda(), apart, np.arange(4), q, np.zeros_like(q), np.array([0, 2]), 20.0)
+    assert (met != CLEAR).tolist() == [True, False, True]
+
+
+TABLE_TOP: dict[str, Any] = {"kind": "half_space", "normal": [0.0, 0.0, 2.0], "offset": 0.1}
+SHELF: dict[str, Any] = {"kind": "box", "min": [0.3, -0.2, 0.4], "max": [0.6, 0.5, 0.45]}
+
+
+def _distance_to(keep_out: dict[str, Any], q: np.ndarray) -> float:
+    """Least distance [m] of the moving links' meshes and the tool from a keep-out, by Coal on Pinocchio's model."""
+    model, geometry = _meshes_once
+    pin.framesForwardKinematics(model, _data, np.concatenate([q.astype(np.float64), [0.02, 0.02]]))
+    pin.updateGeometryPlacements(model, _data, geometry, _geometry_data)
+    low = np.array(keep_out.get("min", [-5.0, -5.0, -5.0]))
+    high = np.array(keep_out.get("max", [5.0, 5.0, keep_out.get("offset")]))
+    box, where = coal.Box(high - low), coal.Transform3s(np.eye(3), (low + high) / 2)
+    tool = _data.oMf[model.getFrameId("panda_hand_tcp")].translation
+    least = float(np.linalg.norm(np.maximum(np.maximum(low - tool, tool - high), 0)))
+    for item, placement in zip(geometry.geometryObjects, _geometry_data.oMg, strict=True):
+        if item.parentJoint > 0:
+            mesh_at, result = coal.Transform3s(placement.rotation, placement.translation), coal.DistanceResult()
+            distance = coal.distance(item.geometry, mesh_at, box, where, coal.DistanceRequest(), result)
+            least = min(least, float(distance))
+    return least
+
+
+@pytest.mark.parametrize("keep_out", [TABLE_TOP, SHELF])
+def test_postures_in_a_keep_out_agree_with_the_meshes(keep_out: dict[str, Any]) -> None:
+    inside = 0
+    for q in random_configurations(400, seed=5):
+        distance = _distance_to(keep_out, q)
+        inside += distance <= 0
+        ours = _colliding(q[None], keep_out=[keep_out])
+        assert ours or distance > 0
+        # Hulls of this arm are within 2 cm of its meshes.
+        assert not ours or distance < 0.022
+    assert inside > 40
+
+
+@pytest.mark.parametrize("keep_out", [TABLE_TOP, SHELF])
+def test_a_keep_out_entered_between_two_samples_is_found(keep_out: dict[str, Any]) -> None:
+    found = 0
+    for a, b in random_configurations(600, seed=6).reshape(-1, 2, 7):
+        between = a + np.linspace(0, 1, 30)[:, None] * (b - a)
+        if _colliding(a[None], keep_out=[keep_out]) or _colliding(b[None], keep_out=[keep_out]):
+            continue
+        if not any(_distance_to(keep_out, q) <= 0 for q in between[::3]):
+            continue
+        found += 1
+        velocity = np.stack([b - a, b - a])
+        assert _colliding(np.stack([a, b]), velocity, keep_out=[keep_out])
+    assert found >= 5
+
+
+def test_the_base_may_stand_in_a_table_and_a_keep_out_around_everything_stops_early() -> None:
+    standing = {"kind": "half_space", "normal": [0, 0, 1], "offset": 0.05}
+    request = parse({"robot": "panda", "count": 60, "keep_out": [standing]})
+    rows = synthesize(whole(request))
+    assert rows.rejections["keep_out"] > 10
+    assert min(values[:, 2].min() for values in row_values(rows, "ee_position", 3)) > 0.05
+    everywhere = {"kind": "box", "min": [-2, -2, -2], "max": [2, 2, 2]}
+    with pytest.raises(SynthesisError, match=r"2048 candidates .* 'keep_out': links enter a keep-out; move") as caught:
+        synthesize(whole(parse({"robot": "panda", "count": 4000, "keep_out": [everywhere]})))
+    assert set(caught.value.rejections) == {"keep_out", "self_collision"}
+    assert caught.value.rejections["keep_out"] > 1800
 
 
 @pytest.mark.parametrize("name", ["table", "joint_space"])
@@ -113,10 +180,12 @@ def test_capsules_and_reach_contain_the_links() -> None:
         along = np.clip((points - a) @ (b - a) / max((b - a) @ (b - a), 1e-12), 0, 1)
         assert (np.linalg.norm(points - (a + along[:, None] * (b - a)), axis=1) <= radius + 1e-9).all()
         assert isinstance(hull, coal.ConvexBase)
-    # The tool is a point behind every joint: in no posture is it farther from a joint than that joint's reach.
+    # In no posture is the tool farther from the axis of a joint than what a radian of that joint can move it.
+    bodies = separations(panda(), True, ()).bodies
     model, data = panda().model, panda().model.createData()
     for q in random_configurations(200, seed=4):
         pin.framesForwardKinematics(model, data, q)
-        for joint in range(7):
-            offset = data.oMf[panda().tool_frame_id].translation - data.oMi[joint + 1].translation
-            assert np.linalg.norm(offset) <= links.reach[joint] + 1e-9
+        jacobian = pin.computeFrameJacobian(model, data, q, panda().tool_frame_id, pin.LOCAL_WORLD_ALIGNED)
+        assert (np.linalg.norm(jacobian[:3], axis=0) <= bodies.reach[-1] + 1e-9).all()
+    assert (bodies.reach[:-1] == links.reach).all()
+    assert (bodies.reach[:-1] > 0).sum(1).tolist() == (links.joint + 1).tolist()

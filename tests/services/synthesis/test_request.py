@@ -18,6 +18,8 @@ JSON_VALUES = st.recursive(
 )
 KEYS = [*TrajectoryRequest.model_fields, "kind", "min", "max", "orientation", "axis", "angle_deg", "point_to_point"]
 
+FLOOR = {"kind": "half_space", "normal": [0, 0, 1], "offset": 0.0}
+
 
 def test_defaults_are_left_out_of_what_identifies_the_data() -> None:
     plain = TrajectoryRequest.parse({"robot": "panda", "count": 7})
@@ -85,6 +87,11 @@ def test_a_request_crosses_processes_and_json() -> None:
             {"workspace": {**TABLE["workspace"], "orientation": {"kind": "cone", "axis": [0, 0, 0]}}},  # type: ignore[dict-item]
             "/workspace/orientation/axis",
         ),
+        ({"keep_out": [{"kind": "sphere"}]}, "/keep_out/0"),
+        ({"keep_out": [FLOOR, {"kind": "box", "min": [0, 0, "0"], "max": [1, 1, 1]}]}, "/keep_out/1/min/2"),
+        ({"keep_out": [{**FLOOR, "normal": [0, 0, 0]}]}, "/keep_out/0/normal"),
+        ({"keep_out": [{**FLOOR, "offset": math.inf}]}, "/keep_out/0/offset"),
+        ({"keep_out": [FLOOR] * 33}, "/keep_out"),
     ],
 )
 def test_bad_values_are_named_by_pointer(change: dict[str, Any], pointer: str) -> None:
