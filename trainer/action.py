@@ -1,4 +1,7 @@
-"""The `ee_pose` action: [position 3, rotation 6, gripper 1], absolute, in the robot's base frame."""
+"""The actions: `ee_pose` [position 3, rotation 6, gripper 1] and `joint_position` [q dof, gripper 1].
+
+Both are absolute, poses in the robot's base frame. The gripper is last: +1 close, -1 open.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ACTION_DIM = 10
+POSE_DIM = 10
+"""Numbers of an `ee_pose` action."""
 POSITION = slice(0, 3)
 """Tool centre point [m]."""
 ROTATION = slice(3, 9)
 """First two rows of the rotation matrix (shared.rotation)."""
-GRIPPER = 9
-"""+1 close, -1 open."""
+GRIPPER = -1
+"""+1 close, -1 open; in either action."""
 
 FloatArray = NDArray[np.float32]
 ActionRange = Mapping[str, Mapping[str, Sequence[float]]]
@@ -22,3 +26,8 @@ ActionRange = Mapping[str, Mapping[str, Sequence[float]]]
 def join_action(position: NDArray[Any], rotation_6d: NDArray[Any], gripper: NDArray[Any]) -> FloatArray:
     """(..., 3) positions [m], (..., 6) rotations and (...) grippers as (..., 10) actions, float32."""
     return np.concatenate([position, rotation_6d, gripper[..., None]], axis=-1).astype(np.float32, copy=False)
+
+
+def join_joint_action(joints: NDArray[Any], gripper: NDArray[Any]) -> FloatArray:
+    """(..., dof) joint positions and (...) grippers as (..., dof + 1) actions, float32."""
+    return np.concatenate([joints, gripper[..., None]], axis=-1).astype(np.float32, copy=False)

@@ -4,25 +4,34 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from trainer.backbones import DpMlp
+from trainer.backbones import Backbone
 from trainer.conditioning import Conditioning
-from trainer.config import Mode
+from trainer.config import Mode, PredictionType
 
 
 class ActionHead(nn.Module):
-    """Predicts the noise in noisy actions, given the timestep and a condition."""
+    """Predicts the noise in noisy actions, or what else its `prediction_type` says, from timestep and condition.
 
-    def __init__(self, backbone: DpMlp, conditioning: Conditioning) -> None:
+    Attributes:
+        backbone: what Stage 1 trains and Stage 2 freezes.
+        conditioning: what Stage 2 trains.
+        prediction_type: what its output is, in diffusers' words.
+    """
+
+    def __init__(
+        self, backbone: Backbone, conditioning: Conditioning, prediction_type: PredictionType = "epsilon"
+    ) -> None:
         super().__init__()
+        self.prediction_type = prediction_type
         self.backbone = backbone
         self.conditioning = conditioning
-        self._frozen: tuple[nn.Module, ...] = ()
+        self._frozen = False
 
     def forward(self, noisy: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
-        """The noise.
+        """The prediction.
 
         Args:
-            noisy: normalized actions with noise, (batch, horizon, 10).
+            noisy: normalized actions with noise, (batch, horizon, action_dim).
             timesteps: integers, (batch,).
             condition: (batch, condition_dim).
 
@@ -30,32 +39,29 @@ class ActionHead(nn.Module):
             Like `noisy`.
         """
         time = self.backbone.time_encoder(timesteps)
-        noise: Tensor = self.backbone(noisy, self.conditioning(time, self.conditioning.encode(condition)))
-        return noise
+        predicted: Tensor = self.backbone(noisy, self.conditioning(time, self.conditioning.encode(condition)))
+        return predicted
 
     def freeze(self, mode: Mode) -> None:
         """Freezes what `mode` says, as whole modules, which also stay in eval mode.
 
         `normal` trains everything. `decoupled` and `random_frozen` train the conditioning alone; they differ in
-        what the backbone holds. `random_body` also trains the input maps, the final norm and the output head.
+        what the backbone holds. `random_body` also trains the backbone's `maps`.
         """
-        frozen: dict[Mode, tuple[nn.Module, ...]] = {
-            "normal": (),
-            "decoupled": (self.backbone,),
-            "random_frozen": (self.backbone,),
-            "random_body": self.backbone.body,
-        }
         self.requires_grad_(True)
-        self._frozen = frozen[mode]
-        for module in self._frozen:
-            module.requires_grad_(False)
+        self._frozen = mode != "normal"
+        if self._frozen:
+            self.backbone.requires_grad_(False)
+        if mode == "random_body":
+            for module in self.backbone.maps:
+                module.requires_grad_(True)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "ActionHead":
-        """Train mode, except for what is frozen: dropout in a frozen module would only add noise."""
+        """Train mode, except for a frozen backbone: dropout in it would only add noise."""
         super().train(mode)
-        for module in self._frozen:
-            module.eval()
+        if self._frozen:
+            self.backbone.eval()
         return self
 
     def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:

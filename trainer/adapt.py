@@ -31,7 +31,10 @@ from trainer.progress import Progress, silent
 from trainer.resampling import resample
 from trainer.run_folder import RunFolder
 
-_BACKBONE_SHAPE = ("head", "size", "conditioning", "paper_film", "horizon")
+_BACKBONE_SHAPE = (
+    "head", "size", "conditioning", "paper_film", "paper_key_values", "action", "prediction_type", "horizon",
+)  # fmt: skip
+"""What Stage 2 can't choose otherwise than Stage 1."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class _Stage1:
 
     info: CheckpointInfo
     backbone: Path
-    modulation_bias: Tensor
+    projection_bias: Tensor
 
     @classmethod
     def load(cls, path: Path | str, backbone: Path | None) -> "_Stage1":
@@ -49,7 +52,7 @@ class _Stage1:
         if info.stage != 1 or info.backbone is None:
             raise ConfigError(f"{path} is not a Stage-1 checkpoint; give one that `pretrain` wrote")
         file = backbone or backbone_path(path, info.backbone)
-        return cls(info, file, head.conditioning.modulation_bias())
+        return cls(info, file, head.conditioning.projection_bias())
 
 
 def adapt(
@@ -89,7 +92,7 @@ def adapt(
     folder = RunFolder(run)
     pretrained = None if stage1 is None else _Stage1.load(stage1, backbone)
     demonstrations = _accepted(demonstrations, config, pretrained)
-    normalizer = _normalizer(pretrained, action_range)
+    normalizer = _normalizer(config.head, pretrained, action_range)
     actions = np.concatenate([episode.actions for episode in demonstrations.episodes])
     normalizer.check(actions, f"the demonstrations of {demonstrations.task}")
     data = {"demonstrations": fingerprint(demonstrations), "action_range": normalizer.to_json()}
@@ -121,7 +124,7 @@ def _begin_head(
     info: CheckpointInfo, config: AdaptConfig, used: _Stage1 | None, folder: RunFolder
 ) -> tuple[ActionHead, CheckpointInfo]:
     """The head as its mode begins, with the backbone that stays saved in the run's folder."""
-    bias = used.modulation_bias if used else None
+    bias = used.projection_bias if used else None
     head = fresh_head(config.training.seed, lambda: build_head(info, bias))
     if used is not None and used.info.backbone is not None:
         load_backbone(head.backbone, used.backbone, used.info.backbone)
@@ -168,11 +171,10 @@ def _check_shape(wanted: HeadConfig, found: HeadConfig) -> None:
             )
 
 
-def _normalizer(stage1: _Stage1 | None, action_range: ActionRange | None) -> ActionNormalizer:
+def _normalizer(head: HeadConfig, stage1: _Stage1 | None, action_range: ActionRange | None) -> ActionNormalizer:
     if stage1 is not None and action_range is not None:
         raise ConfigError("the action range is Stage 1's; give --action-range to pretrain, not to adapt")
-    if stage1 is not None:
-        return stage1.info.normalizer
-    if action_range is None:
+    ranges = action_range if stage1 is None else stage1.info.action_range
+    if ranges is None:
         raise ConfigError("there is no action range: give --stage1 or --action-range FILE")
-    return ActionNormalizer(action_range)
+    return ActionNormalizer(ranges, head.action)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """Windows of normalized actions (batch, horizon, 10) with their condition (batch, condition_dim)."""
+    """Windows of normalized actions (batch, horizon, action_dim) with their condition (batch, condition_dim)."""
 
     actions: Tensor
     condition: Tensor

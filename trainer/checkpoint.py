@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from shared.errors import CheckpointError, ConfigError
 from trainer import tensor_file
 from trainer.action_head import ActionHead
-from trainer.backbones import DpMlp, build_backbone
+from trainer.backbones import Backbone, build_backbone
 from trainer.conditioning import stage1_conditioning, stage2_conditioning
 from trainer.config import HeadConfig, Mode, from_json, to_json
 from trainer.normalization import ActionNormalizer
 from trainer.observation import ObservationScaling
+from trainer.stage1_condition import condition_steps
 
 KIND = "policy checkpoint"
 BACKBONE_KIND = "backbone"
@@ -84,7 +85,7 @@ class CheckpointInfo:
     @property
     def normalizer(self) -> ActionNormalizer:
         """Of its actions."""
-        return ActionNormalizer(self.action_range)
+        return ActionNormalizer(self.action_range, self.head.action)
 
     @property
     def scaling(self) -> ObservationScaling:
@@ -94,20 +95,23 @@ class CheckpointInfo:
         return ObservationScaling.from_json(self.observation_scaling)
 
 
-def build_head(info: CheckpointInfo, modulation_bias: Tensor | None = None) -> ActionHead:
-    """A head of this shape with fresh weights; Stage 2's modulation may start from Stage 1's bias."""
-    backbone = build_backbone(info.head)
+def build_head(info: CheckpointInfo, projection_bias: Tensor | None = None) -> ActionHead:
+    """A head of this shape with fresh weights; Stage 2's conditioning may start from Stage 1's bias."""
+    backbone = build_backbone(info.head, info.normalizer.action_dim)
     if info.stage == 1:
-        return ActionHead(backbone, stage1_conditioning(info.head, backbone, info.condition_dim))
-    return ActionHead(backbone, stage2_conditioning(info.head, backbone, info.condition_dim, modulation_bias))
+        steps = condition_steps(info.stage1.condition, info.head.horizon) if info.stage1 else 0
+        conditioning = stage1_conditioning(info.head, backbone, info.condition_dim, steps)
+    else:
+        conditioning = stage2_conditioning(info.head, backbone, info.condition_dim, projection_bias)
+    return ActionHead(backbone, conditioning, info.head.prediction_type)
 
 
-def pack_backbone(backbone: DpMlp, config: HeadConfig) -> bytes:
+def pack_backbone(backbone: Backbone, config: HeadConfig) -> bytes:
     """The bytes of a backbone's file; their hash is its name."""
     return tensor_file.pack(backbone.state_dict(), {"kind": BACKBONE_KIND, "head": to_json(config)})
 
 
-def save_backbone(folder: Path, backbone: DpMlp, config: HeadConfig) -> str:
+def save_backbone(folder: Path, backbone: Backbone, config: HeadConfig) -> str:
     """Writes a backbone into `folder`, unless it lies there, and returns its hash."""
     content = pack_backbone(backbone, config)
     name = tensor_file.sha256(content)
@@ -117,7 +121,7 @@ def save_backbone(folder: Path, backbone: DpMlp, config: HeadConfig) -> str:
     return name
 
 
-def load_backbone(backbone: DpMlp, path: Path, name: str) -> None:
+def load_backbone(backbone: Backbone, path: Path, name: str) -> None:
     """Fills a backbone from its file.
 
     Raises CheckpointError where the file is missing, is not what its hash says, or is of another shape.

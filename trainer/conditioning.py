@@ -1,36 +1,42 @@
-"""The conditioning: what Stage 2 trains. It turns timestep and condition into one modulation for each block."""
+"""The conditioning: what Stage 2 trains. It turns timestep and condition into a signal for each of a backbone's blocks.
 
+Two kinds. A VectorConditioning reads one vector of [time, features] and gives each block one vector: modulation of some
+form, which the block knows. A TokenConditioning reads one token of the time and one for each step of the condition, and
+gives each block keys and values of these tokens. Either ends in one projection, and Stage 2 starts with that
+projection's weights at zero and its bias from Stage 1: a backbone as it was pretrained, blind to the observation.
+"""
+
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.backbones import DpMlp
+from trainer.backbones import Backbone
 from trainer.config import HeadConfig
 from trainer.observation import OBSERVATION_WIDTH, LowDimEncoder
+from trainer.projections import LowRankProjection, Projection
 
 
 class Conditioning(nn.Module):
-    """Mish, then one Linear from [time, features] to every block's modulation vector.
-
-    The projections of all blocks are one matrix: they read the same vector, and one product is faster than many.
+    """What both kinds share.
 
     Attributes:
         condition_dim: numbers in the condition that `encode` is given; 0 where there is none.
+        widths: of the signals, as `Backbone.signal_widths`.
+        encoder: condition to features; the observation's in Stage 2.
+        projection: its last map. One for all blocks: they read the same input, and one product is faster than many.
     """
 
-    def __init__(self, backbone: DpMlp, condition_dim: int, encoder: nn.Module, features: int, *, zero: bool) -> None:
-        """With `zero` the modulation starts at zero; otherwise as torch initializes a Linear."""
+    projection: Projection | LowRankProjection
+
+    def __init__(self, backbone: Backbone, condition_dim: int, encoder: nn.Module) -> None:
         super().__init__()
         self.condition_dim = condition_dim
-        self.widths = backbone.modulation_widths
+        self.widths = backbone.signal_widths
         self.time_width = backbone.time_encoder.width
         self.encoder = encoder
-        self.projection = nn.Linear(self.time_width + features, sum(self.widths))
-        if zero:
-            nn.init.zeros_(self.projection.weight)
-            nn.init.zeros_(self.projection.bias)
 
     def encode(self, condition: Tensor) -> Tensor:
         """Condition (batch, condition_dim) to features."""
@@ -38,55 +44,160 @@ class Conditioning(nn.Module):
         return features
 
     def forward(self, time: Tensor, features: Tensor) -> tuple[Tensor, ...]:
-        """Encoded time (batch, time_width) and features (batch, width) to each block's modulation."""
-        return self.split(self.projection(F.mish(torch.cat([time, features], dim=-1))))
+        """Encoded time (batch, time_width) and features to each block's signal."""
+        return self.join(self.time_share(time), self.feature_share(features))
 
+    @abstractmethod
     def time_share(self, time: Tensor) -> Tensor:
-        """What the time columns and the bias add to every modulation, (batch, sum of widths).
+        """The part of every signal that depends on encoded time (batch, time_width) alone.
 
-        With `feature_share` it makes the same sum as `forward`: a sampler computes the first once for each
-        timestep and the second once for each observation.
+        A sampler computes it once for each timestep, and `feature_share` once for each observation.
         """
-        return F.linear(F.mish(time), self.projection.weight[:, : self.time_width], self.projection.bias)
 
+    @abstractmethod
     def feature_share(self, features: Tensor) -> Tensor:
-        """What the feature columns add to every modulation, (batch, sum of widths)."""
-        return F.linear(F.mish(features), self.projection.weight[:, self.time_width :])
+        """The part of every signal that depends on the features alone."""
 
-    def split(self, modulation: Tensor) -> tuple[Tensor, ...]:
-        """(batch, sum of widths) to one tensor for each block."""
-        return torch.split(modulation, list(self.widths), dim=-1)
+    @abstractmethod
+    def join(self, time_share: Tensor, feature_share: Tensor) -> tuple[Tensor, ...]:
+        """Both parts as each block's signal; the time's may be of one sample, without a batch dimension."""
 
-    def modulation_bias(self) -> Tensor:
-        """The modulation at a zero condition, (sum of widths,), which Stage 2 starts from."""
+    def projection_bias(self) -> Tensor:
+        """The projection's output at a zero input, which Stage 2 starts from."""
         return self.projection.bias.detach().clone()
 
+    def start_from(self, bias: Tensor | Sequence[float]) -> None:
+        """Starts Stage 2: the projection's weights at zero, its bias from Stage 1's `projection_bias`."""
+        self.projection.start_at_zero()
+        with torch.no_grad():
+            self.projection.bias.copy_(torch.as_tensor(bias))
 
-def stage1_conditioning(config: HeadConfig, backbone: DpMlp, condition_dim: int) -> Conditioning:
-    """Stage 1's: the condition enters as it is, without a learned encoder, like the paper's."""
-    return Conditioning(backbone, condition_dim, nn.Identity(), condition_dim, zero=_starts_at_zero(config))
+
+class VectorConditioning(Conditioning):
+    """Mish, then the projection from [time, features] to every block's vector.
+
+    Without Stage 1 the projection starts at zero, which is harmless where it is an offset from one or from nothing; the
+    paper's FiLM would multiply by zero, so there it starts as torch initializes a Linear.
+    """
+
+    def __init__(
+        self, config: HeadConfig, backbone: Backbone, condition_dim: int, encoder: nn.Module, features: int
+    ) -> None:
+        """With an encoder that gives (batch, features)."""
+        super().__init__(backbone, condition_dim, encoder)
+        inputs = self.time_width + features
+        if config.conditioning == "lora_cond":
+            width = self.widths[0] // 2
+            self.projection = LowRankProjection(inputs, sum(self.widths) // width, width)
+        else:
+            self.projection = Projection(inputs, sum(self.widths))
+        if not config.paper_film:
+            self.projection.start_at_zero()
+
+    def forward(self, time: Tensor, features: Tensor) -> tuple[Tensor, ...]:
+        """As `Conditioning.forward`, in one product."""
+        return self._split(self.projection(F.mish(torch.cat([time, features], dim=-1))))
+
+    def time_share(self, time: Tensor) -> Tensor:
+        """What the time columns and the bias add to every vector, (batch, sum of widths)."""
+        return self.projection.part(F.mish(time), slice(None, self.time_width), bias=True)
+
+    def feature_share(self, features: Tensor) -> Tensor:
+        """What the feature columns add to every vector, (batch, sum of widths)."""
+        return self.projection.part(F.mish(features), slice(self.time_width, None), bias=False)
+
+    def join(self, time_share: Tensor, feature_share: Tensor) -> tuple[Tensor, ...]:
+        """Their sum, as one vector for each block."""
+        return self._split(time_share + feature_share)
+
+    def _split(self, vectors: Tensor) -> tuple[Tensor, ...]:
+        return torch.split(vectors, list(self.widths), dim=-1)
+
+
+class TokenConditioning(Conditioning):
+    """Tokens of the time and of each condition step: each with its position, through a small network, then projected.
+
+    The projection makes every block's keys and values. In the paper's partition the backbone makes them, and the
+    projection is the network's last layer.
+    """
+
+    def __init__(
+        self, config: HeadConfig, backbone: Backbone, condition_dim: int, encoder: nn.Module, tokens: int
+    ) -> None:
+        """With an encoder that gives (batch, tokens, width), width being the time encoding's."""
+        super().__init__(backbone, condition_dim, encoder)
+        width = self.time_width
+        self.positions = nn.Parameter(torch.randn(1 + tokens, width) * 0.02)
+        layers = [nn.Linear(width, 4 * width), nn.Mish(), nn.Linear(4 * width, width)]
+        self.network = nn.Sequential(*(layers[:2] if config.paper_key_values else layers))
+        self.projection = Projection(4 * width if config.paper_key_values else width, sum(self.widths))
+
+    def time_share(self, time: Tensor) -> Tensor:
+        """The time's token for every block, (batch, 1, sum of widths)."""
+        share: Tensor = self.projection(self.network(time[:, None] + self.positions[:1]))
+        return share
+
+    def feature_share(self, features: Tensor) -> Tensor:
+        """The other tokens for every block, (batch, tokens, sum of widths)."""
+        share: Tensor = self.projection(self.network(features + self.positions[1:]))
+        return share
+
+    def join(self, time_share: Tensor, feature_share: Tensor) -> tuple[Tensor, ...]:
+        """The time's token, then the others, for each block."""
+        time_share = time_share.expand(len(feature_share), -1, -1)
+        return torch.split(torch.cat([time_share, feature_share], dim=1), list(self.widths), dim=-1)
+
+
+class StepTokens(nn.Module):
+    """A condition of so many steps to one token for each, by one linear map; Stage 1's, without a learned encoder."""
+
+    def __init__(self, condition_dim: int, steps: int, width: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self.width = width
+        self.map = nn.Linear(condition_dim // steps, width) if steps else None
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """(batch, condition_dim) to (batch, steps, width)."""
+        if self.map is None:
+            return condition.new_zeros(len(condition), 0, self.width)
+        tokens: Tensor = self.map(condition.view(len(condition), self.steps, -1))
+        return tokens
+
+
+def stage1_conditioning(config: HeadConfig, backbone: Backbone, condition_dim: int, steps: int) -> Conditioning:
+    """Stage 1's: the condition enters as it is, without a learned encoder, like the paper's.
+
+    Args:
+        config: of the head.
+        backbone: that it will condition.
+        condition_dim: numbers in the condition.
+        steps: that they are of, each of which may become a token.
+    """
+    if config.attends_to_tokens:
+        tokens = StepTokens(condition_dim, steps, backbone.time_encoder.width)
+        return TokenConditioning(config, backbone, condition_dim, tokens, steps)
+    return VectorConditioning(config, backbone, condition_dim, nn.Identity(), condition_dim)
 
 
 def stage2_conditioning(
-    config: HeadConfig, backbone: DpMlp, obs_dim: int, bias: Tensor | Sequence[float] | None
+    config: HeadConfig, backbone: Backbone, obs_dim: int, bias: Tensor | Sequence[float] | None
 ) -> Conditioning:
-    """Stage 2's: an observation encoder, and modulation with zero weights and Stage 1's bias.
+    """Stage 2's: an observation encoder, and a projection with zero weights and Stage 1's bias.
 
     Args:
         config: of the head.
         backbone: that it will condition.
         obs_dim: numbers in one observation step.
-        bias: Stage 1's `modulation_bias`; None where there was no Stage 1.
+        bias: Stage 1's `projection_bias`; None where there was no Stage 1.
     """
-    inputs = config.n_obs_steps * obs_dim
-    zero = bias is not None or _starts_at_zero(config)
-    conditioning = Conditioning(backbone, inputs, LowDimEncoder(inputs), OBSERVATION_WIDTH, zero=zero)
+    inputs, steps = config.n_obs_steps * obs_dim, config.n_obs_steps
+    conditioning: Conditioning
+    if config.attends_to_tokens:
+        encoder = nn.Sequential(nn.Unflatten(1, (steps, obs_dim)), LowDimEncoder(obs_dim, backbone.time_encoder.width))
+        conditioning = TokenConditioning(config, backbone, inputs, encoder, steps)
+    else:
+        conditioning = VectorConditioning(config, backbone, inputs, LowDimEncoder(inputs), OBSERVATION_WIDTH)
     if bias is not None:
-        with torch.no_grad():
-            conditioning.projection.bias.copy_(torch.as_tensor(bias))
+        conditioning.start_from(bias)
     return conditioning
-
-
-def _starts_at_zero(config: HeadConfig) -> bool:
-    """A zero modulation is harmless where it is an offset from one; the paper's FiLM would multiply by zero."""
-    return not (config.conditioning == "film" and config.paper_film)

@@ -8,11 +8,16 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from shared.errors import ConfigError
 
-HeadName = Literal["dp_mlp"]
-SizeName = Literal["small", "paper"]
-ConditioningName = Literal["adaln_zero", "film"]
+HeadName = Literal["dp_mlp", "dp_c", "dp_t", "dp_t_film"]
+SizeName = Literal["tiny", "small", "paper"]
+ConditioningName = Literal[
+    "auto", "adaln_zero", "adaln", "ada_rms_norm", "film", "additive", "lora_cond", "cross_attn", "prefix"
+]
+ActionName = Literal["ee_pose", "joint_position"]
+PredictionType = Literal["epsilon", "v_prediction", "sample"]
 Mode = Literal["normal", "decoupled", "random_frozen", "random_body"]
-Stage1Condition = Literal["joint_position", "none"]
+Stage1Condition = Literal["joint_position", "ee_pose", "endpoints", "none"]
+Endpoints = Literal["window", "motion"]
 Scaling = Literal["min_max", "standard"]
 Switch = Literal["auto", "on", "off"]
 Precision = Literal["auto", "bf16", "fp32"]
@@ -20,19 +25,34 @@ Precision = Literal["auto", "bf16", "fp32"]
 DIFFUSION_STEPS = 100
 """Timesteps of the training schedule; the sampler takes a subset of them."""
 
+CONDITIONINGS: dict[HeadName, tuple[ConditioningName, ...]] = {
+    "dp_mlp": ("adaln_zero", "film"),
+    "dp_c": ("adaln_zero", "film"),
+    "dp_t": ("adaln_zero", "adaln", "ada_rms_norm", "film", "additive", "lora_cond", "cross_attn", "prefix"),
+    "dp_t_film": ("film",),
+}
+"""The conditionings that each head takes; the first is what "auto" means."""
+
+TOKEN_CONDITIONINGS: tuple[ConditioningName, ...] = ("cross_attn", "prefix")
+"""Those that give the blocks tokens to attend to; the others give each block one vector."""
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """Shape of an action head: everything that fixes the names and sizes of its weights.
+    """Shape of an action head: everything that fixes its weights, their names and sizes, and what its output means.
 
     Attributes:
-        head: the architecture.
-        size: `paper` (8 blocks of 256-1024-256) or `small` (4 blocks of 256-512-256).
-        conditioning: how the condition enters the blocks.
+        head: the architecture (docs/adding-a-head.md).
+        size: `paper`, `small` for CPUs, or `tiny` for tests; widths and depths are beside each backbone.
+        conditioning: how the condition enters the blocks; "auto" is AdaLN-Zero, or what else the head takes.
         paper_film: FiLM as the paper writes it, gamma * h + beta, instead of (1 + gamma) * h + beta.
-        dropout: inside the blocks while the backbone trains (the paper: 0.1).
+        paper_key_values: key and value projections of cross_attn and prefix in the backbone, where Stage 2 freezes
+            them, as in the paper, instead of in the conditioning.
+        action: what a step of a window is: a pose (10 numbers) or joint positions (dof + 1).
+        prediction_type: what the output is, in diffusers' words.
+        dropout: inside the blocks while the backbone trains (the paper: 0.1 in dp_mlp, 0.3 in the transformers).
         horizon: steps of a window.
         n_obs_steps: observation steps the policy sees; a Stage-2 window starts at t - (n_obs_steps - 1).
         n_action_steps: steps of a prediction that a rollout executes, from index n_obs_steps - 1.
@@ -40,8 +60,11 @@ class HeadConfig:
 
     head: HeadName = "dp_mlp"
     size: SizeName = "small"
-    conditioning: ConditioningName = "adaln_zero"
+    conditioning: ConditioningName = "auto"
     paper_film: bool = False
+    paper_key_values: bool = False
+    action: ActionName = "ee_pose"
+    prediction_type: PredictionType = "epsilon"
     dropout: float = 0.0
     horizon: int = 16
     n_obs_steps: int = 2
@@ -49,6 +72,9 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         _check_choices(self)
+        if self.conditioning == "auto":
+            object.__setattr__(self, "conditioning", CONDITIONINGS[self.head][0])
+        self._check_conditioning()
         if not 1 <= self.n_obs_steps <= self.horizon:
             raise ConfigError(f"n_obs_steps is {self.n_obs_steps}; it must be 1 to the horizon, {self.horizon}")
         longest = self.horizon - self.n_obs_steps + 1
@@ -57,8 +83,30 @@ class HeadConfig:
                 f"n_action_steps is {self.n_action_steps}; a window of {self.horizon} steps holds at most {longest} "
                 f"after {self.n_obs_steps} observation steps"
             )
+        if self.head == "dp_c" and self.horizon % 4:
+            raise ConfigError(f"horizon is {self.horizon}; dp_c halves it twice, so it must be a multiple of 4")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout}; it must be 0 or more and below 1")
+        if self.dropout and self.head == "dp_c":
+            raise ConfigError(f"dropout is {self.dropout}; dp_c has none, leave it at 0")
+
+    @property
+    def attends_to_tokens(self) -> bool:
+        """Whether the condition enters as tokens rather than as one vector."""
+        return self.conditioning in TOKEN_CONDITIONINGS
+
+    def _check_conditioning(self) -> None:
+        known = CONDITIONINGS[self.head]
+        if self.conditioning not in known:
+            raise ConfigError(
+                f"head {self.head} can't be conditioned by {self.conditioning}, only by {', '.join(known)}"
+            )
+        if self.paper_film and self.conditioning != "film":
+            raise ConfigError(f"paper_film is a form of film; the conditioning is {self.conditioning}")
+        if self.paper_key_values and not self.attends_to_tokens:
+            raise ConfigError(
+                f"paper_key_values is for {' and '.join(TOKEN_CONDITIONINGS)}; the conditioning is {self.conditioning}"
+            )
 
 
 @dataclass(frozen=True)
@@ -119,7 +167,9 @@ class PretrainConfig:
     Attributes:
         head: its shape.
         training: how long and how.
-        condition: what Stage 1 sees beside the noisy actions.
+        condition: what Stage 1 sees beside the noisy actions: the window's joint positions and gripper (the paper's),
+            its poses, its first and last action (so that what lies between must be learned), or nothing.
+        endpoints: whose first and last action `endpoints` are: the window's, or the whole motion's.
         windows_per_row: windows drawn from each trajectory in one pass.
         validation_share: of trajectories held out, by hash of their id.
         validation_windows: held-out windows that loss and action error are measured on at every checkpoint.
@@ -129,6 +179,7 @@ class PretrainConfig:
     head: HeadConfig = field(default_factory=HeadConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     condition: Stage1Condition = "joint_position"
+    endpoints: Endpoints = "window"
     windows_per_row: int = 1
     validation_share: float = 0.02
     validation_windows: int = 128

@@ -1,7 +1,6 @@
 """How far a head's actions are from demonstrated ones, by full denoising."""
 
 import copy
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,27 +11,12 @@ from shared.rotation import geodesic_angle, rot6d_to_matrix
 from trainer.action import GRIPPER, POSITION, ROTATION
 from trainer.action_head import ActionHead
 from trainer.batches import Batch
-from trainer.config import DIFFUSION_STEPS, Precision
+from trainer.config import DIFFUSION_STEPS, ActionName, Precision
 from trainer.device import autocast, compute_dtype
 from trainer.diffusion import SAMPLING_STEPS, Diffusion, sample, sampling_timesteps
 from trainer.normalization import ActionNormalizer
 
 _SEED = 20_000
-
-
-@dataclass(frozen=True)
-class ActionError:
-    """Means over windows and steps.
-
-    Attributes:
-        position_mm: distance of the positions [mm].
-        rotation_deg: angle between the rotations [deg].
-        gripper_accuracy: share of steps whose gripper has the right sign.
-    """
-
-    position_mm: float
-    rotation_deg: float
-    gripper_accuracy: float
 
 
 class Sampler:
@@ -41,11 +25,12 @@ class Sampler:
     def __init__(self, head: ActionHead, precision: Precision, steps: int = SAMPLING_STEPS) -> None:
         """Takes a head in eval mode, whose weights must not change while the sampler is used."""
         self._conditioning, self._precision, self._steps = head.conditioning, precision, steps
+        self._prediction_type = head.prediction_type
         self._device = next(head.parameters()).device
         self._backbone = copy.deepcopy(head.backbone)
         for part in self._backbone.modules():
             # As autocast would at every call, where it takes a quarter of the time of a single observation.
-            if isinstance(part, nn.Linear):
+            if isinstance(part, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
                 part.to(compute_dtype(self._device, precision))
         timesteps = torch.tensor(sampling_timesteps(steps), device=self._device)
         with torch.inference_mode():
@@ -53,22 +38,22 @@ class Sampler:
 
     @torch.inference_mode()
     def __call__(self, condition: Tensor, noise: Tensor) -> Tensor:
-        """Normalized actions (batch, horizon, 10) from noise like them and a condition (batch, condition_dim)."""
+        """Normalized actions (batch, horizon, action_dim) from noise like them and a condition."""
         conditioning = self._conditioning
         with autocast(self._device, self._precision):
             features = conditioning.feature_share(conditioning.encode(condition))
 
             def predict(noisy: Tensor, index: int) -> Tensor:
-                predicted: Tensor = self._backbone(noisy, conditioning.split(self._time[index] + features))
+                predicted: Tensor = self._backbone(noisy, conditioning.join(self._time[index], features))
                 return predicted
 
-            return sample(predict, noise, self._steps)
+            return sample(predict, noise, self._steps, self._prediction_type)
 
 
 def action_error(
     head: ActionHead, windows: Batch, normalizer: ActionNormalizer, precision: Precision = "auto"
-) -> ActionError:
-    """Denoises each window from fixed noise and compares it with the demonstrated actions.
+) -> dict[str, float]:
+    """Denoises each window from fixed noise and compares it with the demonstrated actions (`compare_actions`).
 
     Args:
         head: in eval mode.
@@ -79,16 +64,33 @@ def action_error(
     noise = torch.randn(windows.actions.shape, generator=torch.Generator().manual_seed(_SEED))
     predicted = Sampler(head, precision)(windows.condition, noise.to(windows.actions.device))
     return compare_actions(
-        normalizer.denormalize(predicted.cpu().numpy()), normalizer.denormalize(windows.actions.cpu().numpy())
+        normalizer.denormalize(predicted.cpu().numpy()),
+        normalizer.denormalize(windows.actions.cpu().numpy()),
+        normalizer.action,
     )
 
 
-def compare_actions(predicted: NDArray[np.float32], target: NDArray[np.float32]) -> ActionError:
-    """The error of (..., 10) actions in metres."""
+def compare_actions(
+    predicted: NDArray[np.float32], target: NDArray[np.float32], action: ActionName
+) -> dict[str, float]:
+    """Mean errors of (..., action_dim) actions in metres or radians.
+
+    Returns:
+        `gripper_accuracy`, the share of steps whose gripper has the right sign; for poses `position_mm`, the distance
+        of the positions, and `rotation_deg`, the angle between the rotations; for joints `joint_rad`, the absolute
+        difference [rad, or m of a prismatic joint].
+    """
+    agree = float(((predicted[..., GRIPPER] > 0) == (target[..., GRIPPER] > 0)).mean())
+    if action == "joint_position":
+        difference = np.abs(predicted[..., :GRIPPER] - target[..., :GRIPPER])
+        return {"joint_rad": float(difference.mean()), "gripper_accuracy": agree}
     distance = np.linalg.norm(predicted[..., POSITION] - target[..., POSITION], axis=-1)
     angle = geodesic_angle(rot6d_to_matrix(predicted[..., ROTATION]), rot6d_to_matrix(target[..., ROTATION]))
-    agree = (predicted[..., GRIPPER] > 0) == (target[..., GRIPPER] > 0)
-    return ActionError(1e3 * float(distance.mean()), float(np.rad2deg(angle.mean())), float(agree.mean()))
+    return {
+        "position_mm": 1e3 * float(distance.mean()),
+        "rotation_deg": float(np.rad2deg(angle.mean())),
+        "gripper_accuracy": agree,
+    }
 
 
 @torch.inference_mode()
@@ -97,6 +99,8 @@ def noise_loss(head: ActionHead, windows: Batch, precision: Precision = "auto") 
     device = windows.actions.device
     noise = torch.randn(windows.actions.shape, generator=torch.Generator().manual_seed(_SEED)).to(device)
     timesteps = torch.arange(len(noise), device=device) * DIFFUSION_STEPS // len(noise)
+    diffusion = Diffusion(device, head.prediction_type)
     with autocast(device, precision):
-        predicted = head(Diffusion(device).add_noise(windows.actions, noise, timesteps), timesteps, windows.condition)
-    return float(torch.nn.functional.mse_loss(predicted.float(), noise))
+        predicted = head(diffusion.add_noise(windows.actions, noise, timesteps), timesteps, windows.condition)
+    target = diffusion.target(windows.actions, noise, timesteps)
+    return float(torch.nn.functional.mse_loss(predicted.float(), target))

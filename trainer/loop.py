@@ -1,4 +1,4 @@
-"""The training loop of both stages: noise prediction with AdamW, a moving average, exact resume."""
+"""The training loop of both stages: denoising with AdamW, a moving average, exact resume."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ class TrainingLoop:
         self._optimizer = build_optimizer(head.trained_parameters(), config, self.device)
         self._forward: Forward | None = None
         self._has_dropout = any(isinstance(part, torch.nn.Dropout) and part.p > 0 for part in head.modules())
-        self._diffusion = Diffusion(self.device)
+        self._diffusion = Diffusion(self.device, head.prediction_type)
         self._generator = torch.Generator()
         self._losses = LossRecord()
         if folder.training_state.exists():
@@ -148,7 +148,7 @@ class TrainingLoop:
         noisy = self._diffusion.add_noise(batch.actions, noise, timesteps)
         with autocast(self.device, self.config.precision):
             predicted = forward(noisy, timesteps, batch.condition)
-        return F.mse_loss(predicted.float(), noise)
+        return F.mse_loss(predicted.float(), self._diffusion.target(batch.actions, noise, timesteps))
 
     def _draw(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Noise and timesteps of this step, drawn on the CPU so that every device sees the same."""

@@ -1,13 +1,14 @@
 """Normalization of actions and joints by a fixed range, chosen in Stage 1 and reused unchanged in Stage 2."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import ConfigError
-from trainer.action import POSITION, ActionRange
+from trainer.action import POSE_DIM, POSITION, ActionRange
+from trainer.config import ActionName
 
 _AXES = ("x", "y", "z")
 # float32 rounding of a value that lies on the range's edge.
@@ -48,75 +49,110 @@ class Range:
 
 
 class ActionNormalizer:
-    """Positions by their range; rotations and grippers are in [-1, 1] as they are.
+    """Positions and joints by their range; rotations and grippers are in [-1, 1] as they are.
 
     Attributes:
-        position: range of ee positions [m].
-        joint_position: range of joints [rad or m], where the data has joints.
+        action: what its actions are.
+        action_dim: numbers in one of them.
+        position: range of ee positions [m]; `ee_pose` actions need it.
+        joint_position: range of joints [rad or m]; `joint_position` actions need it.
     """
 
-    def __init__(self, action_range: ActionRange) -> None:
-        """Raises ConfigError where the position's range is missing or makes no sense."""
+    def __init__(self, action_range: ActionRange, action: ActionName = "ee_pose") -> None:
+        """Raises ConfigError where the range that the action needs is missing, or one makes no sense."""
         if not isinstance(action_range, Mapping):
             raise ConfigError(f"action_range needs to be an object with 'position', got {action_range!r}")
-        if "position" not in action_range:
+        self.action = action
+        self.position = _read_range(action_range, "position")
+        self.joint_position = _read_range(action_range, "joint_position")
+        if self.position is not None and self.position.low.size != 3:
+            raise ConfigError(f"action_range 'position' needs three minima, got {self.position.low.tolist()}")
+        if action == "joint_position":
+            self._range, self._unit = self._joint_range, "rad"
+            self._axes = tuple(f"joint {index + 1}" for index in range(self._range.low.size))
+            self.action_dim = self._range.low.size + 1
+        else:
+            self._range, self._unit, self._axes, self.action_dim = self._position_range, "m", _AXES, POSE_DIM
+
+    def normalize(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(..., action_dim) actions in metres or radians to normalized ones, as a new array."""
+        return self._scaled(actions, self._range.normalize)
+
+    def denormalize(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(..., action_dim) normalized actions to metres or radians, as a new array."""
+        return self._scaled(actions, self._range.denormalize)
+
+    def check(self, actions: NDArray[np.float32], what: str) -> None:
+        """Raises ConfigError where actions (..., action_dim) leave the range, with the dimension and the numbers.
+
+        What lies outside could not be predicted at all: samples are clipped to [-1, 1].
+        """
+        if actions.shape[-1] != self.action_dim:
+            raise ConfigError(
+                f"{what} have actions of {actions.shape[-1]} numbers, '{self.action}' actions have {self.action_dim}"
+            )
+        if not np.isfinite(actions).all():
+            raise ConfigError(f"{what} hold actions that are not finite")
+        values, allowed, unit = actions[..., : len(self._axes)].reshape(-1, len(self._axes)), self._range, self._unit
+        low, high = values.min(0), values.max(0)
+        bad = [
+            f"{axis} is {low[i]:.4f} to {high[i]:.4f} {unit}, the range {allowed.low[i]:.4f} to {allowed.high[i]:.4f} "
+            f"{unit}"
+            for i, axis in enumerate(self._axes)
+            if low[i] < allowed.low[i] - _TOLERANCE or high[i] > allowed.high[i] + _TOLERANCE
+        ]
+        if bad:
+            meant = "joints are in radians" if unit == "rad" else "positions are in metres in the robot's base frame"
+            raise ConfigError(
+                f"{what} leave action_range: {'; '.join(bad)}. Pretrain with a wider range (--action-range), or "
+                f"check that {meant}"
+            )
+
+    def normalize_poses(self, poses: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(..., 10) `ee_pose` actions to normalized ones. Raises ConfigError where their range is missing."""
+        normalized = poses.copy()
+        normalized[..., POSITION] = self._position_range.normalize(poses[..., POSITION])
+        return normalized
+
+    def normalize_joints(self, joints: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(..., dof) joint positions to [-1, 1] by their limits. Raises ConfigError where their range is missing."""
+        return self._joint_range.normalize(joints)
+
+    def to_json(self) -> dict[str, dict[str, list[float]]]:
+        """The action_range, which makes an equal normalizer."""
+        ranges = {"position": self.position, "joint_position": self.joint_position}
+        return {name: entry.to_json() for name, entry in ranges.items() if entry is not None}
+
+    @property
+    def _position_range(self) -> Range:
+        if self.position is None:
             raise ConfigError(
                 "action_range has no 'position'; take dataset.json's, or give one with --action-range FILE as "
                 '{"position": {"min": [x, y, z], "max": [x, y, z]}}'
             )
-        self.position = _read_range(action_range, "position")
-        self.joint_position = _read_range(action_range, "joint_position") if "joint_position" in action_range else None
-        if self.position.low.size != 3:
-            raise ConfigError(f"action_range 'position' needs three minima, got {self.position.low.tolist()}")
+        return self.position
 
-    def normalize(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(..., 10) actions in metres to normalized ones, as a new array."""
-        normalized = actions.copy()
-        normalized[..., POSITION] = self.position.normalize(actions[..., POSITION])
-        return normalized
-
-    def denormalize(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(..., 10) normalized actions to metres, as a new array."""
-        metres = actions.copy()
-        metres[..., POSITION] = self.position.denormalize(actions[..., POSITION])
-        return metres
-
-    def check(self, actions: NDArray[np.float32], what: str) -> None:
-        """Raises ConfigError where actions (..., 10) leave the range, with the dimension and the numbers.
-
-        A position outside could not be predicted at all: samples are clipped to [-1, 1].
-        """
-        positions = actions[..., POSITION].reshape(-1, 3)
-        if not np.isfinite(actions).all():
-            raise ConfigError(f"{what} hold actions that are not finite")
-        low, high = positions.min(0), positions.max(0)
-        bad = [
-            f"{axis} is {low[i]:.4f} to {high[i]:.4f} m, the range {self.position.low[i]:.4f} to "
-            f"{self.position.high[i]:.4f} m"
-            for i, axis in enumerate(_AXES)
-            if low[i] < self.position.low[i] - _TOLERANCE or high[i] > self.position.high[i] + _TOLERANCE
-        ]
-        if bad:
-            raise ConfigError(
-                f"{what} leave action_range: {'; '.join(bad)}. Pretrain with a wider range (--action-range), or "
-                "check that positions are in metres in the robot's base frame"
-            )
-
-    def normalize_joints(self, joints: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(..., dof) joint positions to [-1, 1] by their limits. Raises ConfigError where their range is missing."""
+    @property
+    def _joint_range(self) -> Range:
         if self.joint_position is None:
-            raise ConfigError("action_range has no 'joint_position', which Stage 1's condition needs")
-        return self.joint_position.normalize(joints)
+            raise ConfigError(
+                "action_range has no 'joint_position', which joint actions and Stage 1's joint condition need; take "
+                "dataset.json's, or give one with --action-range FILE as "
+                '{"joint_position": {"min": [...], "max": [...]}}'
+            )
+        return self.joint_position
 
-    def to_json(self) -> dict[str, dict[str, list[float]]]:
-        """The action_range, which makes an equal normalizer."""
-        ranges = {"position": self.position.to_json()}
-        if self.joint_position is not None:
-            ranges["joint_position"] = self.joint_position.to_json()
-        return ranges
+    def _scaled(
+        self, actions: NDArray[np.float32], scale: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        scaled, size = actions.copy(), len(self._axes)
+        scaled[..., :size] = scale(actions[..., :size])
+        return scaled
 
 
-def _read_range(action_range: Mapping[str, Mapping[str, Sequence[float]]], name: str) -> Range:
+def _read_range(action_range: ActionRange, name: str) -> Range | None:
+    if name not in action_range:
+        return None
     entry = action_range[name]
     if not isinstance(entry, Mapping):
         raise ConfigError(f"action_range '{name}' needs 'min' and 'max', got {entry!r}")

@@ -17,20 +17,23 @@ _HIDDEN = 512
 
 
 class LowDimEncoder(nn.Module):
-    """n_obs_steps flattened observations to one vector of 256 by two hidden layers of 512."""
+    """Observations to a vector, of 256 numbers by default, by two hidden layers of 512.
 
-    def __init__(self, inputs: int) -> None:
+    It encodes n_obs_steps flattened observations at once, or each of them by itself where each becomes a token.
+    """
+
+    def __init__(self, inputs: int, outputs: int = OBSERVATION_WIDTH) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(inputs, _HIDDEN),
             nn.Mish(),
             nn.Linear(_HIDDEN, _HIDDEN),
             nn.Mish(),
-            nn.Linear(_HIDDEN, OBSERVATION_WIDTH),
+            nn.Linear(_HIDDEN, outputs),
         )
 
     def forward(self, observations: Tensor) -> Tensor:
-        """(batch, n_obs_steps * obs_dim), scaled, to (batch, 256)."""
+        """(..., inputs), scaled, to (..., outputs)."""
         encoded: Tensor = self.layers(observations)
         return encoded
 

@@ -12,12 +12,12 @@ from trainer.config import TrainingConfig
 def build_optimizer(
     parameters: Iterable[tuple[str, nn.Parameter]], config: TrainingConfig, device: torch.device
 ) -> torch.optim.AdamW:
-    """AdamW, fused where the device has it; weight decay on matrices outside the modulation alone."""
+    """AdamW, fused where the device has it; weight decay on matrices alone, neither positions nor the projection."""
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for name, parameter in parameters:
-        matrix = parameter.ndim > 1 and not name.endswith("bias") and not name.startswith("conditioning.projection")
-        (decayed if matrix else plain).append(parameter)
+        spared = name.endswith(("bias", "positions")) or name.startswith("conditioning.projection")
+        (decayed if parameter.ndim > 1 and not spared else plain).append(parameter)
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.AdamW(
         [group for group in groups if group["params"]],

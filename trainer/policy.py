@@ -1,4 +1,4 @@
-"""A trained policy: observations in, actions in metres out."""
+"""A trained policy: observations in, actions in metres or radians out."""
 
 import zlib
 from pathlib import Path
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from shared.errors import CheckpointError, ConfigError
 from shared.philox import philox_uniform
-from trainer.action import ACTION_DIM
 from trainer.action_head import ActionHead
 from trainer.checkpoint import CheckpointInfo, load_checkpoint
 from trainer.config import Precision
@@ -90,7 +89,7 @@ class Policy:
             observations: (n, n_obs_steps, obs_dim), the latest last, keys joined as in `info.observation_widths`.
 
         Returns:
-            (n, n_action_steps, 10) in metres, the first to be executed now.
+            (n, n_action_steps, action_dim) in metres or radians, the first to be executed now.
 
         Raises:
             ConfigError: the observations have another shape.
@@ -106,11 +105,11 @@ class Policy:
         return actions[:, first : first + self.n_action_steps]
 
     def _noise(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
-        """N(0, 1) of shape (n, horizon, 10) by Box and Muller, a stream for each observation's hash."""
-        shape = (self.info.head.horizon, ACTION_DIM)
-        half = shape[0] * shape[1] // 2
+        """N(0, 1) of shape (n, horizon, action_dim) by Box and Muller, a stream for each observation's hash."""
+        shape = (self.info.head.horizon, self._normalizer.action_dim)
+        half = (shape[0] * shape[1] + 1) // 2
         keys = np.array([zlib.crc32(row.tobytes()) for row in observations], np.int64)
         uniform = philox_uniform(self._seed, keys, 0, 2 * half)
         radius, angle = np.sqrt(-2 * np.log1p(-uniform[:, :half])), 2 * np.pi * uniform[:, half:]
         normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-        return normal.astype(np.float32).reshape(-1, *shape)
+        return normal[:, : shape[0] * shape[1]].astype(np.float32).reshape(-1, *shape)

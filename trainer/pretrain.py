@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -51,7 +51,7 @@ def pretrain(
         KeyboardInterrupt: on SIGINT or SIGTERM, after saving.
     """
     folder, header = RunFolder(run), source.header
-    normalizer = ActionNormalizer({**header.action_range, **(action_range or {})})
+    normalizer = ActionNormalizer({**header.action_range, **(action_range or {})}, config.head.action)
     data = {"dataset_id": header.dataset_id, "action_range": normalizer.to_json()}
     folder.begin(1, to_json(config), data)
     checkpoint = folder.checkpoint(config.training.steps)
@@ -98,7 +98,7 @@ def validation(
         batch = held_out[0]
         if batch is None:
             return {}
-        error = asdict(action_error(head, batch, normalizer, precision))
+        error = action_error(head, batch, normalizer, precision)
         return {"validation_loss": noise_loss(head, batch, precision), **error}
 
     return validate

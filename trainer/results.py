@@ -20,7 +20,7 @@ from trainer.simulation.rollout import Rollout, rollout
 from trainer.simulation.strip import render_strip
 from trainer.simulation.task import Task, find_task
 
-_ERRORS = ("position_mm", "rotation_deg", "gripper_accuracy")
+_ERRORS = ("position_mm", "rotation_deg", "joint_rad", "gripper_accuracy")
 
 
 def evaluate(run: Path, task_name: str, episodes: int, first_seed: int, progress: Progress) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def training_summary(run: Path) -> dict[str, Any]:
         "head": info.head.head,
         "size": info.head.size,
         "conditioning": info.head.conditioning,
-        "action": "ee_pose",
+        "action": info.head.action,
         "demonstrations": settings["data"].get("demonstrations", {}).get("demonstrations", 0),
         "seed": training["seed"],
         "train_seconds": info.seconds,
@@ -111,7 +111,7 @@ def training_summary(run: Path) -> dict[str, Any]:
         "batch_size": training["batch_size"],
         "trained_parameters": _trained_parameters(run, info),
         "validation_loss": last.get("validation_loss"),
-        "action_error": {name: last[name] for name in _ERRORS} if last else None,
+        "action_error": {name: last[name] for name in _ERRORS if name in last} or None,
         "stage1": asdict(info.stage1) if info.stage1 else None,
     }
 

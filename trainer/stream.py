@@ -5,15 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from shared.errors import TrainingError
 from shared.order import IntArray, PassOrder, SampleOrder, WindowSpan, is_validation, window_starts
-from trainer.action import ACTION_DIM, GRIPPER, FloatArray
+from trainer.action import POSE_DIM, FloatArray
 from trainer.batches import Batch
 from trainer.config import PretrainConfig
 from trainer.normalization import ActionNormalizer
 from trainer.shard_cache import ShardCache
+from trainer.stage1_condition import Stage1Windows
 
 # A pass that training never reaches: held-out windows do not depend on how long it runs.
 _VALIDATION_PASS = 2**32
@@ -39,7 +39,8 @@ class TrajectoryStream:
         self, cache: ShardCache, normalizer: ActionNormalizer, config: PretrainConfig, device: torch.device
     ) -> None:
         header = cache.source.header
-        self._cache, self._normalizer, self._config, self._device = cache, normalizer, config, device
+        self._cache, self._config, self._device = cache, config, device
+        self._windows = Stage1Windows(config, normalizer, header.robot.dof)
         self._batch = config.training.batch_size
         self._span = WindowSpan(config.head.horizon, config.head.n_obs_steps - 1, config.head.n_action_steps - 1)
         self._order = SampleOrder(
@@ -58,7 +59,7 @@ class TrajectoryStream:
     @property
     def condition_dim(self) -> int:
         """Numbers in the condition."""
-        return self._config.head.horizon * (self._dof + 1) if self._config.condition == "joint_position" else 0
+        return self._windows.condition_dim
 
     def next(self, tell: Callable[[str], None]) -> Batch:
         """The next batch; waits for shards that are not there yet."""
@@ -119,23 +120,19 @@ class TrajectoryStream:
         return _Windows(shard, begin, length, start)
 
     def _gather(self, windows: "_Windows", part: slice) -> FloatArray:
-        """Joints and actions (n, horizon, dof + 10), shard by shard."""
+        """Joints and poses (n, horizon, dof + 10), shard by shard; and the motions' first and last where asked for."""
         shard, begin, length, start = (values[part] for values in windows)
         # Past either end the edge step is repeated.
         inside = np.clip(start[:, None] + np.arange(self._span.horizon), 0, length[:, None] - 1)
+        if self._windows.sees_motion:
+            inside = np.concatenate([inside, np.zeros_like(length)[:, None], length[:, None] - 1], axis=1)
         steps = begin[:, None] + inside
-        gathered = np.empty((*steps.shape, self._dof + ACTION_DIM), np.float32)
+        gathered = np.empty((*steps.shape, self._dof + POSE_DIM), np.float32)
         for index in np.unique(shard):
             chosen = np.flatnonzero(shard == index)
             gathered[chosen] = self._cache.shard(int(index)).samples[steps[chosen]]
         return gathered
 
-    def _to_batch(self, windows: NDArray[np.float32]) -> Batch:
-        actions = windows[..., self._dof :]
-        condition = np.empty((len(windows), 0), np.float32)
-        if self.condition_dim:
-            joints = self._normalizer.normalize_joints(windows[..., : self._dof])
-            gripper = actions[..., GRIPPER : GRIPPER + 1]
-            condition = np.concatenate([joints, gripper], axis=-1).reshape(len(windows), -1)
-        normalized = torch.from_numpy(self._normalizer.normalize(actions))
-        return Batch(normalized.to(self._device), torch.from_numpy(condition).to(self._device))
+    def _to_batch(self, steps: FloatArray) -> Batch:
+        actions, condition = self._windows(steps)
+        return Batch(torch.from_numpy(actions).to(self._device), torch.from_numpy(condition).to(self._device))

@@ -1,11 +1,23 @@
 """Backbones of the action heads: what Stage 1 trains and Stage 2 freezes."""
 
+from collections.abc import Callable
+
+from trainer.backbones.backbone import Backbone
 from trainer.backbones.mlp import DpMlp
-from trainer.config import HeadConfig
+from trainer.backbones.transformer import DpT
+from trainer.backbones.unet import DpC
+from trainer.config import HeadConfig, HeadName
 
-__all__ = ["DpMlp", "build_backbone"]
+__all__ = ["Backbone", "build_backbone"]
+
+_BACKBONES: dict[HeadName, Callable[[HeadConfig, int], Backbone]] = {
+    "dp_mlp": DpMlp,
+    "dp_c": DpC,
+    "dp_t": DpT,
+    "dp_t_film": DpT,
+}
 
 
-def build_backbone(config: HeadConfig) -> DpMlp:
-    """A backbone with fresh weights."""
-    return DpMlp(config)
+def build_backbone(config: HeadConfig, action_dim: int) -> Backbone:
+    """A backbone with fresh weights for actions of `action_dim` numbers."""
+    return _BACKBONES[config.head](config, action_dim)

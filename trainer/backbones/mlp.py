@@ -11,21 +11,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.action import ACTION_DIM
+from trainer.backbones.backbone import Backbone
+from trainer.backbones.modulation import AdaNorm
 from trainer.backbones.time_encoder import TimeEncoder
 from trainer.config import HeadConfig, SizeName
 
 
 @dataclass(frozen=True)
 class MlpSize:
-    """Blocks of Linear(width, hidden), GELU, Linear(hidden, width)."""
+    """Blocks of Linear(width, hidden), GELU, Linear(hidden, width), and the time encoder's width."""
 
     blocks: int
     width: int
     hidden: int
+    time_width: int = 256
 
 
-SIZES: dict[SizeName, MlpSize] = {"small": MlpSize(4, 256, 512), "paper": MlpSize(8, 256, 1024)}
+SIZES: dict[SizeName, MlpSize] = {
+    "tiny": MlpSize(2, 32, 64, time_width=32),
+    "small": MlpSize(4, 256, 512),
+    "paper": MlpSize(8, 256, 1024),
+}
 
 
 class PerStepLinear(nn.Module):
@@ -50,17 +56,20 @@ class AdaLnZeroBlock(nn.Module):
 
     def __init__(self, size: MlpSize, dropout: float) -> None:
         super().__init__()
-        self.modulation_width = 3 * size.width
+        self.signal_width = 3 * size.width
         self.up = nn.Linear(size.width, size.hidden)
         self.down = nn.Linear(size.hidden, size.width)
         self.dropout = nn.Dropout(dropout)
+        self.residual = AdaNorm(gated=True)
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         """x (batch, horizon, width), modulation (batch, 3 * width) = [shift, scale, gate]."""
-        shift, scale, gate = modulation[:, None].chunk(3, dim=-1)
-        modulated = F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
-        hidden: Tensor = self.down(self.dropout(F.gelu(self.up(modulated))))
-        return x + gate * hidden
+        out: Tensor = self.residual(x, self._mlp, modulation[:, None].chunk(3, dim=-1))
+        return out
+
+    def _mlp(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.down(self.dropout(F.gelu(self.up(x))))
+        return hidden
 
 
 class FilmBlock(nn.Module):
@@ -71,7 +80,7 @@ class FilmBlock(nn.Module):
 
     def __init__(self, size: MlpSize, dropout: float, paper_form: bool) -> None:
         super().__init__()
-        self.modulation_width = 2 * size.hidden
+        self.signal_width = 2 * size.hidden
         self.offset = 0.0 if paper_form else 1.0
         self.up = nn.Linear(size.width, size.hidden)
         self.down = nn.Linear(size.hidden, size.width)
@@ -87,35 +96,32 @@ class FilmBlock(nn.Module):
         return normed
 
 
-class DpMlp(nn.Module):
-    """The backbone of dp_mlp: input maps, blocks, final norm, output head and time encoder.
+class DpMlp(Backbone):
+    """The backbone of dp_mlp. It takes one modulation vector for each block."""
 
-    Attributes:
-        modulation_widths: numbers of each block's modulation vector, which the conditioning supplies.
-    """
-
-    def __init__(self, config: HeadConfig) -> None:
+    def __init__(self, config: HeadConfig, action_dim: int) -> None:
         super().__init__()
         size = SIZES[config.size]
-        self.input_map = PerStepLinear(config.horizon, ACTION_DIM, size.width)
-        self.time_encoder = TimeEncoder()
-        self.blocks = nn.ModuleList(_block(config, size) for _ in range(size.blocks))
+        self.input_map = PerStepLinear(config.horizon, action_dim, size.width)
+        self.time_encoder = TimeEncoder(size.time_width)
+        blocks = [_block(config, size) for _ in range(size.blocks)]
+        self.blocks = nn.ModuleList(blocks)
         self.final_norm = nn.LayerNorm(size.width)
-        self.output_head = nn.Linear(size.width, ACTION_DIM)
-        self.modulation_widths: tuple[int, ...] = tuple(block.modulation_width for block in self.blocks)  # type: ignore[misc]
+        self.output_head = nn.Linear(size.width, action_dim)
+        self.signal_widths = tuple(block.signal_width for block in blocks)
 
     @property
-    def body(self) -> tuple[nn.Module, ...]:
-        """What mode `random_body` freezes; the rest maps actions into the body and out of it."""
-        return (self.blocks, self.time_encoder)
+    def maps(self) -> tuple[nn.Module, ...]:
+        """Input maps, final norm and output head."""
+        return (self.input_map, self.final_norm, self.output_head)
 
-    def forward(self, noisy: Tensor, modulations: Sequence[Tensor]) -> Tensor:
-        """Noisy actions (batch, horizon, 10) and one modulation (batch, width) per block to noise, like `noisy`."""
+    def forward(self, noisy: Tensor, signals: Sequence[Tensor]) -> Tensor:
+        """As `Backbone.forward`, with a modulation (batch, signal_width) for each block."""
         x = self.input_map(noisy)
-        for block, modulation in zip(self.blocks, modulations, strict=True):
+        for block, modulation in zip(self.blocks, signals, strict=True):
             x = block(x, modulation)
-        noise: Tensor = self.output_head(self.final_norm(x))
-        return noise
+        out: Tensor = self.output_head(self.final_norm(x))
+        return out
 
 
 def _block(config: HeadConfig, size: MlpSize) -> AdaLnZeroBlock | FilmBlock:

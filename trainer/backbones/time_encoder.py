@@ -16,18 +16,33 @@ def sinusoids(steps: int, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-class TimeEncoder(nn.Module):
-    """Sinusoid of `width`, Linear to 4 * width, Mish, Linear to width."""
+class Sinusoid(nn.Module):
+    """The sinusoid alone; it has no weights.
+
+    Attributes:
+        width: numbers in the vector.
+    """
 
     sinusoid: Tensor
 
-    def __init__(self, width: int = 256) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
         self.register_buffer("sinusoid", sinusoids(DIFFUSION_STEPS, width), persistent=False)
+
+    def forward(self, timesteps: Tensor) -> Tensor:
+        """Timesteps (batch,), integers 0 to DIFFUSION_STEPS - 1, to (batch, width)."""
+        return self.sinusoid[timesteps]
+
+
+class TimeEncoder(Sinusoid):
+    """Sinusoid of `width`, Linear to 4 * width, Mish, Linear to width."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
         self.layers = nn.Sequential(nn.Linear(width, 4 * width), nn.Mish(), nn.Linear(4 * width, width))
 
     def forward(self, timesteps: Tensor) -> Tensor:
         """Timesteps (batch,), integers 0 to DIFFUSION_STEPS - 1, to (batch, width)."""
-        encoded: Tensor = self.layers(self.sinusoid[timesteps])
+        encoded: Tensor = self.layers(super().forward(timesteps))
         return encoded
