@@ -138,8 +138,11 @@ def _begin_head(
 
 def _accepted(demonstrations: Demonstrations, config: AdaptConfig, stage1: _Stage1 | None) -> Demonstrations:
     """The demonstrations as Stage 1's head can learn them. Raises ConfigError where it can't."""
-    if demonstrations.action_space != "ee_pose":
-        raise ConfigError(f"actions of {demonstrations.task} are {demonstrations.action_space}; heads predict ee_pose")
+    if demonstrations.action_space != config.head.action:
+        raise ConfigError(
+            f"the actions of {demonstrations.task} are '{demonstrations.action_space}', the head's '{config.head.action}'; "
+            f"pass --action {demonstrations.action_space}, and pretrain with it too"
+        )
     if config.mode == "decoupled" and stage1 is None:
         raise ConfigError("mode decoupled needs Stage 1's checkpoint; run pretrain first, or choose another mode")
     if stage1 is None:

@@ -17,6 +17,7 @@ from trainer.checkpoint import read_info
 from trainer.config import AdaptConfig, PretrainConfig
 from trainer.demonstrations import read_demonstrations
 from trainer.demonstrations.mapping_file import read_mapping
+from trainer.evaluate import describe_error
 from trainer.pretrain import pretrain as pretrain_head
 from trainer.progress import progress
 from trainer.recipe import FIRST_ROLLOUT_SEED, RecipeOptions, train_decoupled
@@ -193,5 +194,5 @@ def read_action_range(path: Path, mapping: Path | None = None) -> ActionRange:
 def _say_trained(run: Path, checkpoint: Path) -> None:
     summary = training_summary(run)
     error = summary["action_error"]
-    measured = f", held out: {error['position_mm']:.1f} mm, {error['rotation_deg']:.2f} degrees" if error else ""
+    measured = f", held out: {describe_error(error)}" if error else ""
     print(f"{summary['checkpoint_step']} steps in {summary['train_seconds']:.0f} s{measured}: {checkpoint}")

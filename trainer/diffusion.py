@@ -1,7 +1,8 @@
-"""The diffusion process: noise in training, DDIM at inference. Schedules come from diffusers.
+"""The diffusion process: noise in training, DDIM at inference. Schedules and steps are diffusers'.
 
-DDPM with 100 timesteps, squared-cosine betas, noise (epsilon) prediction (Ho et al. 2020, Nichol and Dhariwal 2021);
-sampling by DDIM (Song et al. 2021).
+DDPM with 100 timesteps and squared-cosine betas (Ho et al. 2020, Nichol and Dhariwal 2021). A head predicts the noise
+(epsilon), the actions (sample), or the velocity (v_prediction, Salimans and Ho 2022). Sampling is by DDIM (Song et al.
+2021).
 """
 
 from collections.abc import Callable
@@ -17,25 +18,25 @@ _SCHEDULE = {"num_train_timesteps": DIFFUSION_STEPS, "beta_schedule": "squaredco
 
 
 class Diffusion:
-    """The forward process, with its tables on the training device."""
+    """The forward process, and what a head has to predict in it."""
 
-    def __init__(self, device: torch.device, prediction_type: PredictionType = "epsilon") -> None:
-        self.prediction_type = prediction_type
-        alphas = DDPMScheduler(**_SCHEDULE).alphas_cumprod.double()
-        self._signal: Tensor = alphas.sqrt().float().to(device).view(-1, 1, 1)
-        self._noise: Tensor = (1 - alphas).sqrt().float().to(device).view(-1, 1, 1)
+    def __init__(self, prediction_type: PredictionType) -> None:
+        self._scheduler = DDPMScheduler(**_SCHEDULE, prediction_type=prediction_type)
+        self._prediction_type = prediction_type
 
     def add_noise(self, actions: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """sqrt(abar_t) * actions + sqrt(1 - abar_t) * noise, for actions (batch, horizon, dim)."""
-        return self._signal[timesteps] * actions + self._noise[timesteps] * noise
+        noisy: Tensor = self._scheduler.add_noise(actions, noise, timesteps)
+        return noisy
 
     def target(self, actions: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """What a head must predict: the noise, the actions, or the velocity (Salimans and Ho 2022)."""
-        if self.prediction_type == "epsilon":
+        """The noise, the actions, or the velocity sqrt(abar_t) * noise - sqrt(1 - abar_t) * actions."""
+        if self._prediction_type == "epsilon":
             return noise
-        if self.prediction_type == "sample":
+        if self._prediction_type == "sample":
             return actions
-        return self._signal[timesteps] * noise - self._noise[timesteps] * actions
+        velocity: Tensor = self._scheduler.get_velocity(actions, noise, timesteps)
+        return velocity
 
 
 def sampling_timesteps(steps: int = SAMPLING_STEPS) -> list[int]:
@@ -49,14 +50,16 @@ def sample(
     noise: Tensor,
     steps: int = SAMPLING_STEPS,
     prediction_type: PredictionType = "epsilon",
+    step_noise: Callable[[int], Tensor] | None = None,
 ) -> Tensor:
-    """Denoises by DDIM without added noise (eta 0).
+    """Denoises by DDIM without added noise (eta 0), or with all of it (eta 1), which over every timestep is DDPM.
 
     Args:
         predict: given noisy actions (batch, horizon, dim) and the index of the sampling step, the head's prediction.
         noise: the start, from N(0, 1).
-        steps: of the sampler.
+        steps: of the sampler; DDPM takes all of them, config.DIFFUSION_STEPS.
         prediction_type: of the head.
+        step_noise: given the index of the sampling step, the noise it adds, from N(0, 1) like `noise`; None is eta 0.
 
     Returns:
         Normalized actions, like `noise`, each number within [-1, 1].
@@ -64,10 +67,16 @@ def sample(
     scheduler = _ddim(steps, prediction_type)
     actions = noise
     for index, timestep in enumerate(scheduler.timesteps.tolist()):
-        predicted = predict(actions, index).float()
-        # The noise is recomputed from the clipped sample: with 10 steps the two disagree where clipping acts.
-        step = scheduler.step(predicted, timestep, actions, use_clipped_model_output=True, return_dict=False)
-        actions = step[0]
+        actions = scheduler.step(
+            predict(actions, index).float(),
+            timestep,
+            actions,
+            eta=0.0 if step_noise is None else 1.0,
+            # The noise is recomputed from the clipped sample: with 10 steps the two disagree where clipping acts.
+            use_clipped_model_output=True,
+            variance_noise=None if step_noise is None else step_noise(index),
+            return_dict=False,
+        )[0]
     return actions
 
 

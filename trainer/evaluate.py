@@ -1,6 +1,7 @@
 """How far a head's actions are from demonstrated ones, by full denoising."""
 
 import copy
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -37,8 +38,8 @@ class Sampler:
             self._time = head.conditioning.time_share(head.backbone.time_encoder(timesteps))
 
     @torch.inference_mode()
-    def __call__(self, condition: Tensor, noise: Tensor) -> Tensor:
-        """Normalized actions (batch, horizon, action_dim) from noise like them and a condition."""
+    def __call__(self, condition: Tensor, noise: Tensor, step_noise: Callable[[int], Tensor] | None = None) -> Tensor:
+        """Normalized actions (batch, horizon, action_dim) from noise like them and a condition (diffusion.sample)."""
         conditioning = self._conditioning
         with autocast(self._device, self._precision):
             features = conditioning.feature_share(conditioning.encode(condition))
@@ -47,7 +48,7 @@ class Sampler:
                 predicted: Tensor = self._backbone(noisy, conditioning.join(self._time[index], features))
                 return predicted
 
-            return sample(predict, noise, self._steps, self._prediction_type)
+            return sample(predict, noise, self._steps, self._prediction_type, step_noise)
 
 
 def action_error(
@@ -93,13 +94,20 @@ def compare_actions(
     }
 
 
+def describe_error(error: Mapping[str, float]) -> str:
+    """What `compare_actions` found, in a few words."""
+    if "joint_rad" in error:
+        return f"{error['joint_rad']:.4f} rad"
+    return f"{error['position_mm']:.1f} mm, {error['rotation_deg']:.2f} degrees"
+
+
 @torch.inference_mode()
 def noise_loss(head: ActionHead, windows: Batch, precision: Precision = "auto") -> float:
     """The training loss on held-out windows, with fixed noise and timesteps spread evenly."""
     device = windows.actions.device
     noise = torch.randn(windows.actions.shape, generator=torch.Generator().manual_seed(_SEED)).to(device)
     timesteps = torch.arange(len(noise), device=device) * DIFFUSION_STEPS // len(noise)
-    diffusion = Diffusion(device, head.prediction_type)
+    diffusion = Diffusion(head.prediction_type)
     with autocast(device, precision):
         predicted = head(diffusion.add_noise(windows.actions, noise, timesteps), timesteps, windows.condition)
     target = diffusion.target(windows.actions, noise, timesteps)

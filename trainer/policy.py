@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from shared.errors import CheckpointError, ConfigError
 from shared.philox import philox_uniform
@@ -35,10 +36,12 @@ class Policy:
         device: str = "cpu",
         seed: int = 0,
         sampling_steps: int = SAMPLING_STEPS,
+        stochastic: bool = False,
         precision: Precision = "auto",
     ) -> None:
         self.info = info
         self._seed = seed
+        self._stochastic = stochastic
         self._device = choose_device(device)
         self._normalizer, self._scaling = info.normalizer, info.scaling
         self._sampler = Sampler(head.to(self._device).eval(), precision, sampling_steps)
@@ -52,6 +55,7 @@ class Policy:
         device: str = "cpu",
         seed: int = 0,
         sampling_steps: int = SAMPLING_STEPS,
+        stochastic: bool = False,
         precision: Precision = "auto",
     ) -> "Policy":
         """A policy from a Stage-2 checkpoint.
@@ -62,6 +66,7 @@ class Policy:
             device: "auto" or a torch device.
             seed: of the noise.
             sampling_steps: of DDIM.
+            stochastic: add noise in every step; with 100 steps this is DDPM, which the paper samples by.
             precision: "auto" is bf16 where the hardware computes in it.
 
         Raises:
@@ -70,7 +75,15 @@ class Policy:
         head, info = load_checkpoint(checkpoint, backbone)
         if info.stage != 2:
             raise CheckpointError("is a Stage-1 checkpoint, which sees no observations; adapt it first", checkpoint)
-        return cls(head, info, device=device, seed=seed, sampling_steps=sampling_steps, precision=precision)
+        return cls(
+            head,
+            info,
+            device=device,
+            seed=seed,
+            sampling_steps=sampling_steps,
+            stochastic=stochastic,
+            precision=precision,
+        )
 
     @property
     def n_obs_steps(self) -> int:
@@ -98,18 +111,22 @@ class Policy:
         if observations.ndim != 3 or observations.shape[1:] != expected:
             raise ConfigError(f"observations have shape {observations.shape}, this policy sees (n, {expected})")
         observations = np.ascontiguousarray(observations, np.float32)
-        noise = torch.from_numpy(self._noise(observations)).to(self._device)
+
+        def noise(draw: int) -> Tensor:
+            return torch.from_numpy(self._noise(observations, draw)).to(self._device)
+
         condition = self._scaling.apply(torch.from_numpy(observations).to(self._device)).flatten(1)
-        actions = self._normalizer.denormalize(self._sampler(condition, noise).cpu().numpy())
+        step_noise = (lambda index: noise(1 + index)) if self._stochastic else None
+        actions = self._normalizer.denormalize(self._sampler(condition, noise(0), step_noise).cpu().numpy())
         first = self.n_obs_steps - 1
         return actions[:, first : first + self.n_action_steps]
 
-    def _noise(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _noise(self, observations: NDArray[np.float32], draw: int) -> NDArray[np.float32]:
         """N(0, 1) of shape (n, horizon, action_dim) by Box and Muller, a stream for each observation's hash."""
         shape = (self.info.head.horizon, self._normalizer.action_dim)
         half = (shape[0] * shape[1] + 1) // 2
         keys = np.array([zlib.crc32(row.tobytes()) for row in observations], np.int64)
-        uniform = philox_uniform(self._seed, keys, 0, 2 * half)
+        uniform = philox_uniform(self._seed, keys, draw, 2 * half)
         radius, angle = np.sqrt(-2 * np.log1p(-uniform[:, :half])), 2 * np.pi * uniform[:, half:]
         normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
         return normal[:, : shape[0] * shape[1]].astype(np.float32).reshape(-1, *shape)

@@ -197,10 +197,12 @@ def _training_row(name: str, results: Sequence[dict[str, Any]]) -> str:
     known = [error for error in errors if error]
     cells = ["", "", ""]
     if known:
+        means = {name: float(np.mean([error[name] for error in known])) for name in known[0]}
+        joints = f"{means['joint_rad']:.4f} rad" if "joint_rad" in means else ""
         cells = [
-            f"{np.mean([e['position_mm'] for e in known]):.1f} mm",
-            f"{np.mean([e['rotation_deg'] for e in known]):.2f} deg",
-            f"{np.mean([e['gripper_accuracy'] for e in known]):.1%}",
+            joints or f"{means['position_mm']:.1f} mm",
+            "" if joints else f"{means['rotation_deg']:.2f} deg",
+            f"{means['gripper_accuracy']:.1%}",
         ]
     seconds, steps = mean("train_seconds"), mean("checkpoint_step")
     trained = f"{mean('trained_parameters'):,.0f}" if all("trained_parameters" in r for r in results) else ""

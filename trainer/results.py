@@ -125,6 +125,8 @@ def _trained_parameters(run: Path, info: CheckpointInfo) -> int:
 
 
 def _check_sees(info: CheckpointInfo, task: Task) -> None:
+    if info.head.action != "ee_pose":
+        raise ConfigError(f"the simulator takes 'ee_pose' actions, this policy's are '{info.head.action}'")
     widths = observation_widths(task)
     if info.observation_widths != widths:
         raise ConfigError(

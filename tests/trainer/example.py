@@ -1,5 +1,6 @@
 """Small pieces the trainer's tests share: a tiny dataset, and demonstrations whose action follows what is seen."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,23 @@ from shared.dataset import Dataset
 from shared.rotation import matrix_to_rot6d, rotvec_to_matrix
 from tests.shared.example import HEADER as DATASET_HEADER
 from tests.shared.example import example_table
+from trainer.action import join_joint_action
 from trainer.batches import Batch
-from trainer.config import HeadConfig, TrainingConfig
+from trainer.config import CONDITIONINGS, ActionName, HeadConfig, TrainingConfig
 from trainer.demonstrations.episode import Demonstrations, Episode, is_validation
 
 HEAD = HeadConfig(size="small")
+HEADS = {
+    f"{head}-{conditioning}": HeadConfig(head=head, size="tiny", conditioning=conditioning)
+    for head, conditionings in CONDITIONINGS.items()
+    for conditioning in conditionings
+}
+"""Every head with every conditioning, in its smallest size; and those forms of the paper that are other networks."""
+HEADS |= {
+    "dp_mlp-film-paper": replace(HEADS["dp_mlp-film"], paper_film=True),
+    "dp_t-cross_attn-paper": replace(HEADS["dp_t-cross_attn"], paper_key_values=True),
+    "dp_t-prefix-paper": replace(HEADS["dp_t-prefix"], paper_key_values=True),
+}
 RANGE = {"position": {"min": [-1.0, -1.0, 0.0], "max": [1.0, 1.0, 2.0]}}
 
 
@@ -46,8 +59,8 @@ def make_dataset(root: Path, shards: int | None = None) -> Dataset:
     return dataset
 
 
-def make_demonstrations(episodes: int = 6) -> Demonstrations:
-    """Straight moves to a target that is seen."""
+def make_demonstrations(episodes: int = 6, action: ActionName = "ee_pose") -> Demonstrations:
+    """Straight moves to a target that is seen, of the pose or of two joints."""
     made = []
     for index in range(episodes):
         rng = np.random.default_rng(index)
@@ -57,10 +70,12 @@ def make_demonstrations(episodes: int = 6) -> Demonstrations:
         rotation = matrix_to_rot6d(rotvec_to_matrix(share * target))
         gripper = np.where(share > 0.8, 1.0, -1.0)
         actions = np.concatenate([share * target + [0, 0, 1], rotation, gripper], axis=1).astype(np.float32)
+        if action == "joint_position":
+            actions = join_joint_action(share * target[:2], gripper[:, 0])
         observations = {
             "target": np.repeat(target[None], steps, axis=0).astype(np.float32),
             "tcp_rotation_6d": rotation.astype(np.float32),
         }
         made.append(Episode(f"data/demo_{index}", observations, actions, is_validation(index), seed=index))
     widths = {key: values.shape[1] for key, values in made[0].observations.items()}
-    return Demonstrations("reach", DATASET_HEADER.robot.name, 20.0, widths, tuple(made))
+    return Demonstrations("reach", DATASET_HEADER.robot.name, 20.0, widths, tuple(made), action_space=action)

@@ -3,7 +3,10 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
+from trainer.config import PredictionType
 from trainer.diffusion import Diffusion, sample, sampling_timesteps
+
+PREDICTIONS: tuple[PredictionType, ...] = ("epsilon", "v_prediction", "sample")
 
 
 def alphas_cumprod() -> np.ndarray:
@@ -13,24 +16,37 @@ def alphas_cumprod() -> np.ndarray:
     return np.cumprod(1 - np.minimum(1 - bar[1:] / bar[:-1], 0.999))
 
 
-def test_adding_noise_against_numpy_and_diffusers() -> None:
+def clean_actions(predicted: np.ndarray, x: np.ndarray, bar: float, prediction: PredictionType) -> np.ndarray:
+    """What a prediction says of the actions without noise, within [-1, 1]."""
+    actions = {
+        "epsilon": (x - np.sqrt(1 - bar) * predicted) / np.sqrt(bar),
+        "v_prediction": np.sqrt(bar) * x - np.sqrt(1 - bar) * predicted,
+        "sample": predicted,
+    }[prediction]
+    return np.asarray(np.clip(actions, -1, 1))
+
+
+def test_adding_noise_and_targets_against_numpy() -> None:
     generator = torch.Generator().manual_seed(0)
     actions, noise = torch.randn(2, 100, 16, 10, generator=generator)
     timesteps = torch.arange(100)
-    noisy = Diffusion(torch.device("cpu")).add_noise(actions, noise, timesteps)
     bar = alphas_cumprod()[:, None, None]
-    expected = np.sqrt(bar) * actions.double().numpy() + np.sqrt(1 - bar) * noise.double().numpy()
-    assert np.abs(noisy.numpy() - expected).max() < 1e-5
-    scheduler = DDPMScheduler(num_train_timesteps=100, beta_schedule="squaredcos_cap_v2")
-    assert (noisy - scheduler.add_noise(actions, noise, timesteps)).abs().max() < 1e-5
+    a, n = actions.double().numpy(), noise.double().numpy()
+    noisy = Diffusion("epsilon").add_noise(actions, noise, timesteps)
+    assert np.abs(noisy.numpy() - (np.sqrt(bar) * a + np.sqrt(1 - bar) * n)).max() < 1e-5
+    expected = {"epsilon": n, "sample": a, "v_prediction": np.sqrt(bar) * n - np.sqrt(1 - bar) * a}
+    for prediction in PREDICTIONS:
+        target = Diffusion(prediction).target(actions, noise, timesteps)
+        assert np.abs(target.numpy() - expected[prediction]).max() < 1e-5
 
 
 def test_the_sampler_begins_at_the_noisiest_timestep() -> None:
     assert sampling_timesteps(10) == [99, 89, 79, 69, 59, 49, 39, 29, 19, 9]
 
 
+@pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("steps", [1, 10, 100])
-def test_sampling_against_numpy(steps: int) -> None:
+def test_sampling_by_ddim_against_numpy(steps: int, prediction: PredictionType) -> None:
     """DDIM with eta 0 (Song et al. 2021, eq. 12), the noise recomputed from the clipped sample."""
     rng = np.random.default_rng(0)
     start = rng.normal(size=(3, 16, 10))
@@ -41,13 +57,54 @@ def test_sampling_against_numpy(steps: int) -> None:
     for index, timestep in enumerate(timesteps):
         now = bar[timestep]
         before = bar[timesteps[index + 1]] if index + 1 < steps else 1.0
-        clean = np.clip((x - np.sqrt(1 - now) * predictions[index]) / np.sqrt(now), -1, 1)
+        clean = clean_actions(predictions[index], x, now, prediction)
         noise = (x - np.sqrt(now) * clean) / np.sqrt(1 - now)
         x = np.sqrt(before) * clean + np.sqrt(1 - before) * noise
     given = torch.from_numpy(predictions)
-    result = sample(lambda noisy, index: given[index], torch.from_numpy(start).float(), steps)
+    result = sample(lambda noisy, index: given[index], torch.from_numpy(start).float(), steps, prediction)
     assert np.abs(result.numpy() - x).max() < 1e-5
     assert result.abs().max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_sampling_by_ddpm_against_numpy(prediction: PredictionType) -> None:
+    """Ho et al. 2020, eq. 6 and 7: the posterior's mean from the clipped sample, and its variance."""
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(3, 16, 10))
+    predictions, added = rng.normal(size=(2, 100, 3, 16, 10))
+    bar = alphas_cumprod()
+    x = start
+    for index, timestep in enumerate(range(99, -1, -1)):
+        now, before = bar[timestep], bar[timestep - 1] if timestep else 1.0
+        alpha = now / before
+        clean = clean_actions(predictions[index], x, now, prediction)
+        mean = np.sqrt(before) * (1 - alpha) / (1 - now) * clean + np.sqrt(alpha) * (1 - before) / (1 - now) * x
+        x = mean + np.sqrt((1 - before) / (1 - now) * (1 - alpha)) * added[index]
+    given, noise = torch.from_numpy(predictions), list(torch.from_numpy(added).float())
+    result = sample(
+        lambda noisy, index: given[index], torch.from_numpy(start).float(), 100, prediction, noise.__getitem__
+    )
+    assert np.abs(result.numpy() - x).max() < 1e-5
+
+
+def test_a_ddpm_step_is_that_of_diffusers_ddpm_scheduler() -> None:
+    noisy, predicted = torch.randn(2, 3, 16, 10, generator=torch.Generator().manual_seed(0))
+    scheduler = DDPMScheduler(num_train_timesteps=100, beta_schedule="squaredcos_cap_v2", clip_sample=True)
+    scheduler.set_timesteps(100)
+    added = torch.randn(3, 16, 10, generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(1)
+    theirs = scheduler.step(predicted, 99, noisy, generator=generator, return_dict=False)[0]
+    seen: list[torch.Tensor] = []
+
+    def predict(x: torch.Tensor, index: int) -> torch.Tensor:
+        seen.append(x)
+        return predicted
+
+    def step_noise(index: int) -> torch.Tensor:
+        return added
+
+    sample(predict, noisy, 100, step_noise=step_noise)
+    assert (seen[1] - theirs).abs().max() < 1e-5
 
 
 def test_a_perfect_predictor_is_inverted_exactly() -> None:

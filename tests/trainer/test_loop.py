@@ -2,6 +2,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,12 @@ import pytest
 import torch
 
 from shared.errors import CheckpointError, TrainingError
-from tests.trainer.example import HEAD, random_windows, training
+from tests.trainer.example import HEAD, HEADS, random_windows, training
 from trainer.action_head import ActionHead
 from trainer.backbones import build_backbone
-from trainer.backbones.mlp import SIZES, MlpSize
 from trainer.batches import Batch
 from trainer.conditioning import stage1_conditioning, stage2_conditioning
-from trainer.config import Mode, TrainingConfig
+from trainer.config import HeadConfig, Mode, TrainingConfig
 from trainer.evaluate import action_error
 from trainer.loop import TrainingLoop
 from trainer.normalization import ActionNormalizer
@@ -25,6 +25,7 @@ from trainer.run_folder import RunFolder
 from trainer.training_state import save_training_state
 
 OBS_DIM = 6
+TINY = HEADS["dp_mlp-adaln_zero"]
 
 
 class Windows:
@@ -49,20 +50,24 @@ class Windows:
         self.position = state["position"]
 
 
-def make_head(mode: Mode = "decoupled") -> ActionHead:
+def make_head(mode: Mode = "decoupled", config: HeadConfig = HEAD) -> ActionHead:
     torch.manual_seed(0)
-    backbone = build_backbone(HEAD)
-    head = ActionHead(backbone, stage2_conditioning(HEAD, backbone, OBS_DIM, None))
+    backbone = build_backbone(config, 10)
+    head = ActionHead(backbone, stage2_conditioning(config, backbone, OBS_DIM, None), config.prediction_type)
     head.freeze(mode)
     return head
 
 
 def make_loop(
-    path: Path, config: TrainingConfig, mode: Mode = "decoupled", on_next: Callable[[int], None] = lambda p: None
+    path: Path,
+    config: TrainingConfig,
+    mode: Mode = "decoupled",
+    on_next: Callable[[int], None] = lambda p: None,
+    head: HeadConfig = HEAD,
 ) -> TrainingLoop:
     path.mkdir(exist_ok=True)
     windows = Windows(random_windows(24, 2 * OBS_DIM), config.batch_size, on_next)
-    return TrainingLoop(make_head(mode), windows, config, RunFolder(path), silent)
+    return TrainingLoop(make_head(mode, head), windows, config, RunFolder(path), silent)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -221,11 +226,7 @@ def test_seconds_are_those_of_the_steps_over_all_starts(
 
 def test_dropout_resumes_too(tmp_path: Path) -> None:
     def loop(path: Path, steps: int) -> TrainingLoop:
-        made = make_loop(path, training(steps, checkpoint_every=3), "normal")
-        for block in made.head.backbone.blocks:
-            block.dropout.p = 0.3  # type: ignore[union-attr]
-        made._has_dropout = True
-        return made
+        return make_loop(path, training(steps, checkpoint_every=3), "normal", head=replace(TINY, dropout=0.3))
 
     whole = loop(tmp_path / "whole", 6)
     whole.run()
@@ -319,10 +320,9 @@ COMPILING = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 @COMPILING
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
-def test_compiled_training_follows_eager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SIZES, "small", MlpSize(1, 16, 32))
-    make_loop(tmp_path / "eager", training(4, log_every=1)).run()
-    make_loop(tmp_path / "compiled", training(4, log_every=1, compile="on")).run()
+def test_compiled_training_follows_eager(tmp_path: Path) -> None:
+    make_loop(tmp_path / "eager", training(4, log_every=1), head=TINY).run()
+    make_loop(tmp_path / "compiled", training(4, log_every=1, compile="on"), head=TINY).run()
     pairs = zip(lines(tmp_path / "eager"), lines(tmp_path / "compiled"), strict=True)
     assert max(abs(a["loss"] - b["loss"]) for a, b in pairs) < 1e-4
 
@@ -331,14 +331,13 @@ def test_compiled_training_follows_eager(tmp_path: Path, monkeypatch: pytest.Mon
 def test_without_a_compiler_training_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(SIZES, "small", MlpSize(1, 16, 32))
     import torch._inductor.config as inductor
 
     monkeypatch.setattr(inductor.cpp, "cxx", ("/nonexistent/g++",))
     monkeypatch.setattr(inductor, "force_disable_caches", True)
     torch._dynamo.reset()
-    make_loop(tmp_path / "compiled", training(3, compile="on")).run()
-    make_loop(tmp_path / "eager", training(3)).run()
+    make_loop(tmp_path / "compiled", training(3, compile="on"), head=TINY).run()
+    make_loop(tmp_path / "eager", training(3), head=TINY).run()
     assert lines(tmp_path / "compiled") == lines(tmp_path / "eager")
     assert caplog.text.count("torch.compile can't be used here") == 1
 
@@ -348,8 +347,8 @@ def test_thirty_two_windows_are_fitted_by_full_denoising(tmp_path: Path) -> None
     windows = random_windows(32, 80)
     windows = Batch(windows.actions, windows.condition.sign())
     torch.manual_seed(0)
-    backbone = build_backbone(HEAD)
-    head = ActionHead(backbone, stage1_conditioning(HEAD, backbone, 80))
+    backbone = build_backbone(HEAD, 10)
+    head = ActionHead(backbone, stage1_conditioning(HEAD, backbone, 80, 16))
     normalizer = ActionNormalizer({"position": {"min": [-0.35, -0.4, -0.3], "max": [0.35, 0.4, 0.3]}})
     config = training(250, batch_size=32, learning_rate=4e-3, betas=(0.9, 0.95), precision="auto")
     loop = TrainingLoop(head, Windows(windows, 32), config, RunFolder(tmp_path), silent)
@@ -357,7 +356,7 @@ def test_thirty_two_windows_are_fitted_by_full_denoising(tmp_path: Path) -> None
     loop.run()
     with loop.average.applied():
         after = action_error(head.eval(), windows, normalizer)
-    assert before.position_mm > 300
-    assert after.position_mm < 65
-    assert after.rotation_deg < 12
-    assert after.gripper_accuracy > 0.95
+    assert before["position_mm"] > 300
+    assert after["position_mm"] < 65
+    assert after["rotation_deg"] < 12
+    assert after["gripper_accuracy"] > 0.95
