@@ -139,9 +139,10 @@ def _begin_head(
 def _accepted(demonstrations: Demonstrations, config: AdaptConfig, stage1: _Stage1 | None) -> Demonstrations:
     """The demonstrations as Stage 1's head can learn them. Raises ConfigError where it can't."""
     if demonstrations.action_space != config.head.action:
+        space = demonstrations.action_space
         raise ConfigError(
-            f"the actions of {demonstrations.task} are '{demonstrations.action_space}', the head's '{config.head.action}'; "
-            f"pass --action {demonstrations.action_space}, and pretrain with it too"
+            f"the actions of {demonstrations.task} are '{space}', the head's '{config.head.action}'; pass --action "
+            f"{space}, to pretrain too"
         )
     if config.mode == "decoupled" and stage1 is None:
         raise ConfigError("mode decoupled needs Stage 1's checkpoint; run pretrain first, or choose another mode")

@@ -88,6 +88,8 @@ def test_sampling_by_ddpm_against_numpy(prediction: PredictionType) -> None:
 
 
 def test_a_ddpm_step_is_that_of_diffusers_ddpm_scheduler() -> None:
+    noisy: torch.Tensor
+    predicted: torch.Tensor
     noisy, predicted = torch.randn(2, 3, 16, 10, generator=torch.Generator().manual_seed(0))
     scheduler = DDPMScheduler(num_train_timesteps=100, beta_schedule="squaredcos_cap_v2", clip_sample=True)
     scheduler.set_timesteps(100)
