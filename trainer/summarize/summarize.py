@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from shared.errors import ConfigError, DemonstrationError
 from shared.order import WindowSpan
 from shared.summary import HORIZONS, MAX_CHAINS, MAX_WAYPOINTS, MAX_WINDOWS, Chain, DemonstrationSummary, Windows
-from trainer.action import ACTION_DIM, POSITION
+from trainer.action import POSE_DIM, POSITION
 from trainer.demonstrations.episode import Demonstrations, Episode
 from trainer.summarize.segments import Tolerance, segment
 
@@ -136,7 +136,7 @@ def _sample(episodes: Sequence[Episode], most: int, horizon: int) -> Windows:
         places.append(np.stack([np.full(len(starts), index), starts], axis=1))
     every = np.concatenate(places) if places else np.empty((0, 2), np.int64)
     chosen = every[np.sort(np.random.default_rng(_SEED).permutation(len(every))[:most])]
-    values = np.empty((len(chosen), horizon, ACTION_DIM))
+    values = np.empty((len(chosen), horizon, POSE_DIM))
     for row, (index, start) in enumerate(chosen):
         actions = episodes[index].actions
         values[row] = actions[np.clip(start + np.arange(horizon), 0, len(actions) - 1)]
