@@ -1,4 +1,4 @@
-"""Command line of the service: `python -m services generate | serve | audit | report`."""
+"""Command line of the service: `python -m services generate | serve | audit | report | export`."""
 
 import argparse
 import sys
@@ -11,11 +11,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command. Returns the exit code: 0, 1 if an audit found violations, 2 for an error of the user's."""
     try:
         # Here, where Ctrl-C is awaited: Pinocchio, Numba and the rest take a second or two to import.
-        from services.commands import audit, generate, report, serve
+        from services.commands import audit, export, generate, report, serve
 
         parser = argparse.ArgumentParser(prog="python -m services", description=__doc__)
         commands = parser.add_subparsers(required=True, metavar="command")
-        for command in (generate, serve, audit, report):
+        for command in (generate, serve, audit, report, export):
             summary = (command.__doc__ or "").splitlines()[0]
             name = command.__name__.rpartition(".")[2]
             one = commands.add_parser(name, help=summary, description=summary)

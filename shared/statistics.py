@@ -19,11 +19,11 @@ def column_statistics(table: pa.Table, dof: int) -> dict[str, dict[str, Any]]:
         if column.name not in table.column_names or column.dtype != pa.float32():
             continue
         values = records.list_column(table, column.name)[0].reshape(-1, column.width(dof))
-        result[column.name] = _moments(values)
+        result[column.name] = moments(values)
     return result
 
 
-def _moments(values: NDArray[np.float32]) -> dict[str, Any]:
+def moments(values: NDArray[np.float32]) -> dict[str, Any]:
     """Statistics of (n, width) values.
 
     Reduced in rows of _SIDE_BY_SIDE samples, which fill vector registers: eight times faster than over (n, width).

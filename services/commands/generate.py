@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from services import jobs
+from services.commands.row_bar import RowBar
 from services.engine import ENGINES, Engine, open_engine
 from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
@@ -59,12 +59,12 @@ def _make(request: TrajectoryRequest, dataset: Dataset, engine: Engine, console:
     """Makes and seals the dataset; False after Ctrl-C."""
     done = jobs.Progress(request.count, 0, 0, {}, dataset.header.shards, 0, 0)
     try:
-        with _Display(console, request.count, engine.name) as display:
+        with RowBar(console, f"generate ({engine.name})", request.count) as bar:
 
             def show(progress: jobs.Progress) -> None:
                 nonlocal done
                 done = progress
-                display.show(progress)
+                bar.show(progress.accepted, progress.count, progress.rows_per_s, _rejected(progress))
 
             jobs.make_dataset(request, dataset, engine, on_progress=show)
     except KeyboardInterrupt:
@@ -79,44 +79,6 @@ def _make(request: TrajectoryRequest, dataset: Dataset, engine: Engine, console:
         f"{dataset.where}: {done.accepted} trajectories, {done.bytes / 1e6:.1f} MB; {_rejected(done)}", soft_wrap=True
     )
     return True
-
-
-class _Display:
-    """A bar on a terminal, else a line for every tenth of the way."""
-
-    def __init__(self, console: Console, count: int, engine: str) -> None:
-        self._console = console
-        self._tenth = 0
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total} {task.fields[note]}"),
-        )
-        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bar.add_task(f"generate ({engine})", total=count, note="starting")
-
-    def __enter__(self) -> "_Display":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, progress: jobs.Progress) -> None:
-        """Shows how far it is."""
-        note = _speed(progress)
-        self._bar.update(self._task, completed=progress.accepted, note=note)
-        tenth = 10 * progress.accepted // progress.count
-        if not self._console.is_terminal and tenth > self._tenth:
-            self._tenth = tenth
-            self._console.print(f"{progress.accepted}/{progress.count} {note}", highlight=False, soft_wrap=True)
-
-
-def _speed(progress: jobs.Progress) -> str:
-    if progress.rows_per_s is None or progress.remaining_s is None:
-        return ""
-    minutes, seconds = divmod(round(progress.remaining_s), 60)
-    return f"{progress.rows_per_s:,.0f}/s, {minutes}:{seconds:02d} left, {_rejected(progress)}"
 
 
 def _rejected(progress: jobs.Progress) -> str:
