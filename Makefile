@@ -9,6 +9,8 @@ DATA ?=
 DEMOS ?=
 NAME ?=
 PIP_ARGS ?=
+LEROBOT_PYTHON ?=
+LEROBOT_LAYOUT ?= lerobot-v3
 VENV := .venv
 RUN := $(VENV)/bin/python
 # Two processes on two cores beat two threads in each.
@@ -47,10 +49,13 @@ fix: setup ## Apply what the linters can fix
 	$(VENV)/bin/ruff format .
 
 test: setup ## Run the test suite, the recipe in tiny form included
-	$(RUN) -m pytest -m "not compose" $(ARGS)
+	$(RUN) -m pytest -m "not compose and not lerobot" $(ARGS)
 
 test-compose: setup ## Build the images and run them on a real Docker engine
 	$(RUN) -m pytest -m compose --timeout 1800 $(ARGS)
+
+test-lerobot: setup ## Open exports in the real lerobot of LEROBOT_PYTHON, a Python that has it
+	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export $(ARGS)
 
 bench: setup ## Print every benchmark's figures, one JSON object each
 	@for name in $$(ls benchmarks | sed -n 's/^\([a-z].*\)\.py$$/\1/p'); do \
@@ -76,4 +81,4 @@ clean: ## Remove caches; keeps .venv, data and runs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup check fix test test-compose bench train-decoupled up down docs lock clean
+.PHONY: help setup check fix test test-compose test-lerobot bench train-decoupled up down docs lock clean
