@@ -16,6 +16,7 @@ from trainer.adapt import adapt as adapt_head
 from trainer.checkpoint import read_info
 from trainer.config import AdaptConfig, PretrainConfig
 from trainer.demonstrations import read_demonstrations
+from trainer.demonstrations.frame_cache import MOST_BYTES, FrameCache
 from trainer.demonstrations.mapping_file import read_mapping
 from trainer.evaluate import describe_error
 from trainer.pretrain import pretrain as pretrain_head
@@ -74,11 +75,13 @@ def adapt(
     backbone: Path | None = None,
     action_range: Path | None = None,
     mapping: Path | None = None,
+    frames: Path | None = None,
+    frames_gb: float = MOST_BYTES / 1e9,
 ) -> None:
     """Stage 2: adapt a pretrained head to demonstrations, or train one of the baselines on them.
 
     Args:
-        demos: demonstrations: our simulator's, or a robomimic file.
+        demos: demonstrations: our simulator's file, a robomimic file, or the folder of a LeRobot data set.
         out: run folder.
         config: settings.
         count: use the first so many demonstrations.
@@ -87,12 +90,15 @@ def adapt(
         action_range: where there is no Stage 1: JSON or demonstrations that say the range of actions.
         mapping: what the columns of the demonstrations mean (.toml or .json, docs/your-data.md), if they aren't our
             simulator's.
+        frames: folder that pictures are decoded to, shared by runs; by default frames/ beside the run's folder.
+        frames_gb: most gigabytes in it.
     """
     ranges = read_action_range(action_range, mapping) if action_range else None
     known = read_info(stage1).action_range if stage1 else ranges
     meaning = read_mapping(mapping) if mapping else None
-    demonstrations = read_demonstrations(demos, count, mapping=meaning, ranges=known)
+    cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
     with progress("adapt") as report:
+        demonstrations = read_demonstrations(demos, count, mapping=meaning, ranges=known, frames=cache, progress=report)
         checkpoint = adapt_head(
             out, demonstrations, config, stage1=stage1, backbone=backbone, action_range=ranges, progress=report
         )

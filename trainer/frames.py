@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 Pose = tuple[FloatArray, FloatArray]
 
+# The Panda's tool centre point as its link 7 sees it, by the URDF: 0.107 m to the flange, -45 degrees to the hand,
+# 0.1034 m to the tool centre point (https://frankaemika.github.io/docs/control_parameters.html and example-robot-data).
+_COS_45 = np.sqrt(0.5)
+PANDA_WRIST_TCP: Pose = (
+    np.array([0.0, 0.0, 0.107 + 0.1034]),
+    np.array([[_COS_45, _COS_45, 0.0], [-_COS_45, _COS_45, 0.0], [0.0, 0.0, 1.0]]),
+)
+
 
 def compose(a: Pose, b: Pose) -> Pose:
     """The pose of frame C in A from those of B in A and of C in B."""

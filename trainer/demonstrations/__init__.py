@@ -10,25 +10,37 @@ from pathlib import Path
 
 from shared.errors import ConfigError, DemonstrationError
 from trainer.demonstrations.episode import Demonstrations
+from trainer.demonstrations.frame_cache import FrameCache
+from trainer.demonstrations.lerobot import LeRobotDataset
 from trainer.demonstrations.mapping import Mapping
 from trainer.demonstrations.plausibility import Ranges
 from trainer.demonstrations.reading import read_source
 from trainer.demonstrations.robomimic import RobomimicFile
 from trainer.demonstrations.simulator import is_simulators, read_simulator
+from trainer.demonstrations.source import Source
+from trainer.progress import Progress, silent
 
-__all__ = ["read_demonstrations"]
+__all__ = ["open_source", "read_demonstrations"]
 
 
 def read_demonstrations(
-    path: Path | str, count: int | None = None, *, mapping: Mapping | None = None, ranges: Ranges | None = None
+    path: Path | str,
+    count: int | None = None,
+    *,
+    mapping: Mapping | None = None,
+    ranges: Ranges | None = None,
+    frames: FrameCache | None = None,
+    progress: Progress = silent,
 ) -> Demonstrations:
     """The demonstrations of a data set, or the first `count` of them.
 
     Args:
-        path: a file of our simulator or of robomimic's layout.
+        path: a file of our simulator or of robomimic's layout, or the folder of a LeRobot data set.
         count: how many; None for all.
         mapping: what its columns mean; for our simulator's none.
         ranges: that positions and joints must lie in, as in dataset.json.
+        frames: where pictures are decoded to; needed where the mapping asks for cameras.
+        progress: told of each episode whose pictures are there.
 
     Raises:
         ConfigError: the mapping is missing, or does not fit the data set.
@@ -38,17 +50,22 @@ def read_demonstrations(
     path = Path(path)
     if count is not None and count < 1:
         raise DemonstrationError(f"{count} demonstrations were asked for; ask for 1 at least, or for all", path)
-    if is_simulators(path):
+    if not path.is_dir() and is_simulators(path):
         if mapping is not None:
             raise ConfigError(f"{path}: is of our simulator and says itself what it means; leave the mapping out")
         return _first(read_simulator(path), count, path)
-    source = RobomimicFile(path)
+    source = open_source(path, frames)
     if mapping is None:
         raise ConfigError(
             f"{path}: needs a mapping, which says what its columns mean (docs/your-data.md); it has "
             f"{', '.join(source.contents.columns)}"
         )
-    return read_source(source, path, mapping, count, ranges or {})
+    return read_source(source, path, mapping, count, ranges or {}, progress)
+
+
+def open_source(path: Path, frames: FrameCache | None = None) -> Source:
+    """A data set of another program: a LeRobot folder or a robomimic file. Raises DemonstrationError if it is none."""
+    return LeRobotDataset(path, frames) if path.is_dir() else RobomimicFile(path, frames)
 
 
 def _first(demonstrations: Demonstrations, count: int | None, path: Path) -> Demonstrations:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import DemonstrationError
+from trainer.demonstrations.finite import require_finite
 
 
 @contextmanager
@@ -54,11 +55,3 @@ def values(demo: h5py.Group, key: str, shape: tuple[int | None, ...]) -> NDArray
     array = np.asarray(dataset)
     require_finite(array, key)
     return array
-
-
-def require_finite(array: NDArray[Any], name: str) -> None:
-    """Raises ValueError at the first number of (T, ...) that is NaN or infinite, saying where it is."""
-    if not np.isfinite(array).all():
-        step, *rest = np.argwhere(~np.isfinite(array))[0]
-        column = f", column {rest[0]}" if rest else ""
-        raise ValueError(f"'{name}' is not finite at step {step}{column}")

@@ -11,6 +11,7 @@ from trainer.action import join_action
 from trainer.demonstrations.encodings import gripper_commands, joint_positions, matrices, positions
 from trainer.demonstrations.episode import ActionSpaceName
 from trainer.demonstrations.mapping import Action, FixedPose, Frame, Mapping, Position, Rotation, State, split_columns
+from trainer.demonstrations.robosuite_frames import COMMANDED, OBSERVED_HAND, OBSERVED_SITE
 from trainer.frames import Frames, Pose
 
 FloatArray = NDArray[np.float64]
@@ -23,7 +24,7 @@ class RawEpisode:
     Attributes:
         name: its name there.
         columns: each column's numbers, (T, width).
-        frames: of the simulator that made it, where the file says them: of the commanded poses, and of the observed.
+        frames: of the simulator that made it, where the file says them (robosuite_frames.py has their names).
     """
 
     name: str
@@ -76,7 +77,7 @@ def observed_motion(raw: RawEpisode, state: State) -> Motion:
     """What the arm was seen to do. Raises ValueError where a column does not hold what the mapping says."""
     pose = None
     if state.position is not None and state.rotation is not None:
-        pose = _ours(_pose(raw, state.position, state.rotation), state.frame, raw, "state")
+        pose = _ours(_pose(raw, state.position, state.rotation), state.frame, raw, _observed_frame(state.rotation))
     joints = state.joint_position
     gripper = state.gripper
     return Motion(
@@ -109,11 +110,13 @@ def commanded_motion(raw: RawEpisode, mapping: Mapping, observed: Motion) -> Mot
     assert action.rotation is not None
     pose = _pose(raw, action.position, action.rotation)
     if action.mode == "absolute":
-        return Motion(_ours(pose, action.frame or "base", raw, "action"), gripper=gripper)
+        return Motion(_ours(pose, action.frame or "base", raw, COMMANDED), gripper=gripper)
     # In the frames of the file: there its axes are meant.
     seen = observed_motion(raw, mapping.state.model_copy(update={"frame": "base"}))
     assert seen.pose is not None
-    return Motion(_ours(_from_deltas(pose, seen.pose, action), mapping.state.frame, raw, "state"), gripper=gripper)
+    assert mapping.state.rotation is not None
+    commanded = _from_deltas(pose, seen.pose, action)
+    return Motion(_ours(commanded, mapping.state.frame, raw, _observed_frame(mapping.state.rotation)), gripper=gripper)
 
 
 def _pose(raw: RawEpisode, position: Position, rotation: Rotation) -> Pose:
@@ -146,6 +149,11 @@ def _moved(pose: Pose, delta: Pose, action: Action) -> Pose:
     return position + shift, turn @ rotation
 
 
+def _observed_frame(rotation: Rotation) -> str:
+    """Which of robosuite's frames an observed rotation is of: newer files have both, by these names."""
+    return OBSERVED_SITE if "site" in rotation.columns else OBSERVED_HAND
+
+
 def _ours(pose: Pose, frame: Frame | str, raw: RawEpisode, kind: str) -> Pose:
     """A file's poses in our frames."""
     if isinstance(frame, Frame):
@@ -154,8 +162,8 @@ def _ours(pose: Pose, frame: Frame | str, raw: RawEpisode, kind: str) -> Pose:
         return pose
     if kind not in raw.frames:
         raise ValueError(
-            "frame is 'robosuite', but the file has no 'model_file' of a robosuite scene; write the frame as base and "
-            "tool"
+            "frame is 'robosuite', but the file does not hold the scene of a Panda there ('model_file'); write the "
+            "frame as base and tool"
         )
     return raw.frames[kind].tcp_from_site(pose)
 

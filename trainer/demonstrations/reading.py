@@ -13,13 +13,16 @@ from trainer.demonstrations.mapping import Mapping, split_columns
 from trainer.demonstrations.motion import RawEpisode, commanded_motion, observed_motion
 from trainer.demonstrations.plausibility import Ranges, Track, check, check_angles, points_down
 from trainer.demonstrations.source import Contents, Source
+from trainer.progress import Progress, silent
 
 # Shares of the steps. Data in which a tool points down, read by the other quaternion order, seldom do so; what seldom
 # points down does not nearly always do so when read by the other order, unless that is the right one.
 _SELDOM, _NEARLY_ALWAYS = 0.5, 0.95
 
 
-def read_source(source: Source, path: Path, mapping: Mapping, count: int | None, ranges: Ranges) -> Demonstrations:
+def read_source(
+    source: Source, path: Path, mapping: Mapping, count: int | None, ranges: Ranges, progress: Progress = silent
+) -> Demonstrations:
     """The episodes that a mapping chooses, as it reads them, or the first `count` of them.
 
     Args:
@@ -28,6 +31,7 @@ def read_source(source: Source, path: Path, mapping: Mapping, count: int | None,
         mapping: what its columns mean.
         count: how many; None for all.
         ranges: that positions and joints must lie in, as in dataset.json; those not in it are not checked.
+        progress: told of each episode whose pictures are there.
 
     Raises:
         ConfigError: the mapping asks for what the data set has not, or leaves out what it does not say either.
@@ -46,22 +50,20 @@ def read_source(source: Source, path: Path, mapping: Mapping, count: int | None,
     raws = [source.read(one.index, columns) for one in chosen]
     tracks = checked_tracks(raws, mapping, rate_hz, ranges, path)
     size = mapping.observation.image_size
-    episodes = tuple(
-        Episode(
-            name=raw.name,
-            observations={key: raw.select(key).astype(np.float32) for key in keys},
-            actions=track.commanded.actions(mapping.action.space),
-            validation=one.validation,
-            images={camera: source.images(one.index, camera, size) for camera in cameras},
-        )
-        for one, raw, track in zip(chosen, raws, tracks, strict=True)
-    )
+    episodes: list[Episode] = []
+    for one, raw, track in zip(chosen, raws, tracks, strict=True):
+        images = {camera: source.images(one.index, camera, size) for camera in cameras}
+        if cameras:
+            progress(len(episodes) + 1, len(chosen), "decoding pictures")
+        observations = {key: raw.select(key).astype(np.float32) for key in keys}
+        actions = track.commanded.actions(mapping.action.space)
+        episodes.append(Episode(raw.name, observations, actions, one.validation, images))
     return Demonstrations(
         task=task,
         robot=robot,
         rate_hz=rate_hz,
         observation_widths={key: raws[0].select(key).shape[1] for key in keys},
-        episodes=episodes,
+        episodes=tuple(episodes),
         action_space=mapping.action.space,
         action_label=mapping.action.label,
         cameras={camera: images.size for camera, images in episodes[0].images.items()},
@@ -135,17 +137,15 @@ def _settings(contents: Contents, mapping: Mapping, path: Path) -> tuple[str, st
 
 def _observation(contents: Contents, mapping: Mapping, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Low-dimensional columns and cameras: the mapping's, else what the format marks as observed."""
-    asked = mapping.observation
-    cameras = asked.cameras
-    if cameras is None:
-        cameras = tuple(name for name in contents.defaults if name in contents.cameras)
-    keys = asked.low_dim
-    if keys is None:
+    keys, cameras = mapping.observation.low_dim, mapping.observation.cameras
+    if keys is None and cameras is None:
         keys = tuple(name for name in contents.defaults if name in contents.columns)
-    if not keys:
+        cameras = tuple(name for name in contents.defaults if name in contents.cameras)
+    keys, cameras = keys or (), cameras or ()
+    if not keys and not cameras:
         raise ConfigError(
             f"{path}: does not say what is observed; give observation.low_dim in the mapping, of "
-            f"{_listed(contents.columns)}"
+            f"{_listed(contents.columns)}{', or cameras, of ' + _listed(contents.cameras) if contents.cameras else ''}"
         )
     for camera in cameras:
         if camera not in contents.cameras:

@@ -10,7 +10,8 @@ Layout: https://robomimic.github.io/docs/datasets/overview.html. A column is a p
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as Dict
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,19 @@ import numpy as np
 
 from shared.errors import ConfigError, DemonstrationError
 from trainer.demonstrations.episode import FloatArray, Images, is_validation
+from trainer.demonstrations.frame_cache import FrameCache
 from trainer.demonstrations.hdf5 import demo_names, open_hdf5, values
 from trainer.demonstrations.mapping import Mapping
 from trainer.demonstrations.motion import RawEpisode
+from trainer.demonstrations.robosuite_frames import robosuite_frames
 from trainer.demonstrations.source import Chosen, Contents
+from trainer.demonstrations.video import Picture, resize
+from trainer.frames import Frames
 
 # What robomimic's own scripts call the two parts of a split.
 _TRAIN, _VALID = "train", "valid"
+# Pictures read at once: compressed files hold them in blocks of many.
+_BLOCK = 64
 
 
 class RobomimicFile:
@@ -36,13 +43,14 @@ class RobomimicFile:
         contents: what it says of itself.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cache: FrameCache | None) -> None:
         """Raises DemonstrationError where the file isn't there, isn't whole or has no demos."""
-        self.path = path
+        self.path, self._cache = path, cache
         with open_hdf5(path) as file:
             if "data" not in file or not len(file["data"]):
                 raise DemonstrationError("has no group 'data' with demos; it is not robomimic's layout", path)
             self._names = demo_names(file["data"])
+            self._env_args = _env_args(file)
             self.contents = self._describe(file)
 
     def choose(self, mapping: Mapping) -> Sequence[Chosen]:
@@ -75,11 +83,31 @@ class RobomimicFile:
                 found = {column: _numbers(demo, column, length) for column in columns}
             except (KeyError, ValueError, TypeError, OSError) as error:
                 raise DemonstrationError(f"{name}: {error}", self.path) from error
-        return RawEpisode(name, found, {})
+            frames = self._frames(demo)
+        return RawEpisode(name, found, frames)
 
     def images(self, index: int, camera: str, size: tuple[int, int] | None) -> Images:
-        """Raises ConfigError: pictures of HDF5 files are not read yet."""
-        raise ConfigError(f"{self.path}: pictures of HDF5 files are not read yet")
+        """A demo's pictures: mapped where they lie as they are, else decoded into the cache."""
+        name = f"data/{self._names[index]}"
+        with open_hdf5(self.path) as file:
+            dataset, stored = file[name].get(camera), self.contents.cameras[camera]
+            if dataset is None or dataset.dtype != np.uint8 or dataset.shape[1:] != (*stored, 3):
+                raise DemonstrationError(f"{name}: '{camera}' has no pictures of {stored[0]} x {stored[1]}", self.path)
+            steps, offset = len(dataset), dataset.id.get_offset()
+            if offset is not None and size in (None, stored) and not file.userblock_size:
+                frames = np.memmap(self.path, np.uint8, "r", offset, dataset.shape)
+                return Images(np.asarray(frames), np.arange(steps))
+            if self._cache is None:
+                raise ConfigError(f"{self.path}: its pictures need a folder to be decoded into")
+            decoded = self._cache.get(
+                self.path, f"{name}/{camera}", size or stored, steps, lambda: _pictures(dataset, size or stored)
+            )
+        return Images(decoded.frames, np.arange(steps))
+
+    def _frames(self, demo: h5py.Group) -> Dict[str, Frames]:
+        """Of robosuite's scene. Scenes of a file differ in their objects as a rule, and seldom in the robot."""
+        scene = demo.attrs.get("model_file")
+        return robosuite_frames(scene, self._env_args) if isinstance(scene, str) else {}
 
     def _describe(self, file: h5py.File) -> Contents:
         columns, cameras = {}, {}
@@ -94,11 +122,10 @@ class RobomimicFile:
                 columns[name] = int(item.shape[1]) if item.ndim == 2 else 1
 
         demo.visititems(visit)
-        env = _env_args(file)
-        kwargs = env.get("env_kwargs") or {}
+        kwargs = self._env_args.get("env_kwargs") or {}
         robots, rate = kwargs.get("robots"), kwargs.get("control_freq")
         robot = robots[0] if isinstance(robots, list) and robots else robots
-        task = env.get("env_name")
+        task = self._env_args.get("env_name")
         return Contents(
             format="robomimic HDF5",
             episodes=len(self._names),
@@ -116,6 +143,12 @@ class RobomimicFile:
         if missing:
             raise DemonstrationError(f"mask '{key}' names {missing[0]}, which is not in it", self.path)
         return names
+
+
+def _pictures(dataset: h5py.Dataset, size: tuple[int, int]) -> Iterator[tuple[float, Picture]]:
+    for start in range(0, len(dataset), _BLOCK):
+        for step, picture in enumerate(dataset[start : start + _BLOCK], start):
+            yield float(step), resize(picture, size)
 
 
 def _env_args(file: h5py.File) -> dict[str, Any]:

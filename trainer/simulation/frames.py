@@ -7,28 +7,19 @@ degrees. Likewise the base: `robot0_link0` wherever the scene puts it.
 """
 
 import mujoco
-import numpy as np
 
-from trainer.frames import Frames, Pose, compose, invert
+from trainer.frames import PANDA_WRIST_TCP, Frames, Pose, compose, invert
 
 GRIP_SITE = "gripper0_right_grip_site"
 BASE_BODY = "robot0_link0"
 _WRIST_BODY = "robot0_link7"
-
-# From link 7 to panda_hand_tcp in the URDF: 0.107 m to the flange, -45 degrees to the hand, 0.1034 m to the tool
-# centre point (https://frankaemika.github.io/docs/control_parameters.html and example-robot-data).
-_COS_45 = np.sqrt(0.5)
-_WRIST_TO_TCP: Pose = (
-    np.array([0.0, 0.0, 0.107 + 0.1034]),
-    np.array([[_COS_45, _COS_45, 0.0], [-_COS_45, _COS_45, 0.0], [0.0, 0.0, 1.0]]),
-)
 
 
 def read_frames(data: mujoco.MjData) -> Frames:
     """The frames of a robosuite scene with a Panda, from kinematics already computed."""
     world_base = _body_pose(data, BASE_BODY)
     wrist_site = compose(invert(_body_pose(data, _WRIST_BODY)), site_pose(data, GRIP_SITE))
-    return Frames(world_base, compose(invert(wrist_site), _WRIST_TO_TCP))
+    return Frames(world_base, compose(invert(wrist_site), PANDA_WRIST_TCP))
 
 
 def _body_pose(data: mujoco.MjData, name: str) -> Pose:
