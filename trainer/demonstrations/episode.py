@@ -7,10 +7,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.config import ActionName
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-ActionSpaceName = Literal["ee_pose", "joint_position"]
 ActionLabel = Literal["command", "reached"]
 
 
@@ -88,7 +89,7 @@ class Demonstrations:
     observation_widths: dict[str, int]
     episodes: tuple[Episode, ...]
     failed: tuple[Episode, ...] = ()
-    action_space: ActionSpaceName = "ee_pose"
+    action_space: ActionName = "ee_pose"
     action_label: ActionLabel = "command"
     cameras: dict[str, tuple[int, int]] = field(default_factory=dict)
 

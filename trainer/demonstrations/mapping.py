@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from trainer.demonstrations.episode import ActionLabel, ActionSpaceName
+from trainer.config import ActionName
+from trainer.demonstrations.episode import ActionLabel
 
 _COLUMNS = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<first>\d{1,6})(:(?P<end>\d{1,6}))?\])?")
 
@@ -179,7 +180,7 @@ class Action(_Part):
         frame: of an absolute command.
     """
 
-    space: ActionSpaceName
+    space: ActionName
     gripper: Gripper | Literal["none"]
     label: ActionLabel = "command"
     latency: Annotated[int, Field(ge=1, le=100)] | None = None

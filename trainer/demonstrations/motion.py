@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.rotation import matrix_to_rot6d, quat_xyzw_to_matrix
-from trainer.action import join_action
+from trainer.action import join_action, join_joint_action
+from trainer.config import ActionName
 from trainer.demonstrations.encodings import gripper_commands, joint_positions, matrices, positions
-from trainer.demonstrations.episode import ActionSpaceName
 from trainer.demonstrations.mapping import Action, FixedPose, Frame, Mapping, Position, Rotation, State, split_columns
 from trainer.demonstrations.robosuite_frames import COMMANDED, OBSERVED_HAND, OBSERVED_SITE
 from trainer.frames import Frames, Pose
@@ -63,14 +63,14 @@ class Motion:
         pose = None if self.pose is None else (shift(self.pose[0]), shift(self.pose[1]))
         return Motion(pose, shift(self.joint_position), shift(self.gripper))  # type: ignore[arg-type]
 
-    def actions(self, space: ActionSpaceName) -> NDArray[np.float32]:
+    def actions(self, space: ActionName) -> NDArray[np.float32]:
         """(T, 10) `ee_pose` or (T, dof + 1) `joint_position`."""
         assert self.gripper is not None
         if space == "ee_pose":
             assert self.pose is not None
             return join_action(self.pose[0], matrix_to_rot6d(self.pose[1]), self.gripper)
         assert self.joint_position is not None
-        return np.concatenate([self.joint_position, self.gripper[:, None]], axis=1).astype(np.float32)
+        return join_joint_action(self.joint_position, self.gripper)
 
 
 def observed_motion(raw: RawEpisode, state: State) -> Motion:
