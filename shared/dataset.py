@@ -102,13 +102,18 @@ class Dataset:
         return self._path(_commit_name(index))
 
     def commit(self, index: int) -> Commit | None:
-        """The commit of shard `index`, or None while there is none."""
+        """The commit of shard `index`, or None while there is none. Read once and then remembered."""
         if index not in self._commits:
-            value = _read_json(self.storage, _commit_name(index))
-            if value is None:
+            commit = self.read_commit(index)
+            if commit is None:
                 return None
-            self._commits[index] = Commit.from_json(value, f"{self.where}/{_commit_name(index)}")
+            self._commits[index] = commit
         return self._commits[index]
+
+    def read_commit(self, index: int) -> Commit | None:
+        """As `commit`, but read anew, for those who look at many datasets and remember what they need."""
+        value = _read_json(self.storage, _commit_name(index))
+        return None if value is None else Commit.from_json(value, f"{self.where}/{_commit_name(index)}")
 
     def state(self) -> DatasetState:
         """How far the dataset is. A sealed one is read from its manifest, a growing one from its commits.
@@ -133,11 +138,12 @@ class Dataset:
         return tuple(commit for commit in found if commit is not None)
 
     def set_state(self, state: State, reason: str = "") -> None:
-        """Writes manifest.json: the state, and every commit so far.
+        """Writes manifest.json: the state, and every commit once it is sealed.
 
         Raises DatasetFormatError when sealing a dataset that lacks a shard.
         """
-        commits = self.commits()
+        # Of a dataset in any other state the commits are read one by one, see `state`.
+        commits = self.commits() if state == "sealed" else ()
         if state == "sealed" and len(commits) != self.header.shards:
             raise DatasetFormatError(f"can't be sealed with {len(commits)} of {self.header.shards} shards", self.where)
         body = {"state": state, "reason": reason, "commits": [asdict(commit) for commit in commits]}
@@ -164,13 +170,16 @@ class Dataset:
 
         Raises CorruptShardError, naming the file, if it is missing or its bytes are not those that were committed.
         """
-        name = _shard_name(commit.index)
+        return pq.read_table(pa.BufferReader(self.checked_bytes(commit)), columns=columns, use_threads=False)
+
+    def checked_bytes(self, commit: Commit) -> pa.Buffer:
+        """The file of a committed shard. Raises CorruptShardError as `read_shard` does."""
         content = self.shard_bytes(commit.index)
         # Bytes that came over a network are new each time; a mapped file is looked at once.
         if content is None or commit.index not in self._verified or not isinstance(self.storage, LocalStorage):
-            content = verify_bytes(content, commit, f"{self.where}/{name}")
+            content = verify_bytes(content, commit, f"{self.where}/{_shard_name(commit.index)}")
             self._verified.add(commit.index)
-        return pq.read_table(pa.BufferReader(content), columns=columns, use_threads=False)
+        return content
 
     def shard_bytes(self, index: int) -> pa.Buffer | None:
         """The file of shard `index` as it lies there, unchecked; None if it is missing."""

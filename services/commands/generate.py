@@ -13,6 +13,7 @@ from services.engine import ENGINES, Engine, open_engine
 from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import DatasetError, RequestError
+from shared.manifest import Commit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,10 +62,10 @@ def _make(request: TrajectoryRequest, dataset: Dataset, engine: Engine, console:
     try:
         with RowBar(console, f"generate ({engine.name})", request.count) as bar:
 
-            def show(progress: jobs.Progress) -> None:
+            def show(tally: jobs.Tally, _: Commit | None) -> None:
                 nonlocal done
-                done = progress
-                bar.show(progress.accepted, progress.count, progress.rows_per_s, _rejected(progress))
+                done = tally.progress
+                bar.show(done.accepted, done.count, done.rows_per_s, _rejected(done))
 
             jobs.make_dataset(request, dataset, engine, on_progress=show)
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from services.jobs.errors import (
 from services.jobs.header import library_versions
 from services.jobs.job import JOB_STATES, Job, JobState
 from services.jobs.making import begin, make_dataset
-from services.jobs.progress import Progress
+from services.jobs.progress import Progress, Tally
 from services.jobs.queue import JobQueue
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Progress",
     "QueueFullError",
     "StorageError",
+    "Tally",
     "UnknownJobError",
     "begin",
     "library_versions",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
-from services.jobs.progress import Progress
+from services.jobs.progress import Progress, Tally
 from shared.dataset import Dataset
 from shared.manifest import State
 
@@ -28,7 +28,7 @@ class Job:
         created_at: when it was first submitted.
         state: of the job.
         reason: why it failed, or "".
-        progress: how far it is.
+        tally: how far it is.
     """
 
     id: str
@@ -36,7 +36,12 @@ class Job:
     created_at: datetime
     state: JobState
     reason: str
-    progress: Progress
+    tally: Tally
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is, in numbers."""
+        return self.tally.progress
 
     @property
     def is_active(self) -> bool:

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from services.engine import Engine
 from services.jobs.header import dataset_header
-from services.jobs.progress import Progress, Tally
+from services.jobs.progress import Tally
 from services.synthesis.pipeline import plan_shards
 from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import HeadstartError
+from shared.manifest import Commit
 from shared.storage import Location
 
 _ABANDONED_S = 600.0
@@ -37,7 +38,7 @@ def make_dataset(
     dataset: Dataset,
     engine: Engine,
     *,
-    on_progress: Callable[[Progress], None],
+    on_progress: Callable[[Tally, Commit | None], None] = lambda tally, commit: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Makes every shard that is not committed; sealing is left to the caller.
@@ -46,7 +47,8 @@ def make_dataset(
         request: whose dataset this is.
         dataset: as `begin` opened it.
         engine: that makes the shards; started here if it is not.
-        on_progress: called at the start and after each commit, in this thread.
+        on_progress: called at the start and after each commit, which is then given too, in this thread. What it
+            raises fails the job.
         should_stop: see Engine.run_shards.
 
     Returns:
@@ -62,9 +64,14 @@ def make_dataset(
         done = {commit.index for commit in commits}
         engine.start()
         tally = Tally(dataset.header, commits)
-        on_progress(tally.progress)
+        on_progress(tally, None)
+
+        def on_commit(commit: Commit) -> None:
+            tally.add(commit)
+            on_progress(tally, commit)
+
         plans = (plan for plan in plan_shards(request) if plan.index not in done)
-        return engine.run_shards(plans, dataset.where, lambda commit: on_progress(tally.add(commit)), should_stop)
+        return engine.run_shards(plans, dataset.where, on_commit, should_stop)
     except Exception as error:
         try:
             dataset.set_state("failed", failure_reason(error))

@@ -4,33 +4,25 @@ What lasts is on disk (each job's dataset directory under one data folder, and i
 rebuilt from it. A job whose dataset is still growing when the service starts is taken up again.
 """
 
-import hashlib
 import logging
-import re
-import shutil
 import threading
 from collections import deque
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 
 from services.engine import Engine
-from services.jobs.errors import (
-    IdempotencyError,
-    JobStateError,
-    QueueFullError,
-    StorageError,
-    UnknownJobError,
-)
+from services.jobs.errors import JobStateError, QueueFullError, StorageError, UnknownJobError
 from services.jobs.header import request_of
-from services.jobs.job import STATE_ON_DISK, Job
+from services.jobs.job import Job
 from services.jobs.making import begin, failure_reason, make_dataset
-from services.jobs.progress import Progress, Tally
+from services.jobs.progress import Tally, bytes_wanted
+from services.jobs.store import JobStore
 from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
-from shared.errors import DatasetError, EngineError, HeadstartError
+from shared.errors import EngineError, HeadstartError
+from shared.manifest import Commit
 
 _log = logging.getLogger(__name__)
-_ID = re.compile(r"[0-9a-f]{64}")
 _ENGINE_RETRY_S = 10.0
 _FAREWELL_S = 10.0
 
@@ -38,25 +30,33 @@ _FAREWELL_S = 10.0
 class JobQueue:
     """The jobs of one data folder. Every method may be called from any thread."""
 
-    def __init__(self, data: Path, engine: Engine, *, max_queued: int = 100, min_free_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        data: Path,
+        engine: Engine,
+        *,
+        max_queued: int = 100,
+        min_free_bytes: int = 0,
+        on_commit: Callable[[Commit], None] = lambda commit: None,
+    ) -> None:
         """Reads what is on disk; `start` begins to work on it.
 
         Args:
             data: folder of the datasets, each in a directory named by its id; made if missing.
             engine: that makes the shards.
             max_queued: jobs that may wait.
-            min_free_bytes: disk space below which no job is taken.
+            min_free_bytes: disk space that no job is to use up.
+            on_commit: called for each shard that this queue makes, in its own thread.
 
         Raises:
             OSError: the folder can't be made or read.
         """
         self.engine = engine
         self.engine_problem = "starting"
-        self._data = data
+        self._store = JobStore(data, min_free_bytes)
         self._max_queued = max_queued
-        self._min_free_bytes = min_free_bytes
-        (data / ".idempotency").mkdir(parents=True, exist_ok=True)
-        self._jobs = {job.id: job for job in _jobs_on_disk(data)}
+        self._on_commit = on_commit
+        self._jobs = {job.id: job for job in self._store.jobs()}
         waiting = sorted((job for job in self._jobs.values() if job.state == "queued"), key=lambda job: job.created_at)
         self._waiting = deque(job.id for job in waiting)
         self._changed = threading.Condition()
@@ -89,9 +89,9 @@ class JobQueue:
             if known is not None and known.state == "cancelling":
                 raise JobStateError("this job is being cancelled; submit it again in a few seconds")
             if known is None or known.state in ("failed", "cancelled"):
-                self._check_room()
+                self._check_room(request, known)
             if idempotency_key:
-                self._remember(idempotency_key, request.dataset_id)
+                self._store.remember(idempotency_key, request.dataset_id)
             if known is None or known.state in ("failed", "cancelled"):
                 known = self._enqueue(request)
             return known, known.is_active
@@ -122,43 +122,42 @@ class JobQueue:
                 self._changed.notify_all()
             return job
 
+    def delete(self, job_id: str) -> None:
+        """Deletes a job that has ended, and its data. Raises UnknownJobError, JobStateError, StorageError."""
+        with self._changed:
+            job = self.job(job_id)
+            if job.is_active:
+                raise JobStateError(f"this job is {job.state}; cancel it, and delete it once it has ended")
+            del self._jobs[job_id]
+            try:
+                grave = self._store.bury(job_id)
+            except StorageError:
+                self._jobs[job_id] = job
+                raise
+        self._store.clear(grave)
+
     def storage_problem(self) -> str:
         """Why the data folder takes no new dataset, or ""."""
-        try:
-            (self._data / ".writable").touch()
-            free = shutil.disk_usage(self._data).free
-        except OSError as error:
-            return f"the data folder can't be written: {error.strerror}"
-        if free < self._min_free_bytes:
-            return f"{free >> 20} MiB are free where the data lies, {self._min_free_bytes >> 20} MiB are required"
-        return ""
+        return self._store.problem()
 
-    def _check_room(self) -> None:
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for their turn."""
+        return len(self._waiting)
+
+    def _check_room(self, request: TrajectoryRequest, known: Job | None) -> None:
         if len(self._waiting) >= self._max_queued:
             raise QueueFullError(f"{len(self._waiting)} jobs are waiting already; submit again when some are done")
-        problem = self.storage_problem()
+        problem = self._store.problem(bytes_wanted(request, known.progress if known else None))
         if problem:
             raise StorageError(f"{problem}; free some space or choose another data folder")
 
-    def _remember(self, key: str, job_id: str) -> None:
-        path = self._data / ".idempotency" / hashlib.sha256(key.encode()).hexdigest()
-        try:
-            with path.open("x") as file:
-                file.write(job_id)
-        except FileExistsError:
-            if path.read_text() != job_id:
-                raise IdempotencyError(
-                    "this Idempotency-Key was used for another request; use a new key for a new request"
-                ) from None
-        except OSError as error:
-            raise StorageError(f"the data folder can't be written: {error.strerror}") from error
-
     def _enqueue(self, request: TrajectoryRequest) -> Job:
         try:
-            dataset = begin(request, self._data / request.dataset_id)
+            begin(request, self._store.where(request.dataset_id))
+            job = self._store.job(request.dataset_id)
         except OSError as error:
             raise StorageError(f"the dataset can't be begun: {error.strerror}; see the data folder") from error
-        job = _job_on_disk(dataset)
         self._jobs[job.id] = job
         if job.is_active:
             self._waiting.append(job.id)
@@ -195,12 +194,18 @@ class JobQueue:
                     return False
 
     def _make(self, job: Job) -> None:
-        def on_progress(progress: Progress) -> None:
-            job.progress = progress
+        def on_progress(tally: Tally, commit: Commit | None) -> None:
+            job.tally = tally
+            if commit is not None:
+                self._on_commit(commit)
+                problem = self._store.problem(bytes_wanted(request, tally.progress))
+                if problem:
+                    raise StorageError(f"{problem}; free some space, then the same request goes on from here")
 
         try:
+            request = request_of(job.dataset.header)
             finished = make_dataset(
-                request_of(job.dataset.header),
+                request,
                 job.dataset,
                 self.engine,
                 on_progress=on_progress,
@@ -208,7 +213,6 @@ class JobQueue:
             )
             with self._changed:
                 if job.state == "cancelling":
-                    # Written again, with the shards that were committed since.
                     job.dataset.set_state("cancelled")
                     job.state = "cancelled"
                 elif finished:
@@ -221,27 +225,5 @@ class JobQueue:
             with self._changed:
                 job.reason, job.state = failure_reason(error), "failed"
             _log.error("job %s failed: %s", job.id[:12], job.reason, exc_info=not isinstance(error, HeadstartError))
-
-
-def _jobs_on_disk(data: Path) -> list[Job]:
-    jobs = []
-    for path in data.iterdir():
-        try:
-            if _ID.fullmatch(path.name) and (path / "dataset.json").is_file():
-                jobs.append(_job_on_disk(Dataset(path)))
-        except (DatasetError, OSError) as error:
-            _log.warning("left out: %s", error)
-    return jobs
-
-
-def _job_on_disk(dataset: Dataset) -> Job:
-    state = dataset.state()
-    created = (dataset.root / "dataset.json").stat().st_mtime
-    return Job(
-        id=dataset.header.dataset_id,
-        dataset=dataset,
-        created_at=datetime.fromtimestamp(created, UTC),
-        state=STATE_ON_DISK[state.state],
-        reason=state.reason,
-        progress=Tally(dataset.header, state.commits).progress,
-    )
+        # It has read every commit, which need not stay in memory.
+        job.dataset = Dataset(job.dataset.where)

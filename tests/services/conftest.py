@@ -13,7 +13,7 @@ from tests.services.example import REQUEST
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """REQUEST's dataset, made inline and undisturbed."""
     dataset = begin(REQUEST, tmp_path_factory.mktemp("reference") / "dataset")
-    assert make_dataset(REQUEST, dataset, InlineEngine(), on_progress=lambda progress: None)
+    assert make_dataset(REQUEST, dataset, InlineEngine())
     dataset.set_state("sealed")
     return Dataset(dataset.root)
 

@@ -25,7 +25,7 @@ REQUEST = TrajectoryRequest.parse(BODY)
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     dataset = begin(REQUEST, tmp_path_factory.mktemp("audit") / "sound")
-    assert make_dataset(REQUEST, dataset, InlineEngine(), on_progress=lambda progress: None)
+    assert make_dataset(REQUEST, dataset, InlineEngine())
     dataset.set_state("sealed")
     return dataset
 

@@ -293,7 +293,7 @@ def test_old_parts_of_killed_producers_are_swept(empty: Dataset) -> None:
     for part in (old, young):
         part.write_text("half")
     os.utime(old, (1, 1))
-    make_dataset(REQUEST, empty, InlineEngine(), on_progress=lambda progress: None)
+    make_dataset(REQUEST, empty, InlineEngine())
     assert not old.exists()
     assert young.exists()
 
@@ -303,7 +303,7 @@ def test_failures_carry_their_counts_through_make_dataset(tmp_path: Path) -> Non
     impossible = TrajectoryRequest.parse({"robot": "panda", "count": 4, "workspace": box})
     dataset = begin(impossible, tmp_path / "impossible")
     with pytest.raises(SynthesisError):
-        make_dataset(impossible, dataset, InlineEngine(), on_progress=lambda progress: None)
+        make_dataset(impossible, dataset, InlineEngine())
     assert dataset.state().state == "failed"
     # Beginning it again is trying again.
     assert begin(impossible, dataset.root).state().state == "growing"
