@@ -8,7 +8,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.api.problems import problem
 
-_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/version", "/openapi.json"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/version", "/openapi.json"})
+"""Answered without a key."""
 _OWN_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
@@ -31,7 +32,7 @@ class AccessGuard:
             host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
             if host not in _OWN_NAMES:
                 refusal = problem(403, "without an API key this service answers to 127.0.0.1 and localhost only")
-        elif scope["path"] not in _OPEN_PATHS and not self._knows(headers.get("authorization", "")):
+        elif scope["path"] not in OPEN_PATHS and not self._knows(headers.get("authorization", "")):
             refusal = problem(
                 401,
                 "this service asks for its API key, as the header `Authorization: Bearer KEY`",

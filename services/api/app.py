@@ -8,14 +8,24 @@ import anyio
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from services.api import bodies, jobs, problems, service, shards
-from services.api.access import AccessGuard
+from services.api import bodies, coverage, events, jobs, metrics, problems, service, shards, stream
+from services.api.access import OPEN_PATHS, AccessGuard
+from services.api.following import Followers
 from services.api.previews import Previewer
 from services.api.settings import Settings
 from services.engine import open_engine
 from services.jobs import JobQueue
 
-_ROUTERS = (jobs.router, shards.router, service.router)
+_ROUTERS = (
+    jobs.router,
+    events.router,
+    shards.router,
+    stream.router,
+    coverage.router,
+    service.router,
+    metrics.router,
+)
+_DECODERS = 2
 _DESCRIPTION = """Jerk-limited arm trajectories by the million, as Parquet shards that can be read while they are made.
 
 Submit a request, follow its job, fetch its shards. Every error is a problem body (RFC 9457).
@@ -29,14 +39,23 @@ def create_app(settings: Settings) -> FastAPI:
         ConfigError: a key is needed and there is none.
     """
     key = settings.key()
+    counts = metrics.Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = open_engine(settings.engine, settings.workers)
         queue = JobQueue(
-            settings.data, engine, max_queued=settings.max_queued_jobs, min_free_bytes=settings.min_free_bytes
+            settings.data,
+            engine,
+            max_queued=settings.max_queued_jobs,
+            min_free_bytes=settings.min_free_bytes,
+            on_commit=counts.count_commit,
         )
         app.state.jobs = queue
+        app.state.followers = Followers(settings.max_streams)
+        app.state.decoders = anyio.CapacityLimiter(_DECODERS)
+        app.state.coverages = coverage.Coverages()
+        metrics.StateCollector(counts, queue, app.state.followers)
         app.state.previewer = Previewer(settings.preview_seconds)
         queue.start()
         try:
@@ -48,7 +67,9 @@ def create_app(settings: Settings) -> FastAPI:
     # Its pages for browsing the API load scripts from other hosts, so they are left out.
     app = FastAPI(title="Headstart", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
+    app.state.metrics = counts
     app.add_middleware(AccessGuard, key=key)
+    app.add_middleware(metrics.Meter, metrics=counts)
     for router in _ROUTERS:
         app.include_router(router)
     problems.install(app, [*app.routes, *(route for router in _ROUTERS for route in router.routes)])
@@ -71,6 +92,6 @@ def _document(app: FastAPI, keyed: bool) -> dict[str, Any]:
     if keyed:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for path, operations in document["paths"].items():
-            for operation in operations.values() if path.startswith("/v1/") else ():
+            for operation in operations.values() if path not in OPEN_PATHS else ():
                 operation["security"] = [{"key": []}]
     return document

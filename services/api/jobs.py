@@ -1,4 +1,4 @@
-"""Routes of jobs: submit, list, look at, cancel."""
+"""Routes of jobs: submit, list, look at, cancel, delete."""
 
 import base64
 from typing import Annotated
@@ -9,7 +9,9 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from services.api.bodies import REQUEST_BODY, RequestBody
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import JobBody, JobPage
+from services.api.settings import Settings
 from services.jobs import Job, JobQueue, JobState
+from services.synthesis.request import TrajectoryRequest
 from shared.errors import RequestError
 
 
@@ -23,7 +25,7 @@ register_url_convertor("up_to_colon", _UpToColon())
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=RESPONSES)
 
 
-def _queue(call: Request) -> JobQueue:
+async def _queue(call: Request) -> JobQueue:
     queue = call.app.state.jobs
     assert isinstance(queue, JobQueue)
     return queue
@@ -49,10 +51,7 @@ def submit_job(
     idempotency_key: Annotated[str | None, Header(pattern=_KEY_PATTERN)] = None,
 ) -> JobBody:
     """Submit a request. The same request is always the same job; one that failed or was cancelled is taken up again."""
-    limit = call.app.state.settings.max_rows
-    if request.count > limit:
-        detail = f"{request.count} are more than the {limit} that this service makes in one job; split it by seed"
-        raise RequestError("the request is not valid", [("/count", detail)])
+    _check_size(request, call.app.state.settings)
     job, active = jobs.submit(request, idempotency_key)
     body = JobBody.of(job)
     response.headers["Location"] = body.links["self"]
@@ -64,7 +63,7 @@ def submit_job(
 
 
 @router.get("", operation_id="list_jobs")
-def list_jobs(
+async def list_jobs(
     jobs: Jobs,
     response: Response,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -85,7 +84,7 @@ def list_jobs(
 
 
 @router.get("/{job_id:up_to_colon}", operation_id="get_job")
-def get_job(jobs: Jobs, job_id: JobId) -> JobBody:
+async def get_job(jobs: Jobs, job_id: JobId) -> JobBody:
     """A job's state and progress."""
     return JobBody.of(jobs.job(job_id))
 
@@ -94,6 +93,31 @@ def get_job(jobs: Jobs, job_id: JobId) -> JobBody:
 def cancel_job(jobs: Jobs, job_id: JobId) -> JobBody:
     """Cancel a job within 2 s. Shards that are committed stay; submitting the request again goes on from them."""
     return JobBody.of(jobs.cancel(job_id))
+
+
+@router.delete("/{job_id:up_to_colon}", operation_id="delete_job", status_code=204)
+def delete_job(jobs: Jobs, job_id: JobId) -> None:
+    """Delete a job that has ended, and its data. Streams and downloads under way may be cut, but never get wrong rows.
+
+    Submitting the request again makes the same data anew.
+    """
+    jobs.delete(job_id)
+
+
+def _check_size(request: TrajectoryRequest, settings: Settings) -> None:
+    """Raises RequestError if that is more than this service makes in one job."""
+    shards = -(-request.count // request.shard_rows)
+    if request.count > settings.max_rows:
+        pointer = "/count"
+        detail = f"{request.count} are more than the {settings.max_rows} that this service makes in one job; "
+        detail += "split it by seed"
+    elif shards > settings.max_shards:
+        pointer = "/shard_rows"
+        detail = f"{shards} shards are more than the {settings.max_shards} that this service makes in one job; "
+        detail += f"use at least {-(-request.count // settings.max_shards)}"
+    else:
+        return
+    raise RequestError("the request is not valid", [(pointer, detail)])
 
 
 def _place(job: Job) -> tuple[str, str]:

@@ -6,10 +6,11 @@ import threading
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from services.api.problems import ProblemError
 from services.engine.worker import Worker, WorkerDiedError
-from services.synthesis.pipeline import ShardPlan, robot_spec, synthesize
+from services.synthesis.pipeline import ShardPlan, ShardRows, robot_spec, synthesize
 from services.synthesis.request import TrajectoryRequest
 from shared import records
 from shared.errors import RequestError
@@ -30,8 +31,11 @@ class Previewer:
         self._lock = threading.Lock()
         self._worker: Worker | None = None
 
-    def make(self, request: TrajectoryRequest) -> bytes:
-        """The preview's JSON. Raises RequestError, SynthesisError, or ProblemError when it takes too long."""
+    def make(self, request: TrajectoryRequest, arrow: bool = False) -> bytes:
+        """The preview as JSON, or the same rows as an Arrow IPC stream.
+
+        Raises RequestError, SynthesisError, or ProblemError when it takes too long.
+        """
         if request.count > MAX_ROWS:
             detail = f"a preview has at most {MAX_ROWS} trajectories; submit a job for more"
             raise RequestError("the request is not valid", [("/count", detail)])
@@ -39,7 +43,7 @@ class Previewer:
             raise ProblemError(503, "other previews are being made; try again in a few seconds")
         try:
             worker = self._worker = self._worker or Worker()
-            worker.send(preview, request)
+            worker.send(preview, request, arrow)
             if not worker.connection.poll(self._seconds):
                 self._end()
                 raise ProblemError(
@@ -66,13 +70,25 @@ class Previewer:
             self._worker = None
 
 
-def preview(request: TrajectoryRequest) -> bytes:
-    """Runs in the worker: a request's rows, shaped (T, ...), as JSON."""
+def preview(request: TrajectoryRequest, arrow: bool) -> bytes:
+    """Runs in the worker: a request's rows, encoded."""
     rows = synthesize(ShardPlan(request, 0, 0, request.count))
     samples = sum(rows.table.column("length").to_pylist())
     if samples > MAX_SAMPLES:
         detail = f"{samples} samples are more than a preview's {MAX_SAMPLES}; lower it, ask for fewer, or go faster"
         raise RequestError("the request is not valid", [("/rate_hz", detail)])
+    return _as_arrow(rows.table) if arrow else _as_json(request, rows)
+
+
+def _as_arrow(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _as_json(request: TrajectoryRequest, rows: ShardRows) -> bytes:
+    """Rows whose lists are shaped (T, ...)."""
     spec = robot_spec(request)
     trajectories: list[dict[str, Any]] = rows.table.select(_SCALARS).to_pylist()
     for name in _LISTS:

@@ -23,6 +23,7 @@ _STATUS: dict[type[HeadstartError], int] = {
     SynthesisError: 422,
     CorruptShardError: 500,
     jobs.UnknownJobError: 404,
+    jobs.UnknownShardError: 404,
     jobs.JobStateError: 409,
     jobs.IdempotencyError: 422,
     jobs.QueueFullError: 429,

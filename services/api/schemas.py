@@ -7,6 +7,8 @@ from pydantic import BaseModel, Field
 from services.jobs import Job, JobState
 from shared.manifest import Commit, State
 
+_PARTS = ("manifest", "shards", "stream", "events", "coverage")
+
 
 def schema_components(model: type[BaseModel]) -> dict[str, Any]:
     """A model's schema and those it refers to, as components of an OpenAPI document."""
@@ -67,7 +69,7 @@ class JobBody(BaseModel):
             created_at=job.created_at.isoformat(),
             request=job.dataset.header.request,
             progress=ProgressBody(**vars(job.progress)),
-            links={"self": path, **{name: f"{path}/{name}" for name in ("manifest", "shards", "stream")}},
+            links={"self": path, **{name: f"{path}/{name}" for name in _PARTS}},
         )
 
 
@@ -116,6 +118,57 @@ class ShardPage(BaseModel):
 
     shards: list[ShardBody]
     more: bool = Field(description="whether there are shards beyond this page")
+
+
+class StatisticsBody(BaseModel):
+    """Statistics of a column, for each of its components."""
+
+    count: int
+    mean: list[float]
+    std: list[float]
+    min: list[float]
+    max: list[float]
+
+
+class Histogram(BaseModel):
+    """Counts between one edge and the next."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class JointHistogram(Histogram):
+    """Between the joint's limits."""
+
+    joint: str
+
+
+class PlaneHistogram(BaseModel):
+    """Counts in cells of two axes, the first axis's cells outside."""
+
+    axes: str
+    edges: list[list[float]]
+    counts: list[list[int]]
+
+
+class HistogramsBody(BaseModel):
+    """Of the sampled rows, at every time step."""
+
+    joint_position: list[JointHistogram] = Field(description="rad or m")
+    joint_velocity: list[JointHistogram] = Field(description="rad/s or m/s")
+    ee_position: list[PlaneHistogram] = Field(description="the tool centre point from three sides [m], base frame")
+    tool_axis: PlaneHistogram = Field(description="direction of the tool's z axis in the base frame, equal areas")
+    duration: Histogram = Field(description="s, a count for each row")
+    family: dict[str, int] = Field(description="rows")
+
+
+class CoverageBody(BaseModel):
+    """What a dataset covers."""
+
+    shards: int = Field(description="committed when this was worked out")
+    statistics: dict[str, StatisticsBody] = Field(description="of every row")
+    sampled_rows: int
+    histograms: HistogramsBody
 
 
 class PreviewTrajectory(BaseModel):

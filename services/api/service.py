@@ -4,6 +4,7 @@ import importlib.metadata
 
 from fastapi import APIRouter, Request, Response
 
+from services.api import stream
 from services.api.bodies import REQUEST_BODY, RequestBody
 from services.api.jobs import Jobs
 from services.api.problems import RESPONSES, ProblemError
@@ -22,10 +23,20 @@ except importlib.metadata.PackageNotFoundError:
 router = APIRouter(tags=["service"], responses=RESPONSES)
 
 
-@router.post("/v1/preview", operation_id="preview", openapi_extra=REQUEST_BODY, responses={200: {"model": PreviewBody}})
+@router.post(
+    "/v1/preview",
+    operation_id="preview",
+    openapi_extra=REQUEST_BODY,
+    responses={200: {"model": PreviewBody, "content": {stream.MEDIA_TYPE: {}}}},
+)
 def preview(call: Request, request: RequestBody) -> Response:
-    """Make up to 64 trajectories now, and keep them nowhere: the first rows of the same request's job."""
-    return Response(call.app.state.previewer.make(request), media_type="application/json")
+    """Make up to 64 trajectories now, and keep them nowhere: the first rows of the same request's job.
+
+    As JSON, or as an Arrow IPC stream where `Accept` names its type.
+    """
+    arrow = stream.MEDIA_TYPE in call.headers.get("accept", "")
+    rows = call.app.state.previewer.make(request, arrow)
+    return Response(rows, media_type=stream.MEDIA_TYPE if arrow else "application/json", headers={"Vary": "Accept"})
 
 
 @router.get("/v1/robots", operation_id="list_robots")

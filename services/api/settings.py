@@ -24,9 +24,11 @@ class Settings(BaseSettings):
         api_key: that callers must send as a bearer key.
         api_key_file: holds that key; made, with a random key, if missing.
         max_rows: trajectories in one job.
+        max_shards: files in one job.
         max_queued_jobs: jobs that may wait.
         max_body_bytes: of a request's body.
-        min_free_bytes: disk space below which no job is taken.
+        max_streams: calls that last (streams, events, waiting for shards) at once.
+        min_free_bytes: disk space that no job is to use up.
         preview_seconds: a preview may take.
     """
 
@@ -40,8 +42,10 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None
     api_key_file: Path | None = None
     max_rows: Annotated[int, Field(ge=1)] = 10_000_000
+    max_shards: Annotated[int, Field(ge=1)] = 10_000
     max_queued_jobs: Annotated[int, Field(ge=1)] = 100
     max_body_bytes: Annotated[int, Field(ge=1)] = 65536
+    max_streams: Annotated[int, Field(ge=1)] = 200
     min_free_bytes: Annotated[int, Field(ge=0)] = 256 << 20
     preview_seconds: Annotated[float, Field(gt=0)] = 20.0
 

@@ -1,5 +1,6 @@
 """A job's life: its dataset begun, its shards planned and made, resumed from what is on disk, sealed."""
 
+from services.jobs.commits import commit_of, commit_text
 from services.jobs.errors import (
     IdempotencyError,
     JobError,
@@ -7,6 +8,7 @@ from services.jobs.errors import (
     QueueFullError,
     StorageError,
     UnknownJobError,
+    UnknownShardError,
 )
 from services.jobs.header import library_versions
 from services.jobs.job import JOB_STATES, Job, JobState
@@ -27,7 +29,10 @@ __all__ = [
     "StorageError",
     "Tally",
     "UnknownJobError",
+    "UnknownShardError",
     "begin",
+    "commit_of",
+    "commit_text",
     "library_versions",
     "make_dataset",
 ]

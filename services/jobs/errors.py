@@ -3,6 +3,7 @@
 HeadstartError
 └── JobError
     ├── UnknownJobError       there is no such job
+    ├── UnknownShardError     there is no such shard, or not yet
     ├── JobStateError         the job is past what was asked
     ├── IdempotencyError      an Idempotency-Key used before for another request
     ├── QueueFullError        too many jobs wait
@@ -18,6 +19,10 @@ class JobError(HeadstartError):
 
 class UnknownJobError(JobError):
     """There is no such job."""
+
+
+class UnknownShardError(JobError):
+    """There is no such shard, or not yet."""
 
 
 class JobStateError(JobError):

@@ -16,6 +16,14 @@ STATE_ON_DISK: dict[State, JobState] = {
     "failed": "failed",
     "cancelled": "cancelled",
 }
+_DATASET_STATE: dict[JobState, State] = {
+    "queued": "growing",
+    "running": "growing",
+    "cancelling": "cancelled",
+    "succeeded": "sealed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
 
 
 @dataclass
@@ -47,3 +55,8 @@ class Job:
     def is_active(self) -> bool:
         """Whether the service will do, or does, something for it."""
         return self.state in ("queued", "running", "cancelling")
+
+    @property
+    def dataset_state(self) -> State:
+        """What those who follow its dataset are to know."""
+        return _DATASET_STATE[self.state]

@@ -66,6 +66,10 @@ class Tally:
         rate = (done.accepted - self._before) / max(1e-6, time.monotonic() - self._since)
         self.progress = replace(done, rows_per_s=rate, remaining_s=(done.count - done.accepted) / rate)
 
+    def has(self, index: int) -> bool:
+        """Whether shard `index` is committed."""
+        return self.after(index - 1, 1) == [index]
+
     def after(self, index: int, limit: int) -> list[int]:
         """The first `limit` committed indices beyond `index`, in order."""
         first = bisect.bisect_right(self._indices, index)

@@ -56,7 +56,7 @@ class GatedEngine(InlineEngine):
 
 
 @contextmanager
-def _queue(data: Path, engine: Engine, **limits: int) -> Iterator[JobQueue]:
+def _queue(data: Path, engine: Engine, **limits: Any) -> Iterator[JobQueue]:
     queue = JobQueue(data, engine, **limits)
     queue.start()
     try:

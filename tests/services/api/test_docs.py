@@ -72,6 +72,8 @@ def _check(answers: list[dict[str, object]], folder: Path) -> None:
         "type",
     ]
     assert kinds == expected
+    assert json.loads((folder / "coverage.json").read_text())["sampled_rows"] > 0
+    assert "headstart_rows_total" in (folder / "metrics.txt").read_text()
     assert answers[6]["state"] in ("cancelling", "cancelled")
     table = pa.ipc.open_stream((folder / "rows.arrow").read_bytes()).read_all()
     assert table.column("trajectory_id").to_pylist() == list(range(2000))

@@ -2,9 +2,12 @@ import time
 from typing import Any
 
 import httpx
+import pyarrow as pa
+import pytest
 
+from shared.dataset import Dataset
 from tests.services.api.conftest import problem, wait_until_ended
-from tests.services.example import BODY, LONG_BODY, REQUEST
+from tests.services.example import BODY, LONG_BODY, REQUEST, RunningService
 
 SMALL = {"robot": "panda", "count": 2}
 
@@ -94,3 +97,58 @@ def test_an_idempotency_key_belongs_to_one_request(api: httpx.Client) -> None:
     other = problem(api.post("/v1/jobs", json={**SMALL, "seed": 1}, headers=headers), 422)
     assert other["type"] == "urn:headstart:problem:idempotency"
     problem(api.post("/v1/jobs", json=SMALL, headers={"Idempotency-Key": "k" * 256}), 422)
+
+
+def test_deleting_takes_an_ended_job_and_its_data(api: httpx.Client, service: RunningService) -> None:
+    folder = service.log.with_suffix("")
+    running = api.post("/v1/jobs", json={**LONG_BODY, "seed": 74}).json()["id"]
+    assert "cancel it" in problem(api.delete(f"/v1/jobs/{running}"), 409)["detail"]
+    waiting = api.post("/v1/jobs", json={**SMALL, "seed": 111}).json()["id"]
+    problem(api.delete(f"/v1/jobs/{waiting}"), 409)
+    api.post(f"/v1/jobs/{running}:cancel").raise_for_status()
+    for job_id in (running, waiting):
+        wait_until_ended(api, job_id)
+        content = [shard["content_sha256"] for shard in api.get(f"/v1/jobs/{job_id}/shards").json()["shards"]]
+        deleted = api.delete(f"/v1/jobs/{job_id}")
+        assert (deleted.status_code, deleted.content) == (204, b"")
+        problem(api.delete(f"/v1/jobs/{job_id}"), 404)
+        problem(api.get(f"/v1/jobs/{job_id}/manifest"), 404)
+        assert not (folder / job_id).exists()
+    assert list((folder / ".trash").iterdir()) == []
+    # The same request makes the same data anew.
+    again = api.post("/v1/jobs", json={**SMALL, "seed": 111})
+    assert (again.status_code, again.json()["id"]) == (202, waiting)
+    wait_until_ended(api, waiting)
+    assert [shard["content_sha256"] for shard in api.get(f"/v1/jobs/{waiting}/shards").json()["shards"]] == content
+
+
+def test_a_stream_of_deleted_data_is_cut_and_never_wrong(
+    api: httpx.Client, service: RunningService, reference: Dataset
+) -> None:
+    # Rows enough to fill every buffer between here and there.
+    body = {**BODY, "seed": 112, "count": 240, "shard_rows": 40, "rate_hz": 500.0}
+    job_id = api.post("/v1/jobs", json=body).json()["id"]
+    assert wait_until_ended(api, job_id)["state"] == "succeeded"
+    got = bytearray()
+
+    def read_and_delete() -> None:
+        with api.stream("GET", f"/v1/jobs/{job_id}/stream") as response:
+            for chunk in response.iter_raw(65536):
+                if not got:
+                    api.delete(f"/v1/jobs/{job_id}").raise_for_status()
+                got.extend(chunk)
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        read_and_delete()
+    reader = pa.ipc.open_stream(bytes(got))
+    first = reader.read_next_batch().column("trajectory_id").to_pylist()
+    assert first == list(range(len(first)))
+
+
+def test_what_is_more_than_this_service_makes_is_said(api: httpx.Client) -> None:
+    for body, pointer in (
+        ({"count": 600_001, "shard_rows": 4096}, "/count"),
+        ({"count": 20_002, "shard_rows": 2}, "/shard_rows"),
+    ):
+        refused = problem(api.post("/v1/jobs", json={"robot": "panda", **body}), 422)
+        assert [item["pointer"] for item in refused["errors"]] == [pointer]

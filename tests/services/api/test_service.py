@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pyarrow as pa
+from prometheus_client.parser import text_string_to_metric_families
 
 from services.synthesis.pipeline import ShardPlan, robot_spec, synthesize
 from shared import records
@@ -27,6 +28,16 @@ def test_a_preview_is_the_first_rows_of_the_job(api: httpx.Client) -> None:
     assert set(np.concatenate([row["gripper"] for row in body["trajectories"]])) <= {-1.0, 1.0}
 
 
+def test_a_preview_as_arrow_has_the_same_rows(api: httpx.Client) -> None:
+    response = api.post(
+        "/v1/preview", json={**BODY, "count": 5}, headers={"Accept": "application/vnd.apache.arrow.stream, */*;q=0.1"}
+    )
+    assert response.headers["content-type"] == "application/vnd.apache.arrow.stream"
+    assert response.headers["vary"] == "Accept"
+    table = pa.ipc.open_stream(response.content).read_all()
+    assert records.content_hash(table) == records.content_hash(synthesize(ShardPlan(REQUEST, 0, 0, 5)).table)
+
+
 def test_a_preview_has_limits_and_keeps_nothing(api: httpx.Client) -> None:
     before = api.get("/v1/jobs").json()
     too_many = problem(api.post("/v1/preview", json={**BODY, "count": 65}), 422)
@@ -46,6 +57,24 @@ def test_robots_health_and_version(api: httpx.Client) -> None:
     version = api.get("/version").json()
     assert version["schema_version"] == SCHEMA_VERSION
     assert version["libraries"]["pin"].startswith("4.")
+
+
+def test_metrics_count_what_was_made_and_asked(api: httpx.Client, finished: dict[str, Any]) -> None:
+    def value(name: str, **labels: str) -> float:
+        response = api.get("/metrics")
+        assert response.headers["content-type"].startswith("text/plain; version=")
+        samples = [s for family in text_string_to_metric_families(response.text) for s in family.samples]
+        return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
+
+    assert value("headstart_rows_total") >= finished["progress"]["accepted"]
+    assert value("headstart_attempts_total") == value("headstart_rows_total") + value("headstart_rejections_total")
+    assert value("headstart_jobs", state="succeeded") >= 1
+    assert value("headstart_engine_up") == value("headstart_workers") == 1
+    assert value("process_resident_memory_bytes") > 1e7
+    before = value("headstart_calls_total", operation="get_job", status="404")
+    api.get(f"/v1/jobs/{'0' * 64}")
+    assert value("headstart_calls_total", operation="get_job", status="404") == before + 1
+    assert value("headstart_call_seconds_count", operation="get_job") > before
 
 
 def test_the_service_answers_while_it_works(api: httpx.Client) -> None:
@@ -77,7 +106,10 @@ def test_the_openapi_document_has_stable_names(api: httpx.Client) -> None:
         "POST /v1/jobs": "submit_job",
         "GET /v1/jobs": "list_jobs",
         "GET /v1/jobs/{job_id}": "get_job",
+        "DELETE /v1/jobs/{job_id}": "delete_job",
         "POST /v1/jobs/{job_id}:cancel": "cancel_job",
+        "GET /v1/jobs/{job_id}/events": "job_events",
+        "GET /v1/jobs/{job_id}/coverage": "get_coverage",
         "GET /v1/jobs/{job_id}/manifest": "get_manifest",
         "GET /v1/jobs/{job_id}/shards": "list_shards",
         "GET /v1/jobs/{job_id}/shards/{index}": "get_shard",
@@ -87,5 +119,6 @@ def test_the_openapi_document_has_stable_names(api: httpx.Client) -> None:
         "GET /healthz": "health",
         "GET /readyz": "ready",
         "GET /version": "version",
+        "GET /metrics": "metrics",
     }
     assert {"TrajectoryRequest", "Problem", "JobBody"} <= set(document["components"]["schemas"])

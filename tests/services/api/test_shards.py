@@ -1,6 +1,8 @@
+import base64
 import hashlib
 import io
 import threading
+import time
 from typing import Any
 
 import httpx
@@ -11,7 +13,7 @@ import pytest
 from shared import records
 from shared.dataset import Dataset
 from shared.manifest import Commit, DatasetHeader
-from tests.services.api.conftest import problem
+from tests.services.api.conftest import problem, wait_until_ended
 from tests.services.example import LONG_BODY
 
 
@@ -38,6 +40,8 @@ def test_shards_are_listed_and_fetched_whole(api: httpx.Client, finished: dict[s
     assert response.headers["content-type"] == "application/vnd.apache.parquet"
     assert response.headers["etag"] == f'"{shard["file_sha256"]}"'
     assert hashlib.sha256(response.content).hexdigest() == shard["file_sha256"]
+    digest = base64.b64encode(hashlib.sha256(response.content).digest()).decode()
+    assert response.headers["repr-digest"] == f"sha-256=:{digest}:"
     table = pq.read_table(io.BytesIO(response.content))
     assert table.schema.equals(records.schema())
     assert table.column("trajectory_id").to_pylist() == list(range(220, 230))
@@ -94,6 +98,34 @@ def test_the_stream_gives_every_row_in_order(api: httpx.Client, finished: dict[s
     assert table.equals(expected)
 
 
+def test_a_stream_goes_on_after_a_shard(api: httpx.Client, finished: dict[str, Any]) -> None:
+    for after, ids in ((9, list(range(200, 230))), (11, []), (50, [])):
+        response = api.get(f"/v1/jobs/{finished['id']}/stream", params={"after": after})
+        table = pa.ipc.open_stream(response.content).read_all()
+        assert table.schema == records.schema()
+        assert table.column("trajectory_id").to_pylist() == ids
+
+
+def test_waiting_for_shards_ends_when_there_is_one_or_never_will_be(api: httpx.Client) -> None:
+    job = api.post("/v1/jobs", json={**LONG_BODY, "shard_rows": 50, "seed": 73}).json()
+    path = f"/v1/jobs/{job['id']}"
+    after = -1
+    for name, entries in (("manifest", "commits"), ("shards", "shards"), ("manifest", "commits")):
+        page = api.get(f"{path}/{name}", params={"after": after, "wait": 30}).raise_for_status().json()
+        # None was there when it was asked for, unless it came in between.
+        assert page[entries][0]["index"] == after + 1
+        after = page[entries][-1]["index"]
+    threading.Timer(0.3, lambda: api.post(f"{path}:cancel")).start()
+    begun = time.monotonic()
+    page = api.get(f"{path}/manifest", params={"after": 9999, "wait": 30}).json()
+    assert (page["state"], page["commits"]) == ("cancelled", [])
+    # It has ended: no waiting now.
+    wait_until_ended(api, job["id"])
+    assert api.get(f"{path}/shards", params={"after": 9999, "wait": 30}).json()["shards"] == []
+    assert time.monotonic() - begun < 25
+    problem(api.get(f"{path}/manifest", params={"wait": 31}), 422)
+
+
 def test_a_stream_runs_along_with_its_job_and_is_cut_when_it_is_cancelled(api: httpx.Client) -> None:
     # Shards that take a fraction of a second each, enough of them to be cancelled among.
     job = api.post("/v1/jobs", json={**LONG_BODY, "shard_rows": 50, "seed": 71}).json()
@@ -124,11 +156,12 @@ def test_a_stream_runs_along_with_its_job_and_is_cut_when_it_is_cancelled(api: h
     # Not an orderly end, which would pass for the whole of it.
     assert isinstance(failure[0], httpx.RemoteProtocolError)
     reader = pa.ipc.open_stream(bytes(got))
-    assert reader.read_next_batch().column("trajectory_id").to_pylist() == list(range(50))
+    first = [*reader.read_next_batch().column("trajectory_id"), *reader.read_next_batch().column("trajectory_id")]
+    assert [scalar.as_py() for scalar in first] == list(range(len(first)))
     problem(api.get(f"/v1/jobs/{job['id']}/stream"), 409)
 
 
 def test_a_shard_that_is_not_there(api: httpx.Client, finished: dict[str, Any]) -> None:
     assert "not committed" in problem(api.get(f"/v1/jobs/{finished['id']}/shards/12"), 404)["detail"]
-    for path in ("manifest", "shards", "shards/0", "stream"):
+    for path in ("manifest", "shards", "shards/0", "stream", "events", "coverage"):
         problem(api.get(f"/v1/jobs/{'0' * 64}/{path}"), 404)
