@@ -32,7 +32,7 @@ def audit_dataset(
         on_shard: called after each shard.
 
     Raises:
-        RobotError: the dataset's robot is not in the catalogue, or not with these joints.
+        RobotError: the dataset's robot is neither in the catalogue nor beside it, or not with these joints.
     """
     began, header, state = time.monotonic(), dataset.header, dataset.state()
     report = AuditReport(header.dataset_id, state.state)
@@ -41,7 +41,7 @@ def audit_dataset(
     report.expect("dataset_id is the request's hash", named, "dataset.json")
     complete = state.state != "sealed" or [c.index for c in state.commits] == list(range(header.shards))
     report.expect("a sealed dataset has every shard", complete, "manifest.json")
-    kinematics = open_kinematics(report, header)
+    kinematics = open_kinematics(report, dataset)
     chosen = _choose(header.count, sample)
     for commit in state.commits:
         table = _check_files(report, dataset, commit)

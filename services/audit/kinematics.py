@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from services.audit.report import AuditReport
 from services.audit.rows import Rows
-from services.catalogue import Arm, Tool, find_arm
+from services.catalogue import Arm, Tool, arm_of
+from shared.dataset import Dataset
 from shared.errors import RobotError
-from shared.manifest import DatasetHeader
 from shared.robots import RobotSpec
 
 _TOLERANCE = 1e-5
@@ -18,7 +18,7 @@ _TOLERANCE = 1e-5
 
 
 class Kinematics:
-    """Forward kinematics of an arm, from its URDF as its maker wrote it."""
+    """Forward kinematics of an arm, from its maker's URDF, or for a user's arm from the one beside the dataset."""
 
     def __init__(self, robot: RobotSpec, arm: Arm) -> None:
         """Reads the URDF. Raises RobotError if it lacks a joint or frame of `robot`."""
@@ -66,9 +66,10 @@ def _placement(tool: Tool) -> Any:
     return pin.SE3(pin.rpy.rpyToMatrix(*tool.origin.rpy), np.array(tool.origin.xyz))
 
 
-def open_kinematics(report: AuditReport, header: DatasetHeader) -> Kinematics:
-    """The kinematics of the dataset's robot, from the catalogue. Raises RobotError if it is not in there."""
-    arm = find_arm(header.robot.name)
+def open_kinematics(report: AuditReport, dataset: Dataset) -> Kinematics:
+    """The kinematics of the dataset's robot. Raises RobotError if it is neither in the catalogue nor beside it."""
+    header = dataset.header
+    arm = arm_of(header.robot.name, dataset.storage)
     kinematics = Kinematics(header.robot, arm)
     limits = header.robot.limits
     within = (limits.lower >= kinematics.lower) & (limits.upper <= kinematics.upper)

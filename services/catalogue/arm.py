@@ -8,7 +8,8 @@ from typing import Any
 
 from services.catalogue.chain import moving_joints
 from services.catalogue.files import RobotFiles
-from services.catalogue.urdf import Joint, Origin, Urdf, read_urdf
+from services.catalogue.urdf import Joint, Origin, Urdf
+from services.catalogue.urdf_reader import read_urdf
 from services.catalogue.urdf_text import urdf_text
 from shared.errors import RobotError
 

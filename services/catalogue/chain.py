@@ -3,7 +3,8 @@
 import math
 from typing import NoReturn
 
-from services.catalogue.urdf import Joint, Urdf, numbers
+from services.catalogue.urdf import Joint, Urdf
+from services.catalogue.urdf_reader import numbers
 from shared.errors import RobotError
 
 MAX_DOF = 16

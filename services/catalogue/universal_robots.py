@@ -15,11 +15,12 @@ _LIMITS_SOURCE = (
 _HOME = (0.0, -math.pi / 2, math.pi / 2, -math.pi / 2, -math.pi / 2, 0.0)
 
 
-def _ur(model: str, srdf: str | None = None) -> Arm:
+def _ur(model: str) -> Arm:
     return Arm(
         name=f"ur{model}",
         title=f"Universal Robots UR{model}",
-        files=robot_files(f"ur_description/urdf/ur{model}_robot.urdf", srdf),
+        # The three are built alike, with the same names of links: the UR5's SRDF is right for all.
+        files=robot_files(f"ur_description/urdf/ur{model}_robot.urdf", srdf="ur_description/srdf/ur5.srdf"),
         base_frame="base_link",
         tool_frame="tool0",
         acceleration=_ACCELERATION,
@@ -29,4 +30,4 @@ def _ur(model: str, srdf: str | None = None) -> Arm:
     )
 
 
-UR3, UR5, UR10 = _ur("3"), _ur("5", "ur_description/srdf/ur5.srdf"), _ur("10")
+UR3, UR5, UR10 = _ur("3"), _ur("5"), _ur("10")

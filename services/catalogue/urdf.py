@@ -1,25 +1,9 @@
-"""A robot description (URDF), read and checked: what of it matters to an arm, and nothing that could be hostile.
+"""A robot description (URDF) as far as it matters to an arm: links with their collision shapes, and joints."""
 
-The numerics never see a stranger's file. What is read here is written anew by services.catalogue.urdf_text.
-"""
-
-import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NoReturn
 
-from services.catalogue.markup import Element, read_xml
 from shared.errors import RobotError
-
-MAX_LINKS = 1000
-MAX_NAME = 128
-GREATEST_LENGTH = 1000.0
-"""Of any coordinate or size [m], and of any angle of an origin [rad]."""
-
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
-_KINDS = ("revolute", "continuous", "prismatic", "fixed", "floating", "planar")
-_SIZES = {"box": ("size",), "cylinder": ("radius", "length"), "capsule": ("radius", "length"), "sphere": ("radius",)}
 
 Vector = tuple[float, float, float]
 
@@ -37,9 +21,9 @@ class Shape:
     """The collision geometry of a link, or a part of it.
 
     Attributes:
-        kind: box, cylinder, capsule, sphere or mesh.
-        size: full edges of a box; radius and length along z of a cylinder, and of a capsule without its caps; radius
-            of a sphere; scale of a mesh along each axis [m].
+        kind: box, cylinder, sphere or mesh. A capsule is read as a cylinder and two spheres.
+        size: full edges of a box; radius and length along z of a cylinder; radius of a sphere; scale of a mesh along
+            each axis [m].
         mesh: file name of a mesh, as it is written.
         origin: in the link's frame.
         line: of the file.
@@ -101,7 +85,7 @@ class Urdf:
         """The joints from one link down to another, fixed ones included. Raises RobotError if there is no such way."""
         for frame in (base, tip):
             if frame not in self.links:
-                raise RobotError(f"{self.where}: has no link {frame!r}; it has {_some(self.links)}")
+                raise RobotError(f"{self.where}: has no link {frame!r}; it has {some_names(self.links)}")
         above = {joint.child: joint for joint in self.joints.values()}
         path, link = [], tip
         while link != base:
@@ -112,145 +96,7 @@ class Urdf:
         return tuple(reversed(path))
 
 
-def read_urdf(content: bytes, where: str) -> Urdf:
-    """Reads a URDF's links and joints; whatever else it holds is skipped.
-
-    Args:
-        content: the file's bytes, UTF-8.
-        where: how messages call it.
-
-    Raises:
-        RobotError: it is not well-formed, has a document type, is too large, or its links don't form one tree.
-    """
-    root = read_xml(content, where)
-    if root.tag != "robot":
-        raise RobotError(f"{where}, line {root.line}: is not a URDF: its root element is <{root.tag:.40}>, not <robot>")
-    if "xmlns:xacro" in root.attributes and any(child.tag.startswith("xacro:") for child in root.children):
-        raise RobotError(f"{where}: is a xacro file; expand it first (`xacro FILE > robot.urdf`)")
-    reader = _UrdfReader(where)
-    links: dict[str, tuple[Shape, ...]] = {}
-    for element in root.all("link"):
-        name = reader.name(element)
-        if name in links:
-            reader.refuse(element, f"link {name!r} is there twice")
-        links[name] = tuple(reader.shape(collision, name) for collision in element.all("collision"))
-    if len(links) > MAX_LINKS:
-        raise RobotError(f"{where}: has {len(links)} links; at most {MAX_LINKS} are read")
-    joints: dict[str, Joint] = {}
-    for element in root.all("joint"):
-        joint = reader.joint(element, links)
-        if joint.name in joints:
-            reader.refuse(element, f"joint {joint.name!r} is there twice")
-        joints[joint.name] = joint
-    name = re.sub(r"[^A-Za-z0-9_]+", "_", root.attributes.get("name", "")).strip("_")[:32] or "robot"
-    return Urdf(where, name, links, joints, _root(where, links, joints))
-
-
-def numbers(text: str, count: int) -> tuple[float, ...] | None:
-    """`count` finite decimal numbers, or None if that is not what the text holds."""
-    words = text.split()
-    if len(words) != count or not all(_NUMBER.fullmatch(word) for word in words):
-        return None
-    values = tuple(float(word) for word in words)
-    return values if all(map(math.isfinite, values)) else None
-
-
-class _UrdfReader:
-    """Reads elements, and names the file and line of what is wrong."""
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-
-    def refuse(self, element: Element, why: str) -> NoReturn:
-        """Raises RobotError."""
-        raise RobotError(f"{self._where}, line {element.line}: {why}")
-
-    def name(self, element: Element) -> str:
-        """Of a link or joint."""
-        name = element.attributes.get("name", "")
-        if not name or len(name) > MAX_NAME or not name.isprintable():
-            self.refuse(element, f"a {element.tag} needs a name of 1 to {MAX_NAME} printable characters")
-        return name
-
-    def joint(self, element: Element, links: dict[str, tuple[Shape, ...]]) -> Joint:
-        """A joint between known links."""
-        name, kind = self.name(element), element.attributes.get("type", "")
-        if kind not in _KINDS:
-            self.refuse(element, f"joint {name!r} is of type {kind[:40]!r}; there are {', '.join(_KINDS)}")
-        ends = []
-        for tag in ("parent", "child"):
-            end = element.first(tag)
-            link = end.attributes.get("link", "") if end else ""
-            if link not in links:
-                self.refuse(element, f"joint {name!r}: its {tag} {link[:MAX_NAME]!r} is no link of this robot")
-            ends.append(link)
-        axis = element.first("axis")
-        direction = self._vector(axis, "xyz", "1 0 0", f"joint {name!r}: axis") if axis else (1.0, 0.0, 0.0)
-        if kind not in ("fixed", "floating") and math.hypot(*direction) < 1e-6:
-            self.refuse(element, f"joint {name!r}: its axis has no direction")
-        limit, mimic = element.first("limit"), element.first("mimic")
-        return Joint(
-            name,
-            kind,
-            ends[0],
-            ends[1],
-            self._origin(element, f"joint {name!r}"),
-            direction,
-            limit.attributes if limit else {},
-            mimic.attributes if mimic else {},
-            element.line,
-        )
-
-    def shape(self, collision: Element, link: str) -> Shape:
-        """A <collision> of a link."""
-        of = f"link {link!r}: collision"
-        geometry = collision.first("geometry")
-        shapes = geometry.children if geometry else []
-        if len(shapes) != 1 or shapes[0].tag not in (*_SIZES, "mesh"):
-            self.refuse(collision, f"{of} needs a geometry of one {', '.join(_SIZES)} or mesh")
-        shape, origin = shapes[0], self._origin(collision, of)
-        if shape.tag == "mesh":
-            file = shape.attributes.get("filename", "")
-            if not file or len(file) > 1024 or not file.isprintable():
-                self.refuse(shape, f"{of}: a mesh needs a filename of 1 to 1024 printable characters")
-            scale = self._vector(shape, "scale", "1 1 1", of)
-            if not all(scale):
-                self.refuse(shape, f"{of}: a mesh can't be scaled by 0")
-            return Shape("mesh", scale, file, origin, shape.line)
-        if shape.tag == "box":
-            size: tuple[float, ...] = self._vector(shape, "size", "", of)
-        else:
-            size = tuple(self._number(shape, attribute, of) for attribute in _SIZES[shape.tag])
-        if not all(edge > 0 for edge in size):
-            self.refuse(shape, f"{of}: sizes must be above 0")
-        return Shape(shape.tag, size, "", origin, shape.line)
-
-    def _origin(self, element: Element, of: str) -> Origin:
-        origin = element.first("origin")
-        if origin is None:
-            return Origin()
-        return Origin(self._vector(origin, "xyz", "0 0 0", of), self._vector(origin, "rpy", "0 0 0", of))
-
-    def _vector(self, element: Element, attribute: str, default: str, of: str) -> Vector:
-        text = element.attributes.get(attribute, default)
-        values = numbers(text, 3)
-        if values is None or max(map(abs, values)) > GREATEST_LENGTH:
-            self.refuse(
-                element, f"{of}: {attribute}={text[:60]!r} is not 3 numbers of at most {GREATEST_LENGTH:g} in size"
-            )
-        return values[0], values[1], values[2]
-
-    def _number(self, element: Element, attribute: str, of: str) -> float:
-        text = element.attributes.get(attribute, "")
-        values = numbers(text, 1)
-        if values is None or abs(values[0]) > GREATEST_LENGTH:
-            self.refuse(
-                element, f"{of}: {attribute}={text[:60]!r} is not a number of at most {GREATEST_LENGTH:g} in size"
-            )
-        return values[0]
-
-
-def _root(where: str, links: dict[str, tuple[Shape, ...]], joints: dict[str, Joint]) -> str:
+def find_root(where: str, links: dict[str, tuple[Shape, ...]], joints: dict[str, Joint]) -> str:
     """The one link that no joint moves. Raises RobotError unless the links form one tree."""
     above: dict[str, Joint] = {}
     below: dict[str, list[str]] = {}
@@ -264,20 +110,22 @@ def _root(where: str, links: dict[str, tuple[Shape, ...]], joints: dict[str, Joi
         below.setdefault(joint.parent, []).append(joint.child)
     roots = [name for name in links if name not in above]
     if len(roots) > 1:
-        raise RobotError(f"{where}: its links are not connected: no joint moves {_some(roots)}; one link may be so")
+        raise RobotError(
+            f"{where}: its links are not connected: no joint moves {some_names(roots)}; one link may be so"
+        )
     reached, waiting = set(), list(roots)
     while waiting:
         link = waiting.pop()
         reached.add(link)
         waiting += below.get(link, [])
     if len(reached) < len(links):
-        raise RobotError(f"{where}: its joints form a loop through {_some(n for n in links if n not in reached)}")
+        raise RobotError(f"{where}: its joints form a loop through {some_names(n for n in links if n not in reached)}")
     if not roots:
         raise RobotError(f"{where}: has no links")
     return roots[0]
 
 
-def _some(names: Iterable[str]) -> str:
+def some_names(names: Iterable[str]) -> str:
     """A list of names that fits into a message."""
     listed = list(names)
     return ", ".join(map(repr, listed[:12])) + (f" and {len(listed) - 12} more" if len(listed) > 12 else "")

@@ -72,7 +72,7 @@ def _collision(shape: Shape, meshes: Mapping[str, str]) -> str:
     elif shape.kind == "sphere":
         geometry = f'<sphere radius="{shape.size[0]!r}"/>'
     else:
-        geometry = f'<{shape.kind} radius="{shape.size[0]!r}" length="{shape.size[1]!r}"/>'
+        geometry = f'<cylinder radius="{shape.size[0]!r}" length="{shape.size[1]!r}"/>'
     return f"\n    <collision>{_origin(shape.origin)}<geometry>{geometry}</geometry></collision>"
 
 

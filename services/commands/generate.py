@@ -8,6 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from services import jobs
+from services.catalogue import Arm
+from services.commands import own_robot
 from services.commands.row_bar import RowBar
 from services.engine import ENGINES, Engine, open_engine
 from services.synthesis.request import TrajectoryRequest
@@ -22,12 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="directory of the dataset, or its URI (s3://...)")
     parser.add_argument("--engine", default="process", choices=ENGINES, help="where shards are made (default: process)")
     parser.add_argument("--workers", type=int, metavar="N", help="shards at once (default: one for each core)")
+    own_robot.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Makes the dataset. Raises HeadstartError; Ctrl-C leaves whole shards and returns 130."""
     console = Console(stderr=True)
-    request = read_request(options.request)
+    arm = own_robot.own_robot(options)
+    request = read_request(options.request, arm)
+    for note in request.arm.notes:
+        console.print(f"{request.robot}: {note}", highlight=False, soft_wrap=True)
     engine = open_engine(options.engine, options.workers)
     try:
         dataset = jobs.begin(request, options.out)
@@ -45,15 +51,16 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def read_request(path: Path) -> TrajectoryRequest:
-    """The request in a JSON file. Raises RequestError."""
+def read_request(path: Path, arm: Arm | None = None) -> TrajectoryRequest:
+    """The request in a JSON file, for `arm` if there is one. Raises RequestError."""
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text()
-        return TrajectoryRequest.parse(json.loads(text))
+        body = json.loads(text)
     except OSError as error:
         raise RequestError(f"{path} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise RequestError(f"{path} is not JSON: {error}") from None
+    return TrajectoryRequest.parse(body) if arm is None else TrajectoryRequest.parse(*own_robot.named_in(body, arm))
 
 
 def _make(request: TrajectoryRequest, dataset: Dataset, engine: Engine, console: Console) -> bool:

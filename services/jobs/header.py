@@ -4,10 +4,12 @@ import importlib.metadata
 import platform
 from typing import Any
 
+from services.catalogue import arm_of
 from services.synthesis import GENERATOR_VERSION
 from services.synthesis.pipeline import robot_spec
 from services.synthesis.ranges import action_range
 from services.synthesis.request import TrajectoryRequest
+from shared.dataset import Dataset
 from shared.errors import GeneratorVersionError
 from shared.manifest import DatasetHeader
 
@@ -36,15 +38,18 @@ def dataset_header(request: TrajectoryRequest) -> DatasetHeader:
     )
 
 
-def request_of(header: DatasetHeader) -> TrajectoryRequest:
-    """The request whose dataset this is.
+def request_of(dataset: Dataset) -> TrajectoryRequest:
+    """The request whose dataset this is. A user's robot is read from beside it.
 
     Raises:
+        RobotError: its robot is neither in the catalogue nor beside it.
         GeneratorVersionError: this release would make other rows for it.
         RequestError: this release does not know such requests.
     """
+    header = dataset.header
     body: dict[str, Any] = {key: value for key, value in header.request.items() if key != "generator_version"}
-    request = TrajectoryRequest.parse({**body, "robot": body["robot"]["name"]})
+    arm = arm_of(body["robot"]["name"], dataset.storage)
+    request = TrajectoryRequest.parse({**body, "robot": arm.name}, lambda _: arm)
     if header.generator_version != GENERATOR_VERSION:
         raise GeneratorVersionError(
             f"was begun by generator_version {header.generator_version}, this release is {GENERATOR_VERSION}; "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from services.catalogue.robot_folder import write_robot
 from services.engine import Engine
 from services.jobs.header import dataset_header
 from services.jobs.progress import Tally
@@ -10,7 +11,7 @@ from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import HeadstartError
 from shared.manifest import Commit
-from shared.storage import Location
+from shared.storage import Location, open_storage
 
 _ABANDONED_S = 600.0
 
@@ -29,6 +30,9 @@ def begin(request: TrajectoryRequest, where: Location) -> Dataset:
             if dataset.state().state in ("failed", "cancelled"):
                 dataset.set_state("growing")
             return dataset
+    else:
+        # First: a dataset that is there can be resumed.
+        write_robot(open_storage(where), request.arm)
     # Also for a directory that holds something else: `create` says what.
     return Dataset.create(where, dataset_header(request))
 

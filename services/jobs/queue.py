@@ -203,7 +203,7 @@ class JobQueue:
                     raise StorageError(f"{problem}; free some space, then the same request goes on from here")
 
         try:
-            request = request_of(job.dataset.header)
+            request = request_of(job.dataset)
             finished = make_dataset(
                 request,
                 job.dataset,

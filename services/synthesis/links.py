@@ -24,6 +24,8 @@ IntArray = NDArray[np.int64]
 
 CIRCLE_CORNERS = 24
 """Corners of the polygon drawn around a circle: 0.9 % wider than it."""
+THINNEST = 1e-4
+"""A link thinner than this [m] is given this much on either side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +97,8 @@ def _corners(arm: Arm, shape: Shape) -> FloatArray:
     radius = shape.size[0]
     if shape.kind == "sphere":
         return radius * _around_unit_sphere()
-    half = np.array([0.0, 0.0, shape.size[1] / 2])
-    outline = _around_unit_circle() if shape.kind == "cylinder" else _around_unit_sphere()
-    return np.concatenate([radius * outline - half, radius * outline + half])
+    circle, half = radius * _around_unit_circle(), np.array([0.0, 0.0, shape.size[1] / 2])
+    return np.concatenate([circle - half, circle + half])
 
 
 @functools.cache
@@ -119,6 +120,10 @@ def _around_unit_sphere() -> FloatArray:
 
 
 def _hull(vertices: FloatArray) -> Any:
+    # Coal crashes on what has no volume.
+    for axis in np.linalg.svd(vertices - vertices.mean(0), full_matrices=False)[2]:
+        if np.ptp(vertices @ axis) < THINNEST:
+            vertices = np.concatenate([vertices - THINNEST * axis, vertices + THINNEST * axis])
     points = coal.StdVec_Vec3s()
     for vertex in vertices:
         points.append(vertex)
