@@ -11,12 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from shared import records
 from trainer import presets
+from trainer.action import POSE_DIM
+from trainer.backbones import build_backbone
+from trainer.conditioning import stage1_conditioning
+from trainer.config import CONDITIONINGS, HeadConfig, SizeName
 from trainer.report import groups, success_table, training_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
+SHOWN_SIZES: tuple[SizeName, ...] = ("small", "paper")
 
 
 def records_table() -> list[str]:
@@ -41,6 +48,24 @@ def presets_table() -> list[str]:
     return lines
 
 
+def heads_table() -> list[str]:
+    """Weights of every head with every conditioning."""
+    lines = ["| head | conditioning | `small` | `paper` |", "|---|---|---|---|"]
+    for head, conditionings in CONDITIONINGS.items():
+        for conditioning in conditionings:
+            cells = [_weights(HeadConfig(head=head, size=size, conditioning=conditioning)) for size in SHOWN_SIZES]
+            lines.append(f"| `{head}` | `{conditioning}` | {' | '.join(cells)} |")
+    return lines
+
+
+def _weights(config: HeadConfig) -> str:
+    # On meta nothing is allocated.
+    with torch.device("meta"):
+        backbone = build_backbone(config, POSE_DIM)
+        conditioning = stage1_conditioning(config, backbone, 2 * 137, 2)
+    return " + ".join(f"{sum(p.numel() for p in module.parameters()):,}" for module in (backbone, conditioning))
+
+
 def results_table() -> list[str]:
     """The success and training tables of every kept report."""
     lines = []
@@ -63,6 +88,7 @@ def headline_table() -> list[str]:
 
 PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "records": (ROOT / "docs" / "data-format.md", records_table),
+    "heads": (ROOT / "docs" / "adding-a-head.md", heads_table),
     "presets": (ROOT / "docs" / "recipe.md", presets_table),
     "reports": (RESULTS / "README.md", results_table),
     "results": (ROOT / "README.md", headline_table),

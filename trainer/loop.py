@@ -98,7 +98,7 @@ class TrainingLoop:
             self._stopwatch.start()
             batch = self._next_batch(interruption)
             meter.data_arrived()
-            self._losses.add(self._gradient_step(batch), batch)
+            self._losses.add(self.gradient_step(batch), batch)
             self.step += 1
             last = self.step == steps
             if last or self.step % log_every == 0:
@@ -126,7 +126,7 @@ class TrainingLoop:
         self._stopwatch.start()
         return batch
 
-    def _gradient_step(self, batch: Batch) -> Tensor:
+    def gradient_step(self, batch: Batch) -> Tensor:
         """One step of the optimizer and the average; the loss stays on the device."""
         if self._forward is None:
             self._stopwatch.stop()

@@ -1,0 +1,152 @@
+"""Seconds per training step of dp_c and dp_mlp, normal and decoupled: what freezing the backbone saves.
+
+    python -m benchmarks.heads [--rounds N] [--threads N] [--compile on|off]
+
+Each contender is the trainer's own loop: batch 64, AdamW, gradient clipping, moving average, bf16 where the hardware
+computes in it, torch.compile. dp_c is the paper's, 255,612,042 weights with FiLM; dp_mlp has the paper's size and
+AdaLN-Zero. Both see low-dimensional observations, no images. The modes of a head differ in nothing but what is frozen.
+The contenders take turns; figures are medians over the rounds. `_cpu_` figures are this process's CPU time over all its
+threads, which other work on the machine disturbs less.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.action import POSE_DIM
+from trainer.action_head import ActionHead
+from trainer.backbones import build_backbone
+from trainer.batches import Batch
+from trainer.conditioning import stage2_conditioning
+from trainer.config import HeadConfig, Mode, Switch, TrainingConfig
+from trainer.loop import TrainingLoop
+from trainer.machine import describe_machine
+from trainer.progress import silent
+from trainer.run_folder import RunFolder
+
+OBS_DIM = 40
+HEADS = {
+    "dp_c": HeadConfig(head="dp_c", size="paper", conditioning="film", paper_film=True),
+    "dp_mlp": HeadConfig(head="dp_mlp", size="paper", conditioning="adaln_zero"),
+}
+MODES: tuple[Mode, ...] = ("normal", "decoupled")
+TURN_SECONDS = 3.0
+"""A turn goes on until it has taken so long, one step at least."""
+
+
+class Windows:
+    """A BatchSource of one batch."""
+
+    def __init__(self, batch_size: int, head: HeadConfig) -> None:
+        generator = torch.Generator().manual_seed(0)
+        actions = 2 * torch.rand(batch_size, head.horizon, POSE_DIM, generator=generator) - 1
+        self.batch = Batch(actions, torch.randn(batch_size, head.n_obs_steps * OBS_DIM, generator=generator))
+
+    def next(self, tell: Callable[[str], None]) -> Batch:
+        """The batch."""
+        return self.batch
+
+    def validation(self) -> Batch | None:
+        """None."""
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Nothing."""
+
+
+@dataclass
+class Contender:
+    """A head in a mode; `turn` makes some steps of its training."""
+
+    name: str
+    loop: TrainingLoop
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def turn(self) -> None:
+        """At least one step."""
+        batch, end = self.loop.source.next(lambda text: None), time.perf_counter() + TURN_SECONDS
+        while True:
+            wall, cpu = time.perf_counter(), time.process_time()
+            self.loop.gradient_step(batch)
+            self.wall.append(time.perf_counter() - wall)
+            self.cpu.append(time.process_time() - cpu)
+            if time.perf_counter() > end:
+                return
+
+    def forget(self) -> None:
+        """What was measured so far, compiling included."""
+        self.wall.clear()
+        self.cpu.clear()
+
+
+def contender(head: HeadConfig, mode: Mode, training: TrainingConfig, folder: Path) -> Contender:
+    """A training that has made no step."""
+    torch.manual_seed(0)
+    name = f"{head.head}_{mode}"
+    backbone = build_backbone(head, POSE_DIM)
+    action_head = ActionHead(backbone, stage2_conditioning(head, backbone, OBS_DIM, None), head.prediction_type)
+    action_head.freeze(mode)
+    action_head.train()
+    run = RunFolder(folder / name)
+    return Contender(name, TrainingLoop(action_head, Windows(training.batch_size, head), training, run, silent))
+
+
+def report(contenders: list[Contender]) -> dict[str, float]:
+    """Medians and the ratios between them."""
+    wall = {made.name: statistics.median(made.wall) for made in contenders}
+    cpu = {made.name: statistics.median(made.cpu) for made in contenders}
+    figures: dict[str, float] = {f"{name}_s_per_step": round(value, 4) for name, value in wall.items()}
+    figures |= {f"{name}_cpu_s_per_step": round(value, 4) for name, value in cpu.items()}
+    figures["dp_c_normal_over_decoupled"] = round(wall["dp_c_normal"] / wall["dp_c_decoupled"], 3)
+    figures["dp_mlp_decoupled_over_normal"] = round(wall["dp_mlp_decoupled"] / wall["dp_mlp_normal"], 3)
+    for mode in MODES:
+        figures[f"dp_mlp_{mode}_less_time_than_dp_c"] = round(1 - wall[f"dp_mlp_{mode}"] / wall[f"dp_c_{mode}"], 4)
+    return figures
+
+
+def main() -> None:
+    """Runs them in turns and prints one JSON object on the last line."""
+    parser = argparse.ArgumentParser(description="seconds per training step of heads and modes, side by side")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each (default 5)")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
+    parser.add_argument("--compile", choices=["on", "off"], default="on", help="torch.compile, for all (default on)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    switch: Switch = options.compile
+    training = TrainingConfig(
+        steps=100_000, batch_size=64, learning_rate=1e-4, compile=switch, threads=options.threads, device="cpu"
+    )
+    print(f"{describe_machine()}, {options.threads} threads", flush=True)
+    with tempfile.TemporaryDirectory(prefix="headstart-bench-") as folder:
+        contenders = [contender(head, mode, training, Path(folder)) for head in HEADS.values() for mode in MODES]
+        for made in contenders:
+            began = time.perf_counter()
+            made.turn()
+            made.forget()
+            weights = sum(value.numel() for value in made.loop.weights.values())
+            seconds = time.perf_counter() - began
+            print(f"{made.name}: {weights:,} weights trained, compiled in {seconds:.0f} s", flush=True)
+        for index in range(options.rounds):
+            for made in contenders:
+                made.turn()
+            last = ", ".join(f"{made.name} {statistics.median(made.wall):.3f}" for made in contenders)
+            print(f"round {index + 1}: medians so far [s/step] {last}", flush=True)
+    print(json.dumps(report(contenders)))
+
+
+if __name__ == "__main__":
+    main()
