@@ -5,21 +5,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synthesis import validation
+from services.synthesis import line_knots, validation
 from services.synthesis.collision import CLEAR, collisions
-from services.synthesis.motions import Motions, make_motions, offsets
+from services.synthesis.motions import Motions, make_motions
+from services.synthesis.offsets import offsets
 from services.synthesis.profiles import row_durations, sample_rows
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.sampling import Candidates, draw_candidates
 from services.synthesis.separations import Separations, separations
 from services.synthesis.validation import Samples
-from services.synthesis.waypoints import waypoint_configurations
+from services.synthesis.waypoints import find_waypoints
 from shared.manifest import Ranges
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+
+_LINE_REASONS = {
+    line_knots.UNREACHABLE: validation.LINE_UNREACHABLE,
+    line_knots.AT_LIMIT: validation.LINE_JOINT_LIMIT,
+    line_knots.SINGULAR: validation.LINE_SINGULAR,
+    line_knots.DEVIATING: validation.LINE_DEVIATION,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +58,17 @@ def make_batch(
     """Makes one candidate for each (id, attempt)."""
     candidates = draw_candidates(request, robot, ids, attempts)
     reasons = [""] * len(ids)
-    q, solved = waypoint_configurations(robot, candidates, request.goal)
-    _reject(reasons, np.flatnonzero(~solved), validation.UNREACHABLE)
+    waypoints = find_waypoints(robot, candidates, request.goal)
+    _reject(reasons, np.flatnonzero(~waypoints.solved), validation.UNREACHABLE)
+    for verdict, reason in _LINE_REASONS.items():
+        _reject(reasons, np.flatnonzero(waypoints.line == verdict), reason)
+    found = waypoints.found
     kept_apart = request.self_collision or bool(request.keep_out)
     apart = separations(robot, request.self_collision, request.keep_out) if kept_apart else None
     if apart is not None:
-        solved &= _clear_at_waypoints(reasons, robot, apart, candidates, q, solved)
+        found &= _clear_at_waypoints(reasons, robot, apart, candidates, waypoints.q, found)
 
-    motions, made = make_motions(robot, candidates, q, np.flatnonzero(solved))
+    motions, made = make_motions(robot, candidates, waypoints, np.flatnonzero(found))
     motions = _drop(reasons, motions, {validation.TIMING: ~made})
     motions = _drop(reasons, motions, validation.check_profiles(motions, robot.planning_limits))
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synthesis.families import is_family
+from services.synthesis.draws import between
+from services.synthesis.families import PICK, PLACE, is_family
 from services.synthesis.request import TrajectoryRequest
 
 FloatArray = NDArray[np.float64]
@@ -17,6 +18,8 @@ DWELL_PROBABILITY = 0.6
 LONGEST_DWELL = 13 / 20
 """Longest dwell at a waypoint [s]: 13 steps at the 20 Hz of the demonstrations."""
 FLIP_PROBABILITY = 0.5
+GRASP_SECONDS = (0.2, LONGEST_DWELL)
+"""How long a pick_and_place rests while its gripper closes or opens [s]."""
 HOLD_SECONDS = (0.2, 1.5)
 """How long a hold keeps still between two moments at which its gripper may flip [s]."""
 
@@ -61,17 +64,19 @@ def draw_events(
         inner = np.arange(1, dwell.shape[1] + 1) < segments[:, None]
         passing = is_family(family, "via_points")[:, None] & inner & (u[..., 3] >= FLIP_PROBABILITY)
         dwell[passing], kept[passing] = 0.0, between(request.via_velocity, u[passing][:, 1])
+    gripper = _gripper(start, u[..., 3])
+    place = is_family(family, "pick_and_place")
+    if place.any():
+        closed = np.arange(gripper.shape[1])
+        gripper[place] = np.where((closed >= PICK) & (closed < PLACE), 1.0, -1.0)
+        for at in (PICK, PLACE):
+            dwell[place, at - 1] = between(GRASP_SECONDS, u[place, at - 1, 2])
     return Events(
         tool_speed=None if request.tool_speed is None else between(request.tool_speed, u[..., 0]),
         dwell=dwell,
         kept=kept,
-        gripper=_gripper(start, u[..., 3]),
+        gripper=gripper,
     )
-
-
-def between(interval: tuple[float, float], u: FloatArray) -> FloatArray:
-    """Uniform numbers moved from [0, 1) to an interval."""
-    return interval[0] + (interval[1] - interval[0]) * u
 
 
 def _gripper(start: FloatArray, flip: FloatArray) -> FloatArray:

@@ -1,28 +1,48 @@
 """The motion families: their names, how many segments each has, and how its waypoints are arrived at."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 
-Family = Literal["point_to_point", "via_points", "hold"]
-FAMILIES: tuple[Family, ...] = ("point_to_point", "via_points", "hold")
+Family = Literal["point_to_point", "via_points", "hold", "cartesian_line", "pick_and_place"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
 """A request's families are drawn in this order, so a new one goes to the end."""
 DEFAULT_FAMILIES: dict[Family, float] = {"point_to_point": 0.5, "via_points": 0.5}
 
-SEGMENTS: dict[Family, tuple[int, int]] = {"point_to_point": (1, 1), "via_points": (2, 5), "hold": (2, 4)}
-"""Fewest and most segments; a trajectory has one more waypoint than segments. A hold's segments only differ in what
-the gripper does."""
+DRAWN, SOLVED, SAME, LINE = range(4)
+"""How the configuration of a waypoint is found: it was drawn; by IK of its pose; it is that of the waypoint before; at
+the end of a straight line of the tool."""
 
-DRAWN, SOLVED, SAME = range(3)
-"""How the configuration of a waypoint is found: it was drawn; by IK of its pose; it is that of the waypoint before."""
+ARRIVALS: dict[Family, tuple[int, ...]] = {
+    "point_to_point": (SOLVED,),
+    "via_points": (SOLVED,) * 5,
+    "hold": (SAME,) * 4,
+    "cartesian_line": (LINE,) * 3,
+    "pick_and_place": (SOLVED, LINE, LINE, SOLVED, LINE, LINE),
+}
+"""How the waypoints after the start are arrived at, of the longest trajectory of each family."""
+FEWEST_SEGMENTS: dict[Family, int] = {
+    "point_to_point": 1,
+    "via_points": 2,
+    "hold": 2,
+    "cartesian_line": 1,
+    "pick_and_place": 6,
+}
+"""A trajectory has one more waypoint than segments. A hold's segments differ only in what the gripper does."""
+ABOVE_PICK, PICK, LIFTED, ABOVE_PLACE, PLACE, RETREATED = range(1, 7)
+"""The waypoints of a pick_and_place after its start."""
+
+_MOST_SEGMENTS = np.array([len(ARRIVALS[name]) for name in FAMILIES])
+_FEWEST_SEGMENTS = np.array([FEWEST_SEGMENTS[name] for name in FAMILIES])
+_ARRIVALS = np.array([[*ARRIVALS[name], *[SAME] * (_MOST_SEGMENTS.max() - len(ARRIVALS[name]))] for name in FAMILIES])
 
 
-def is_family(family: IntArray, name: Family) -> NDArray[np.bool_]:
-    """Which of these indices into FAMILIES are the named one."""
-    return np.asarray(family == FAMILIES.index(name))
+def is_family(family: IntArray, *names: Family) -> NDArray[np.bool_]:
+    """Which of these indices into FAMILIES are one of those named."""
+    return np.isin(family, [FAMILIES.index(name) for name in names])
 
 
 def draw_families(weights: dict[Family, float], u: NDArray[np.float64]) -> IntArray:
@@ -33,5 +53,10 @@ def draw_families(weights: dict[Family, float], u: NDArray[np.float64]) -> IntAr
 
 def draw_segments(family: IntArray, u: NDArray[np.float64]) -> IntArray:
     """Number of segments of each candidate, shape (n,), from uniform numbers (n,)."""
-    fewest, most = np.array([SEGMENTS[name] for name in FAMILIES]).T
-    return np.asarray(fewest[family] + np.floor(u * (most - fewest + 1)[family]), np.int64)
+    choices = _MOST_SEGMENTS - _FEWEST_SEGMENTS + 1
+    return np.asarray(_FEWEST_SEGMENTS[family] + np.floor(u * choices[family]), np.int64)
+
+
+def arrivals(family: IntArray, waypoints: int) -> IntArray:
+    """How each waypoint after the start is arrived at, shape (n, waypoints - 1)."""
+    return np.asarray(_ARRIVALS[family, : waypoints - 1])

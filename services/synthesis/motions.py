@@ -1,16 +1,17 @@
 """Motions: candidates as chains of profiles with a dwell after each."""
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synthesis.families import SAME
+from services.synthesis.families import DRAWN, SAME, SOLVED
+from services.synthesis.offsets import offsets, within_runs
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.sampling import Candidates
 from services.synthesis.timing import Profiles, parameterizer
 from services.synthesis.vias import via_velocities
+from services.synthesis.waypoints import PlacedLines, Waypoints
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -47,44 +48,68 @@ class Motions:
         )
 
 
-def offsets(counts: IntArray) -> IntArray:
-    """Where runs of these lengths begin, and where the last ends, shape (n + 1,)."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
-
-
 def make_motions(
-    robot: RobotModel, candidates: Candidates, q: FloatArray, chosen: IntArray
+    robot: RobotModel, candidates: Candidates, waypoints: Waypoints, chosen: IntArray
 ) -> tuple[Motions, BoolArray]:
-    """Profiles through the waypoints of the chosen candidates, and which segments have one.
-
-    Args:
-        robot: the arm.
-        candidates: as drawn.
-        q: configurations of their waypoints, shape (n, W, dof).
-        chosen: indices of candidates, shape (m,).
-    """
+    """Profiles through the waypoints of the chosen candidates, all of them found, and which segments have one."""
     counts = candidates.segments[chosen]
     first = offsets(counts)
-    row = np.repeat(chosen, counts)
-    waypoint = np.arange(first[-1]) - np.repeat(first[:-1], counts)
+    row, segment = np.repeat(chosen, counts), within_runs(first)
     events = candidates.events
-    dwell = events.dwell[row, waypoint]
-    still = candidates.arrival[row, waypoint + 1] == SAME
-    start, target = q[row, waypoint], q[row, waypoint + 1]
-    shortest = np.zeros(len(row))
-    if events.tool_speed is not None:
-        distance = np.linalg.norm(robot.tool_poses(target)[0] - robot.tool_poses(start)[0], axis=1)
-        shortest = distance / events.tool_speed[row, waypoint]
-    speed_scale = candidates.speed_scale[row]
-    profiles, made = parameterizer(robot).connect(start, target, shortest, speed_scale)
-    kept = events.kept[row, waypoint]
-    if kept.any():
-        _carry_velocity(robot, profiles, made, target, kept, shortest, speed_scale)
+    profiles, made = _joint_profiles(robot, candidates, waypoints.q, row, segment)
+    dwell = events.dwell[row, segment]
+    still = candidates.arrival[row, segment + 1] == SAME
     # A segment that goes nowhere lasts as long as its dwell was drawn to.
     profiles.duration[still] = dwell[still]
     profiles.time[still, :, 0] = dwell[still, None]
-    command = np.stack([events.gripper[row, waypoint], events.gripper[row, waypoint + 1]], axis=1)
-    return Motions(chosen, first, profiles, np.where(still, 0.0, dwell), command), made
+    command = np.stack([events.gripper[row, segment], events.gripper[row, segment + 1]], axis=1)
+    motions = Motions(chosen, first, profiles, np.where(still, 0.0, dwell), command)
+    return _with_lines(motions, made, waypoints.placed) if waypoints.placed else (motions, made)
+
+
+def _joint_profiles(
+    robot: RobotModel, candidates: Candidates, q: FloatArray, row: IntArray, segment: IntArray
+) -> tuple[Profiles, BoolArray]:
+    """Profiles of the given segments, and which could be made. Those that aren't motions in joint space rest."""
+    start, target = q[row, segment], q[row, segment + 1]
+    arrival, events = candidates.arrival[row, segment + 1], candidates.events
+    moving = (arrival == SOLVED) | (arrival == DRAWN)
+    target[~moving] = start[~moving]
+    speed_scale, shortest = candidates.speed_scale[row], np.zeros(len(row))
+    if events.tool_speed is not None:
+        distance = np.linalg.norm(robot.tool_poses(target)[0] - robot.tool_poses(start)[0], axis=1)
+        shortest = distance / events.tool_speed[row, segment]
+    profiles, made = parameterizer(robot).connect(start, target, shortest, speed_scale)
+    kept = events.kept[row, segment]
+    if kept.any():
+        _carry_velocity(robot, profiles, made, target, kept, shortest, speed_scale)
+    return profiles, made
+
+
+def _with_lines(motions: Motions, made: BoolArray, placed: tuple[PlacedLines, ...]) -> tuple[Motions, BoolArray]:
+    """Replaces segments by the lines that they are, which have several segments each."""
+    counts = np.ones(len(made), np.int64)
+    here = np.full(int(motions.candidate.max(initial=0)) + 1, -1)
+    here[motions.candidate] = np.arange(len(motions.candidate))
+    found = []
+    for lines in placed:
+        kept = np.flatnonzero(np.isin(lines.row, motions.candidate))
+        segment = motions.first[here[lines.row[kept]]] + lines.segment
+        counts[segment] = np.diff(lines.lines.first)[kept]
+        found.append((lines.lines, kept, segment))
+    begins, of = offsets(counts), np.repeat(np.arange(len(counts)), counts)
+    profiles = motions.profiles.take(of)
+    for some, kept, segment in found:
+        size = counts[segment]
+        target = np.repeat(begins[segment], size) + within_runs(offsets(size))
+        source = np.repeat(some.first[kept], size) + within_runs(offsets(size))
+        profiles.put(target, some.profiles.take(source))
+    last = np.zeros(len(of), np.bool_)
+    last[begins[1:] - 1] = True
+    command = motions.command[of]
+    command[~last, 1] = command[~last, 0]
+    dwell = np.where(last, motions.dwell[of], 0.0)
+    return Motions(motions.candidate, begins[motions.first], profiles, dwell, command), made[of]
 
 
 def _carry_velocity(
@@ -119,5 +144,4 @@ def _carry_velocity(
         speed_scale[segments],
         (entering[segments], leaving[segments]),
     )
-    for field in dataclasses.fields(Profiles):
-        getattr(profiles, field.name)[segments] = getattr(carried, field.name)
+    profiles.put(segments, carried)

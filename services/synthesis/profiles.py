@@ -115,6 +115,28 @@ def sample_rows(
 
 
 @compiled
+def sample_one(time: FloatArray, jerk: FloatArray, step: FloatArray, first: NDArray[np.int64], out: FloatArray) -> None:
+    """Positions of m joints that start from 0 at rest, at times 0, step, 2 * step, ...
+
+    Args:
+        time: durations of the pieces of each, shape (m, 7) [s].
+        jerk: likewise, shape (m, 7).
+        step: of each [s], shape (m,).
+        first: first value of each, and the number of values N, shape (m + 1,).
+        out: filled with positions, shape (N,).
+    """
+    for i in range(step.size):
+        p, v, a, piece, begins = 0.0, 0.0, 0.0, 0, 0.0
+        for k in range(first[i], first[i + 1]):
+            t = step[i] * (k - first[i])
+            while piece < 7 and t >= begins + time[i, piece]:
+                p, v, a = _integrate(time[i, piece], p, v, a, jerk[i, piece])
+                begins += time[i, piece]
+                piece += 1
+            out[k] = _integrate(t - begins, p, v, a, jerk[i, piece] if piece < 7 else 0.0)[0]
+
+
+@compiled
 def _position_range(t: float, p: float, v: float, a: float, j: float) -> tuple[float, float]:
     """Least and greatest position within a piece of duration t: at its ends, or where v + a*t + j*t^2/2 is 0."""
     end = _integrate(t, p, v, a, j)[0]

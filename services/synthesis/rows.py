@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from services.synthesis.candidates import Batch
 from services.synthesis.compiled import compiled
 from services.synthesis.families import FAMILIES
-from services.synthesis.motions import Motions, offsets
+from services.synthesis.motions import Motions
+from services.synthesis.offsets import offsets
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.timing import PIECES
 from shared import records

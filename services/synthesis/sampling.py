@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synthesis.events import EVENT_WORDS, Events, between, draw_events
-from services.synthesis.families import DRAWN, SAME, SOLVED, draw_families, draw_segments, is_family
+from services.synthesis.draws import between
+from services.synthesis.events import EVENT_WORDS, Events, draw_events
+from services.synthesis.families import DRAWN, SOLVED, arrivals, draw_families, draw_segments
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel
-from services.synthesis.targets import Targets, draw_targets, posture_words, target_words
+from services.synthesis.targets import Targets, draw_targets, draws_configurations, posture_words, target_words
 from services.synthesis.workspace import JointSpace
 from shared.philox import philox_uniform
 
@@ -34,7 +35,7 @@ class Candidates:
         family: index into FAMILIES, shape (n,).
         segments: number of motions, so waypoints less one, shape (n,).
         speed_scale: time dilation s, shape (n,).
-        arrival: how each waypoint's configuration is found, DRAWN, SOLVED or SAME, shape (n, W).
+        arrival: how each waypoint's configuration is found, DRAWN, SOLVED, SAME or LINE, shape (n, W).
         targets: where the waypoints are.
         events: what happens at them.
     """
@@ -63,7 +64,7 @@ def draw_candidates(request: TrajectoryRequest, robot: RobotModel, ids: IntArray
         rows = np.flatnonzero(segments == n)
         used = first + width * (n + 1)
         words[rows, :used] = philox_uniform(request.seed, ids[rows], attempts[rows], int(used))
-    waypoint = words[:, first:].reshape(len(ids), -1, width)
+    posture, waypoint = words[:, _HEADER_WORDS:first], words[:, first:].reshape(len(ids), -1, width)
     return Candidates(
         ids=ids,
         attempts=attempts,
@@ -71,17 +72,15 @@ def draw_candidates(request: TrajectoryRequest, robot: RobotModel, ids: IntArray
         segments=segments,
         speed_scale=between(request.speed_scale, header[:, 1]),
         arrival=_arrival(request, family, waypoint.shape[1]),
-        targets=draw_targets(request.workspace, robot, words[:, _HEADER_WORDS:first], waypoint[..., :of_target]),
+        targets=draw_targets(request.workspace, robot, family, posture, waypoint[..., :of_target]),
         events=draw_events(request, family, segments, header[:, 2], waypoint[:, 1:, of_target:]),
     )
 
 
 def _arrival(request: TrajectoryRequest, family: IntArray, waypoints: int) -> IntArray:
     """How each waypoint is arrived at, shape (n, waypoints)."""
-    arrival = np.full((len(family), waypoints), SOLVED)
+    start = DRAWN if draws_configurations(request.workspace) else SOLVED
+    arrival = np.concatenate([np.full((len(family), 1), start), arrivals(family, waypoints)], axis=1)
     if isinstance(request.workspace, JointSpace):
-        arrival[:] = DRAWN
-    elif request.workspace.kind == "reachable":
-        arrival[:, 0] = DRAWN
-    arrival[is_family(family, "hold"), 1:] = SAME
+        arrival[arrival == SOLVED] = DRAWN
     return arrival

@@ -1,14 +1,19 @@
 """Where a candidate's waypoints are: configurations or tool poses drawn in the workspace of the request."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.synthesis.arrangements import ARRANGEMENT_WORDS, chain_lines, pick_and_place
+from services.synthesis.families import is_family
 from services.synthesis.robot_model import RobotModel
-from services.synthesis.workspace import Box, Workspace
+from services.synthesis.workspace import Box, JointSpace, Reachable, Workspace
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 HOME_SPREAD = 0.3
 """How far [rad] the posture that the first IK of drawn poses starts from is drawn around the arm's home."""
@@ -20,9 +25,9 @@ class Targets:
 
     Attributes:
         q: drawn configurations (joint_space, reachable), shape (n, W, dof) [rad], or None.
-        position: drawn tool positions (box) [m], shape (n, W, 3), or None.
-        rotation: drawn tool rotations (box), shape (n, W, 3, 3), or None.
-        posture: configuration from which the first IK starts (box), shape (n, dof), or None.
+        position: tool positions [m], shape (n, W, 3), or None where those of `q` are meant.
+        rotation: tool rotations, shape (n, W, 3, 3), or None likewise.
+        posture: configuration from which the first IK starts where poses are drawn, shape (n, dof), or None.
     """
 
     q: FloatArray | None
@@ -30,30 +35,72 @@ class Targets:
     rotation: FloatArray | None
     posture: FloatArray | None
 
+    def poses(self, robot: RobotModel, row: IntArray, waypoint: IntArray | int) -> tuple[FloatArray, FloatArray]:
+        """Positions (m, 3) and rotations (m, 3, 3) of some waypoints."""
+        if self.position is None or self.rotation is None:
+            assert self.q is not None
+            return robot.tool_poses(self.q[row, waypoint])
+        return self.position[row, waypoint], self.rotation[row, waypoint]
+
+
+def draws_configurations(workspace: Workspace) -> bool:
+    """Whether configurations are drawn in a workspace, rather than poses."""
+    return isinstance(workspace, JointSpace | Reachable)
+
 
 def posture_words(workspace: Workspace, robot: RobotModel) -> int:
     """Uniform numbers for the posture of a candidate."""
-    return robot.dof if isinstance(workspace, Box) else 0
+    return 0 if draws_configurations(workspace) else robot.dof
 
 
 def target_words(robot: RobotModel) -> int:
     """Uniform numbers for each waypoint's target."""
-    return max(robot.dof, 6)
+    return max(robot.dof, ARRANGEMENT_WORDS)
 
 
-def draw_targets(workspace: Workspace, robot: RobotModel, posture: FloatArray, u: FloatArray) -> Targets:
+def draw_targets(
+    workspace: Workspace, robot: RobotModel, family: IntArray, posture: FloatArray, u: FloatArray
+) -> Targets:
     """Draws the targets of n candidates.
+
+    Where poses are drawn, lines go from one to the next, and things are picked and placed at them. Where configurations
+    are drawn, which may lie anywhere, each line's end is drawn near its beginning, and the configurations are those
+    before an approach, so that one is not asked for from where the arm can't be.
 
     Args:
         workspace: where.
         robot: the arm.
+        family: index into FAMILIES, shape (n,).
         posture: uniform numbers, shape (n, posture_words).
         u: uniform numbers, shape (n, W, target_words).
     """
+    line, place = is_family(family, "cartesian_line"), is_family(family, "pick_and_place")
     if isinstance(workspace, Box):
         position, rotation = _box_poses(workspace, u)
+        _arrange(place, position, rotation, u, functools.partial(pick_and_place, from_above=False))
         return Targets(None, position, rotation, _postures(robot, posture))
-    return Targets(_configurations(robot, u[..., : robot.dof]), None, None, None)
+    q = _configurations(robot, u[..., : robot.dof])
+    if not (line.any() or place.any()):
+        return Targets(q, None, None, None)
+    position, rotation = robot.tool_poses(q.reshape(-1, robot.dof))
+    position, rotation = position.reshape(*q.shape[:2], 3), rotation.reshape(*q.shape[:2], 3, 3)
+    _arrange(line, position, rotation, u, chain_lines)
+    _arrange(place, position, rotation, u, functools.partial(pick_and_place, from_above=True))
+    return Targets(q, position, rotation, None)
+
+
+def _arrange(
+    rows: NDArray[np.bool_],
+    position: FloatArray,
+    rotation: FloatArray,
+    u: FloatArray,
+    arrangement: Callable[[FloatArray, FloatArray, FloatArray], None],
+) -> None:
+    """Applies an arrangement to the poses of the marked rows, in place."""
+    if rows.any():
+        some_position, some_rotation = position[rows], rotation[rows]
+        arrangement(some_position, some_rotation, u[rows])
+        position[rows], rotation[rows] = some_position, some_rotation
 
 
 def _configurations(robot: RobotModel, u: FloatArray) -> FloatArray:

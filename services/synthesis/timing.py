@@ -1,5 +1,6 @@
 """Time parameterization: a jerk-limited, time-synchronized profile for each segment."""
 
+import dataclasses
 import functools
 from array import array
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from services.synthesis.robot_model import RobotModel
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 PIECES = 7
@@ -40,16 +42,14 @@ class Profiles:
     jerk: FloatArray
     duration: FloatArray
 
-    def take(self, segments: NDArray[np.int64]) -> "Profiles":
+    def take(self, segments: IntArray) -> "Profiles":
         """The named segments, in the order given."""
-        return Profiles(
-            self.start[segments],
-            self.velocity[segments],
-            self.acceleration[segments],
-            self.time[segments],
-            self.jerk[segments],
-            self.duration[segments],
-        )
+        return Profiles(*(getattr(self, field.name)[segments] for field in dataclasses.fields(self)))
+
+    def put(self, segments: IntArray, others: "Profiles") -> None:
+        """Replaces the named segments by others, in place."""
+        for field in dataclasses.fields(self):
+            getattr(self, field.name)[segments] = getattr(others, field.name)
 
 
 class Parameterizer:
@@ -113,6 +113,33 @@ class Parameterizer:
         time, jerk = table[:, :, 0] / scale, table[:, :, 1] * scale**3
         velocity = np.zeros_like(start) if velocities is None else velocities[0] * speed_scale[:, None]
         return Profiles(start, velocity, np.zeros_like(start), time, jerk, durations / speed_scale), made
+
+
+class PathTimer:
+    """Ruckig for a path coordinate that runs from 0 to 1, from rest to rest."""
+
+    def __init__(self) -> None:
+        self._ruckig, self._trajectory = ruckig.Ruckig(1), ruckig.Trajectory(1)
+        self._input = ruckig.InputParameter(1)
+        self._input.target_position = [1.0]
+
+    def profiles(self, limits: FloatArray, minimum_duration: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Durations (m, 7) [s] and jerks (m, 7) [1/s^3] of the pieces of m profiles, and how long each lasts (m,) [s].
+
+        Args:
+            limits: greatest velocity [1/s], acceleration and jerk of the coordinate in each, shape (m, 3).
+            minimum_duration: lower bound on each duration [s], shape (m,); 0 for none.
+        """
+        pieces, durations = [], []
+        for (velocity, acceleration, jerk), shortest in zip(limits.tolist(), minimum_duration.tolist(), strict=True):
+            self._input.max_velocity, self._input.max_acceleration = [velocity], [acceleration]
+            self._input.max_jerk, self._input.minimum_duration = [jerk], shortest or None
+            self._ruckig.calculate(self._input, self._trajectory)
+            profile = self._trajectory.profiles[0][0]
+            pieces.append((profile.t, profile.j))
+            durations.append(self._trajectory.duration)
+        table = np.array(pieces).reshape(-1, 2, PIECES)
+        return table[:, 0], table[:, 1], np.array(durations)
 
 
 @functools.lru_cache(maxsize=8)

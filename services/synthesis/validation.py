@@ -16,6 +16,14 @@ BoolArray = NDArray[np.bool_]
 
 UNREACHABLE = "unreachable"
 """IK did not converge on one of the poses."""
+LINE_UNREACHABLE = "line_unreachable"
+"""IK did not converge somewhere along a straight line of the tool."""
+LINE_JOINT_LIMIT = "line_joint_limit"
+"""A joint meets its limit along a straight line of the tool."""
+LINE_SINGULAR = "line_singular"
+"""A straight line of the tool passes so near a singularity that a joint would have to jump or to be far too fast."""
+LINE_DEVIATION = "line_deviation"
+"""Between two configurations on a straight line the tool leaves it by more than LINE_TOLERANCE."""
 TIMING = "timing"
 """Ruckig made no profile for one of the segments."""
 LIMITS = "joint_limits"
@@ -31,6 +39,10 @@ KEEP_OUT = "keep_out"
 
 ADVICE = {
     UNREACHABLE: "the arm can't reach these poses; move or shrink the workspace, or widen its orientation cone",
+    LINE_UNREACHABLE: "the arm can't follow straight lines here; move or shrink the workspace, or narrow its cone",
+    LINE_JOINT_LIMIT: "joints meet their limits on straight lines; shrink the workspace, or narrow its cone",
+    LINE_SINGULAR: "straight lines pass near singularities; move the workspace away from the arm's base and its reach",
+    LINE_DEVIATION: "straight lines bend near singularities; move the workspace away from the arm's base and its reach",
     TIMING: "no profile was found between its configurations; use a narrower speed_scale or tool_speed",
     LIMITS: "motions break the joint limits; use a lower speed_scale",
     DISCONTINUOUS: "motions jump between samples; raise rate_hz",

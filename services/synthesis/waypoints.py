@@ -1,67 +1,106 @@
-"""Joint configurations of a candidate's waypoints, by IK where its workspace draws poses."""
+"""Joint configurations of a candidate's waypoints: drawn, by IK of their poses, or at the end of a line of the tool."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis import ik
-from services.synthesis.families import SAME, SOLVED
+from services.synthesis.families import LINE, SAME, SOLVED
 from services.synthesis.ik_steps import Goal
+from services.synthesis.line_knots import FOLLOWED
+from services.synthesis.lines import Lines, make_lines
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.sampling import Candidates
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 
-def waypoint_configurations(
-    robot: RobotModel, candidates: Candidates, goal: Goal = "pose"
-) -> tuple[FloatArray, BoolArray]:
-    """Configurations (n, W, dof), and which candidates have all of theirs, shape (n,).
+@dataclass(frozen=True, eq=False)
+class PlacedLines:
+    """Lines that are segment `segment` of the candidates `row`, shape (m,)."""
+
+    row: IntArray
+    segment: int
+    lines: Lines
+
+
+@dataclass(frozen=True, eq=False)
+class Waypoints:
+    """The waypoints of n candidates.
+
+    Attributes:
+        q: configurations, shape (n, W, dof) [rad].
+        solved: which candidates have all that IK had to find, shape (n,).
+        line: FOLLOWED, or what is wrong with the first line of each that could not be followed, shape (n,).
+        placed: the lines, by segment.
+    """
+
+    q: FloatArray
+    solved: BoolArray
+    line: IntArray
+    placed: tuple[PlacedLines, ...]
+
+    @property
+    def found(self) -> BoolArray:
+        """Which candidates have all their waypoints, shape (n,)."""
+        return np.asarray(self.solved & (self.line == FOLLOWED))
+
+
+def find_waypoints(robot: RobotModel, candidates: Candidates, goal: Goal = "pose") -> Waypoints:
+    """Configurations of all waypoints, at which the goal of their poses is reached.
 
     Poses drawn in a box are solved in order, each from the configuration before it, so that the arm goes on in the
     posture it has. Poses of `reachable` may lie anywhere: each is solved from the nearest of the robot's table.
     """
-    n, waypoints = candidates.arrival.shape
-    used = np.arange(waypoints) <= candidates.segments[:, None]
-    wanted = used & (candidates.arrival == SOLVED)
-    solved = np.ones(n, np.bool_)
+    n, count = candidates.arrival.shape
+    used = np.arange(count) <= candidates.segments[:, None]
     drawn = candidates.targets.q
-    if drawn is None:
-        q = np.zeros((n, waypoints, robot.dof))
-    else:
-        q = drawn.copy()
-        _solve_poses_of(robot, goal, wanted, q, solved)
-    for k in range(waypoints):
+    q = np.zeros((n, count, robot.dof)) if drawn is None else drawn.copy()
+    solved, line = np.ones(n, np.bool_), np.full(n, FOLLOWED)
+    placed = []
+    wanted = used & (candidates.arrival == SOLVED)
+    if drawn is not None:
+        row, waypoint = np.nonzero(wanted)
+        solution = ik.solve(robot, *candidates.targets.poses(robot, row, waypoint), goal=goal)
+        q[row, waypoint] = solution.q
+        solved[row[~solution.converged]] = False
+    for k in range(count):
+        going = used[:, k] & solved & (line == FOLLOWED)
         if drawn is None:
-            _solve_from_before(robot, goal, candidates, np.flatnonzero(wanted[:, k] & solved), k, q, solved)
+            _solve_from_before(robot, goal, candidates, np.flatnonzero(wanted[:, k] & going), k, q, solved)
+        row = np.flatnonzero(going & (candidates.arrival[:, k] == LINE))
+        if len(row):
+            lines = _lines(robot, goal, candidates, row, k, q[row, k - 1])
+            q[row, k], line[row] = lines.end, lines.verdict
+            placed.append(PlacedLines(row, k - 1, lines))
         same = candidates.arrival[:, k] == SAME
         q[same, k] = q[same, k - 1]
-    return q, solved
-
-
-def _solve_poses_of(robot: RobotModel, goal: Goal, wanted: BoolArray, q: FloatArray, solved: BoolArray) -> None:
-    """Replaces each wanted configuration by one that IK finds for its tool pose."""
-    row, waypoint = np.nonzero(wanted)
-    solution = ik.solve(robot, *robot.tool_poses(q[row, waypoint]), goal=goal)
-    q[row, waypoint] = solution.q
-    solved[row[~solution.converged]] = False
+    return Waypoints(q, solved, line, tuple(placed))
 
 
 def _solve_from_before(
-    robot: RobotModel,
-    goal: Goal,
-    candidates: Candidates,
-    row: NDArray[np.int64],
-    k: int,
-    q: FloatArray,
-    solved: BoolArray,
+    robot: RobotModel, goal: Goal, candidates: Candidates, row: IntArray, k: int, q: FloatArray, solved: BoolArray
 ) -> None:
     """Solves the drawn poses of waypoint k from the waypoint before it, or from the drawn posture."""
-    position, rotation, posture = candidates.targets.position, candidates.targets.rotation, candidates.targets.posture
-    assert position is not None
-    assert rotation is not None
+    posture = candidates.targets.posture
     assert posture is not None
     before = posture[row] if k == 0 else q[row, k - 1]
-    solution = ik.solve(robot, position[row, k], rotation[row, k], first_start=before, goal=goal)
+    solution = ik.solve(robot, *candidates.targets.poses(robot, row, k), first_start=before, goal=goal)
     q[row, k] = solution.q
     solved[row] = solution.converged
+
+
+def _lines(robot: RobotModel, goal: Goal, candidates: Candidates, row: IntArray, k: int, start: FloatArray) -> Lines:
+    """Lines to the poses of waypoint k."""
+    tool_speed = candidates.events.tool_speed
+    return make_lines(
+        robot,
+        start,
+        *candidates.targets.poses(robot, row, k),
+        None if tool_speed is None else tool_speed[row, k - 1],
+        candidates.speed_scale[row],
+        goal,
+    )

@@ -14,6 +14,7 @@ from services.__main__ import main
 from services.audit import AuditReport, audit_dataset
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
+from services.synthesis.families import FAMILIES
 from services.synthesis.request import TrajectoryRequest
 from shared import records
 from shared.dataset import Dataset
@@ -67,6 +68,16 @@ def _changed(name: str, change: Callable[[NDArray[Any]], None]) -> Callable[[pa.
 
 def _broken(report: AuditReport) -> set[str]:
     return {name for name, check in report.checks.items() if check.violations}
+
+
+def test_a_dataset_of_every_family_passes_every_check(tmp_path: Path) -> None:
+    changes = {"families": dict.fromkeys(FAMILIES, 1.0), "via_velocity": [0.5, 1.0], "tool_speed": [0.1, 0.5]}
+    request = TrajectoryRequest.parse({**BODY, **changes, "speed_scale": [0.5, 1.0]})
+    dataset = begin(request, tmp_path / "families")
+    assert make_dataset(request, dataset, InlineEngine(), on_progress=lambda progress: None)
+    report = audit_dataset(dataset)
+    assert report.violations == 0, _broken(report)
+    assert report.rows_in_motion == 40
 
 
 def test_a_sound_dataset_passes_every_check(sound: Dataset) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.catalogue import find_arm
+from services.synthesis.families import FAMILIES
 from services.synthesis.pipeline import ShardPlan, ShardRows, synthesize
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel, robot_model
@@ -33,11 +34,24 @@ REACHABLE = {
 }
 JOINT_SPACE = {"robot": "panda", "count": 120, "seed": 2**63 - 1, "rate_hz": 50.0}
 HOLD = {**TABLE, "count": 60, "families": {"hold": 1.0}}
+LINES = {**TABLE, "count": 60, "families": {"cartesian_line": 1.0}}
+PLACES = {**TABLE, "count": 30, "families": {"pick_and_place": 1.0}}
+ALL_FAMILIES = {
+    **REACHABLE,
+    "count": 90,
+    "families": dict.fromkeys(FAMILIES, 1.0),
+    "via_velocity": [0.3, 1.0],
+    "tool_speed": [0.05, 0.5],
+    "self_collision": True,
+}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "table": TABLE,
     "reachable": REACHABLE,
     "joint_space": JOINT_SPACE,
     "hold": HOLD,
+    "lines": LINES,
+    "places": PLACES,
+    "all_families": ALL_FAMILIES,
 }
 
 

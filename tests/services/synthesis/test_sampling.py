@@ -1,8 +1,20 @@
 import numpy as np
 
-from services.synthesis.events import HOLD_SECONDS, LONGEST_DWELL
-from services.synthesis.families import FAMILIES, SAME, is_family
+from services.synthesis.arrangements import APPROACH, LINE_LENGTH, LINE_TURN
+from services.synthesis.events import GRASP_SECONDS, HOLD_SECONDS, LONGEST_DWELL
+from services.synthesis.families import (
+    ABOVE_PICK,
+    ABOVE_PLACE,
+    FAMILIES,
+    LIFTED,
+    PICK,
+    PLACE,
+    RETREATED,
+    SAME,
+    is_family,
+)
 from services.synthesis.sampling import draw_candidates
+from shared.rotation import geodesic_angle
 from tests.services.synthesis.examples import JOINT_SPACE, TABLE, panda, parse
 
 
@@ -65,7 +77,7 @@ def test_a_hold_stays_where_it_is_for_drawn_times() -> None:
         assert abs(hold.mean() - 0.5) < 0.03
         assert set(drawn.segments[hold]) == {2, 3, 4}
         assert (drawn.arrival[hold, 1:] == SAME).all()
-        assert not (drawn.arrival[~hold] == SAME).any()
+        assert not (drawn.arrival[~hold, 1] == SAME).any()
         seconds = drawn.events.dwell[hold]
         low, high = HOLD_SECONDS
         assert low <= seconds.min() < low + 0.05 < high - 0.05 < seconds.max() <= high
@@ -78,3 +90,43 @@ def test_families_of_weight_zero_are_never_drawn_and_new_ones_change_no_old_draw
     new = draw_candidates(parse(JOINT_SPACE, families=spelled), panda(), ids, attempts)
     assert np.array_equal(old.family, new.family)
     assert np.array_equal(old.events.gripper, new.events.gripper)
+
+
+def test_lines_from_configurations_end_near_and_things_are_placed_straight_ahead() -> None:
+    for workspace in ({"kind": "joint_space"}, {"kind": "reachable"}):
+        request = parse(JOINT_SPACE, workspace=workspace, families={"cartesian_line": 1, "pick_and_place": 1})
+        drawn = draw_candidates(request, panda(), np.arange(600), np.zeros(600, np.int64))
+        targets = drawn.targets
+        assert targets.q is not None
+        assert targets.position is not None
+        assert targets.rotation is not None
+        position, rotation = panda().tool_poses(targets.q[:, 0])
+        np.testing.assert_array_equal(targets.position[:, 0], position)
+        np.testing.assert_array_equal(targets.rotation[:, 0], rotation)
+        line = is_family(drawn.family, "cartesian_line")
+        step = np.linalg.norm(np.diff(targets.position[line, :4], axis=1), axis=2)
+        assert step.min() >= LINE_LENGTH[0] - 1e-12
+        assert step.max() <= LINE_LENGTH[1] + 1e-12
+        turn = geodesic_angle(targets.rotation[line, 1:4], targets.rotation[line, :3])
+        assert 0.95 * LINE_TURN < turn.max() <= LINE_TURN + 1e-9
+        place, rotation = targets.position[~line], targets.rotation[~line]
+        for above, at, after in ((ABOVE_PICK, PICK, LIFTED), (ABOVE_PLACE, PLACE, RETREATED)):
+            for other in (above, after):
+                back = place[:, at] - place[:, other]
+                ahead = (back * rotation[:, at, :, 2]).sum(1)
+                np.testing.assert_allclose(ahead, np.linalg.norm(back, axis=1), rtol=1e-9)
+                assert APPROACH[0] <= ahead.min()
+                assert ahead.max() <= APPROACH[1]
+                np.testing.assert_array_equal(rotation[:, at], rotation[:, other])
+
+
+def test_things_in_a_box_are_picked_and_placed_in_it() -> None:
+    request = parse(TABLE, families={"pick_and_place": 1})
+    drawn = draw_candidates(request, panda(), np.arange(300), np.zeros(300, np.int64))
+    assert drawn.targets.position is not None
+    at = drawn.targets.position[:, [PICK, PLACE]]
+    assert ((at >= [0.3, -0.3, -0.1]) & (at <= [0.75, 0.3, 0.3])).all()
+    rest = drawn.events.dwell[:, [PICK - 1, PLACE - 1]]
+    assert GRASP_SECONDS[0] <= rest.min()
+    assert rest.max() <= GRASP_SECONDS[1]
+    assert (drawn.events.gripper == [-1, -1, 1, 1, 1, -1, -1]).all()

@@ -86,33 +86,6 @@ def test_via_velocities_stay_below_the_limits_and_point_onward(seed: int, share:
     assert not velocity[on_limit].any()
 
 
-@given(
-    share=st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted),
-    scale=st.tuples(st.floats(0.05, 1), st.floats(0.05, 1)).map(sorted),
-    tool_speed=st.none() | st.just([0.1, 0.35]),
-    seed=st.integers(0, 2**63 - 1),
-)
-@settings(max_examples=12, deadline=None)
-def test_limits_and_continuity_hold_at_every_moment(
-    share: list[float], scale: list[float], tool_speed: list[float] | None, seed: int
-) -> None:
-    request = parse(
-        CARRIED, count=12, seed=seed, via_velocity=share, speed_scale=scale, tool_speed=tool_speed, self_collision=False
-    )
-    rows = synthesize(whole(request))
-    limits = panda().spec.limits.scaled(scale[1])
-    for row in fine_rows(rows):
-        assert ((row.q >= limits.lower - 1e-7) & (row.q <= limits.upper + 1e-7)).all()
-        assert (np.abs(row.qd) <= limits.velocity).all()
-        assert (np.abs(row.qdd) <= limits.acceleration).all()
-        assert (np.abs(row.qddd) <= limits.jerk).all()
-        step = np.diff(row.t)[:, None]
-        assert (np.abs(np.diff(row.q, axis=0)) <= step * limits.velocity + 1e-9).all()
-        assert (np.abs(np.diff(row.qd, axis=0)) <= step * limits.acceleration + 1e-9).all()
-        assert (np.abs(np.diff(row.qdd, axis=0)) <= step * limits.jerk + 1e-6).all()
-        assert np.abs(row.qd[-1]).max() < 1e-7
-
-
 def test_the_arm_goes_on_through_vias_but_stops_where_its_gripper_acts() -> None:
     request = parse(CARRIED)
     drawn = draw_candidates(request, panda(), np.arange(400), np.zeros(400, np.int64))
