@@ -100,7 +100,8 @@ class TrajectoryRequest(RequestPart):
     def _arm_can_reach_poses(cls, goal: Goal, info: ValidationInfo) -> Goal:
         arm = _find(info.data["robot"], info) if "robot" in info.data else None
         anywhere = not isinstance(info.data.get("workspace"), JointSpace | Reachable | None)
-        if arm and anywhere and goal == "pose" and len(arm.joints) < 6:
+        straight = any(info.data.get("families", {}).get(name) for name in ("cartesian_line", "pick_and_place"))
+        if arm and (anywhere or straight) and goal == "pose" and len(arm.joints) < 6:
             raise ValueError(
                 f"{arm.name} has {len(arm.joints)} joints, which can't give the tool any position and orientation: ask "
                 "for goal 'position_axis' (position and direction of the tool's z axis) or 'position'"

@@ -39,7 +39,8 @@ KEEP_OUT = "keep_out"
 
 ADVICE = {
     UNREACHABLE: "the arm can't reach these poses; move or shrink the workspace, or widen its orientation cone",
-    LINE_UNREACHABLE: "the arm can't follow straight lines here; move or shrink the workspace, or narrow its cone",
+    LINE_UNREACHABLE: "the arm can't follow straight lines here; move or shrink the workspace, narrow its cone, or ask "
+    "for goal 'position_axis' or 'position'",
     LINE_JOINT_LIMIT: "joints meet their limits on straight lines; shrink the workspace, or narrow its cone",
     LINE_SINGULAR: "straight lines pass near singularities; move the workspace away from the arm's base and its reach",
     LINE_DEVIATION: "straight lines bend near singularities; move the workspace away from the arm's base and its reach",

@@ -27,16 +27,15 @@ class FineRow:
     qddd: FloatArray
 
 
-def fine_rows(rows: ShardRows, points: int = 9, every: int = 1) -> list[FineRow]:
+def fine_rows(rows: ShardRows, points: int = 9, dof: int = 7) -> list[FineRow]:
     """Rows at `points` times in each of their pieces, the ends of pieces included, from their profile columns.
 
     A power basis about each piece's beginning, with the state carried by Taylor's formula: q + v t + a t^2/2 + j t^3/6.
     """
-    columns = (row_values(rows, name, width) for name, width in
-               (("joint_position", 7), ("profile_time", 49), ("profile_jerk", 49)))  # fmt: skip
+    columns = (("joint_position", dof), ("profile_time", 7 * dof), ("profile_jerk", 7 * dof))
     return [
-        _fine(q[0].astype(np.float64), time.reshape(-1, 7, 7), jerk.reshape(-1, 7, 7), points)
-        for q, time, jerk in list(zip(*columns, strict=True))[::every]
+        _fine(q[0].astype(np.float64), time.reshape(-1, dof, 7), jerk.reshape(-1, dof, 7), points)
+        for q, time, jerk in zip(*(row_values(rows, *column) for column in columns), strict=True)
     ]
 
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from services.catalogue import find_arm
 from services.synthesis.families import LINE
+from services.synthesis.ik_steps import Goal
 from services.synthesis.line_knots import AT_LIMIT, FOLLOWED, SINGULAR, UNREACHABLE
 from services.synthesis.lines import LINE_ANGLE_TOLERANCE, LINE_TOLERANCE, TOOL_LIMITS, make_lines
-from services.synthesis.robot_model import pinocchio_pose
+from services.synthesis.robot_model import pinocchio_pose, robot_model
 from services.synthesis.sampling import Candidates, draw_candidates
 from services.synthesis.timing import PathTimer
 from shared.rotation import geodesic_angle, matrix_to_rotvec, rotvec_to_matrix
@@ -139,3 +141,26 @@ def test_a_path_timer_keeps_its_limits() -> None:
             assert abs(a) <= limits[i, 1] * (1 + 1e-9)
             assert abs(j) <= limits[i, 2] * (1 + 1e-9)
         np.testing.assert_allclose([q, v, a], [1, 0, 0], atol=1e-8)
+
+
+@pytest.mark.parametrize("goal", ["position_axis", "position"])
+def test_a_goal_that_leaves_turns_free_is_reached_along_the_whole_line(goal: Goal) -> None:
+    robot = robot_model(find_arm("so101" if goal == "position" else "ur5"))
+    rng, limits = np.random.default_rng(2), robot.planning_limits
+    q = np.clip(robot.home + 0.2 * rng.normal(size=(40, robot.dof)), limits.lower, limits.upper)
+    start, rotation = robot.tool_poses(q)
+    position = start + 0.05 * rng.normal(size=(40, 3)) / np.sqrt(3)
+    target = rotvec_to_matrix(0.3 * rng.normal(size=(40, 3))) @ rotation
+    lines = make_lines(robot, q, position, target, None, np.ones(40), goal)
+    good = np.flatnonzero(lines.verdict == FOLLOWED)
+    assert len(good) > 25
+    for i in good:
+        for segment in range(lines.first[i], lines.first[i + 1]):
+            here, _ = robot.tool_poses(lines.profiles.start[segment : segment + 1])
+            shift, since = position[i] - start[i], here[0] - start[i]
+            assert np.linalg.norm(np.cross(shift, since)) / np.linalg.norm(shift) < LINE_TOLERANCE
+    reached, turned = robot.tool_poses(lines.end[good])
+    assert np.linalg.norm(reached - position[good], axis=1).max() < 1e-7
+    axes = (turned[:, :, 2] * target[good][:, :, 2]).sum(1)
+    if goal == "position_axis":
+        assert np.arccos(np.clip(axes, -1, 1)).max() < 1e-6

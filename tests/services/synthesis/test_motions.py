@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from services.synthesis import validation
 from services.synthesis.families import FAMILIES, Family
 from services.synthesis.pipeline import synthesize
+from services.synthesis.robot_model import robot_model
 from services.synthesis.sampling import draw_candidates
 from tests.services.synthesis.examples import EXAMPLES, panda, parse, row_values, shard, whole
 from tests.services.synthesis.pieces import fine_rows
@@ -14,17 +15,26 @@ def _range(low: float) -> st.SearchStrategy[list[float]]:
     return st.tuples(st.floats(low, 1), st.floats(low, 1)).map(sorted)
 
 
+PLACES = [
+    {"robot": "panda", "workspace": EXAMPLES["table"]["workspace"]},
+    {"robot": "panda", "workspace": {"kind": "reachable"}},
+    {"robot": "panda"},
+    {"robot": "ur5"},
+    {"robot": "so101", "goal": "position"},
+]
+
+
 @given(
-    workspace=st.sampled_from([EXAMPLES[name].get("workspace") for name in ("table", "reachable", "joint_space")]),
+    place=st.sampled_from(PLACES),
     weights=st.dictionaries(st.sampled_from(FAMILIES), st.floats(0.1, 1.0), min_size=1),
     kept=st.none() | _range(0.0),
     scale=_range(0.05),
     tool_speed=st.none() | _range(0.05),
     seed=st.integers(0, 2**63 - 1),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_limits_and_continuity_hold_at_every_moment(
-    workspace: dict[str, object] | None,
+    place: dict[str, object],
     weights: dict[Family, float],
     kept: list[float] | None,
     scale: list[float],
@@ -32,7 +42,7 @@ def test_limits_and_continuity_hold_at_every_moment(
     seed: int,
 ) -> None:
     body = {
-        "robot": "panda",
+        **place,
         "count": 10,
         "seed": seed,
         "families": weights,
@@ -42,9 +52,9 @@ def test_limits_and_continuity_hold_at_every_moment(
         "self_collision": False,
         "columns": ["profile_time", "profile_jerk"],
     }
-    rows = synthesize(whole(parse(body | ({"workspace": workspace} if workspace else {}))))
-    limits = panda().spec.limits.scaled(scale[1])
-    for row in fine_rows(rows, points=5):
+    request = parse(body)
+    limits = robot_model(request.arm).spec.limits.scaled(scale[1])
+    for row in fine_rows(synthesize(whole(request)), points=5, dof=len(limits.lower)):
         assert ((row.q >= limits.lower - 1e-7) & (row.q <= limits.upper + 1e-7)).all()
         assert (np.abs(row.qd) <= limits.velocity).all()
         assert (np.abs(row.qdd) <= limits.acceleration).all()
