@@ -74,7 +74,7 @@ def test_a_dataset_of_every_family_passes_every_check(tmp_path: Path) -> None:
     changes = {"families": dict.fromkeys(FAMILIES, 1.0), "via_velocity": [0.5, 1.0], "tool_speed": [0.1, 0.5]}
     request = TrajectoryRequest.parse({**BODY, **changes, "speed_scale": [0.5, 1.0]})
     dataset = begin(request, tmp_path / "families")
-    assert make_dataset(request, dataset, InlineEngine(), on_progress=lambda progress: None)
+    assert make_dataset(request, dataset, InlineEngine(), on_progress=lambda made, commit: None)
     report = audit_dataset(dataset)
     assert report.violations == 0, _broken(report)
     assert report.rows_in_motion == 40
