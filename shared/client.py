@@ -1,49 +1,60 @@
-"""The HTTP client of the service: submit a request, watch its job, follow and fetch its shards.
+"""The HTTP client of the service, the only one there is: of the trainer, the tests and the docs (docs/client.md).
 
-    client = Client("http://127.0.0.1:8000")
-    job = client.submit({"robot": "panda", "count": 20000})
-    dataset = RemoteDataset(client, job["id"], cache=Path("cache"))   # a shared.follow.ShardSource
+    with Client("http://127.0.0.1:8000") as client:
+        job = client.submit({"robot": "panda", "count": 20000})
+        for event in client.events(job["id"]):
+            print(event.kind, event.data)
 
-Where a path or a job's URL may be given, `open_dataset` opens either.
+A job's data is read as a dataset by shared.remote_dataset.
 """
 
 import copy
 import os
-import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from shared.connection import Connection, Json
-from shared.dataset import Dataset, verify_shard
+from shared.arrow_stream import record_batches
+from shared.connection import NONE, Connection, Json, Patience, broken_off
+from shared.dataset import verify_shard
 from shared.errors import CorruptShardError, ServiceError
-from shared.follow import ShardSource
-from shared.manifest import Commit, DatasetHeader, DatasetState
+from shared.event_stream import events_of
+from shared.job import Event, Job, JobState
+from shared.manifest import Commit
 
-_JOB_URL = re.compile(r"(?P<service>https?://.+?)/v1/jobs/(?P<id>[0-9a-f]{64})/?")
+_LAST_STATES = ("succeeded", "failed", "cancelled")
 
 
 class Client:
     """One service, at one URL. Safe to use from several threads.
 
     Every call raises ServiceError, saying what to do, when the service can't be reached, asks for a key, or answers
-    with a problem.
+    with a problem. Calls that are safe to repeat are repeated while the service is away; `cancel` and `delete` never.
     """
 
-    def __init__(self, url: str, api_key: str | None = None, *, timeout: float = 60.0, patience: float = 0.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None = None,
+        *,
+        timeout: float = 60.0,
+        patience: float = 0.0,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:
         """Connects lazily.
 
         Args:
             url: of the service, without /v1.
             api_key: sent as a bearer key; by default HEADSTART_API_KEY, or the contents of HEADSTART_API_KEY_FILE.
             timeout: seconds without a byte before a call is given up.
-            patience: seconds that reading calls are repeated for while the service can't be reached.
+            patience: seconds that calls are repeated for while the service can't be reached.
+            tell: told, every ten seconds of that, what is waited for.
         """
-        self.patience = patience
+        self._patience = Patience(patience, tell)
         self._connection = Connection(url, api_key, timeout)
 
     @property
@@ -61,10 +72,10 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def patient(self, seconds: float) -> "Client":
+    def patient(self, seconds: float, tell: Callable[[str], None] | None = None) -> "Client":
         """This client over the same connections, but waiting `seconds` for a service that is away."""
         other = copy.copy(self)
-        other.patience = seconds
+        other._patience = Patience(seconds, tell or self._patience.tell)
         return other
 
     def wait_ready(self, timeout: float = 120.0) -> None:
@@ -72,48 +83,123 @@ class Client:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                self._connection.json("GET", "/readyz", patience=0.0)
+                self._connection.json("GET", "/readyz", NONE)
                 return
             except ServiceError as error:
                 if error.status not in (None, 503) or time.monotonic() > deadline:
                     raise
             time.sleep(0.2)
 
-    def submit(self, request: Mapping[str, Any], idempotency_key: str | None = None) -> Json:
+    def version(self) -> Json:
+        """Versions of the service, its generator, the record schema and its libraries."""
+        return self._connection.json("GET", "/version", self._patience)
+
+    def submit(self, request: Mapping[str, Any], idempotency_key: str | None = None) -> Job:
         """Submits a trajectory request and returns its job; the same request is always the same job."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         # Safe to repeat: an identical request is the same job.
-        return self._connection.json("POST", "/v1/jobs", self.patience, json=dict(request), headers=headers)
+        return cast(Job, self._connection.json("POST", "/v1/jobs", self._patience, json=dict(request), headers=headers))
 
-    def job(self, job_id: str) -> Json:
+    def job(self, job_id: str) -> Job:
         """A job: its state, progress, and why it failed if it did."""
-        return self._connection.json("GET", f"/v1/jobs/{job_id}", self.patience)
+        return cast(Job, self._connection.json("GET", f"/v1/jobs/{job_id}", self._patience))
 
-    def jobs(self, state: str | None = None) -> Iterator[Json]:
-        """Every job, newest first, or those in `state`."""
+    def jobs(self, state: JobState | None = None) -> Iterator[Job]:
+        """Every job, newest first, or those in `state`; asks for a page at a time."""
         params: dict[str, Any] = {"state": state} if state else {}
         while True:
-            page = self._connection.json("GET", "/v1/jobs", self.patience, params=params)
+            page = self._connection.json("GET", "/v1/jobs", self._patience, params=params)
             yield from page["jobs"]
             if not page["next_cursor"]:
                 return
             params["cursor"] = page["next_cursor"]
 
-    def cancel(self, job_id: str) -> Json:
+    def wait(self, job_id: str, timeout: float = 3600.0) -> Job:
+        """The job once it has ended. Raises ServiceError if it has not in time."""
+        deadline, pause = time.monotonic() + timeout, 0.1
+        while (job := self.job(job_id))["state"] not in _LAST_STATES:
+            if time.monotonic() > deadline:
+                raise ServiceError(f"job {job_id[:12]} is still {job['state']} after {timeout:.0f} s")
+            time.sleep(pause)
+            pause = min(2.0, 2 * pause)
+        return job
+
+    def cancel(self, job_id: str) -> Job:
         """Cancels a job that has not finished. What it has committed stays readable."""
-        return self._connection.json("POST", f"/v1/jobs/{job_id}:cancel", patience=0.0)
+        return cast(Job, self._connection.json("POST", f"/v1/jobs/{job_id}:cancel", NONE))
+
+    def delete(self, job_id: str) -> None:
+        """Deletes a job that has ended, with its data."""
+        self._connection.json("DELETE", f"/v1/jobs/{job_id}", NONE)
+
+    def events(self, job_id: str, after: str = "") -> Iterator[Event]:
+        """What happens to a job, as it happens, until it has ended.
+
+        A service that goes away is waited for as long as this client has patience, and asked for what came since.
+
+        Args:
+            job_id: of the job.
+            after: id of the event after which to go on; by default from the start.
+        """
+        stream: Generator[Event] | None = None
+        ended = False
+
+        def following() -> Event | None:
+            """The next event; (re)connects."""
+            nonlocal stream
+            try:
+                if stream is None:
+                    headers = {"Last-Event-ID": after} if after else {}
+                    stream = events_of(lambda: self._connection.open(f"/v1/jobs/{job_id}/events", headers))
+                return next(stream, None)
+            except (httpx.TransportError, ServiceError):
+                stream = None
+                raise
+
+        try:
+            while not ended:
+                event = self._connection.patiently(following, self._patience)
+                if event is None:
+                    return
+                after = event.id
+                ended = event.kind == "state" and event.data["state"] in _LAST_STATES
+                yield event
+        finally:
+            if stream is not None:
+                stream.close()
 
     def manifest(self, job_id: str, after: int = -1) -> Json:
         """One page of a job's manifest: header, state, and the commits of shards beyond index `after`."""
-        return self._connection.json("GET", f"/v1/jobs/{job_id}/manifest", self.patience, params={"after": after})
+        return self._connection.json("GET", f"/v1/jobs/{job_id}/manifest", self._patience, params={"after": after})
+
+    def stream(self, job_id: str) -> Iterator[pa.RecordBatch]:
+        """Every row in order of its id, in small batches, as shards are committed; ends when the dataset is whole.
+
+        Raises:
+            ServiceError: also when it breaks off, because the job failed or was cancelled, or the service stopped.
+        """
+        missing = self.job(job_id)["progress"]["count"]
+        try:
+            with self._connection.open(f"/v1/jobs/{job_id}/stream") as response:
+                for batch in record_batches(response.iter_bytes()):
+                    missing -= batch.num_rows
+                    yield batch
+        except httpx.TransportError as error:
+            raise broken_off(self.url, error) from error
+        if missing:
+            raise ServiceError(f"the stream of job {job_id[:12]} ended {missing} rows early; fetch its shards instead")
+
+    def coverage(self, job_id: str) -> Json:
+        """What a job's rows cover so far: statistics of every column, and histograms of a sample."""
+        return self._connection.json("GET", f"/v1/jobs/{job_id}/coverage", self._patience)
 
     def robots(self) -> list[Json]:
         """The robots the service knows, each as RobotSpec.to_json writes it."""
-        return list(self._connection.json("GET", "/v1/robots", self.patience)["robots"])
+        return list(self._connection.json("GET", "/v1/robots", self._patience)["robots"])
 
     def preview(self, request: Mapping[str, Any]) -> Json:
         """Up to 64 trajectories of a request, made at once and kept nowhere."""
-        return self._connection.json("POST", "/v1/preview", self.patience, json=dict(request))
+        return self._connection.json("POST", "/v1/preview", self._patience, json=dict(request))
 
     def fetch_shard(self, job_id: str, commit: Commit, folder: Path) -> Path:
         """Downloads a shard into `folder`, unless it lies there already, and checks its sha256.
@@ -128,7 +214,7 @@ class Client:
         part = folder / f"{path.name}.{os.getpid()}.part"
         try:
             for attempt in (1, 2):
-                self._connection.download(f"/v1/jobs/{job_id}/shards/{commit.index}", part, self.patience)
+                self._connection.download(f"/v1/jobs/{job_id}/shards/{commit.index}", part, self._patience)
                 try:
                     verify_shard(part, commit)
                     break
@@ -139,79 +225,6 @@ class Client:
         finally:
             part.unlink(missing_ok=True)
         return path
-
-
-class RemoteDataset:
-    """A job's dataset over HTTP, finished or growing: a shared.follow.ShardSource.
-
-    Shards are kept in a folder and fetched once; a service that restarts is waited for.
-    """
-
-    def __init__(self, client: Client, job_id: str, cache: Path | str, *, patience: float = 300.0) -> None:
-        """Opens the dataset of job `job_id`.
-
-        Args:
-            client: of the service that makes it.
-            job_id: of the job, which is the dataset's id.
-            cache: folder under which shards are kept, in one named after the job.
-            patience: seconds to wait for a service that is away before raising ServiceError.
-        """
-        self._client = client.patient(patience)
-        self._id = job_id
-        self._folder = Path(cache) / job_id
-        self._commits: dict[int, Commit] = {}
-        self._verified: dict[int, Path] = {}
-        self._where = f"{client.url}/v1/jobs/{job_id}"
-        self._header = DatasetHeader.from_json(self._client.manifest(job_id)["header"], self._where)
-
-    @property
-    def header(self) -> DatasetHeader:
-        """What the dataset is."""
-        return self._header
-
-    def state(self) -> DatasetState:
-        """How far it is now; asks only for commits that are not known yet."""
-        after = DatasetState("growing", commits=tuple(self._commits.values())).watermark - 1
-        while True:
-            page = self._client.manifest(self._id, after)
-            for entry in page["commits"]:
-                commit = Commit.from_json(entry, self._where)
-                after = self._commits.setdefault(commit.index, commit).index
-            if not page["more"]:
-                break
-        commits = tuple(self._commits[index] for index in sorted(self._commits))
-        return DatasetState(page["state"], page["reason"], commits)
-
-    def read_shard(self, commit: Commit, columns: list[str] | None = None) -> pa.Table:
-        """The rows of a committed shard, fetched and checked the first time.
-
-        Raises:
-            CorruptShardError: what arrives is not what was committed.
-        """
-        if commit.index not in self._verified:
-            self._verified[commit.index] = self._client.fetch_shard(self._id, commit, self._folder)
-        return pq.read_table(self._verified[commit.index], columns=columns, memory_map=True, use_threads=False)
-
-
-def open_dataset(path_or_url: Path | str, cache: Path | str, api_key: str | None = None) -> ShardSource:
-    """Opens a dataset directory, or the dataset of a job by its URL (http://host:8000/v1/jobs/ID).
-
-    Args:
-        path_or_url: where it is.
-        cache: folder for the shards of a remote dataset.
-        api_key: of the service, where it asks for one; by default from the environment (see Client).
-
-    Raises:
-        DatasetFormatError: the path is not a dataset.
-        ServiceError: the URL is not a job's, or its service can't be reached.
-    """
-    text = str(path_or_url)
-    if not text.startswith(("http://", "https://")):
-        return Dataset(path_or_url)
-    match = _JOB_URL.fullmatch(text)
-    if match is None:
-        raise ServiceError(f"{text} is not a job's URL; it looks like http://host:8000/v1/jobs/<64 hexadecimal digits>")
-    return RemoteDataset(Client(match["service"], api_key), match["id"], cache)
 
 
 def _is_whole(path: Path, commit: Commit) -> bool:

@@ -4,7 +4,9 @@ import json
 import os
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +19,24 @@ T = TypeVar("T")
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _AWAY_STATUS = (502, 503, 504)
+_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_TELL_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a call is repeated for while the service is away, with pauses that grow from 0.1 to 2 s.
+
+    Attributes:
+        seconds: without an answer before the call is given up.
+        tell: told, at once and then every ten seconds, that the service is away.
+    """
+
+    seconds: float = 0.0
+    tell: Callable[[str], None] = lambda text: None
+
+
+NONE = Patience()
 
 
 class Connection:
@@ -43,8 +63,8 @@ class Connection:
         """Closes it."""
         self._http.close()
 
-    def json(self, method: str, path: str, patience: float, **arguments: Any) -> Json:
-        """The JSON object that a call answers, repeated for `patience` seconds while the service is away."""
+    def json(self, method: str, path: str, patience: Patience, **arguments: Any) -> Json:
+        """The JSON object that a call answers; {} if it answers that there is nothing to say (204)."""
         if "json" in arguments:
             arguments["content"] = _encode(arguments.pop("json"))
             arguments["headers"] = {**arguments.get("headers", {}), "Content-Type": "application/json"}
@@ -53,6 +73,8 @@ class Connection:
             response = self._http.request(method, path, **arguments)
             if response.is_error:
                 raise _problem(response, self.url)
+            if response.status_code == 204:
+                return {}
             try:
                 body = response.json()
             except ValueError:
@@ -61,36 +83,60 @@ class Connection:
                 raise ServiceError(f"{self.url}{path} answered something else than a JSON object; is it the service?")
             return body
 
-        return self._with_patience(once, patience)
+        return self.patiently(once, patience)
 
-    def download(self, path: str, target: Path, patience: float) -> None:
+    def download(self, path: str, target: Path, patience: Patience) -> None:
         """Writes what `path` answers into the file `target`, whole or with an error."""
 
         def once() -> None:
-            with self._http.stream("GET", path) as response:
-                if response.is_error:
-                    response.read()
-                    raise _problem(response, self.url)
-                with target.open("wb") as file:
-                    for chunk in response.iter_bytes(1 << 20):
-                        file.write(chunk)
+            with self.open(path) as response, target.open("wb") as file:
+                for chunk in response.iter_bytes(1 << 20):
+                    file.write(chunk)
 
-        self._with_patience(once, patience)
+        self.patiently(once, patience)
 
-    def _with_patience(self, action: Callable[[], T], patience: float) -> T:
-        deadline = time.monotonic() + patience
-        pause = 0.1
+    @contextmanager
+    def open(self, path: str, headers: dict[str, str] | None = None) -> Iterator[httpx.Response]:
+        """An answer as it arrives. Raises ServiceError for a problem, httpx.TransportError if it breaks off."""
+        with self._http.stream("GET", path, headers=headers or {}) as response:
+            if response.is_error:
+                response.read()
+                raise _problem(response, self.url)
+            yield response
+
+    def patiently(self, action: Callable[[], T], patience: Patience) -> T:
+        """What `action` returns, repeated while the service is away. Raises ServiceError once patience ends."""
+        began = told = time.monotonic()
+        pause = _PAUSE_S
         while True:
             try:
                 return action()
             except httpx.TransportError as error:
-                if time.monotonic() + pause > deadline:
-                    raise _unreachable(self.url, error) from error
+                problem = broken_off(self.url, error)
             except ServiceError as error:
-                if error.status not in _AWAY_STATUS or time.monotonic() + pause > deadline:
+                if error.status not in _AWAY_STATUS:
                     raise
+                problem = error
+            now = time.monotonic()
+            if now + pause > began + patience.seconds:
+                raise problem
+            if told == began or now - told > _TELL_EVERY_S:
+                told = now
+                patience.tell(f"{problem}; trying for another {began + patience.seconds - now:.0f} s")
             time.sleep(pause)
-            pause = min(2.0, 2 * pause)
+            pause = min(_LONGEST_PAUSE_S, 2 * pause)
+
+
+def broken_off(url: str, error: httpx.TransportError) -> ServiceError:
+    """The error of a service that can't be reached, or no longer."""
+    if isinstance(error, httpx.UnsupportedProtocol):
+        return ServiceError(f"{url!r} is not a service's URL; it looks like http://host:8000")
+    if isinstance(error, httpx.ConnectError):
+        return ServiceError(
+            f"no service answers at {url} ({error}); start one with `python -m services serve`, "
+            "or set HEADSTART_URL to one that runs"
+        )
+    return ServiceError(f"the service at {url} broke off ({error or type(error).__name__}); try again")
 
 
 def _encode(body: Any) -> bytes:
@@ -108,17 +154,6 @@ def _key_from_environment() -> str:
         return Path(path).read_text().strip()
     except OSError as error:
         raise ServiceError(f"HEADSTART_API_KEY_FILE can't be read: {error}") from None
-
-
-def _unreachable(url: str, error: httpx.TransportError) -> ServiceError:
-    if isinstance(error, httpx.UnsupportedProtocol):
-        return ServiceError(f"{url!r} is not a service's URL; it looks like http://host:8000")
-    if isinstance(error, httpx.ConnectError):
-        return ServiceError(
-            f"no service answers at {url} ({error}); start one with `python -m services serve`, "
-            "or set HEADSTART_URL to one that runs"
-        )
-    return ServiceError(f"the service at {url} broke off ({error or type(error).__name__}); try again")
 
 
 def _problem(response: httpx.Response, url: str) -> ServiceError:

@@ -11,7 +11,7 @@ from shared.manifest import Commit, DatasetHeader, DatasetState
 
 
 class ShardSource(Protocol):
-    """A dataset as a reader sees it, on disk (Dataset) or over HTTP (client.RemoteDataset)."""
+    """A dataset as a reader sees it, on disk (Dataset) or over HTTP (remote_dataset.RemoteDataset)."""
 
     @property
     def header(self) -> DatasetHeader:

@@ -1,6 +1,7 @@
 """The commands of `python -m trainer`. Each finishes what an earlier call of it began."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ from rich.console import Console
 from tyro.conf import OmitArgPrefixes, Positional
 from tyro.extras import SubcommandApp
 
-from shared.client import open_dataset
 from shared.errors import ConfigError
+from shared.remote_dataset import open_dataset
 from shared.summary import write_summary
 from trainer.action import POSITION, ActionRange
 from trainer.adapt import adapt as adapt_head
@@ -48,20 +49,25 @@ def pretrain(
     config: OmitArgPrefixes[PretrainConfig] = PretrainConfig(),  # noqa: B008
     action_range: Path | None = None,
     mapping: Path | None = None,
+    cache_gb: float = 100.0,
 ) -> None:
     """Stage 1: pretrain a head on trajectories, finished or still being made.
 
     Args:
-        data: dataset directory, or job URL (http://host:8000/v1/jobs/ID).
+        data: dataset directory, its URI (s3://bucket/prefix), or job URL (http://host:8000/v1/jobs/ID).
         out: run folder.
         config: settings.
         action_range: JSON or demonstrations whose range replaces the dataset's.
         mapping: of those demonstrations, if they aren't our simulator's.
+        cache_gb: of shards kept on the disk, once as they came and once decoded; what is dropped is fetched again.
     """
-    source = open_dataset(data, cache=out.parent / "shards")
+    if not cache_gb > 0:
+        raise ConfigError(f"--cache-gb {cache_gb}: it must be more than 0")
+    cache_bytes = cache_gb * 1e9
+    source = open_dataset(data, cache=out.parent / "shards", tell=_say, max_bytes=cache_bytes)
     ranges = read_action_range(action_range, mapping) if action_range else None
     with progress("pretrain") as report:
-        checkpoint = pretrain_head(out, source, config, action_range=ranges, progress=report)
+        checkpoint = pretrain_head(out, source, config, action_range=ranges, cache_bytes=cache_bytes, progress=report)
     _say_trained(out, checkpoint)
 
 
@@ -195,6 +201,10 @@ def read_action_range(path: Path, mapping: Path | None = None) -> ActionRange:
         raise ConfigError(f"{path}: can't be read as an action range: {error}") from error
     ranges: ActionRange = content.get("action_range", content) if isinstance(content, dict) else content
     return ranges
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _say_trained(run: Path, checkpoint: Path) -> None:

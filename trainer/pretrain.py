@@ -1,5 +1,6 @@
 """Stage 1: the head learns how the arm moves, from generated trajectories."""
 
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -29,6 +30,7 @@ def pretrain(
     config: PretrainConfig,
     *,
     action_range: ActionRange | None = None,
+    cache_bytes: float = math.inf,
     progress: Progress = silent,
 ) -> Path:
     """Trains a head on a dataset, going on where an earlier call in this folder stopped.
@@ -39,6 +41,7 @@ def pretrain(
         config: of the stage.
         action_range: its entries replace the dataset's of the same name, so that a head can serve a wider region
             or another arm.
+        cache_bytes: of decoded shards kept on the disk, beyond those that a batch needs.
         progress: told of every `log_every` steps, and of waiting.
 
     Returns:
@@ -59,7 +62,7 @@ def pretrain(
         return checkpoint
     device = choose_device(config.training.device)
     cache = folder.path / "decoded"
-    stream = TrajectoryStream(ShardCache(source, cache, config.max_wait), normalizer, config, device)
+    stream = TrajectoryStream(ShardCache(source, cache, config.max_wait, cache_bytes), normalizer, config, device)
     info = CheckpointInfo(
         stage=1, head=config.head, mode="normal", backbone=None, condition_dim=stream.condition_dim,
         action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, robot=header.robot.name,

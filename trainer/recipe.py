@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from shared.client import open_dataset
 from shared.errors import ConfigError
 from shared.manifest import DatasetHeader
+from shared.remote_dataset import open_dataset
 from trainer import presets
 from trainer.demonstrations import read_demonstrations
 from trainer.demonstrations.simulator import read_header

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from services.commands.row_bar import RowBar
 from services.export import ACTION_LABELS, ACTIONS, FORMATS, Content, export_dataset
-from shared.client import open_dataset
+from shared.remote_dataset import open_dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
