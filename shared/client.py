@@ -168,9 +168,14 @@ class Client:
             if stream is not None:
                 stream.close()
 
-    def manifest(self, job_id: str, after: int = -1) -> Json:
-        """One page of a job's manifest: header, state, and the commits of shards beyond index `after`."""
-        return self._connection.json("GET", f"/v1/jobs/{job_id}/manifest", self._patience, params={"after": after})
+    def manifest(self, job_id: str, after: int = -1, wait: float = 0.0) -> Json:
+        """One page of a job's manifest: header, state, and the commits of shards beyond index `after`.
+
+        With `wait`, the service answers once there are such commits or the job has ended, or after so many seconds
+        (at most 30).
+        """
+        params = {"after": after, "wait": wait}
+        return self._connection.json("GET", f"/v1/jobs/{job_id}/manifest", self._patience, params=params)
 
     def stream(self, job_id: str) -> Iterator[pa.RecordBatch]:
         """Every row in order of its id, in small batches, as shards are committed; ends when the dataset is whole.
@@ -198,8 +203,14 @@ class Client:
         return list(self._connection.json("GET", "/v1/robots", self._patience)["robots"])
 
     def preview(self, request: Mapping[str, Any]) -> Json:
-        """Up to 64 trajectories of a request, made at once and kept nowhere."""
+        """Up to 64 trajectories of a request, made at once and kept nowhere, as JSON for people."""
         return self._connection.json("POST", "/v1/preview", self._patience, json=dict(request))
+
+    def preview_rows(self, request: Mapping[str, Any]) -> pa.Table:
+        """The same as rows: what the first of the request's job will be."""
+        headers = {"Accept": "application/vnd.apache.arrow.stream"}
+        content = self._connection.content("POST", "/v1/preview", self._patience, json=dict(request), headers=headers)
+        return pa.Table.from_batches(record_batches(iter([content])))
 
     def fetch_shard(self, job_id: str, commit: Commit, folder: Path) -> Path:
         """Downloads a shard into `folder`, unless it lies there already, and checks its sha256.

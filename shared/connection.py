@@ -65,23 +65,26 @@ class Connection:
 
     def json(self, method: str, path: str, patience: Patience, **arguments: Any) -> Json:
         """The JSON object that a call answers; {} if it answers that there is nothing to say (204)."""
+        content = self.content(method, path, patience, **arguments)
+        try:
+            body = json.loads(content) if content else {}
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise ServiceError(f"{self.url}{path} answered something else than a JSON object; is it the service?")
+        return body
+
+    def content(self, method: str, path: str, patience: Patience, **arguments: Any) -> bytes:
+        """What a call answers."""
         if "json" in arguments:
             arguments["content"] = _encode(arguments.pop("json"))
             arguments["headers"] = {**arguments.get("headers", {}), "Content-Type": "application/json"}
 
-        def once() -> Json:
+        def once() -> bytes:
             response = self._http.request(method, path, **arguments)
             if response.is_error:
                 raise _problem(response, self.url)
-            if response.status_code == 204:
-                return {}
-            try:
-                body = response.json()
-            except ValueError:
-                body = None
-            if not isinstance(body, dict):
-                raise ServiceError(f"{self.url}{path} answered something else than a JSON object; is it the service?")
-            return body
+            return response.content
 
         return self.patiently(once, patience)
 

@@ -17,6 +17,7 @@ from shared.connection import NONE
 from shared.dataset import Dataset, verify_shard
 from shared.errors import CorruptShardError, DatasetCancelledError, DatasetFormatError, ServiceError
 from shared.follow import wait_for_shards
+from shared.job import Event
 from shared.manifest import Commit
 from shared.remote_dataset import RemoteDataset, open_dataset
 from tests.services.example import BODY, RunningService, running_service
@@ -58,6 +59,7 @@ def test_submit_follow_and_fetch_give_the_rows_that_are_on_disk(
     assert list(client.jobs(state="running")) == []
     assert "panda" in [robot["name"] for robot in client.robots()]
     assert len(client.preview({**BODY, "count": 2})["trajectories"]) == 2
+    assert client.preview_rows({**BODY, "count": 2}).equals(remote.read_shard(state.commits[0]).slice(0, 2))
 
 
 def test_shards_are_fetched_once_and_a_damaged_copy_is_fetched_anew(client: Client, tmp_path: Path) -> None:
@@ -115,6 +117,38 @@ def test_rows_stream_in_order_while_they_are_made(client: Client, tmp_path: Path
     assert 0 < first.num_rows <= 70
     assert client.wait(job["id"])["state"] == "succeeded"
     assert client.version()["schema_version"] == "1.0"
+
+
+def test_events_tell_every_commit_once_and_how_the_job_ended(client: Client) -> None:
+    job = client.submit({**BODY, "seed": 78, "count": 70})
+    events = list(client.events(job["id"]))
+    assert [event.data["index"] for event in events if event.kind == "commit"] == [0, 1, 2, 3]
+    assert events[-1].kind == "state"
+    assert events[-1].data == {"state": "succeeded", "reason": ""}
+    progress = [event.data for event in events if event.kind == "progress"]
+    assert progress[-1]["accepted"] == 70
+    middle = next(place for place, event in enumerate(events) if event.kind == "commit" and event.data["index"] == 2)
+    rest = list(client.events(job["id"], after=events[middle].id))
+    assert [event.data["index"] for event in rest if event.kind == "commit"] == [3]
+    assert list(client.events(job["id"], after=events[-1].id)) == []
+    assert client.coverage(job["id"])["sampled_rows"] == 70
+    assert [entry["index"] for entry in client.manifest(job["id"], after=1, wait=5)["commits"]] == [2, 3]
+
+
+def test_a_job_is_deleted_once_it_has_ended(client: Client) -> None:
+    job = client.submit({**BODY, "count": 500_000, "shard_rows": 20_000, "seed": 79})
+    with pytest.raises(ServiceError) as caught:
+        client.delete(job["id"])
+    assert caught.value.status == 409
+    client.cancel(job["id"])
+    assert client.wait(job["id"])["state"] == "cancelled"
+    client.delete(job["id"])
+    with pytest.raises(ServiceError, match="there is no job"):
+        client.job(job["id"])
+    again = client.submit({**BODY, "count": 500_000, "shard_rows": 20_000, "seed": 79})["id"]
+    with pytest.raises(ServiceError, match=r"is still (queued|running)"):
+        client.wait(again, timeout=0)
+    client.cancel(again)
 
 
 def client_commits(remote: RemoteDataset) -> tuple[Commit, ...]:
@@ -272,6 +306,9 @@ def test_a_service_that_is_killed_and_started_again_is_waited_for(tmp_path: Path
             job = killed.submit(BODY)
             remote = RemoteDataset(killed, job["id"], tmp_path / "cache", patience=60)
             wait_for_shards(remote, 2)
+            events: list[Event] = []
+            watcher = threading.Thread(target=lambda: events.extend(killed.patient(60).events(job["id"])))
+            watcher.start()
             service.kill()
             with pytest.raises(ServiceError, match="no service answers"):
                 killed.job(job["id"])
@@ -280,7 +317,10 @@ def test_a_service_that_is_killed_and_started_again_is_waited_for(tmp_path: Path
             back.start()
             state = wait_for_shards(remote, remote.header.shards, max_wait=60)
             back.join()
+            watcher.join()
             service = restarted[0]
+            assert [event.data["index"] for event in events if event.kind == "commit"] == list(range(12))
+            assert events[-1].data["state"] == "succeeded"
             assert [c.content_sha256 for c in state.commits] == [c.content_sha256 for c in expected]
             assert sum(remote.read_shard(commit).num_rows for commit in state.commits) == 230
             assert next(killed.jobs())["id"] == job["id"]
