@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 UInt64Array = NDArray[np.uint64]
 
-_MULTIPLIERS = (np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157))
-_WEYL = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B))
+_MULTIPLIERS = np.array([0xD2E7470EE14C6C93, 0xCA5A826395121157], np.uint64).reshape(2, 1, 1)
+_WEYL = np.array([0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B], np.uint64).reshape(2, 1, 1)
 _ROUNDS = 10
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
@@ -29,23 +29,22 @@ def philox_uint64(seed: int, ids: NDArray[np.integer], counter: int | NDArray[np
         Shape (m, n), equal to `numpy.random.Philox(...).random_raw(n)` for each row.
     """
     blocks = -(-n // 4)
-    shape = (ids.size, blocks)
+    # Words 0 and 2 of each state, and words 1 and 3: each round multiplies the first two and swaps the pairs.
+    even = np.zeros((2, ids.size, blocks), np.uint64)
+    odd = np.zeros_like(even)
     # NumPy raises the counter before each block, so the first block has counter word 0 equal to 1.
-    words = [
-        np.broadcast_to(np.arange(1, blocks + 1, dtype=np.uint64), shape),
-        np.zeros(shape, np.uint64),
-        np.zeros(shape, np.uint64),
-        np.broadcast_to(np.asarray(counter, np.uint64).reshape(-1, 1), shape),
-    ]
-    key0 = np.uint64(seed)
-    key1 = ids.astype(np.uint64)[:, None]
+    even[0] = np.arange(1, blocks + 1, dtype=np.uint64)
+    odd[1] = np.asarray(counter, np.uint64).reshape(-1, 1)
+    key = np.empty((2, ids.size, 1), np.uint64)
+    key[0], key[1, :, 0] = np.uint64(seed), ids
     with np.errstate(over="ignore"):
         for _ in range(_ROUNDS):
-            high0, low0 = _multiply(_MULTIPLIERS[0], words[0])
-            high1, low1 = _multiply(_MULTIPLIERS[1], words[2])
-            words = [high1 ^ words[1] ^ key0, low1, high0 ^ words[3] ^ key1, low0]
-            key0, key1 = key0 + _WEYL[0], key1 + _WEYL[1]
-    return np.stack(words, axis=-1).reshape(ids.size, 4 * blocks)[:, :n]
+            high, low = _multiply(_MULTIPLIERS, even)
+            even = high[::-1] ^ odd ^ key
+            odd = low[::-1]
+            key += _WEYL
+    words = np.stack([even[0], odd[0], even[1], odd[1]], axis=-1)
+    return words.reshape(ids.size, 4 * blocks)[:, :n]
 
 
 def philox_uniform(
@@ -55,10 +54,19 @@ def philox_uniform(
     return np.asarray((philox_uint64(seed, ids, counter, n) >> np.uint64(11)) * 2.0**-53, np.float64)
 
 
-def _multiply(a: np.uint64, b: UInt64Array) -> tuple[UInt64Array, UInt64Array]:
+def _multiply(a: UInt64Array, b: UInt64Array) -> tuple[UInt64Array, UInt64Array]:
     """High and low 64 bits of the 128-bit products a * b, by 32-bit halves."""
     a_low, a_high = a & _LOW, a >> _HALF
     b_low, b_high = b & _LOW, b >> _HALF
-    middle = a_high * b_low + (a_low * b_low >> _HALF)
-    carry = (middle & _LOW) + a_low * b_high
-    return a_high * b_high + (middle >> _HALF) + (carry >> _HALF), a * b
+    low = a_low * b_low
+    low >>= _HALF
+    middle = a_high * b_low
+    middle += low
+    carry = a_low * b_high
+    carry += middle & _LOW
+    carry >>= _HALF
+    middle >>= _HALF
+    b_high *= a_high
+    b_high += middle
+    b_high += carry
+    return b_high, a * b

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shared import records
 
 _SIDE_BY_SIDE = 64
+_BLOCK = 256 * _SIDE_BY_SIDE
 
 
 def column_statistics(table: pa.Table, dof: int) -> dict[str, dict[str, Any]]:
@@ -26,26 +27,29 @@ def column_statistics(table: pa.Table, dof: int) -> dict[str, dict[str, Any]]:
 def moments(values: NDArray[np.float32]) -> dict[str, Any]:
     """Statistics of (n, width) values.
 
-    Reduced in rows of _SIDE_BY_SIDE samples, which fill vector registers: eight times faster than over (n, width).
+    Reduced in rows of _SIDE_BY_SIDE samples, which fill vector registers, and by blocks, which stay in the cache.
+    Deviations are from the first sample, so one pass is enough.
     """
     count, width = values.shape
     whole = count - count % _SIDE_BY_SIDE
-    parts = [values[:whole].reshape(-1, _SIDE_BY_SIDE * width), values[whole:]]
-    parts = [part for part in parts if len(part)]
-    total = np.zeros(width)
-    for part in parts:
-        total += part.sum(0, dtype=np.float64).reshape(-1, width).sum(0)
-    mean = total / count
-    squares = np.zeros(width)
-    for part in parts:
-        deviation = part - np.tile(mean, part.shape[1] // width)
+    parts = [
+        values[begin : min(begin + _BLOCK, whole)].reshape(-1, _SIDE_BY_SIDE * width)
+        for begin in range(0, whole, _BLOCK)
+    ]
+    total, squares, block = np.zeros(width), np.zeros(width), np.empty(_BLOCK * width)
+    least, greatest = values[0], values[0]
+    for part in parts + [values[whole:]] * (whole < count):
+        deviation = block[: part.size].reshape(part.shape)
+        np.copyto(deviation, part)
+        deviation -= np.tile(values[0], part.shape[1] // width)
+        total += deviation.sum(0).reshape(-1, width).sum(0)
         squares += np.einsum("ij,ij->j", deviation, deviation).reshape(-1, width).sum(0)
-    least = np.min([part.min(0).reshape(-1, width).min(0) for part in parts], axis=0)
-    greatest = np.max([part.max(0).reshape(-1, width).max(0) for part in parts], axis=0)
+        least = np.minimum(least, part.min(0).reshape(-1, width).min(0))
+        greatest = np.maximum(greatest, part.max(0).reshape(-1, width).max(0))
     return {
         "count": count,
-        "mean": mean.tolist(),
-        "M2": squares.tolist(),
+        "mean": (values[0] + total / count).tolist(),
+        "M2": np.maximum(squares - total**2 / count, 0.0).tolist(),
         "min": least.tolist(),
         "max": greatest.tolist(),
     }

@@ -24,8 +24,12 @@ HOPELESS_AFTER = 2000
 """Candidates of a shard rejected without one accepted before the request is called impossible."""
 MAX_SHARD_SAMPLES = 2**24
 """Samples in a shard; it bounds a worker's memory at some 4 GB, and list offsets have 32 bits."""
-SUB_BATCH = 256
-"""Candidates worked on together. Rows don't depend on it; it bounds memory and how long a cancellation waits."""
+BATCH_SAMPLES = 2**17
+"""Samples, or so, that are made together: few batches for many short rows, and bounded memory for long ones."""
+LARGEST_BATCH = 2048
+"""Candidates worked on together, at most."""
+LONG_ROW = 20.0
+"""What the rows of a first batch are taken to last [s], while nothing is known of them."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,12 @@ def robot_spec(request: TrajectoryRequest) -> RobotSpec:
     return robot_model(request.arm).spec
 
 
-def synthesize(plan: ShardPlan, sub_batch: int = SUB_BATCH) -> ShardRows:
-    """Makes a shard's rows: the same bytes whatever `sub_batch`, process or machine of one CPU family.
+def synthesize(plan: ShardPlan, batch_rows: int | None = None) -> ShardRows:
+    """Makes a shard's rows: the same bytes whatever `batch_rows`, process or machine of one CPU family.
+
+    Args:
+        plan: of the shard.
+        batch_rows: candidates worked on together; by default as many as have about BATCH_SAMPLES samples.
 
     Raises:
         SynthesisError: a row was rejected MAX_ATTEMPTS times, or nothing at all was accepted; carries the counts.
@@ -89,13 +97,14 @@ def synthesize(plan: ShardPlan, sub_batch: int = SUB_BATCH) -> ShardRows:
     attempts = np.zeros(plan.rows, np.int64)
     tried = 0
     while len(ids):
-        batch = make_batch(request, robot, ranges, ids[:sub_batch], attempts[:sub_batch])
+        size = batch_rows or _batch_rows(request, tried, buffer.samples)
+        batch = make_batch(request, robot, ranges, ids[:size], attempts[:size])
         buffer.append(batch)
         tried += len(batch.reasons)
         rejections.update(reason for reason in batch.reasons if reason)
         failed = np.array([bool(reason) for reason in batch.reasons])
-        ids = np.concatenate([ids[sub_batch:], batch.candidates.ids[failed]])
-        attempts = np.concatenate([attempts[sub_batch:], batch.candidates.attempts[failed] + 1])
+        ids = np.concatenate([ids[size:], batch.candidates.ids[failed]])
+        attempts = np.concatenate([attempts[size:], batch.candidates.attempts[failed] + 1])
         hopeless = tried >= HOPELESS_AFTER and rejections.total() == tried
         if hopeless or attempts.max(initial=0) >= MAX_ATTEMPTS:
             raise SynthesisError(_advice(tried, rejections), tried, rejections)
@@ -107,6 +116,12 @@ def synthesize(plan: ShardPlan, sub_batch: int = SUB_BATCH) -> ShardRows:
                 rejections,
             )
     return ShardRows(buffer.table(), tried, dict(sorted(rejections.items())))
+
+
+def _batch_rows(request: TrajectoryRequest, tried: int, samples: int) -> int:
+    """Candidates for the next batch, from how many samples those before it had."""
+    of_each = samples / tried if samples else LONG_ROW * request.rate_hz
+    return max(1, min(int(BATCH_SAMPLES / of_each), LARGEST_BATCH))
 
 
 def _advice(tried: int, rejections: Counter[str]) -> str:

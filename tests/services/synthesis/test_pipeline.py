@@ -126,11 +126,11 @@ def test_attempts_are_rows_and_rejections(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_bytes_do_not_depend_on_the_sub_batch(name: str) -> None:
+def test_bytes_do_not_depend_on_the_batch(name: str) -> None:
     request, rows = shard(name)
     expected = content_hash(rows.table)
-    for sub_batch in (1 if request.count <= 150 else 17, 64, 1000):
-        again = synthesize(whole(request), sub_batch)
+    for batch_rows in (1 if request.count <= 150 else 17, 64, 1000):
+        again = synthesize(whole(request), batch_rows)
         assert content_hash(again.table) == expected
         assert (again.attempts, again.rejections) == (rows.attempts, rows.rejections)
 
