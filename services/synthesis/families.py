@@ -34,6 +34,8 @@ FEWEST_SEGMENTS: dict[Family, int] = {
 """A trajectory has one more waypoint than segments. A hold's segments differ only in what the gripper does."""
 ABOVE_PICK, PICK, LIFTED, ABOVE_PLACE, PLACE, RETREATED = range(1, 7)
 """The waypoints of a pick_and_place after its start."""
+AROUND = (ABOVE_PICK, LIFTED, ABOVE_PLACE, RETREATED)
+"""Those whose poses follow from the poses at PICK and PLACE."""
 
 _MOST_SEGMENTS = np.array([len(ARRIVALS[name]) for name in FAMILIES])
 _FEWEST_SEGMENTS = np.array([FEWEST_SEGMENTS[name] for name in FAMILIES])

@@ -177,7 +177,7 @@ def _pointer(location: tuple[int | str, ...]) -> str:
     """RFC 6901 pointer of a pydantic location, without the tags it inserts for unions."""
     parts = [str(part) for part in location if part != "[key]"]
     tag = {"workspace": 1, "keep_out": 2}.get(parts[0] if parts else "")
-    if tag and len(parts) > tag and parts[tag] in ("joint_space", "reachable", "box", "half_space"):
+    if tag and len(parts) > tag and parts[tag] in ("joint_space", "reachable", "box", "poses", "half_space"):
         del parts[tag]
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 

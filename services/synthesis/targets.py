@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.arrangements import ARRANGEMENT_WORDS, chain_lines, pick_and_place
-from services.synthesis.families import is_family
+from services.synthesis.families import AROUND, is_family
+from services.synthesis.listed_poses import listed_poses
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.workspace import Box, JointSpace, Reachable, Workspace
 
@@ -75,8 +76,13 @@ def draw_targets(
         u: uniform numbers, shape (n, W, target_words).
     """
     line, place = is_family(family, "cartesian_line"), is_family(family, "pick_and_place")
-    if isinstance(workspace, Box):
-        position, rotation = _box_poses(workspace, u)
+    if not isinstance(workspace, JointSpace | Reachable):
+        if isinstance(workspace, Box):
+            position, rotation = _box_poses(workspace, u)
+        else:
+            taken = np.ones(u.shape[:2], np.bool_)
+            taken[np.ix_(place, np.isin(np.arange(u.shape[1]), AROUND))] = False
+            position, rotation = listed_poses(workspace, taken, u)
         _arrange(place, position, rotation, u, functools.partial(pick_and_place, from_above=False))
         return Targets(None, position, rotation, _postures(robot, posture))
     q = _configurations(robot, u[..., : robot.dof])

@@ -1,12 +1,16 @@
-"""Where the targets of a request are drawn: joint space, reachable poses, or a box."""
+"""Where the targets of a request are drawn: joint space, reachable poses, a box, or listed poses."""
 
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Coordinate = Annotated[float, Field(strict=True, ge=-10, le=10)]
 Point = tuple[Coordinate, Coordinate, Coordinate]
+Entry = Annotated[float, Field(strict=True, ge=-1.001, le=1.001)]
+"""Of a unit quaternion or a rotation matrix, up to ROTATION_TOLERANCE."""
+ROTATION_TOLERANCE = 1e-3
+MAX_POSES = 1000
 
 
 def _has_length(vector: Point) -> Point:
@@ -65,4 +69,71 @@ class Box(Extent):
     orientation: Cone = Cone()
 
 
-Workspace = Annotated[JointSpace | Reachable | Box, Field(discriminator="kind")]
+class Pose(RequestPart):
+    """A tool pose in the base frame: a position [m], and a rotation as one of two forms.
+
+    Attributes:
+        position: of the tool centre point.
+        quat_xyzw: unit quaternion.
+        rotation_6d: first two rows of the rotation matrix.
+    """
+
+    position: Point
+    quat_xyzw: tuple[Entry, Entry, Entry, Entry] | None = None
+    rotation_6d: tuple[Entry, Entry, Entry, Entry, Entry, Entry] | None = None
+
+    @field_validator("quat_xyzw")
+    @classmethod
+    def _is_unit(cls, quat: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if quat is not None and abs(math.hypot(*quat) - 1) > ROTATION_TOLERANCE:
+            raise ValueError(f"a unit quaternion has length 1, not {math.hypot(*quat):.4g}")
+        return quat
+
+    @field_validator("rotation_6d")
+    @classmethod
+    def _is_orthonormal(cls, rows: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if rows is not None:
+            first, second = rows[:3], rows[3:]
+            slope = sum(a * b for a, b in zip(first, second, strict=True))
+            off = [math.hypot(*first) - 1, math.hypot(*second) - 1, slope]
+            if max(map(abs, off)) > ROTATION_TOLERANCE:
+                raise ValueError("the first two rows of a rotation matrix have length 1 and are at right angles")
+        return rows
+
+    @model_validator(mode="after")
+    def _has_one_rotation(self) -> Self:
+        if (self.quat_xyzw is None) == (self.rotation_6d is None):
+            raise ValueError("give a pose either quat_xyzw or rotation_6d")
+        return self
+
+
+class Jitter(RequestPart):
+    """How far a pose is moved from a listed one: to anywhere in a ball of radius `position` [m], and turned about any
+    axis by up to `angle_deg`."""
+
+    position: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
+    angle_deg: Annotated[float, Field(strict=True, ge=0, le=180)] = 0.0
+
+
+class Poses(RequestPart):
+    """Listed poses, each as likely as the others, never the same twice running, with a jitter."""
+
+    kind: Literal["poses"]
+    poses: Annotated[tuple[Pose, ...], Field(max_length=MAX_POSES)]
+    jitter: Jitter = Jitter()
+
+    @field_validator("poses")
+    @classmethod
+    def _has_a_pose(cls, poses: tuple[Pose, ...]) -> tuple[Pose, ...]:
+        if not poses:
+            raise ValueError("list at least one pose")
+        return poses
+
+    @model_validator(mode="after")
+    def _leaves_room_to_move(self) -> Self:
+        if len(set(self.poses)) == 1 and self.jitter == Jitter():
+            raise ValueError("one pose without a jitter leaves nothing to move between; list another, or give a jitter")
+        return self
+
+
+Workspace = Annotated[JointSpace | Reachable | Box | Poses, Field(discriminator="kind")]

@@ -16,7 +16,10 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=8,
 )
-KEYS = [*TrajectoryRequest.model_fields, "kind", "min", "max", "orientation", "axis", "angle_deg", "point_to_point"]
+KEYS = [
+    *TrajectoryRequest.model_fields,
+    *("kind", "min", "max", "orientation", "axis", "angle_deg", "point_to_point", "poses", "quat_xyzw"),
+]
 
 FLOOR = {"kind": "half_space", "normal": [0, 0, 1], "offset": 0.0}
 
