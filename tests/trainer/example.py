@@ -1,13 +1,13 @@
 """Small pieces the trainer's tests share: a tiny dataset, and demonstrations whose action follows what is seen."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from shared.dataset import Dataset
 from shared.rotation import matrix_to_rot6d, rotvec_to_matrix
+from shared.storage import Location
 from tests.shared.example import HEADER as DATASET_HEADER
 from tests.shared.example import example_table
 from trainer.action import join_joint_action
@@ -49,7 +49,7 @@ def random_windows(count: int, condition_dim: int, seed: int = 0) -> Batch:
     return Batch(torch.from_numpy(actions.astype(np.float32)), torch.from_numpy(condition.astype(np.float32)))
 
 
-def make_dataset(root: Path, shards: int | None = None) -> Dataset:
+def make_dataset(root: Location, shards: int | None = None) -> Dataset:
     """The two-joint example dataset, sealed, or with only its first shards."""
     dataset = Dataset.create(root, DATASET_HEADER)
     for index in range(DATASET_HEADER.shards if shards is None else shards):

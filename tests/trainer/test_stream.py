@@ -122,6 +122,13 @@ def test_a_growing_dataset_gives_the_batches_of_the_finished_one(tmp_path: Path)
     assert said[0] == "waiting for shard 3 of 3, 0 are there"
 
 
+def test_a_dataset_in_an_object_store_gives_the_batches_of_one_on_disk(bucket_uri: str, tmp_path: Path) -> None:
+    remote = make_stream(make_dataset(bucket_uri), tmp_path / "a")
+    local = make_stream(make_dataset(tmp_path / "dataset"), tmp_path / "b")
+    for a, b in zip(batches(remote, 8), batches(local, 8), strict=True):
+        assert torch.equal(a.actions, b.actions)
+
+
 def test_a_wait_that_is_broken_off_loses_no_place(tmp_path: Path) -> None:
     stream = make_stream(make_dataset(tmp_path, shards=1), tmp_path, max_wait=0.01)
     with pytest.raises(DatasetStalledError):

@@ -56,13 +56,14 @@ def _long_rows(root: Path, shards: int) -> Dataset:
 
 
 _MEASURED = """
-import resource, sys
+import sys
 from pathlib import Path
 from services.export import Content, export_dataset
 from shared.dataset import Dataset
 dataset = Dataset(sys.argv[1])
 export_dataset(dataset, Path(sys.argv[2]), sys.argv[3], Content(dataset.header))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not getrusage's ru_maxrss, which begins at what the process that started this one had.
+print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line[:6] == "VmHWM:"))
 """
 
 
@@ -74,7 +75,7 @@ def test_memory_does_not_grow_with_the_dataset(tmp_path: Path, long_rows: dict[i
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
         peaks.append(int(done.stdout) / 1024)
     # Ten more shards are 150 MB of steps.
-    assert peaks[1] - peaks[0] < 30, peaks
+    assert peaks[1] - peaks[0] < 50, peaks
 
 
 @pytest.mark.parametrize("layout", FORMATS)
