@@ -8,11 +8,12 @@ import anyio
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from services.api import bodies, coverage, events, jobs, metrics, problems, service, shards, stream
+from services.api import bodies, coverage, events, jobs, metrics, problems, robots, service, shards, stream
 from services.api.access import OPEN_PATHS, AccessGuard
+from services.api.aside import Aside
 from services.api.following import Followers
-from services.api.previews import Previewer
 from services.api.settings import Settings
+from services.catalogue.shelf import RobotShelf
 from services.engine import open_engine
 from services.jobs import JobQueue
 
@@ -22,6 +23,7 @@ _ROUTERS = (
     shards.router,
     stream.router,
     coverage.router,
+    robots.router,
     service.router,
     metrics.router,
 )
@@ -56,13 +58,16 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.decoders = anyio.CapacityLimiter(_DECODERS)
         app.state.coverages = coverage.Coverages()
         metrics.StateCollector(counts, queue, app.state.followers)
-        app.state.previewer = Previewer(settings.preview_seconds)
+        app.state.previewer = Aside(settings.preview_seconds, "preview")
+        app.state.robots = RobotShelf(settings.data / "robots", settings.max_robots)
+        app.state.robot_reader = Aside(robots.READ_S, "robot")
         queue.start()
         try:
             yield
         finally:
             await anyio.to_thread.run_sync(queue.stop)
             await anyio.to_thread.run_sync(app.state.previewer.close)
+            await anyio.to_thread.run_sync(app.state.robot_reader.close)
 
     # Its pages for browsing the API load scripts from other hosts, so they are left out.
     app = FastAPI(title="Headstart", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)

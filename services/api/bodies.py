@@ -4,14 +4,19 @@ import json
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 
 from services.api.problems import ProblemError
 from services.api.schemas import schema_components
 from services.catalogue import ARMS
+from services.catalogue.robot_folder import OWN_NAME
 from services.synthesis.request import TrajectoryRequest
 
 COMPONENTS = schema_components(TrajectoryRequest)
-COMPONENTS["TrajectoryRequest"]["properties"]["robot"]["enum"] = sorted(ARMS)
+COMPONENTS["TrajectoryRequest"]["properties"]["robot"] = {
+    "description": "one of the catalogue, or the name that uploading a robot answered",
+    "anyOf": [{"enum": sorted(ARMS)}, {"type": "string", "pattern": OWN_NAME}],
+}
 """Schemas for the OpenAPI document."""
 
 REQUEST_BODY = {
@@ -27,17 +32,23 @@ async def _read(call: Request) -> TrajectoryRequest:
     # Also keeps other sites' pages out: a browser asks before it sends this type across origins.
     if call.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise ProblemError(415, "send the request as JSON, with the header `Content-Type: application/json`")
-    limit = call.app.state.settings.max_body_bytes
-    body = bytearray()
-    async for chunk in call.stream():
-        body += chunk
-        if len(body) > limit:
-            raise ProblemError(413, f"a request has at most {limit} bytes")
+    body = await read_bounded(call, call.app.state.settings.max_body_bytes, "a request")
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ProblemError(400, f"the body is not JSON: {error}") from None
-    return TrajectoryRequest.parse(value)
+    # In a thread: an uploaded robot is read from disk.
+    return await run_in_threadpool(TrajectoryRequest.parse, value, call.app.state.robots.find)
+
+
+async def read_bounded(call: Request, most: int, what: str) -> bytes:
+    """A call's body of at most so many bytes. Raises ProblemError as soon as there are more."""
+    body = bytearray()
+    async for chunk in call.stream():
+        body += chunk
+        if len(body) > most:
+            raise ProblemError(413, f"{what} has at most {most} bytes")
+    return bytes(body)
 
 
 RequestBody = Annotated[TrajectoryRequest, Depends(_read)]

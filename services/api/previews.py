@@ -1,15 +1,13 @@
-"""A few trajectories made at once, in a process of their own: neither the event loop nor a job waits for them."""
+"""A few trajectories made at once and kept nowhere."""
 
 import itertools
 import json
-import threading
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from services.api.problems import ProblemError
-from services.engine.worker import Worker, WorkerDiedError
+from services.api.aside import Aside
 from services.synthesis.pipeline import ShardPlan, ShardRows, robot_spec, synthesize
 from services.synthesis.request import TrajectoryRequest
 from shared import records
@@ -17,57 +15,19 @@ from shared.errors import RequestError
 
 MAX_ROWS = 64
 MAX_SAMPLES = 200_000
-_WAIT_S = 10.0
 _SCALARS = ("trajectory_id", "family", "attempts", "length", "duration", "rate_hz")
 _LISTS = ("joint_position", "joint_velocity", "ee_position", "ee_rotation_6d", "gripper")
 
 
-class Previewer:
-    """Makes one preview at a time."""
+def make_preview(aside: Aside, request: TrajectoryRequest, arrow: bool = False) -> bytes:
+    """A preview made in that process as JSON, or the same rows as an Arrow IPC stream.
 
-    def __init__(self, seconds: float) -> None:
-        """A preview that takes longer than `seconds` is dropped."""
-        self._seconds = seconds
-        self._lock = threading.Lock()
-        self._worker: Worker | None = None
-
-    def make(self, request: TrajectoryRequest, arrow: bool = False) -> bytes:
-        """The preview as JSON, or the same rows as an Arrow IPC stream.
-
-        Raises RequestError, SynthesisError, or ProblemError when it takes too long.
-        """
-        if request.count > MAX_ROWS:
-            detail = f"a preview has at most {MAX_ROWS} trajectories; submit a job for more"
-            raise RequestError("the request is not valid", [("/count", detail)])
-        if not self._lock.acquire(timeout=_WAIT_S):
-            raise ProblemError(503, "other previews are being made; try again in a few seconds")
-        try:
-            worker = self._worker = self._worker or Worker()
-            worker.send(preview, request, arrow)
-            if not worker.connection.poll(self._seconds):
-                self._end()
-                raise ProblemError(
-                    422,
-                    f"this preview takes longer than {self._seconds:g} s; ask for fewer trajectories or submit a job",
-                )
-            answer = worker.receive()
-            assert isinstance(answer, bytes)
-            return answer
-        except WorkerDiedError:
-            self._worker = None
-            raise ProblemError(503, "the preview's process ended, perhaps for lack of memory; try again") from None
-        finally:
-            self._lock.release()
-
-    def close(self) -> None:
-        """Ends the process."""
-        with self._lock:
-            self._end()
-
-    def _end(self) -> None:
-        if self._worker is not None:
-            self._worker.kill()
-            self._worker = None
+    Raises RequestError, SynthesisError, or ProblemError when it takes too long.
+    """
+    if request.count > MAX_ROWS:
+        detail = f"a preview has at most {MAX_ROWS} trajectories; submit a job for more"
+        raise RequestError("the request is not valid", [("/count", detail)])
+    return aside.call(preview, request, arrow)
 
 
 def preview(request: TrajectoryRequest, arrow: bool) -> bytes:

@@ -4,7 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from services.catalogue import Arm
+from services.catalogue.own_files import OwnFiles
 from services.jobs import Job, JobState
+from services.synthesis.robot_model import robot_model
 from shared.manifest import Commit, State
 
 _PARTS = ("manifest", "shards", "stream", "events", "coverage")
@@ -196,10 +199,36 @@ class PreviewBody(BaseModel):
     trajectories: list[PreviewTrajectory]
 
 
-class RobotsBody(BaseModel):
-    """The robots of the catalogue: names, limits and frames."""
+class RobotBody(BaseModel):
+    """A robot, the catalogue's or an uploaded one."""
 
-    robots: list[dict[str, Any]]
+    name: str = Field(description="what requests call it")
+    title: str
+    uploaded: bool
+    joint_names: list[str]
+    limits: dict[str, list[float]] = Field(description="of each joint, in rad or m and seconds")
+    base_frame: str
+    tool_frame: str
+    limits_source: str = Field(description="where its acceleration and jerk limits come from")
+    home: list[float]
+    notes: list[str] = Field(description="what to know of how it was read")
+    sha256: str = Field(description="of everything that shapes its trajectories")
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, arm: Arm) -> "RobotBody":
+        """The body of an arm. Raises RobotError."""
+        path = f"/v1/robots/{arm.name}"
+        said = {name: getattr(arm, name) for name in ("title", "limits_source", "home", "notes")}
+        links = {"self": path, "urdf": f"{path}/urdf"}
+        uploaded = isinstance(arm.files, OwnFiles)
+        return cls(**robot_model(arm).spec.to_json(), **said, uploaded=uploaded, sha256=arm.content_hash, links=links)
+
+
+class RobotsBody(BaseModel):
+    """The robots of the catalogue, then those uploaded."""
+
+    robots: list[RobotBody]
 
 
 class HealthBody(BaseModel):

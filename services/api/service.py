@@ -1,4 +1,4 @@
-"""Routes of the service itself: preview, robots, health, version."""
+"""Routes of the service itself: preview, health, version."""
 
 import importlib.metadata
 
@@ -7,12 +7,11 @@ from fastapi import APIRouter, Request, Response
 from services.api import stream
 from services.api.bodies import REQUEST_BODY, RequestBody
 from services.api.jobs import Jobs
+from services.api.previews import make_preview
 from services.api.problems import RESPONSES, ProblemError
-from services.api.schemas import HealthBody, PreviewBody, RobotsBody, VersionBody
-from services.catalogue import ARMS
+from services.api.schemas import HealthBody, PreviewBody, VersionBody
 from services.jobs import library_versions
 from services.synthesis import GENERATOR_VERSION
-from services.synthesis.robot_model import robot_model
 from shared.records import SCHEMA_VERSION
 
 try:
@@ -35,14 +34,8 @@ def preview(call: Request, request: RequestBody) -> Response:
     As JSON, or as an Arrow IPC stream where `Accept` names its type.
     """
     arrow = stream.MEDIA_TYPE in call.headers.get("accept", "")
-    rows = call.app.state.previewer.make(request, arrow)
+    rows = make_preview(call.app.state.previewer, request, arrow)
     return Response(rows, media_type=stream.MEDIA_TYPE if arrow else "application/json", headers={"Vary": "Accept"})
-
-
-@router.get("/v1/robots", operation_id="list_robots")
-def list_robots() -> RobotsBody:
-    """The robots of the catalogue."""
-    return RobotsBody(robots=[robot_model(ARMS[name]).spec.to_json() for name in sorted(ARMS)])
 
 
 @router.get("/healthz", operation_id="health")

@@ -27,6 +27,8 @@ class Settings(BaseSettings):
         max_shards: files in one job.
         max_queued_jobs: jobs that may wait.
         max_body_bytes: of a request's body.
+        max_robots: that may be uploaded.
+        max_robot_bytes: of an uploaded robot.
         max_streams: calls that last (streams, events, waiting for shards) at once.
         min_free_bytes: disk space that no job is to use up.
         preview_seconds: a preview may take.
@@ -45,6 +47,8 @@ class Settings(BaseSettings):
     max_shards: Annotated[int, Field(ge=1)] = 10_000
     max_queued_jobs: Annotated[int, Field(ge=1)] = 100
     max_body_bytes: Annotated[int, Field(ge=1)] = 65536
+    max_robots: Annotated[int, Field(ge=0)] = 200
+    max_robot_bytes: Annotated[int, Field(ge=1)] = 32 << 20
     max_streams: Annotated[int, Field(ge=1)] = 200
     min_free_bytes: Annotated[int, Field(ge=0)] = 256 << 20
     preview_seconds: Annotated[float, Field(gt=0)] = 20.0

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 MEMORY_BYTES = 8 << 30
-CPU_S = 60
+CPU_S = 45
 FILE_BYTES = 64 << 20
 GREATEST_LENGTH = 1e6
 

@@ -17,7 +17,7 @@ MAX_BYTES = 64 << 20
 MAX_HULL_BYTES = 8 << 20
 """Of all their hulls."""
 _PROGRAM = Path(__file__).with_name("hull_reader.py")
-_WAIT_S = 90.0
+_WAIT_S = 45.0
 
 
 def mesh_hulls(meshes: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -19,6 +19,9 @@ from shared.storage import Storage
 
 _FOLDER = MESH_PREFIX.removeprefix("package://").rstrip("/")
 _URDF, _SAID = f"{_FOLDER}/robot.urdf", f"{_FOLDER}/robot.json"
+OWN_NAME = r"^[A-Za-z0-9_]{1,32}-[0-9a-f]{12}$"
+"""What names of users' robots look like: the URDF's name and a part of the content's hash."""
+
 _Text = Annotated[str, Field(max_length=10_000)]
 _PerJoint = Annotated[tuple[FiniteFloat, ...], Field(max_length=MAX_DOF)]
 
@@ -28,7 +31,7 @@ class _Said(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,32}-[0-9a-f]{12}$")]
+    name: Annotated[str, Field(pattern=OWN_NAME)]
     title: _Text
     base_frame: _Text
     tool_frame: _Text

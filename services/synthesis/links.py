@@ -55,8 +55,8 @@ def robot_links(robot: RobotModel) -> Links:
     vertices, joints = _vertices_by_link(robot)
     unchecked = robot.arm.files.unchecked_pairs()
     names = tuple(vertices)
-    joint = np.array([joints[name] for name in names])
-    capsules = np.array([_capsule(vertices[name]) for name in names])
+    joint = np.array([joints[name] for name in names], np.int64)
+    capsules = np.array([_capsule(vertices[name]) for name in names]).reshape(-1, 7)
     pairs = np.array(
         [
             (a, b)
@@ -66,7 +66,7 @@ def robot_links(robot: RobotModel) -> Links:
         np.int64,
     ).reshape(-1, 2)
     hulls = tuple(_hull(vertices[name]) for name in names)
-    extent = np.array([reach(robot, joints[name], vertices[name]) for name in names])
+    extent = np.array([reach(robot, joints[name], vertices[name]) for name in names]).reshape(-1, robot.dof)
     return Links(names, joint, hulls, capsules, pairs, extent)
 
 

@@ -52,7 +52,7 @@ def test_a_preview_has_limits_and_keeps_nothing(api: httpx.Client) -> None:
 
 def test_robots_health_and_version(api: httpx.Client) -> None:
     robots = api.get("/v1/robots").json()["robots"]
-    assert robot_spec(REQUEST).to_json() in robots
+    assert any(robot["name"] == "panda" for robot in robots)
     assert api.get("/healthz").json() == api.get("/readyz").json() == {"status": "ok"}
     version = api.get("/version").json()
     assert version["schema_version"] == SCHEMA_VERSION

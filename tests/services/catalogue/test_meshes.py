@@ -10,20 +10,20 @@ from services.catalogue.mesh_hulls import mesh_hulls as read_hulls
 from services.catalogue.mesh_sources import MeshFiles, MeshFolder
 from services.catalogue.own_files import OwnFiles, stl_bytes, stl_points
 from services.synthesis.links import robot_links
+from services.synthesis.pipeline import ShardPlan, synthesize
+from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import robot_model
 from shared.errors import RobotError
 from tests.services.catalogue.own import GANTRY, own
 
-_MESH = GANTRY.replace(
-    '<sphere radius="0.05"/>', '<mesh filename="package://gantry/meshes/fore.obj" scale="1 2 -0.5"/>'
-)
+MESH = GANTRY.replace('<sphere radius="0.05"/>', '<mesh filename="package://gantry/meshes/fore.obj" scale="1 2 -0.5"/>')
 _CORNERS = np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0], [0, 0, 0.1], [0.02, 0.02, 0.02]])
 """A tetrahedron, and a point inside it."""
-_OBJ = "\n".join(f"v {x} {y} {z}" for x, y, z in _CORNERS) + "\nf 1 2 3\nf 1 2 4\nf 1 3 4\nf 2 3 4\nf 1 2 5\n"
+OBJ = "\n".join(f"v {x} {y} {z}" for x, y, z in _CORNERS) + "\nf 1 2 3\nf 1 2 4\nf 1 3 4\nf 2 3 4\nf 1 2 5\n"
 
 
 def test_meshes_are_read_scaled_and_reduced_to_their_hulls() -> None:
-    arm = own(_MESH, meshes=MeshFiles({"meshes/fore.obj": _OBJ.encode()}))
+    arm = own(MESH, meshes=MeshFiles({"meshes/fore.obj": OBJ.encode()}))
     assert isinstance(arm.files, OwnFiles)
     assert arm.notes == own().notes
     ((name, hull),) = arm.files.hulls
@@ -39,14 +39,17 @@ def test_meshes_are_read_scaled_and_reduced_to_their_hulls() -> None:
 
 
 def test_missing_meshes_are_left_out_and_said_to_be() -> None:
-    arm = own(_MESH)
+    arm = own(MESH)
     assert any("were not supplied" in note and "fore" in note for note in arm.notes)
     assert "mesh" not in arm.urdf
     assert len(robot_links(robot_model(arm)).names) == len(robot_links(robot_model(own())).names) - 1
     bare = "".join(
         part.partition("</collision>")[2] if "</collision>" in part else part for part in GANTRY.split("<collision>")
     )
-    assert any("no collision geometry at all" in note for note in own(bare).notes)
+    nothing = own(bare)
+    assert any("no collision geometry at all" in note for note in nothing.notes)
+    request = TrajectoryRequest.parse({"robot": nothing.name, "count": 3}, lambda _: nothing)
+    assert synthesize(ShardPlan(request, 0, 0, 3)).table.num_rows == 3
 
 
 @pytest.mark.parametrize(
@@ -99,8 +102,8 @@ def test_a_reader_that_crashes_or_hangs_is_an_error(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_obj_names_no_other_file() -> None:
-    fifo = b"mtllib /dev/zero\n  MTLLIB ../secret.mtl\n" + _OBJ.encode()
-    hulls = read_hulls({"a.obj": fifo, "b.obj": _OBJ.encode()})
+    fifo = b"mtllib /dev/zero\n  MTLLIB ../secret.mtl\n" + OBJ.encode()
+    hulls = read_hulls({"a.obj": fifo, "b.obj": OBJ.encode()})
     assert hulls["a.obj"] == hulls["b.obj"]
 
 

@@ -9,11 +9,11 @@ from services.catalogue.robot_folder import read_robot, write_robot
 from shared.errors import RobotError
 from shared.storage import open_storage
 from tests.services.catalogue.own import own
-from tests.services.catalogue.test_meshes import _MESH, _OBJ
+from tests.services.catalogue.test_meshes import MESH, OBJ
 
 
 def test_what_is_written_beside_a_dataset_is_the_arm(tmp_path: Path) -> None:
-    arm = own(_MESH, meshes=MeshFiles({"meshes/fore.obj": _OBJ.encode()}), home=(0.1, 0, 0, 0, 0, 0))
+    arm = own(MESH, meshes=MeshFiles({"meshes/fore.obj": OBJ.encode()}), home=(0.1, 0, 0, 0, 0, 0))
     storage = open_storage(tmp_path)
     write_robot(storage, arm)
     write_robot(storage, arm)
@@ -31,7 +31,7 @@ def test_the_catalogues_arms_are_left_to_their_packages(tmp_path: Path) -> None:
 
 
 def test_a_damaged_or_changed_robot_is_named(tmp_path: Path) -> None:
-    arm = own(_MESH, meshes=MeshFiles({"meshes/fore.obj": _OBJ.encode()}))
+    arm = own(MESH, meshes=MeshFiles({"meshes/fore.obj": OBJ.encode()}))
     write_robot(open_storage(tmp_path), arm)
     folder = tmp_path / "robot"
     hull = next(folder.glob("*.stl"))

@@ -1,0 +1,56 @@
+"""A process beside the service for what takes seconds or may crash: neither the event loop nor a job waits for it."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from services.api.problems import ProblemError
+from services.engine.worker import Worker, WorkerDiedError
+
+_WAIT_S = 10.0
+_Result = TypeVar("_Result")
+
+
+class Aside:
+    """Makes one call at a time, and ends its process when one takes too long."""
+
+    def __init__(self, seconds: float, what: str) -> None:
+        """A call that takes longer than `seconds` is dropped; `what` is what messages call one."""
+        self._seconds = seconds
+        self._what = what
+        self._lock = threading.Lock()
+        self._worker: Worker | None = None
+
+    def call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """What `function`, of a module, returns in that process.
+
+        Raises:
+            ProblemError: it took too long, the process died, or others wait for theirs already.
+        """
+        if not self._lock.acquire(timeout=_WAIT_S):
+            raise ProblemError(503, f"another {self._what} is being made; try again in a few seconds")
+        try:
+            worker = self._worker = self._worker or Worker()
+            worker.send(function, *arguments)
+            if not worker.connection.poll(self._seconds):
+                self._end()
+                raise ProblemError(422, f"this {self._what} takes longer than {self._seconds:g} s; ask for less")
+            answer: _Result = worker.receive()
+            return answer
+        except WorkerDiedError:
+            self._worker = None
+            raise ProblemError(
+                503, f"the process of the {self._what} ended, perhaps for lack of memory; try again"
+            ) from None
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Ends the process."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None

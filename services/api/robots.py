@@ -1,0 +1,144 @@
+"""Routes of robots: those there are, and uploading one."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from services.api.aside import Aside
+from services.api.bodies import read_bounded
+from services.api.jobs import Jobs
+from services.api.problems import RESPONSES, ProblemError
+from services.api.schemas import RobotBody, RobotsBody
+from services.catalogue import ARMS, Arm
+from services.catalogue.archive import read_archive
+from services.catalogue.mesh_sources import MeshFiles
+from services.catalogue.own_arm import ArmOptions, own_arm, parse_numbers
+from services.catalogue.shelf import RobotShelf, ShelfFullError, UnknownRobotError
+from services.synthesis.links import robot_links
+from services.synthesis.robot_model import robot_model
+
+READ_S = 60.0
+"""Longest time for reading an uploaded robot."""
+
+_XML, _ZIP = ("application/xml", "text/xml"), "application/zip"
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "the URDF, or a ZIP archive of one URDF and its meshes",
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in (_XML[0], _ZIP)},
+    }
+}
+
+router = APIRouter(prefix="/v1/robots", tags=["robots"], responses=RESPONSES)
+
+
+def _shelf(call: Request) -> RobotShelf:
+    shelf = call.app.state.robots
+    assert isinstance(shelf, RobotShelf)
+    return shelf
+
+
+Shelf = Annotated[RobotShelf, Depends(_shelf)]
+Name = Annotated[str, Path(max_length=64, description="as the list of robots has it")]
+Frame = Annotated[str | None, Query(min_length=1, max_length=128)]
+Numbers = Annotated[str | None, Query(max_length=500, description="a number, or one for each joint between commas")]
+
+
+async def _content(call: Request) -> tuple[bytes, bool]:
+    """The body, and whether it is an archive."""
+    kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in (*_XML, _ZIP):
+        raise ProblemError(415, f"send a URDF as {_XML[0]}, or one with its meshes as {_ZIP}")
+    return await read_bounded(call, call.app.state.settings.max_robot_bytes, "a robot"), kind == _ZIP
+
+
+@router.get("", operation_id="list_robots")
+def list_robots(shelf: Shelf) -> RobotsBody:
+    """The robots of the catalogue, then those that were uploaded."""
+    return RobotsBody(robots=[RobotBody.of(shelf.find(name)) for name in shelf.names()])
+
+
+@router.post(
+    "",
+    operation_id="upload_robot",
+    status_code=201,
+    openapi_extra=_BODY,
+    responses={200: {"model": RobotBody, "description": "This robot is there already"}},
+)
+def upload_robot(
+    call: Request,
+    jobs: Jobs,
+    shelf: Shelf,
+    response: Response,
+    content: Annotated[tuple[bytes, bool], Depends(_content)],
+    tip: Annotated[str, Query(min_length=1, max_length=128, description="link whose pose is recorded")],
+    base: Annotated[Frame, Query(description="link in whose frame poses are expressed; the root by default")] = None,
+    acceleration: Numbers = None,
+    jerk: Numbers = None,
+    home: Numbers = None,
+) -> RobotBody:
+    """Upload a robot. Its name, which requests then use, holds its content's hash: the same robot is the same name."""
+    given = {"acceleration": acceleration, "jerk": jerk, "home": home}
+    options = ArmOptions(tip, base, **{name: parse_numbers(text, name) for name, text in given.items() if text})
+    if problem := jobs.storage_problem():
+        raise ProblemError(507, problem)
+    reader = call.app.state.robot_reader
+    assert isinstance(reader, Aside)
+    arm = reader.call(read_upload, *content, options)
+    try:
+        if not shelf.add(arm):
+            response.status_code = 200
+    except (ShelfFullError, OSError) as error:
+        raise ProblemError(507, f"the robot can't be kept: {error}") from error
+    body = RobotBody.of(arm)
+    response.headers["Location"] = body.links["self"]
+    return body
+
+
+def read_upload(content: bytes, archived: bool, options: ArmOptions) -> Arm:
+    """Runs in a process of its own: the robot, after everything that trajectories need of it was made once.
+
+    Raises RobotError.
+    """
+    if archived:
+        name, urdf, meshes = read_archive(content)
+        arm = own_arm(urdf, name, options, MeshFiles(meshes, name))
+    else:
+        arm = own_arm(content, "the URDF", options)
+    robot_links(robot_model(arm))
+    return arm
+
+
+@router.get("/{name}", operation_id="get_robot")
+def get_robot(shelf: Shelf, name: Name) -> RobotBody:
+    """A robot's joints, limits and frames."""
+    return RobotBody.of(_known(shelf, name))
+
+
+@router.get(
+    "/{name}/urdf",
+    operation_id="get_robot_urdf",
+    response_class=Response,
+    responses={200: {"content": {_XML[0]: {}}, "description": "The URDF"}},
+)
+def get_robot_urdf(shelf: Shelf, name: Name) -> Response:
+    """A robot's URDF: its maker's, or what was read of an uploaded one."""
+    return Response(_known(shelf, name).files.urdf(), media_type=_XML[0])
+
+
+@router.delete("/{name}", operation_id="delete_robot", status_code=204)
+def delete_robot(shelf: Shelf, name: Name) -> None:
+    """Delete an uploaded robot. Datasets made with it keep their own copy."""
+    if name in ARMS:
+        raise ProblemError(409, f"{name} is of the catalogue; only uploaded robots can be deleted")
+    try:
+        shelf.remove(name)
+    except UnknownRobotError as error:
+        raise ProblemError(404, str(error)) from None
+
+
+def _known(shelf: RobotShelf, name: str) -> Arm:
+    try:
+        return shelf.find(name)
+    except UnknownRobotError as error:
+        raise ProblemError(404, str(error)) from None
