@@ -82,29 +82,29 @@ def upload_robot(
     options = ArmOptions(tip, base, **{name: parse_numbers(text, name) for name, text in given.items() if text})
     if problem := jobs.storage_problem():
         raise ProblemError(507, problem)
+    body, archived = content
+    name, urdf, meshes = read_archive(body) if archived else ("the URDF", body, {})
+    # First without its meshes: what is wrong with the URDF is known at once.
+    own_arm(urdf, name, options)
     reader = call.app.state.robot_reader
     assert isinstance(reader, Aside)
-    arm = reader.call(read_upload, *content, options)
+    arm = reader.call(read_robot, urdf, name, options, meshes)
     try:
         if not shelf.add(arm):
             response.status_code = 200
     except (ShelfFullError, OSError) as error:
         raise ProblemError(507, f"the robot can't be kept: {error}") from error
-    body = RobotBody.of(arm)
-    response.headers["Location"] = body.links["self"]
-    return body
+    robot = RobotBody.of(arm)
+    response.headers["Location"] = robot.links["self"]
+    return robot
 
 
-def read_upload(content: bytes, archived: bool, options: ArmOptions) -> Arm:
+def read_robot(urdf: bytes, name: str, options: ArmOptions, meshes: dict[str, bytes]) -> Arm:
     """Runs in a process of its own: the robot, after everything that trajectories need of it was made once.
 
     Raises RobotError.
     """
-    if archived:
-        name, urdf, meshes = read_archive(content)
-        arm = own_arm(urdf, name, options, MeshFiles(meshes, name))
-    else:
-        arm = own_arm(content, "the URDF", options)
+    arm = own_arm(urdf, name, options, MeshFiles(meshes, name))
     robot_links(robot_model(arm))
     return arm
 

@@ -38,7 +38,8 @@ KEEP_OUT = "keep_out"
 """A link that moves, or the tool centre point, enters a keep-out."""
 
 ADVICE = {
-    UNREACHABLE: "the arm can't reach these poses; move or shrink the workspace, or widen its orientation cone",
+    UNREACHABLE: "the arm can't reach these poses; move or shrink the workspace, widen its orientation cone, or ask "
+    "for goal 'position_axis' or 'position'",
     LINE_UNREACHABLE: "the arm can't follow straight lines here; move or shrink the workspace, narrow its cone, or ask "
     "for goal 'position_axis' or 'position'",
     LINE_JOINT_LIMIT: "joints meet their limits on straight lines; shrink the workspace, or narrow its cone",

@@ -6,7 +6,7 @@ import pytest
 from benchmarks.ik import measure
 from services.catalogue import ARMS, find_arm
 from services.synthesis import ik
-from services.synthesis.ik_steps import GOALS
+from services.synthesis.ik_steps import GOALS, Goal
 from services.synthesis.robot_model import robot_model
 from tests.services.catalogue.own import own
 
@@ -21,7 +21,7 @@ def test_ik_reaches_what_each_arm_can_reach(name: str) -> None:
 
 @pytest.mark.parametrize("goal", GOALS[1:])
 @pytest.mark.parametrize("name", ["so100", "panda"])
-def test_ik_reaches_a_part_of_a_pose(name: str, goal: ik.Goal) -> None:
+def test_ik_reaches_a_part_of_a_pose(name: str, goal: Goal) -> None:
     robot = robot_model(find_arm(name))
     found = measure(robot, goal, 400, seed=2)
     assert found["converged"] == found["said_converged"] >= 0.995
