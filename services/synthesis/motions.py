@@ -71,10 +71,22 @@ def _joint_profiles(
     robot: RobotModel, candidates: Candidates, q: FloatArray, row: IntArray, segment: IntArray
 ) -> tuple[Profiles, BoolArray]:
     """Profiles of the given segments, and which could be made. Those that aren't motions in joint space rest."""
-    start, target = q[row, segment], q[row, segment + 1]
-    arrival, events = candidates.arrival[row, segment + 1], candidates.events
-    moving = (arrival == SOLVED) | (arrival == DRAWN)
-    target[~moving] = start[~moving]
+    arrival = candidates.arrival[row, segment + 1]
+    moving = np.flatnonzero((arrival == SOLVED) | (arrival == DRAWN))
+    profiles, made = _moving_profiles(robot, candidates, q, row[moving], segment[moving])
+    if len(moving) == len(row):
+        return profiles, made
+    everything, all_made = Profiles.resting(q[row, segment]), np.ones(len(row), np.bool_)
+    everything.put(moving, profiles)
+    all_made[moving] = made
+    return everything, all_made
+
+
+def _moving_profiles(
+    robot: RobotModel, candidates: Candidates, q: FloatArray, row: IntArray, segment: IntArray
+) -> tuple[Profiles, BoolArray]:
+    """Profiles of motions in joint space, and which could be made."""
+    start, target, events = q[row, segment], q[row, segment + 1], candidates.events
     speed_scale, shortest = candidates.speed_scale[row], np.zeros(len(row))
     if events.tool_speed is not None:
         distance = np.linalg.norm(robot.tool_poses(target)[0] - robot.tool_poses(start)[0], axis=1)

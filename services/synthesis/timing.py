@@ -42,6 +42,12 @@ class Profiles:
     jerk: FloatArray
     duration: FloatArray
 
+    @classmethod
+    def resting(cls, q: FloatArray) -> "Profiles":
+        """Segments that take no time at configurations (S, dof)."""
+        pieces = np.zeros((*q.shape, PIECES))
+        return cls(q, np.zeros_like(q), np.zeros_like(q), pieces, pieces.copy(), np.zeros(len(q)))
+
     def take(self, segments: IntArray) -> "Profiles":
         """The named segments, in the order given."""
         return Profiles(*(getattr(self, field.name)[segments] for field in dataclasses.fields(self)))
