@@ -3,7 +3,7 @@
     python -m benchmarks.motions [--rows N] [--lines N]
 
 Panda above a table, 20 Hz, tool speeds of 0.10 to 0.35 m/s, self-collision checked, one process. Rates are rows for
-each second of CPU time of synthesize(), without writing; the first shard of each family, which compiles, is not counted.
+each second of CPU time of synthesize(), without writing and without a first shard of each family, which compiles.
 Lines start around the arm's home and end 2 to 30 cm away, turned by up to 45 degrees; the tool is compared with them
 at 25 moments between each two of their knots.
 """

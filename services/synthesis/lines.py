@@ -17,6 +17,7 @@ from services.synthesis.profiles import sample_one
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.splines import fit_splines
 from services.synthesis.timing import PIECES, PathTimer, Profiles
+from shared.robots import JointLimits
 from shared.rotation import matrix_to_rotvec
 
 FloatArray = NDArray[np.float64]
@@ -38,14 +39,14 @@ GREATEST_SLOWDOWN = 10.0
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
-    """m lines of the tool.
+class Paths:
+    """m straight paths of the tool, in the base frame.
 
     Attributes:
         position: where each begins, shape (m, 3) [m].
         rotation: likewise, shape (m, 3, 3).
         shift: from there to its end, shape (m, 3) [m].
-        turn: rotation vector, in the base frame, from there to its end, shape (m, 3) [rad].
+        turn: rotation vector from there to its end, shape (m, 3) [rad].
     """
 
     position: FloatArray
@@ -93,48 +94,22 @@ def make_lines(
         goal: how much of the poses on the line is to be reached. For the tool's axis, it turns the shortest way.
     """
     position, rotation = robot.tool_poses(q)
-    line = Line(
-        position,
-        rotation,
-        target_position - position,
-        _turn(goal, rotation, target_rotation),
-    )
-    first, step, share = _knots_in_time(line, tool_speed, speed_scale)
-    knots, verdict = _follow(robot, line, goal, q, first, share)
+    paths = Paths(position, rotation, target_position - position, _turn(goal, rotation, target_rotation))
+    first, step, share = _knots_in_time(paths, tool_speed, speed_scale)
+    knots, verdict = _follow(robot, paths, goal, q, first, share)
     end = knots[PIECES * first[1:] + np.arange(len(q))]
-
-    segments, dof = int(first[-1]), robot.dof
-    start, velocity, acceleration = (np.empty((segments, dof)) for _ in range(3))
-    jerk, middle = np.empty((segments, dof, PIECES)), np.empty((PIECES * segments, dof))
-    peaks = np.empty((len(q), dof, 3))
-    fit_splines(first, step, knots, start, velocity, acceleration, jerk, middle, peaks)
-    joints = robot.planning_limits
-    ratio = peaks / np.stack([joints.velocity, joints.acceleration, joints.jerk], axis=1)
-    # Played k times slower, velocities are divided by k, accelerations by k^2 and jerks by k^3.
-    slowdown = np.maximum((ratio ** [1, 1 / 2, 1 / 3]).max((1, 2)), 1.0)
+    profiles, middle, slowdown = _through_knots(first, step, knots, robot.planning_limits)
     verdict[(verdict == FOLLOWED) & (slowdown > GREATEST_SLOWDOWN)] = SINGULAR
-    strays = _strays(line, goal, first, *robot.tool_poses(middle))
-    verdict[(verdict == FOLLOWED) & strays] = DEVIATING
-
-    stretch = np.repeat(slowdown / speed_scale, np.diff(first))[:, None]
-    time = np.repeat(step, np.diff(first))[:, None] * stretch
-    profiles = Profiles(
-        start,
-        velocity / stretch,
-        acceleration / stretch**2,
-        np.broadcast_to(time[..., None], jerk.shape),
-        jerk / stretch[..., None] ** 3,
-        PIECES * time[:, 0],
-    )
-    return Lines(first, profiles, end, verdict)
+    verdict[(verdict == FOLLOWED) & _strays(paths, goal, first, *robot.tool_poses(middle))] = DEVIATING
+    return Lines(first, profiles.slowed(np.repeat(slowdown / speed_scale, np.diff(first))), end, verdict)
 
 
 def _knots_in_time(
-    line: Line, tool_speed: FloatArray | None, speed_scale: FloatArray
+    paths: Paths, tool_speed: FloatArray | None, speed_scale: FloatArray
 ) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Times lines at full speed: first segment of each (m + 1,), time between its knots (m,), and share of the line
+    """Times paths at full speed: first segment of each (m + 1,), time between its knots (m,), and share of the path
     behind each knot (K,)."""
-    size = np.stack([np.linalg.norm(line.shift, axis=1), np.linalg.norm(line.turn, axis=1)], axis=1)
+    size = np.stack([np.linalg.norm(paths.shift, axis=1), np.linalg.norm(paths.turn, axis=1)], axis=1)
     # A tool that goes nowhere is timed as if it went a millimetre.
     limits = (TOOL_LIMITS / np.maximum(size, 1e-3)[..., None]).min(1)
     shortest = np.zeros(len(size)) if tool_speed is None else size[:, 0] / tool_speed * speed_scale
@@ -167,7 +142,7 @@ def _turn(goal: Goal, rotation: FloatArray, target: FloatArray) -> FloatArray:
 
 
 def _follow(
-    robot: RobotModel, line: Line, goal: Goal, q: FloatArray, first: IntArray, share: FloatArray
+    robot: RobotModel, paths: Paths, goal: Goal, q: FloatArray, first: IntArray, share: FloatArray
 ) -> tuple[FloatArray, IntArray]:
     """Configurations at all knots (K, dof), and which lines could be followed, (m,)."""
     first_knot = PIECES * first + np.arange(len(first))
@@ -177,10 +152,10 @@ def _follow(
         robot.chain,
         robot.planning_limits.lower,
         robot.planning_limits.upper,
-        line.position,
-        np.ascontiguousarray(line.rotation.reshape(-1, 9)),
-        line.shift,
-        line.turn,
+        paths.position,
+        np.ascontiguousarray(paths.rotation.reshape(-1, 9)),
+        paths.shift,
+        paths.turn,
         GOALS.index(goal),
         share,
         first_knot,
@@ -189,11 +164,29 @@ def _follow(
     return knots, verdict
 
 
-def _strays(line: Line, goal: Goal, first: IntArray, position: FloatArray, rotation: FloatArray) -> NDArray[np.bool_]:
+def _through_knots(
+    first: IntArray, step: FloatArray, knots: FloatArray, limits: JointLimits
+) -> tuple[Profiles, FloatArray, FloatArray]:
+    """Splines through the knots at full speed, configurations halfway between knots, and how many times slower each
+    line must be for the limits, shape (m,)."""
+    segments, dof = int(first[-1]), knots.shape[1]
+    start, velocity, acceleration = (np.empty((segments, dof)) for _ in range(3))
+    jerk, middle = np.empty((segments, dof, PIECES)), np.empty((PIECES * segments, dof))
+    peaks = np.empty((len(step), dof, 3))
+    fit_splines(first, step, knots, start, velocity, acceleration, jerk, middle, peaks)
+    ratio = peaks / np.stack([limits.velocity, limits.acceleration, limits.jerk], axis=1)
+    # Played k times slower, velocities are divided by k, accelerations by k^2 and jerks by k^3.
+    slowdown = np.maximum((ratio ** [1, 1 / 2, 1 / 3]).max((1, 2)), 1.0)
+    between = np.repeat(step, np.diff(first))
+    time = np.broadcast_to(between[:, None, None], jerk.shape)
+    return Profiles(start, velocity, acceleration, time, jerk, PIECES * between), middle, slowdown
+
+
+def _strays(paths: Paths, goal: Goal, first: IntArray, position: FloatArray, rotation: FloatArray) -> NDArray[np.bool_]:
     """Which lines the tool leaves, shape (m,), at poses halfway between the knots."""
-    of = np.repeat(np.arange(len(line.shift)), PIECES * np.diff(first))
-    shift, turn, since = line.shift[of], line.turn[of], position - line.position[of]
-    turned = _turn(goal, line.rotation[of], rotation)
+    of = np.repeat(np.arange(len(paths.shift)), PIECES * np.diff(first))
+    shift, turn, since = paths.shift[of], paths.turn[of], position - paths.position[of]
+    turned = _turn(goal, paths.rotation[of], rotation)
     # The share of the line at which the tool is nearest, by its position where the line has some length.
     moves = np.linalg.norm(shift, axis=1) > 1e-3
     along, whole = np.where(moves[:, None], since, turned), np.where(moves[:, None], shift, turn)
@@ -202,4 +195,4 @@ def _strays(line: Line, goal: Goal, first: IntArray, position: FloatArray, rotat
     # Never less than the angle between the two rotations, or axes, and the same where it is small.
     angle = np.linalg.norm(turned - share * turn, axis=1)
     bad = ~((distance <= _CHECK * LINE_TOLERANCE) & (angle <= _CHECK * LINE_ANGLE_TOLERANCE))
-    return np.bincount(of, bad, len(line.shift)) > 0
+    return np.bincount(of, bad, len(paths.shift)) > 0

@@ -48,6 +48,18 @@ class Profiles:
         pieces = np.zeros((*q.shape, PIECES))
         return cls(q, np.zeros_like(q), np.zeros_like(q), pieces, pieces.copy(), np.zeros(len(q)))
 
+    def slowed(self, factor: FloatArray) -> "Profiles":
+        """The same motions, each played `factor` times slower, shape (S,)."""
+        k = factor[:, None]
+        return Profiles(
+            self.start,
+            self.velocity / k,
+            self.acceleration / k**2,
+            self.time * k[..., None],
+            self.jerk / k[..., None] ** 3,
+            self.duration * factor,
+        )
+
     def take(self, segments: IntArray) -> "Profiles":
         """The named segments, in the order given."""
         return Profiles(*(getattr(self, field.name)[segments] for field in dataclasses.fields(self)))
@@ -140,7 +152,8 @@ class PathTimer:
         for (velocity, acceleration, jerk), shortest in zip(limits.tolist(), minimum_duration.tolist(), strict=True):
             self._input.max_velocity, self._input.max_acceleration = [velocity], [acceleration]
             self._input.max_jerk, self._input.minimum_duration = [jerk], shortest or None
-            self._ruckig.calculate(self._input, self._trajectory)
+            result = self._ruckig.calculate(self._input, self._trajectory)
+            assert result >= 0, "from rest to rest a single coordinate always has a profile"
             profile = self._trajectory.profiles[0][0]
             pieces.append((profile.t, profile.j))
             durations.append(self._trajectory.duration)
