@@ -27,19 +27,20 @@ class ActionHead(nn.Module):
         self.conditioning = conditioning
         self._frozen = False
 
-    def forward(self, noisy: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, noisy: Tensor, timesteps: Tensor, condition: Tensor, pictures: tuple[Tensor, ...] = ()) -> Tensor:
         """The prediction.
 
         Args:
             noisy: normalized actions with noise, (batch, horizon, action_dim).
             timesteps: integers, (batch,).
             condition: (batch, condition_dim).
+            pictures: what each camera saw, (batch, n_obs_steps, height, width, 3) uint8.
 
         Returns:
             Like `noisy`.
         """
         time = self.backbone.time_encoder(timesteps)
-        predicted: Tensor = self.backbone(noisy, self.conditioning(time, self.conditioning.encode(condition)))
+        predicted: Tensor = self.backbone(noisy, self.conditioning(time, self.conditioning.encode(condition, pictures)))
         return predicted
 
     def freeze(self, mode: Mode) -> None:

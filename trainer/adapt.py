@@ -26,6 +26,7 @@ from trainer.demonstrations.episode import Demonstrations
 from trainer.device import choose_device
 from trainer.loop import TrainingLoop
 from trainer.normalization import ActionNormalizer
+from trainer.observation import cameras_of
 from trainer.pretrain import fresh_head, validation
 from trainer.progress import Progress, silent
 from trainer.resampling import resample
@@ -95,6 +96,7 @@ def adapt(
     normalizer = _normalizer(config.head, pretrained, action_range)
     actions = np.concatenate([episode.actions for episode in demonstrations.episodes])
     normalizer.check(actions, f"the demonstrations of {demonstrations.task}")
+    cameras = cameras_of(demonstrations.cameras, config.crop)
     data = {"demonstrations": fingerprint(demonstrations), "action_range": normalizer.to_json()}
     used = pretrained if config.mode == "decoupled" else None
     folder.begin(2, to_json(config), {**data, "backbone": used.info.backbone if used else None})
@@ -106,13 +108,13 @@ def adapt(
     info = CheckpointInfo(
         stage=2, head=config.head, mode=config.mode, backbone=None, condition_dim=scaling.obs_dim,
         action_range=normalizer.to_json(), observation_scaling=scaling.to_json(),
-        observation_widths=demonstrations.observation_widths, robot=demonstrations.robot,
+        observation_widths=demonstrations.observation_widths, cameras=cameras, robot=demonstrations.robot,
         rate_hz=demonstrations.rate_hz, action_label=demonstrations.action_label, task=demonstrations.task,
         step=config.training.steps, seconds=0.0, device=device.type,
         stage1=used.info.stage1 if used else None,
     )  # fmt: skip
     head, info = _begin_head(info, config, used, folder)
-    windows = DemonstrationWindows(demonstrations, normalizer, scaling, config, device)
+    windows = DemonstrationWindows(demonstrations, normalizer, scaling, config, device, cameras)
     loop = TrainingLoop(head.to(device), windows, config.training, folder, progress)
     loop.run(validation(head, windows.validation, normalizer, config.training.precision))
     save_checkpoint(checkpoint, replace(info, seconds=loop.seconds), loop.average.average)

@@ -7,10 +7,14 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """Windows of normalized actions (batch, horizon, action_dim) with their condition (batch, condition_dim)."""
+    """Windows of normalized actions (batch, horizon, action_dim) with their condition (batch, condition_dim).
+
+    In Stage 2 also what each camera saw: (batch, n_obs_steps, height, width, 3) uint8.
+    """
 
     actions: Tensor
     condition: Tensor
+    pictures: tuple[Tensor, ...] = ()
 
 
 class BatchSource(Protocol):

@@ -24,7 +24,7 @@ from trainer.backbones import Backbone, build_backbone
 from trainer.conditioning import stage1_conditioning, stage2_conditioning
 from trainer.config import HeadConfig, Mode, from_json, to_json
 from trainer.normalization import ActionNormalizer
-from trainer.observation import ObservationScaling
+from trainer.observation import Camera, ObservationScaling
 from trainer.stage1_condition import condition_steps
 
 KIND = "policy checkpoint"
@@ -50,10 +50,11 @@ class CheckpointInfo:
         head: shape of the head.
         mode: Stage 2's; Stage 1 is `normal`.
         backbone: hash of the backbone it is completed by; None where it holds all weights itself.
-        condition_dim: numbers in the condition; in Stage 2, in one observation step.
+        condition_dim: numbers in the condition; in Stage 2, in the low-dimensional part of one observation step.
         action_range: of the normalizer.
         observation_scaling: Stage 2's.
-        observation_widths: each observation key with its width, in order; empty in Stage 1.
+        observation_widths: each low-dimensional key with its width, in order; empty in Stage 1.
+        cameras: each camera with the size of its pictures and of the crop that is seen, in order; likewise.
         robot: name of the arm whose actions it predicts.
         rate_hz: actions per second.
         action_label: what the action at t is: "command", the pose commanded at t, or "reached"; Stage 1's is
@@ -73,6 +74,7 @@ class CheckpointInfo:
     action_range: dict[str, Any]
     observation_scaling: dict[str, Any] | None
     observation_widths: dict[str, int]
+    cameras: dict[str, Camera]
     robot: str
     rate_hz: float
     action_label: str
@@ -102,7 +104,8 @@ def build_head(info: CheckpointInfo, projection_bias: Tensor | None = None) -> A
         steps = condition_steps(info.stage1.condition, info.head.horizon) if info.stage1 else 0
         conditioning = stage1_conditioning(info.head, backbone, info.condition_dim, steps)
     else:
-        conditioning = stage2_conditioning(info.head, backbone, info.condition_dim, projection_bias)
+        cameras = len(info.cameras)
+        conditioning = stage2_conditioning(info.head, backbone, info.condition_dim, projection_bias, cameras)
     return ActionHead(backbone, conditioning, info.head.prediction_type)
 
 
@@ -154,6 +157,9 @@ def save_checkpoint(path: Path, info: CheckpointInfo, weights: Mapping[str, Tens
     stored = {name: value for name, value in weights.items() if info.stage == 2 or not name.startswith(_BACKBONE)}
     metadata = {name: getattr(info, name) for name in info.__dataclass_fields__}
     metadata |= {"head": to_json(info.head), "stage1": vars(info.stage1) if info.stage1 else None}
+    # As pairs: the order counts, and JSON's keys are sorted.
+    metadata |= {"observation_widths": list(info.observation_widths.items())}
+    metadata |= {"cameras": [(name, to_json(camera)) for name, camera in info.cameras.items()]}
     tensor_file.write(path, stored, {"kind": KIND, **metadata})
 
 
@@ -205,9 +211,11 @@ def _info(metadata: Mapping[str, Any], path: Path) -> CheckpointInfo:
     try:
         fields = {name: metadata[name] for name in CheckpointInfo.__dataclass_fields__}
         fields["head"] = from_json(HeadConfig, fields["head"])
+        fields["observation_widths"] = dict(fields["observation_widths"])
+        fields["cameras"] = {name: from_json(Camera, camera) for name, camera in fields["cameras"]}
         fields["stage1"] = Stage1Record(**fields["stage1"]) if fields["stage1"] else None
         return CheckpointInfo(**fields)
-    except (KeyError, TypeError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise CheckpointError(
             f"was written by another release ({error!r}); use that release, or train again", path
         ) from error

@@ -10,7 +10,7 @@ from trainer.action_head import ActionHead
 
 _log = logging.getLogger(__name__)
 
-Forward = Callable[[Tensor, Tensor, Tensor], Tensor]
+Forward = Callable[[Tensor, Tensor, Tensor, tuple[Tensor, ...]], Tensor]
 
 
 def compiled(head: ActionHead, try_out: Callable[[Forward], Tensor]) -> Forward:

@@ -17,6 +17,7 @@ from trainer.backbones import Backbone
 from trainer.config import HeadConfig
 from trainer.observation import OBSERVATION_WIDTH, LowDimEncoder
 from trainer.projections import LowRankProjection, Projection
+from trainer.vision import PICTURE_FEATURES, PictureEncoder
 
 
 class Conditioning(nn.Module):
@@ -25,6 +26,7 @@ class Conditioning(nn.Module):
     Attributes:
         condition_dim: numbers in the condition that `encode` is given; 0 where there is none.
         widths: of the signals, as `Backbone.signal_widths`.
+        vision: pictures to numbers that join the condition, where there are cameras.
         encoder: condition to features; the observation's in Stage 2.
         projection: its last map. One for all blocks: they read the same input, and one product is faster than many.
     """
@@ -37,9 +39,12 @@ class Conditioning(nn.Module):
         self.widths = backbone.signal_widths
         self.time_width = backbone.time_encoder.width
         self.encoder = encoder
+        self.vision: PictureEncoder | None = None
 
-    def encode(self, condition: Tensor) -> Tensor:
-        """Condition (batch, condition_dim) to features."""
+    def encode(self, condition: Tensor, pictures: tuple[Tensor, ...] = ()) -> Tensor:
+        """Condition (batch, condition_dim), and what cameras see beside it, to features."""
+        if self.vision is not None:
+            condition = self.vision(condition, pictures)
         features: Tensor = self.encoder(condition)
         return features
 
@@ -181,16 +186,18 @@ def stage1_conditioning(config: HeadConfig, backbone: Backbone, condition_dim: i
 
 
 def stage2_conditioning(
-    config: HeadConfig, backbone: Backbone, obs_dim: int, bias: Tensor | Sequence[float] | None
+    config: HeadConfig, backbone: Backbone, obs_dim: int, bias: Tensor | Sequence[float] | None, cameras: int = 0
 ) -> Conditioning:
     """Stage 2's: an observation encoder, and a projection with zero weights and Stage 1's bias.
 
     Args:
         config: of the head.
         backbone: that it will condition.
-        obs_dim: numbers in one observation step.
+        obs_dim: numbers in the low-dimensional part of one observation step.
         bias: Stage 1's `projection_bias`; None where there was no Stage 1.
+        cameras: whose pictures are seen beside it.
     """
+    obs_dim += PICTURE_FEATURES * cameras
     inputs, steps = config.n_obs_steps * obs_dim, config.n_obs_steps
     conditioning: Conditioning
     if config.attends_to_tokens:
@@ -198,6 +205,8 @@ def stage2_conditioning(
         conditioning = TokenConditioning(config, backbone, inputs, encoder, steps)
     else:
         conditioning = VectorConditioning(config, backbone, inputs, LowDimEncoder(inputs), OBSERVATION_WIDTH)
+    if cameras:
+        conditioning.vision = PictureEncoder(cameras, steps)
     if bias is not None:
         conditioning.start_from(bias)
     return conditioning

@@ -203,6 +203,7 @@ class AdaptConfig:
         training: how long and how.
         validation_windows: windows of held-out episodes that loss and action error are measured on.
         observation_scaling: min-max or standardization, by statistics of the training demonstrations.
+        crop: share of each side of a picture that is seen: a random part in training, else the middle.
         resample: accept demonstrations at another rate than Stage 1's, by interpolation.
         other_robot: accept demonstrations of another robot than Stage 1's.
     """
@@ -212,11 +213,14 @@ class AdaptConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     validation_windows: int = 128
     observation_scaling: Scaling = "min_max"
+    crop: float = 0.9
     resample: bool = False
     other_robot: bool = False
 
     def __post_init__(self) -> None:
         _check_choices(self)
+        if not 0 < self.crop <= 1:
+            raise ConfigError(f"crop is {self.crop}; it must be above 0 and at most 1, the whole picture")
 
 
 def to_json(config: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Stage 2's batches: windows of demonstrations with the observations a policy would have had."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from trainer.batches import Batch
 from trainer.config import AdaptConfig, Scaling
 from trainer.demonstrations.episode import Demonstrations, Episode
 from trainer.normalization import ActionNormalizer
-from trainer.observation import ObservationScaling
+from trainer.observation import Camera, ObservationScaling
+from trainer.pictures import EpisodePictures
 
 # An id that no trajectory has.
 _ORDER_STREAM = np.array([2**62 + 2**61], np.int64)
@@ -36,6 +37,7 @@ class DemonstrationWindows:
         scaling: ObservationScaling,
         config: AdaptConfig,
         device: torch.device,
+        cameras: Mapping[str, Camera] | None = None,
     ) -> None:
         self._config, self._n_obs_steps = config, config.head.n_obs_steps
         self._span = WindowSpan(config.head.horizon, config.head.n_obs_steps - 1, config.head.n_action_steps - 1)
@@ -44,6 +46,8 @@ class DemonstrationWindows:
         observations = np.concatenate([joined_observations(demonstrations, episode) for episode in episodes])
         self._actions = torch.from_numpy(actions).to(device)
         self._observations = scaling.apply(torch.from_numpy(observations).to(device))
+        self._pictures = [EpisodePictures(episodes, name, camera) for name, camera in (cameras or {}).items()]
+        self._device = device
         self._training = self._window_steps(episodes, held_out=False).to(device)
         self._held_out = self._window_steps(episodes, held_out=True).to(device)
         self._position = 0
@@ -57,8 +61,8 @@ class DemonstrationWindows:
             epoch, place = divmod(position, count)
             parts.append(self._permuted(epoch)[place : place + missing])
             missing, position = missing - len(parts[-1]), position + len(parts[-1])
-        self._position = position
-        return self._batch(self._training[torch.cat(parts)])
+        places, self._position = np.arange(self._position, position), position
+        return self._batch(self._training[torch.cat(parts)], places)
 
     def validation(self) -> Batch | None:
         """Windows of held-out episodes, evenly spread over them; None where no episode is held out."""
@@ -66,7 +70,7 @@ class DemonstrationWindows:
         if not count:
             return None
         chosen = torch.linspace(0, len(self._held_out) - 1, count).round().long()
-        return self._batch(self._held_out[chosen.to(self._held_out.device)])
+        return self._batch(self._held_out[chosen.to(self._held_out.device)], None)
 
     def state(self) -> dict[str, Any]:
         """Windows given so far."""
@@ -76,9 +80,16 @@ class DemonstrationWindows:
         """Goes to a place that `state` gave."""
         self._position = int(state["position"])
 
-    def _batch(self, steps: Tensor) -> Batch:
-        observed = self._observations[steps[:, : self._n_obs_steps]]
-        return Batch(self._actions[steps], observed.flatten(1))
+    def _batch(self, steps: Tensor, places: IntArray | None) -> Batch:
+        """Windows of these steps; pictures are cropped at random by the samples' places in the order, or centered."""
+        seen = steps[:, : self._n_obs_steps]
+        crops = tuple(self._crops(camera, seen.cpu().numpy(), places) for camera in range(len(self._pictures)))
+        return Batch(self._actions[steps], self._observations[seen].flatten(1), crops)
+
+    def _crops(self, camera: int, steps: IntArray, places: IntArray | None) -> Tensor:
+        pictures, seed = self._pictures[camera], self._config.training.seed
+        chosen = pictures.center_crops(steps) if places is None else pictures.random_crops(steps, seed, places, camera)
+        return torch.from_numpy(chosen).to(self._device, non_blocking=True)
 
     def _permuted(self, epoch: int) -> Tensor:
         """The order of an epoch."""
@@ -103,8 +114,9 @@ class DemonstrationWindows:
 
 
 def joined_observations(demonstrations: Demonstrations, episode: Episode) -> NDArray[np.float32]:
-    """An episode's observations (T, obs_dim), its keys joined in their order."""
-    return np.concatenate([episode.observations[key] for key in demonstrations.observation_widths], axis=-1)
+    """An episode's low-dimensional observations (T, obs_dim), its keys joined in their order."""
+    parts = [episode.observations[key] for key in demonstrations.observation_widths]
+    return np.concatenate(parts, axis=-1) if parts else np.zeros((len(episode.actions), 0), np.float32)
 
 
 def observation_scaling(demonstrations: Demonstrations, kind: Scaling) -> ObservationScaling:
@@ -121,6 +133,9 @@ def fingerprint(demonstrations: Demonstrations) -> dict[str, Any]:
     for episode in demonstrations.episodes:
         digest.update(np.ascontiguousarray(episode.actions).tobytes())
         digest.update(joined_observations(demonstrations, episode).tobytes())
+        for seen in episode.images.values():
+            # All of them would be gigabytes to read.
+            digest.update(seen.at(np.linspace(0, len(seen.rows) - 1, 3).astype(np.int64)).tobytes())
     return {
         "task": demonstrations.task,
         "robot": demonstrations.robot,

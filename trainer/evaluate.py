@@ -38,11 +38,17 @@ class Sampler:
             self._time = head.conditioning.time_share(head.backbone.time_encoder(timesteps))
 
     @torch.inference_mode()
-    def __call__(self, condition: Tensor, noise: Tensor, step_noise: Callable[[int], Tensor] | None = None) -> Tensor:
+    def __call__(
+        self,
+        condition: Tensor,
+        noise: Tensor,
+        step_noise: Callable[[int], Tensor] | None = None,
+        pictures: tuple[Tensor, ...] = (),
+    ) -> Tensor:
         """Normalized actions (batch, horizon, action_dim) from noise like them and a condition (diffusion.sample)."""
         conditioning = self._conditioning
         with autocast(self._device, self._precision):
-            features = conditioning.feature_share(conditioning.encode(condition))
+            features = conditioning.feature_share(conditioning.encode(condition, pictures))
 
             def predict(noisy: Tensor, index: int) -> Tensor:
                 predicted: Tensor = self._backbone(noisy, conditioning.join(self._time[index], features))
@@ -63,7 +69,8 @@ def action_error(
         precision: of the network.
     """
     noise = torch.randn(windows.actions.shape, generator=torch.Generator().manual_seed(_SEED))
-    predicted = Sampler(head, precision)(windows.condition, noise.to(windows.actions.device))
+    sampler = Sampler(head, precision)
+    predicted = sampler(windows.condition, noise.to(windows.actions.device), pictures=windows.pictures)
     return compare_actions(
         normalizer.denormalize(predicted.cpu().numpy()),
         normalizer.denormalize(windows.actions.cpu().numpy()),
@@ -109,6 +116,7 @@ def noise_loss(head: ActionHead, windows: Batch, precision: Precision = "auto") 
     timesteps = torch.arange(len(noise), device=device) * DIFFUSION_STEPS // len(noise)
     diffusion = Diffusion(head.prediction_type)
     with autocast(device, precision):
-        predicted = head(diffusion.add_noise(windows.actions, noise, timesteps), timesteps, windows.condition)
+        noisy = diffusion.add_noise(windows.actions, noise, timesteps)
+        predicted = head(noisy, timesteps, windows.condition, windows.pictures)
     target = diffusion.target(windows.actions, noise, timesteps)
     return float(torch.nn.functional.mse_loss(predicted.float(), target))

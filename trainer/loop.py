@@ -147,7 +147,7 @@ class TrainingLoop:
         noise, timesteps = self._draw(batch.actions)
         noisy = self._diffusion.add_noise(batch.actions, noise, timesteps)
         with autocast(self.device, self.config.precision):
-            predicted = forward(noisy, timesteps, batch.condition)
+            predicted = forward(noisy, timesteps, batch.condition, batch.pictures)
         return F.mse_loss(predicted.float(), self._diffusion.target(batch.actions, noise, timesteps))
 
     def _draw(self, actions: Tensor) -> tuple[Tensor, Tensor]:

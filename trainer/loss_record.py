@@ -42,7 +42,9 @@ class LossRecord:
             if not math.isfinite(loss):
                 bad_step = step - len(losses) + index + 1
                 path = folder / f"non-finite-step-{bad_step:08d}.safetensors"
-                tensors = self._batches[index]._asdict()
+                batch = self._batches[index]
+                tensors = {"actions": batch.actions, "condition": batch.condition}
+                tensors |= {f"pictures_{camera}": seen for camera, seen in enumerate(batch.pictures)}
                 tensor_file.write(path, tensors, {"kind": "batch", "step": bad_step})
                 raise TrainingError(
                     f"the loss is {loss} at step {bad_step}; its batch is in {path}. If it holds values that are not "

@@ -1,6 +1,7 @@
-"""Low-dimensional observations: how they are scaled and encoded."""
+"""Observations: how their low-dimensional part is scaled and encoded, and which part of a picture is seen."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from shared.errors import ConfigError
 from trainer.config import Scaling
+from trainer.vision import LEAST_SIDE
 
 OBSERVATION_WIDTH = 256
 LEAST_SPREAD = 0.05
@@ -78,3 +81,42 @@ class ObservationScaling:
     def from_json(cls, value: Mapping[str, Any]) -> "ObservationScaling":
         """Reads what `to_json` wrote."""
         return cls(np.array(value["center"]), np.array(value["scale"]))
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What a policy does with a camera's pictures.
+
+    Attributes:
+        size: height and width that they must have.
+        crop: height and width of the part that it sees: a random one in training, else the middle.
+    """
+
+    size: tuple[int, int]
+    crop: tuple[int, int]
+
+    @classmethod
+    def cropped(cls, size: tuple[int, int], share: float, name: str) -> "Camera":
+        """With a crop of this share of each side. Raises ConfigError where that is too small to be seen."""
+        crop = round(share * size[0]), round(share * size[1])
+        if min(crop) < LEAST_SIDE:
+            raise ConfigError(
+                f"'{name}' has pictures of {size[0]} x {size[1]}, of which crops of {crop[0]} x {crop[1]} are seen; at "
+                f"least {LEAST_SIDE} x {LEAST_SIDE} are needed: make them larger with observation.image_size in the "
+                "mapping"
+            )
+        return cls(size, crop)
+
+    def middle(self) -> tuple[int, int]:
+        """Top and left of the crop in the middle."""
+        return (self.size[0] - self.crop[0]) // 2, (self.size[1] - self.crop[1]) // 2
+
+    def center(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The middle of pictures (..., height, width, 3)."""
+        (top, left), (height, width) = self.middle(), self.crop
+        return pictures[..., top : top + height, left : left + width, :]
+
+
+def cameras_of(sizes: Mapping[str, tuple[int, int]], share: float) -> dict[str, Camera]:
+    """Each camera with its crop. Raises ConfigError as `Camera.cropped`."""
+    return {name: Camera.cropped(size, share, name) for name, size in sizes.items()}

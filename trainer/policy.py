@@ -1,7 +1,9 @@
 """A trained policy: observations in, actions in metres or radians out."""
 
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,11 +97,14 @@ class Policy:
         """Action steps it answers with."""
         return self.info.head.n_action_steps
 
-    def __call__(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(
+        self, observations: NDArray[np.float32], pictures: Mapping[str, NDArray[np.uint8]] | None = None
+    ) -> NDArray[np.float32]:
         """Actions for a batch of observations.
 
         Args:
             observations: (n, n_obs_steps, obs_dim), the latest last, keys joined as in `info.observation_widths`.
+            pictures: of each of `info.cameras`, (n, n_obs_steps, height, width, 3) RGB, uncropped.
 
         Returns:
             (n, n_action_steps, action_dim) in metres or radians, the first to be executed now.
@@ -111,22 +116,46 @@ class Policy:
         if observations.ndim != 3 or observations.shape[1:] != expected:
             raise ConfigError(f"observations have shape {observations.shape}, this policy sees (n, {expected})")
         observations = np.ascontiguousarray(observations, np.float32)
+        seen = self._seen(pictures or {}, len(observations))
+        keys = np.array([_hash(observation, *crops) for observation, *crops in zip(observations, *seen, strict=True)])
 
         def noise(draw: int) -> Tensor:
-            return torch.from_numpy(self._noise(observations, draw)).to(self._device)
+            return torch.from_numpy(self._noise(keys, draw)).to(self._device)
 
         condition = self._scaling.apply(torch.from_numpy(observations).to(self._device)).flatten(1)
+        crops = tuple(torch.from_numpy(one).to(self._device) for one in seen)
         step_noise = (lambda index: noise(1 + index)) if self._stochastic else None
-        actions = self._normalizer.denormalize(self._sampler(condition, noise(0), step_noise).cpu().numpy())
+        actions = self._normalizer.denormalize(self._sampler(condition, noise(0), step_noise, crops).cpu().numpy())
         first = self.n_obs_steps - 1
         return actions[:, first : first + self.n_action_steps]
 
-    def _noise(self, observations: NDArray[np.float32], draw: int) -> NDArray[np.float32]:
+    def _seen(self, pictures: Mapping[str, NDArray[np.uint8]], count: int) -> list[NDArray[np.uint8]]:
+        """The middle of each camera's pictures, in their order. Raises ConfigError where they are others."""
+        cameras = self.info.cameras
+        if set(pictures) != set(cameras):
+            raise ConfigError(f"pictures of {sorted(pictures)} were given, this policy sees {sorted(cameras)}")
+        seen = []
+        for name, camera in cameras.items():
+            expected, given = (count, self.n_obs_steps, *camera.size, 3), pictures[name]
+            if given.shape != expected or given.dtype != np.uint8:
+                raise ConfigError(
+                    f"pictures of '{name}' are {given.dtype} {given.shape}, this policy sees uint8 {expected}"
+                )
+            seen.append(np.ascontiguousarray(camera.center(given)))
+        return seen
+
+    def _noise(self, keys: NDArray[np.int64], draw: int) -> NDArray[np.float32]:
         """N(0, 1) of shape (n, horizon, action_dim) by Box and Muller, a stream for each observation's hash."""
         shape = (self.info.head.horizon, self._normalizer.action_dim)
         half = (shape[0] * shape[1] + 1) // 2
-        keys = np.array([zlib.crc32(row.tobytes()) for row in observations], np.int64)
         uniform = philox_uniform(self._seed, keys, draw, 2 * half)
         radius, angle = np.sqrt(-2 * np.log1p(-uniform[:, :half])), 2 * np.pi * uniform[:, half:]
         normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
         return normal[:, : shape[0] * shape[1]].astype(np.float32).reshape(-1, *shape)
+
+
+def _hash(*arrays: NDArray[Any]) -> int:
+    value = 0
+    for array in arrays:
+        value = zlib.crc32(array.tobytes(), value)
+    return value

@@ -65,9 +65,9 @@ def pretrain(
     stream = TrajectoryStream(ShardCache(source, cache, config.max_wait, cache_bytes), normalizer, config, device)
     info = CheckpointInfo(
         stage=1, head=config.head, mode="normal", backbone=None, condition_dim=stream.condition_dim,
-        action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, robot=header.robot.name,
-        rate_hz=header.rate_hz, action_label="command", task="", step=config.training.steps, seconds=0.0,
-        device=device.type, stage1=Stage1Record(header.dataset_id, config.condition, 0.0),
+        action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, cameras={},
+        robot=header.robot.name, rate_hz=header.rate_hz, action_label="command", task="", step=config.training.steps,
+        seconds=0.0, device=device.type, stage1=Stage1Record(header.dataset_id, config.condition, 0.0),
     )  # fmt: skip
     head = fresh_head(config.training.seed, lambda: build_head(info)).to(device)
     loop = TrainingLoop(head, stream, config.training, folder, progress)

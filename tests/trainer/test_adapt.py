@@ -184,7 +184,7 @@ def test_a_policy_answers_in_metres_the_same_alone_and_in_a_batch(stage1: Path, 
 
 def test_the_policys_noise_is_normal(stage1: Path, tmp_path: Path) -> None:
     policy = Policy.load(adapt(tmp_path, make_demonstrations(), config(), stage1=stage1))
-    noise = policy._noise(np.random.default_rng(0).normal(size=(500, 2, 9)).astype(np.float32), 0).reshape(-1)
+    noise = policy._noise(np.arange(500), 0).reshape(-1)
     assert abs(noise.mean()) < 0.02
     assert abs(noise.std() - 1) < 0.02
     assert abs((noise**4).mean() - 3) < 0.2

@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from tests.trainer.example import RANGE, make_demonstrations, training
 from trainer.config import AdaptConfig
 from trainer.demonstration_windows import DemonstrationWindows, fingerprint, joined_observations, observation_scaling
-from trainer.demonstrations.episode import Episode
+from trainer.demonstrations.episode import Demonstrations, Episode, Images
 from trainer.normalization import ActionNormalizer
+from trainer.observation import Camera
 
 DEMONSTRATIONS = make_demonstrations(6)
 SCALING = observation_scaling(DEMONSTRATIONS, "min_max")
@@ -37,7 +40,7 @@ def test_an_epoch_is_every_window_once() -> None:
     source = make_windows(len(expected))
     for _ in range(2):
         batch = source.next(lambda text: None)
-        given = {(a.numpy().tobytes(), c.numpy().tobytes()) for a, c in zip(*batch, strict=True)}
+        given = {(a.numpy().tobytes(), c.numpy().tobytes()) for a, c in zip(*batch[:2], strict=True)}
         assert given == {(a.tobytes(), c.astype(np.float32).tobytes()) for a, c in expected}
 
 
@@ -73,3 +76,89 @@ def test_the_fingerprint_sees_a_changed_action() -> None:
     assert fingerprint(other) == fingerprint(DEMONSTRATIONS)
     other.episodes[2].actions[3, 1] += 1e-6
     assert fingerprint(other)["sha256"] != fingerprint(DEMONSTRATIONS)["sha256"]
+
+
+CAMERAS = {"front": Camera((40, 36), (38, 34)), "wrist": Camera((34, 50), (33, 45))}
+
+
+def with_pictures() -> Demonstrations:
+    """Demonstrations whose pictures say in every pixel which step and which place they are of."""
+    episodes = []
+    for index, episode in enumerate(DEMONSTRATIONS.episodes):
+        images = {}
+        for name, camera in CAMERAS.items():
+            steps, (height, width) = len(episode.actions), camera.size
+            frames = np.empty((steps, height, width, 3), np.uint8)
+            frames[..., 0] = (100 * index + np.arange(steps))[:, None, None] % 251
+            frames[..., 1], frames[..., 2] = np.arange(height)[:, None], np.arange(width)
+            images[name] = Images(frames, np.arange(steps))
+        episodes.append(replace(episode, images=images))
+    sizes = {name: camera.size for name, camera in CAMERAS.items()}
+    return replace(DEMONSTRATIONS, episodes=tuple(episodes), cameras=sizes)
+
+
+def picture_windows(batch: int, seed: int = 0) -> DemonstrationWindows:
+    config = AdaptConfig(training=training(1, batch_size=batch, seed=seed), validation_windows=10)
+    cpu = torch.device("cpu")
+    return DemonstrationWindows(with_pictures(), ActionNormalizer(RANGE), SCALING, config, cpu, CAMERAS)
+
+
+def test_pictures_are_of_the_observed_steps_wherever_they_are_cropped() -> None:
+    plain, seeing = make_windows(16), picture_windows(16)
+    target = np.concatenate([joined_observations(DEMONSTRATIONS, episode) for episode in DEMONSTRATIONS.episodes])
+    marks = np.concatenate([100 * i + np.arange(len(e.actions)) for i, e in enumerate(DEMONSTRATIONS.episodes)]) % 251
+    scaled = torch.from_numpy((target - SCALING.center) * SCALING.scale)
+    for _ in range(5):
+        a, b = plain.next(lambda text: None), seeing.next(lambda text: None)
+        assert torch.equal(a.actions, b.actions)
+        assert torch.equal(a.condition, b.condition)
+        observed = b.condition.view(16, 2, -1)
+        # The step of the demonstrations whose observation it is: the mark that the pictures must have.
+        steps = (observed[:, :, None] - scaled).abs().sum(-1).argmin(-1)
+        for (name, camera), pictures in zip(CAMERAS.items(), b.pictures, strict=True):
+            assert pictures.shape == (16, 2, *camera.crop, 3), name
+            assert torch.equal(pictures[..., 0, 0, 0].long(), torch.from_numpy(marks)[steps].long())
+            top, left = pictures[..., 0, 0, 1].long(), pictures[..., 0, 0, 2].long()
+            rows = top[..., None] + torch.arange(camera.crop[0])
+            columns = left[..., None] + torch.arange(camera.crop[1])
+            assert torch.equal(pictures[..., 0, 1].long(), rows)
+            assert torch.equal(pictures[..., 0, :, 2].long(), columns)
+
+
+def test_crops_depend_on_seed_and_place_alone() -> None:
+    def corners(source: DemonstrationWindows, batches: int) -> torch.Tensor:
+        taken = [source.next(lambda text: None).pictures for _ in range(batches)]
+        return torch.cat([torch.stack([one[..., 0, 0, 1:] for one in pictures], 1) for pictures in taken])
+
+    whole = corners(picture_windows(24), 20)
+    assert torch.equal(corners(picture_windows(8), 60), whole)
+    assert not torch.equal(corners(picture_windows(24, seed=1), 20), whole)
+    resumed, first = picture_windows(24), picture_windows(24)
+    corners(first, 7)
+    resumed.restore(first.state())
+    assert torch.equal(corners(resumed, 13), whole[7 * 24 :])
+    # Uniform over every corner, and different for the two cameras and for the two steps of a window.
+    for index, camera in enumerate(CAMERAS.values()):
+        for axis in range(2):
+            room = camera.size[axis] - camera.crop[axis] + 1
+            counts = torch.bincount(whole[:, index, :, axis].flatten().long(), minlength=room)
+            assert len(counts) == room
+            expected = 20 * 24 * 2 / room
+            assert ((counts - expected).abs() < 5 * expected**0.5).all()
+    assert (whole[:, 0, 0] != whole[:, 0, 1]).any(-1).float().mean() > 0.7
+
+
+def test_held_out_windows_show_the_middle() -> None:
+    held_out = picture_windows(8).validation()
+    assert held_out is not None
+    for camera, pictures in zip(CAMERAS.values(), held_out.pictures, strict=True):
+        assert (pictures[..., 0, 0, 1] == (camera.size[0] - camera.crop[0]) // 2).all()
+        assert (pictures[..., 0, 0, 2] == (camera.size[1] - camera.crop[1]) // 2).all()
+
+
+def test_other_pictures_have_another_fingerprint() -> None:
+    before = fingerprint(with_pictures())
+    assert fingerprint(with_pictures()) == before != fingerprint(DEMONSTRATIONS)
+    changed = with_pictures()
+    changed.episodes[0].images["wrist"].frames[0] += 1
+    assert fingerprint(changed)["sha256"] != before["sha256"]

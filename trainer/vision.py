@@ -1,0 +1,118 @@
+"""Pictures to features: for each camera a ResNet-18 with group normalization and a spatial softmax.
+
+ResNet-18: He et al. 2016 (arXiv 1512.03385), with GroupNorm of 16 channels a group in place of BatchNorm, whose running
+statistics and moving averages of weights don't go together; spatial softmax: Levine et al. 2016 (arXiv 1504.00702). The
+sizes are those of diffusion policies: 32 keypoints, 64 features, 11,197,088 parameters a camera.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PICTURE_FEATURES = 64
+LEAST_SIDE = 33
+"""Pixels of a side of what a camera's network sees: with fewer, its last map is a single point, which says nothing."""
+_KEYPOINTS = 32
+_GROUP = 16
+
+
+class CameraEncoder(nn.Module):
+    """A camera's picture to 64 features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = ResNet18()
+        self.keypoints = nn.Conv2d(512, _KEYPOINTS, 1)
+        self.output = nn.Linear(2 * _KEYPOINTS, PICTURE_FEATURES)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(n, height, width, 3) uint8 to (n, 64)."""
+        # Channels stay last in memory, which convolutions are fastest with.
+        pixels = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
+        return F.relu(self.output(spatial_softmax(self.keypoints(self.network(pixels)))))
+
+
+class PictureEncoder(nn.Module):
+    """Every camera's encoder: pictures become features beside the low-dimensional part of each step."""
+
+    def __init__(self, cameras: int, n_obs_steps: int) -> None:
+        super().__init__()
+        self.cameras = nn.ModuleList(CameraEncoder() for _ in range(cameras))
+        self.n_obs_steps = n_obs_steps
+
+    def forward(self, low_dim: Tensor, pictures: Sequence[Tensor]) -> Tensor:
+        """Joins what is seen at each step.
+
+        Args:
+            low_dim: scaled, (batch, n_obs_steps * obs_dim).
+            pictures: of each camera, (batch, n_obs_steps, height, width, 3) uint8.
+
+        Returns:
+            (batch, n_obs_steps * (64 * cameras + obs_dim)), step after step.
+        """
+        features = [
+            encoder(seen.flatten(0, 1)).view(len(seen), self.n_obs_steps, -1).to(low_dim.dtype)
+            for encoder, seen in zip(self.cameras, pictures, strict=True)
+        ]
+        obs_dim = low_dim.shape[1] // self.n_obs_steps
+        return torch.cat([*features, low_dim.view(len(low_dim), self.n_obs_steps, obs_dim)], dim=-1).flatten(1)
+
+
+class ResNet18(nn.Module):
+    """(n, 3, height, width) to (n, 512, height / 32, width / 32), rounded up: without pooling and classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(_convolution(3, 64, 7, 2), _norm(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+        widths = (64, 64, 128, 256, 512)
+        blocks = [
+            block for inputs, width in pairwise(widths) for block in (_Block(inputs, width), _Block(width, width))
+        ]
+        self.blocks = nn.Sequential(*blocks)
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """The last map."""
+        maps: Tensor = self.blocks(self.stem(pixels))
+        return maps
+
+
+class _Block(nn.Module):
+    """Two convolutions beside a shortcut; where the width doubles, the sides halve."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        stride = 1 if inputs == width else 2
+        self.layers = nn.Sequential(
+            _convolution(inputs, width, 3, stride),
+            _norm(width),
+            nn.ReLU(),
+            _convolution(width, width, 3, 1),
+            _norm(width),
+        )
+        self.shortcut = nn.Identity() if stride == 1 else nn.Sequential(_convolution(inputs, width, 1, 2), _norm(width))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return F.relu(self.layers(maps) + self.shortcut(maps))
+
+
+def spatial_softmax(maps: Tensor) -> Tensor:
+    """Where each of (n, k, height, width) maps is, on average, as (n, 2 * k): x and y from -1 to 1, for each map."""
+    height, width = maps.shape[-2:]
+    share = maps.float().flatten(2).softmax(dim=-1).view(*maps.shape)
+    x = torch.linspace(-1, 1, width, device=maps.device)
+    y = torch.linspace(-1, 1, height, device=maps.device)
+    return torch.stack([(share.sum(-2) * x).sum(-1), (share.sum(-1) * y).sum(-1)], dim=-1).flatten(1)
+
+
+def _convolution(inputs: int, outputs: int, size: int, stride: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(channels // _GROUP, channels)
