@@ -96,7 +96,7 @@ def test_pictures_resume_to_the_bit(data: Path, tmp_path: Path, monkeypatch: pyt
     arguments = ["--demos", data / "lift.hdf5", "--mapping", mapping, "--mode", "random_frozen"]
     arguments += ["--action-range", data / "range.json", "--checkpoint-every", "1", "--precision", "fp32"]
     assert adapt(monkeypatch, *arguments, "--out", tmp_path / "whole") == 0
-    step = TrainingLoop._gradient_step
+    step = TrainingLoop.gradient_step
 
     def interrupted(loop: TrainingLoop, batch: Any) -> Any:
         if loop.step == 1:
@@ -104,7 +104,7 @@ def test_pictures_resume_to_the_bit(data: Path, tmp_path: Path, monkeypatch: pyt
         return step(loop, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingLoop, "_gradient_step", interrupted)
+        patch.setattr(TrainingLoop, "gradient_step", interrupted)
         assert adapt(monkeypatch, *arguments, "--out", tmp_path / "parts") == 130
     assert adapt(monkeypatch, *arguments, "--out", tmp_path / "parts") == 0
     whole, parts = (load_file(find_checkpoint(tmp_path / run)) for run in ("whole", "parts"))
