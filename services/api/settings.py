@@ -6,10 +6,20 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import ConfigError
+
+
+def _directory(value: Any) -> Any:
+    # As a path, s3://bucket would be a folder called "s3:" here.
+    if "://" in str(value):
+        raise ValueError(
+            f"{value} is not a directory; the service keeps jobs in one. To make a dataset in an object store, use "
+            "`python -m services generate --out URI`"
+        )
+    return value
 
 
 class Settings(BaseSettings):
@@ -36,7 +46,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HEADSTART_", frozen=True)
 
-    data: Path = Path("data")
+    data: Annotated[Path, BeforeValidator(_directory)] = Path("data")
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     engine: Literal["process", "ray"] = "ray"

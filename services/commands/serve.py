@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments; those not given come from HEADSTART_* variables."""
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (default: 8000)")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the datasets (default: data)")
+    parser.add_argument("--data", metavar="DIR", help="folder of the datasets (default: data)")
     parser.add_argument("--engine", choices=("process", "ray"), help="default: ray")
     parser.add_argument("--workers", type=int, metavar="N", help="shards at once (default: one for each core)")
     parser.add_argument("--api-key-file", type=Path, metavar="FILE", help="holds the API key; made if missing")

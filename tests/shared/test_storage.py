@@ -96,6 +96,24 @@ def test_a_dataset_is_published_followed_and_read(where: str) -> None:
         again.publish(0, example_table(1, 8), 8, {})
 
 
+def test_producers_at_once_make_one_commit_for_each_shard(where: str) -> None:
+    Dataset.create(where, HEADER)
+    start = threading.Barrier(4)
+
+    def produce(_: int) -> list[str]:
+        dataset = Dataset(where)
+        start.wait()
+        shards = range(HEADER.shards)
+        return [dataset.publish(i, example_table(i, HEADER.rows_in(i)), 8, {}).file_sha256 for i in shards]
+
+    with ThreadPoolExecutor(4) as pool:
+        hashes = list(pool.map(produce, range(4)))
+    assert hashes == 4 * [[commit.file_sha256 for commit in Dataset(where).commits()]]
+    dataset = Dataset(where)
+    for commit in dataset.commits():
+        assert dataset.read_shard(commit).equals(example_table(commit.index, commit.rows))
+
+
 @pytest.mark.parametrize("rows_of", [0, 1])
 def test_a_killed_producers_shard_is_used_or_replaced(where: str, rows_of: int) -> None:
     dataset = Dataset.create(where, HEADER)

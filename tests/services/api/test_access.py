@@ -69,6 +69,7 @@ def test_hosts_that_need_none(host: str) -> None:
         ({"port": 70000}, r"setting port \(--port or HEADSTART_PORT\)"),
         ({"engine": "gpu"}, "setting engine"),
         ({"workers": 0}, "setting workers"),
+        ({"data": "s3://bucket/data"}, "is not a directory; the service keeps jobs in one"),
     ],
 )
 def test_wrong_settings_are_named(given: dict[str, object], message: str) -> None:
