@@ -58,7 +58,7 @@ test-lerobot: setup ## Open exports in the real lerobot of LEROBOT_PYTHON, a Pyt
 	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export $(ARGS)
 
 bench: setup ## Print every benchmark's figures, one JSON object each
-	@for name in $$(ls benchmarks | sed -n 's/^\([a-z].*\)\.py$$/\1/p'); do \
+	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p'); do \
 	  echo "==> $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
 
 train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, DATA, DEMOS, NAME)

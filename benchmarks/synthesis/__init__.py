@@ -1,0 +1,1 @@
+"""How fast trajectories are made: `python -m benchmarks.synthesis`."""
