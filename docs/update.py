@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from services.catalogue import ARMS
+from services.catalogue.default_limits import RULE
 from shared import records
 from trainer import presets
 from trainer.action import POSE_DIM
@@ -86,10 +88,22 @@ def headline_table() -> list[str]:
     return [f"`{report['command']}` on {report['machine']}:", "", *success_table(groups(report["results"]))]
 
 
+def robots_table() -> list[str]:
+    """Every arm of the catalogue."""
+    lines = ["| name | arm | joints | base | tool | acceleration and jerk |", "|---|---|---|---|---|---|"]
+    for arm in ARMS.values():
+        source = arm.limits_source.partition(":")[0] if arm.limits_source == RULE else arm.limits_source
+        lines.append(
+            f"| `{arm.name}` | {arm.title} | {len(arm.joints)} | `{arm.base_frame}` | `{arm.tool_frame}` | {source} |"
+        )
+    return lines
+
+
 PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "records": (ROOT / "docs" / "data-format.md", records_table),
     "heads": (ROOT / "docs" / "adding-a-head.md", heads_table),
     "presets": (ROOT / "docs" / "recipe.md", presets_table),
+    "robots": (ROOT / "docs" / "robots.md", robots_table),
     "reports": (RESULTS / "README.md", results_table),
     "results": (ROOT / "README.md", headline_table),
 }

@@ -13,7 +13,7 @@ from services.synthesis import GENERATOR_VERSION
 from services.synthesis.families import DEFAULT_FAMILIES, FAMILIES, Family
 from services.synthesis.ik_steps import Goal
 from services.synthesis.keep_out import KeepOuts
-from services.synthesis.workspace import JointSpace, Reachable, RequestPart, Workspace
+from services.synthesis.workspace import Box, JointSpace, RequestPart, Workspace
 from shared.errors import RequestError, RobotError
 from shared.records import OPTIONAL_COLUMNS
 
@@ -99,7 +99,7 @@ class TrajectoryRequest(RequestPart):
     @classmethod
     def _arm_can_reach_poses(cls, goal: Goal, info: ValidationInfo) -> Goal:
         arm = _find(info.data["robot"], info) if "robot" in info.data else None
-        anywhere = not isinstance(info.data.get("workspace"), JointSpace | Reachable | None)
+        anywhere = isinstance(info.data.get("workspace"), Box)
         straight = any(info.data.get("families", {}).get(name) for name in ("cartesian_line", "pick_and_place"))
         if arm and (anywhere or straight) and goal == "pose" and len(arm.joints) < 6:
             raise ValueError(
