@@ -40,6 +40,8 @@ def running_object_server(folder: Path) -> Iterator[str]:
         *("server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64"),
         *(f"-master.port={master}", f"-volume.port={volume}", "-volume.max=20", f"-filer.port={filer}"),
         *("-s3", f"-s3.port={s3}", f"-s3.config={folder / 's3.json'}"),
+        # On fixed ports otherwise, which another server may have.
+        *("-s3.port.iceberg=0", "-s3.port.lance=0"),
     ]
     endpoint = f"http://127.0.0.1:{s3}"
     with (folder / "log").open("wb") as log:
