@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 from typing import Literal, Protocol, get_args
 
+from services.synthesis import GENERATOR_VERSION
 from services.synthesis.pipeline import ShardPlan, synthesize
 from shared.dataset import Dataset
-from shared.errors import EngineError, HeadstartError
+from shared.errors import EngineError, GeneratorVersionError, HeadstartError
 from shared.manifest import Commit
 from shared.storage import Location
 
@@ -16,6 +17,11 @@ MAX_DEATHS = 3
 """How often a shard's worker may die before the job fails: more is not bad luck but too little memory, or a bug."""
 POLL_S = 0.1
 """Longest wait between looks at `should_stop` [s]."""
+
+
+def never() -> bool:
+    """A `should_stop` that doesn't."""
+    return False
 
 
 class Engine(Protocol):
@@ -31,8 +37,13 @@ class Engine(Protocol):
         """Shards in the making at once; known after `start`."""
         ...
 
-    def start(self) -> None:
-        """Brings its workers up, which may take seconds. Raises EngineError."""
+    @property
+    def problem(self) -> str:
+        """Why it can make no shards at the moment, though it was started, or ""."""
+        ...
+
+    def start(self, should_stop: Callable[[], bool] = ...) -> None:
+        """Brings its workers up, which may take seconds. Raises EngineError, also once `should_stop` is true."""
         ...
 
     def run_shards(
@@ -73,6 +84,12 @@ def make_shard(plan: ShardPlan, root: Location) -> Commit:
     """
     try:
         dataset = Dataset(root)
+        if dataset.header.generator_version != GENERATOR_VERSION:
+            raise GeneratorVersionError(
+                f"was begun by generator_version {dataset.header.generator_version}, this worker's is "
+                f"{GENERATOR_VERSION}; install one release on every machine",
+                dataset.header.dataset_id[:12],
+            )
         done = dataset.commit(plan.index)
         if done is not None:
             return done

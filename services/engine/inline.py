@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from services.engine.engine import EngineName, make_shard
+from services.engine.engine import EngineName, make_shard, never
 from services.synthesis.pipeline import ShardPlan
 from shared.manifest import Commit
 from shared.storage import Location
@@ -13,8 +13,9 @@ class InlineEngine:
 
     name: EngineName = "inline"
     workers = 1
+    problem = ""
 
-    def start(self) -> None:
+    def start(self, should_stop: Callable[[], bool] = never) -> None:
         """Nothing to start."""
 
     def run_shards(

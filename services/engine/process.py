@@ -8,7 +8,7 @@ import multiprocessing.connection
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
-from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, make_shard
+from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, make_shard, never
 from services.engine.worker import Worker, WorkerDiedError
 from services.synthesis.pipeline import ShardPlan
 from shared.manifest import Commit
@@ -19,12 +19,13 @@ class ProcessEngine:
     """The engine of worker processes. They stay up between datasets."""
 
     name: EngineName = "process"
+    problem = ""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._idle: list[Worker] = []
 
-    def start(self) -> None:
+    def start(self, should_stop: Callable[[], bool] = never) -> None:
         """Starts its workers; they import what they need in the background."""
         while len(self._idle) < self.workers:
             self._idle.append(Worker())

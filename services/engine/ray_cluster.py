@@ -1,66 +1,66 @@
-"""Shards made by Ray: embedded in this process by default, or in the cluster that RAY_ADDRESS names."""
+"""Shards made by Ray. What speaks with Ray is a process of its own (ray_driver), started again when it is lost."""
 
-import os
-import secrets
-import socket
-import sys
+import logging
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from itertools import islice
 from typing import Any
 
-from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, make_shard
+from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, never
+from services.engine.ray_driver import drive
+from services.engine.worker import Child, WorkerDiedError
 from services.synthesis.pipeline import ShardPlan
 from shared.errors import EngineError
 from shared.manifest import Commit
 from shared.storage import Location, absolute
 
-# Shards go to disk, never through the object store: Ray's least is plenty.
-_OBJECT_STORE_BYTES = 200_000_000
-_FAREWELL_S = 1.5
+_START_S = 120.0
+_PATIENCE_S = 120.0
+"""How long a job waits for a Ray that is lost to be there again."""
+_PAUSE_S = 2.0
+_FAREWELL_S = 1.8
+
+_log = logging.getLogger(__name__)
 
 
 class RayEngine:
-    """The engine of Ray tasks, one for each shard.
-
-    `start` and every run belong on a thread that lives as long as the engine: Ray's own processes are tied to the
-    thread that started them.
-    """
+    """The engine of Ray tasks, one for each shard."""
 
     name: EngineName = "ray"
 
     def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or 1
+        self._problem = ""
         self._wanted = workers
-        self._ray: Any = None
-        self._task: Any = None
-        self._ours = False
+        self._driver: Child | None = None
 
-    def start(self) -> None:
+    @property
+    def problem(self) -> str:
+        """See Engine.problem."""
+        if not self._problem and self._driver is not None and not self._driver.is_alive:
+            return "Ray is lost; it is started or joined again with the next job"
+        return self._problem
+
+    def start(self, should_stop: Callable[[], bool] = never) -> None:
         """Starts or joins Ray, which takes 3 to 7 s. Raises EngineError saying how to go on without it."""
-        if self._task is not None:
+        if self._driver is not None:
             return
-        address = os.environ.get("RAY_ADDRESS")
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if address:
-            _probe(address)
-        else:
-            _guard_embedded()
-        import ray  # takes up to 3 s, which the other engines need not wait for
-
-        self._ray = ray
-        if not ray.is_initialized():
-            try:
-                ray.init(**_arguments(address, self.workers))
-            except Exception as error:  # Ray raises what it likes here: TimeoutError, ConnectionError, RaySystemError
-                where = f"Ray at {address} could not be joined" if address else "Ray could not be started"
-                raise EngineError(
-                    f"{where}: {str(error).splitlines()[0]}; is RAY_AUTH_MODE the same on both sides? "
-                    "`--engine process` needs no Ray"
-                ) from error
-            self._ours = True
-        if address and self._wanted is None:
-            self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._task = ray.remote(make_shard).options(num_cpus=1, max_retries=MAX_DEATHS, name="make_shard")
+        driver, deadline = Child(drive, self._wanted), time.monotonic() + _START_S
+        try:
+            while not driver.connection.poll(POLL_S):
+                if should_stop():
+                    raise EngineError("stopped before Ray was up")
+                if time.monotonic() > deadline:
+                    raise EngineError(f"Ray is not up after {_START_S:.0f} s; `--engine process` needs no Ray")
+            answer, value = driver.take()
+            if answer == "failed":
+                raise EngineError(value)
+        except WorkerDiedError:
+            raise EngineError("Ray ended the process that started it; its logs are in /tmp/ray") from None
+        except BaseException:
+            driver.kill()
+            raise
+        self._driver, self.workers = driver, value
 
     def run_shards(
         self,
@@ -69,85 +69,121 @@ class RayEngine:
         on_commit: Callable[[Commit], None],
         should_stop: Callable[[], bool],
     ) -> bool:
-        """See Engine.run_shards."""
-        self.start()
-        waiting, root = iter(plans), absolute(root)
-        running: dict[Any, ShardPlan] = {}
+        """See Engine.run_shards. Ray that is lost is waited for."""
+        self.start(should_stop)
+        run = _Run(plans, absolute(root))
         try:
             while not should_stop():
-                for plan in islice(waiting, self.workers - len(running)):
-                    running[self._task.remote(plan, root)] = plan
-                if not running:
-                    return True
-                done, _ = self._ray.wait(list(running), num_returns=1, timeout=POLL_S)
-                for reference in done:
-                    on_commit(self._result(reference, running.pop(reference)))
+                try:
+                    if not run.give(self._alive(), self.workers):
+                        return True
+                    for commit in run.take(self._alive()):
+                        on_commit(commit)
+                except WorkerDiedError as lost:
+                    self._driver = None
+                    run.lose_all(lost)
+                    self._start_again(should_stop)
+                else:
+                    self.workers = run.workers or self.workers
             return False
         finally:
-            self._drop(list(running))
+            self._drop(run)
 
     def close(self) -> None:
         """Leaves Ray, and ends it if this engine started it."""
-        if self._ours:
-            self._ray.shutdown()
-        self._task, self._ours = None, False
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            driver.give(("end",))
+            driver.join(_FAREWELL_S)
+            driver.kill()
 
-    def _result(self, reference: Any, plan: ShardPlan) -> Commit:
-        errors = self._ray.exceptions
+    def _alive(self) -> Child:
+        if self._driver is None:
+            raise WorkerDiedError("Ray is lost")
+        return self._driver
+
+    def _start_again(self, should_stop: Callable[[], bool]) -> None:
+        """Starts or joins Ray again, for as long as a job's patience. Raises EngineError after that."""
+        deadline = time.monotonic() + _PATIENCE_S
+        self._problem = "Ray is lost and is being started or joined again"
+        _log.warning("%s", self._problem)
+        while not should_stop():
+            try:
+                self.start(should_stop)
+                self._problem = ""
+                return
+            except EngineError as error:
+                self._problem = f"Ray is lost: {error}"
+                if time.monotonic() > deadline:
+                    raise EngineError(
+                        f"Ray is lost, and was not there again for {_PATIENCE_S:.0f} s ({error}); when it is, submit "
+                        "the same request to go on from the committed shards"
+                    ) from error
+            resume_at = time.monotonic() + _PAUSE_S
+            while time.monotonic() < resume_at and not should_stop():
+                time.sleep(POLL_S)
+
+    def _drop(self, run: "_Run") -> None:
+        """Ends what is in the making; if that takes too long, together with Ray."""
+        if not run.running or self._driver is None:
+            return
+        driver, deadline = self._driver, time.monotonic() + _FAREWELL_S
         try:
-            commit = self._ray.get(reference)
-        except errors.RayTaskError as error:
-            raise error.cause from None
-        except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
-            raise dying_workers(plan) from error
-        except errors.RayError as error:
-            raise EngineError(f"shard {plan.index}: Ray failed: {str(error).splitlines()[0]}") from error
-        assert isinstance(commit, Commit)
-        return commit
-
-    def _drop(self, running: list[Any]) -> None:
-        """Ends tasks with their workers (a soft cancellation waits for native calls), so that none commits later."""
-        for reference in running:
-            self._ray.cancel(reference, force=True)
-        if running:
-            self._ray.wait(running, num_returns=len(running), timeout=_FAREWELL_S)
+            driver.give(("drop",))
+            while driver.connection.poll(max(0.0, deadline - time.monotonic())):
+                if driver.take() == ("dropped",):
+                    return
+        except WorkerDiedError:
+            pass
+        driver.kill()
+        self._driver = None
 
 
-def _probe(address: str) -> None:
-    """Raises EngineError if nothing listens at host:port; Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
-    if not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        raise EngineError(
-            f"Ray at {address} could not be joined: {error}; correct RAY_ADDRESS, or unset it to run Ray in here"
-        ) from None
+class _Run:
+    """The shards of one call of run_shards: those to make, and those in the making."""
 
+    def __init__(self, plans: Iterable[ShardPlan], root: Location) -> None:
+        self.running: dict[int, ShardPlan] = {}
+        self.workers = 0
+        self._root = root
+        self._waiting, self._again = iter(plans), deque[ShardPlan]()
+        self._deaths, self._losses = Counter[int](), 0
 
-def _guard_embedded() -> None:
-    """Ray's ports listen on every interface and run what they are sent: each process gets a key of its own."""
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    keyed = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
-    if os.environ["RAY_AUTH_MODE"] == "token" and not keyed:
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    os.environ["OMP_NUM_THREADS"] = "1"
+    def give(self, driver: Child, most: int) -> bool:
+        """Has shards made until `most` are in the making. False if none is left."""
+        while len(self.running) < most:
+            plan = self._again.popleft() if self._again else next(self._waiting, None)
+            if plan is None:
+                break
+            self.running[plan.index] = plan
+            driver.give(("make", plan, self._root))
+        return bool(self.running)
 
+    def take(self, driver: Child) -> Iterable[Commit]:
+        """Waits POLL_S for a shard, and gives its commit. Raises what it raised, or WorkerDiedError."""
+        if not driver.connection.poll(POLL_S):
+            return
+        answer, index, value, *more = driver.take()
+        plan = self.running.pop(index)
+        if answer == "raised":
+            raise value
+        if answer == "lost":
+            _log.warning("shard %d: %s", index, value)
+            self._deaths[index] += 1
+            if self._deaths[index] > MAX_DEATHS:
+                raise dying_workers(plan)
+            self._again.append(plan)
+            return
+        self._losses, (self.workers,) = 0, more
+        yield value
 
-def _arguments(address: str | None, workers: int) -> dict[str, Any]:
-    """Of ray.init."""
-    common = {"log_to_driver": False, "logging_level": "warning"}
-    if address:
-        return {"address": address, **common}
-    # Ray takes 127.0.0.1 for the machine's outside address, which a laptop loses when it changes networks.
-    loopback = {"_node_ip_address": "127.0.0.2"} if sys.platform == "linux" else {}
-    return {
-        # Without it, ray.init would join any cluster that this user has running.
-        "address": "local",
-        "num_cpus": workers,
-        "object_store_memory": _OBJECT_STORE_BYTES,
-        "include_dashboard": False,
-        **loopback,
-        **common,
-    }
+    def lose_all(self, lost: Any) -> None:
+        """Ray is lost: what was in the making is made again. Raises EngineError if that happens again and again."""
+        self._losses += 1
+        if self._losses > MAX_DEATHS:
+            raise EngineError(
+                f"Ray was lost {self._losses} times without a shard in between; see its logs in /tmp/ray, then submit "
+                "the same request to go on from the committed shards"
+            ) from lost
+        self._again.extendleft(reversed(self.running.values()))
+        self.running.clear()

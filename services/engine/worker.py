@@ -1,4 +1,4 @@
-"""A process that runs what it is sent, one call at a time, and can be ended at any moment."""
+"""Processes beside this one: fed through a pipe, and ended at any moment."""
 
 import contextlib
 import multiprocessing
@@ -19,15 +19,15 @@ class WorkerDiedError(EngineError):
     """The process ended without an answer."""
 
 
-class Worker:
-    """One such process. What it is sent and what it answers is pickled, so functions are those of modules."""
+class Child:
+    """A process that runs `target(connection, *arguments)`; whatever goes through the pipe is pickled."""
 
-    def __init__(self) -> None:
-        """Starts it; it imports what it needs with its first call."""
+    def __init__(self, target: Callable[..., None], *arguments: Any) -> None:
+        """Starts it. `target` is a function of a module."""
         # Inherited: one thread each, or the workers' BLAS pools fight over the cores.
         os.environ["OMP_NUM_THREADS"] = "1"
         self.connection, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_work, args=(theirs,), name="headstart-worker", daemon=True)
+        self._process = _CONTEXT.Process(target=target, args=(theirs, *arguments), name="headstart-worker", daemon=True)
         with _sigint_blocked():
             self._process.start()
         theirs.close()
@@ -37,21 +37,27 @@ class Worker:
         """Its process id."""
         return self._process.pid
 
-    def send(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Has it call `function`. If it has died, `receive` says so."""
-        with contextlib.suppress(OSError):
-            self.connection.send((function, arguments))
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.is_alive()
 
-    def receive(self) -> Any:
-        """Waits for what the call returned, or raises what it raised. Raises WorkerDiedError if it died."""
+    def give(self, message: Any) -> None:
+        """Sends it a message. If it has died, `take` says so."""
+        with contextlib.suppress(OSError):
+            self.connection.send(message)
+
+    def take(self) -> Any:
+        """Waits for a message. Raises WorkerDiedError if it died."""
         try:
-            returned, value = self.connection.recv()
+            return self.connection.recv()
         except (EOFError, OSError):
             self.kill()
             raise WorkerDiedError("a worker process died") from None
-        if returned:
-            return value
-        raise value
+
+    def join(self, seconds: float) -> None:
+        """Waits until it has ended by itself."""
+        self._process.join(seconds)
 
     def kill(self) -> None:
         """Ends it. Killed, not asked: it may be inside a long native call."""
@@ -60,11 +66,28 @@ class Worker:
         self._process.join(_FAREWELL_S)
 
 
+class Worker(Child):
+    """A process that runs the calls it is sent, one at a time. Functions are those of modules."""
+
+    def __init__(self) -> None:
+        """Starts it; it imports what it needs with its first call."""
+        super().__init__(_work)
+
+    def send(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Has it call `function`. If it has died, `receive` says so."""
+        self.give((function, arguments))
+
+    def receive(self) -> Any:
+        """Waits for what the call returned, or raises what it raised. Raises WorkerDiedError if it died."""
+        returned, value = self.take()
+        if returned:
+            return value
+        raise value
+
+
 def _work(connection: Connection) -> None:
     """Answers calls until the pipe ends, which also happens when the parent dies."""
-    # Ctrl-C reaches the whole process group; what to do about it is the parent's decision.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    ignore_interrupts()
     while True:
         try:
             function, arguments = connection.recv()
@@ -78,6 +101,12 @@ def _work(connection: Connection) -> None:
             connection.send(answer)
         except OSError:
             return
+
+
+def ignore_interrupts() -> None:
+    """Ctrl-C reaches the whole process group; what to do about it is the parent's decision."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @contextlib.contextmanager

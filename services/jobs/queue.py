@@ -52,7 +52,7 @@ class JobQueue:
             OSError: the folder can't be made or read.
         """
         self.engine = engine
-        self.engine_problem = "starting"
+        self._engine_problem = "starting"
         self._store = JobStore(data, min_free_bytes)
         self._max_queued = max_queued
         self._on_commit = on_commit
@@ -136,6 +136,11 @@ class JobQueue:
                 raise
         self._store.clear(grave)
 
+    @property
+    def engine_problem(self) -> str:
+        """Why no shard can be made now, or ""."""
+        return self._engine_problem or self.engine.problem
+
     def storage_problem(self) -> str:
         """Why the data folder takes no new dataset, or ""."""
         return self._store.problem()
@@ -166,9 +171,8 @@ class JobQueue:
 
     def _work(self) -> None:
         try:
-            if not self._start_engine():
-                return
-            while True:
+            # Again before every job: one that lost its engine has closed it.
+            while self._start_engine():
                 with self._changed:
                     self._changed.wait_for(lambda: self._stopping or self._waiting)
                     if self._stopping:
@@ -183,11 +187,11 @@ class JobQueue:
         """Starts the engine, again and again until it works; False if stopped before."""
         while True:
             try:
-                self.engine.start()
-                self.engine_problem = ""
+                self.engine.start(lambda: self._stopping)
+                self._engine_problem = ""
                 return True
             except EngineError as error:
-                self.engine_problem = str(error)
+                self._engine_problem = str(error)
                 _log.error("%s; trying again in %.0f s", error, _ENGINE_RETRY_S)
             with self._changed:
                 if self._changed.wait_for(lambda: self._stopping, _ENGINE_RETRY_S):

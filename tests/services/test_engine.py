@@ -20,15 +20,16 @@ from shared.errors import ConfigError, EngineError, SynthesisError
 from shared.manifest import Commit
 from tests.services.example import LONG_BODY, REQUEST, contents
 
-ENGINES = ("inline", "process 1", "process 2", "ray 1", "ray 2")
+ENGINES = ("inline", "process 1", "process 2", "ray 2")
 
 
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """An engine by name and worker count; Ray's workers are those of the session's one Ray."""
+    """An engine by name and worker count; Ray is the session's one Ray of two."""
     name, _, workers = request.param.partition(" ")
     if name == "ray":
-        request.getfixturevalue("ray_of_two")
+        yield request.getfixturevalue("ray_of_two")
+        return
     made = open_engine(name, int(workers) if workers else None)
     made.start()
     yield made
@@ -48,10 +49,13 @@ def _run(engine: Engine, dataset: Dataset, on_commit: Callable[[Commit], None] =
 
 def _workers(engine: Engine) -> list[psutil.Process]:
     """Processes that are making shards now."""
-    children = psutil.Process().children(recursive=True)
-    mark = "ray::make_shard" if engine.name == "ray" else "spawn_main"
+    return _processes("ray::make_shard" if engine.name == "ray" else "spawn_main")
+
+
+def _processes(mark: str) -> list[psutil.Process]:
+    """Those of ours with `mark` in their command line."""
     found = []
-    for child in children:
+    for child in psutil.Process().children(recursive=True):
         try:
             if any(mark in word for word in child.cmdline()):
                 found.append(child)
@@ -206,5 +210,10 @@ def test_ray_that_can_not_be_joined_is_an_error_that_names_it(monkeypatch: pytes
 
 
 def test_embedded_ray_asks_for_a_key(ray_of_two: RayEngine) -> None:
-    assert os.environ["RAY_AUTH_MODE"] == "token"
-    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+    environments = [child.environ() for child in _processes("raylet/raylet")]
+    assert environments
+    for environment in environments:
+        assert environment["RAY_AUTH_MODE"] == "token"
+        assert len(environment["RAY_AUTH_TOKEN"]) == 64
+    # The program that Ray works for keeps none of it in its own environment.
+    assert "RAY_AUTH_TOKEN" not in os.environ

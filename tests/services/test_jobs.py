@@ -211,7 +211,7 @@ def test_an_engine_that_does_not_start_is_said_and_tried_again(tmp_path: Path, m
     class Slow(InlineEngine):
         starts = 0
 
-        def start(self) -> None:
+        def start(self, should_stop: Callable[[], bool] = lambda: False) -> None:
             self.starts += 1
             if self.starts < 4:
                 raise EngineError("no workers here")

@@ -1,0 +1,218 @@
+"""The process that speaks with Ray: embedded in it by default, or in the cluster that RAY_ADDRESS names.
+
+A process of its own, because Ray's library ends the process it is in when it loses its head, and because its threads
+and its memory are no business of the API's.
+"""
+
+import os
+import queue
+import secrets
+import socket
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+from services.engine.engine import make_shard
+from services.engine.worker import ignore_interrupts
+from services.synthesis.pipeline import ShardPlan
+from shared.errors import EngineError, HeadstartError
+from shared.storage import Location, open_storage
+
+# Shards go to disk, never through the object store: Ray's least is plenty.
+_OBJECT_STORE_BYTES = 200_000_000
+_FAREWELL_S = 1.5
+_PROBE_S = 30.0
+_COUNT_EVERY_S = 5.0
+_HEAD_GONE_S = 5
+"""Without its head for so long, Ray's processes give up. They are then started or joined anew."""
+
+
+def drive(connection: Connection, wanted: int | None) -> None:
+    """Runs in the process, until it is told to end or the other side is gone.
+
+    It is sent ("make", plan, root), ("drop",), ("end",) and sends ("ready", workers) or ("failed", why) once; then, in
+    any order, ("made", index, commit, workers), ("raised", index, error) and ("lost", index, why); ("dropped",).
+    """
+    ignore_interrupts()
+    try:
+        driver = _Driver(wanted)
+    except EngineError as error:
+        connection.send(("failed", str(error)))
+        return
+    connection.send(("ready", driver.workers))
+    threading.Thread(target=_listen, args=(connection, driver.inbox), daemon=True).start()
+    while True:
+        name, *arguments = driver.inbox.get()
+        if name == "end":
+            driver.ray.shutdown()
+            return
+        for answer in getattr(driver, name)(*arguments):
+            connection.send(answer)
+
+
+def _listen(connection: Connection, inbox: "queue.SimpleQueue[Any]") -> None:
+    while True:
+        try:
+            inbox.put(connection.recv())
+        except (EOFError, OSError):
+            # Ray's processes end with this one, the shards in the making too.
+            os._exit(1)
+
+
+class _Driver:
+    """Ray's driver: what it is sent is a method's name and arguments, what the method returns is sent back."""
+
+    def __init__(self, wanted: int | None) -> None:
+        """Starts or joins Ray, which takes 3 to 7 s. Raises EngineError saying how to go on without it."""
+        address = os.environ.get("RAY_ADDRESS", "")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(_HEAD_GONE_S))
+        if address:
+            _probe(address)
+        else:
+            _guard_embedded()
+        import ray  # takes up to 3 s
+
+        self.ray: Any = ray
+        self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.workers = wanted or len(os.sched_getaffinity(0))
+        self._counts = bool(address) and wanted is None
+        self._counted_at = float("-inf")
+        self._joined = bool(address)
+        self._seen: set[str] = set()
+        self._running: dict[int, Any] = {}
+        try:
+            ray.init(**_arguments(address, self.workers))
+        except Exception as error:  # Ray raises what it likes here: TimeoutError, ConnectionError, RaySystemError
+            where = f"Ray at {address} could not be joined" if address else "Ray could not be started"
+            raise EngineError(
+                f"{where}: {str(error).splitlines()[0]}; is RAY_AUTH_MODE the same on both sides? "
+                "`--engine process` needs no Ray"
+            ) from error
+        self._count()
+        # Deaths are counted by who sends the plans, and each is a new try.
+        self._task = ray.remote(make_shard).options(num_cpus=1, max_retries=0, name="make_shard")
+
+    def make(self, plan: ShardPlan, root: Location) -> list[Any]:
+        """Has a shard made; `done` follows."""
+        if self._joined and str(root) not in self._seen:
+            hidden = self._nodes_without(root)
+            if hidden:
+                return [("raised", plan.index, hidden)]
+            self._seen.add(str(root))
+        reference = self._running[plan.index] = self._task.remote(plan, root)
+        reference.future().add_done_callback(lambda _: self.inbox.put(("done", plan.index, reference)))
+        return []
+
+    def done(self, index: int, reference: Any) -> list[Any]:
+        """What became of a shard, unless it was dropped."""
+        if self._running.get(index) is not reference:
+            return []
+        del self._running[index]
+        errors = self.ray.exceptions
+        try:
+            commit = self.ray.get(reference)
+        except errors.RayTaskError as error:
+            cause = error.cause
+            if not isinstance(cause, (HeadstartError, OSError)):
+                # make_shard raises nothing else, so it did not even begin.
+                cause = EngineError(
+                    f"shard {index}: {type(cause).__name__}: {cause}; is the same release of Headstart installed on "
+                    "every machine of the Ray cluster?"
+                )
+            return [("raised", index, cause)]
+        except errors.LocalRayletDiedError:
+            # What connects this process with Ray is gone, and nothing but a new process gets it back.
+            os._exit(1)
+        except errors.RayError as error:
+            return [("lost", index, str(error).splitlines()[0])]
+        self._count()
+        return [("made", index, commit, self.workers)]
+
+    def drop(self) -> list[Any]:
+        """Ends tasks with their workers (a soft cancellation waits for native calls), so that none commits later."""
+        running, self._running = list(self._running.values()), {}
+        for reference in running:
+            self.ray.cancel(reference, force=True)
+        if running:
+            self.ray.wait(running, num_returns=len(running), timeout=_FAREWELL_S)
+        return [("dropped",)]
+
+    def _count(self) -> None:
+        """Workers of a cluster come and go."""
+        if self._counts and time.monotonic() - self._counted_at > _COUNT_EVERY_S:
+            self._counted_at = time.monotonic()
+            self.workers = max(1, int(self.ray.cluster_resources().get("CPU", 1)))
+
+    def _nodes_without(self, root: Location) -> EngineError | None:
+        """An error that names the cluster's machines that don't see the dataset."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        task, asked = self.ray.remote(sees), {}
+        for node in self.ray.nodes():
+            if node["Alive"] and node["Resources"].get("CPU"):
+                there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                reference = task.options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(root)
+                asked[reference] = node["NodeManagerAddress"]
+        answered, _ = self.ray.wait(list(asked), num_returns=len(asked), timeout=_PROBE_S)
+        hidden = []
+        for reference in answered:
+            try:
+                if not self.ray.get(reference):
+                    hidden.append(asked[reference])
+            except self.ray.exceptions.RayError:
+                # A machine that has gone, or has no such release: its shards will say so.
+                continue
+        if not hidden:
+            return None
+        return EngineError(
+            f"{root} is not there on {', '.join(sorted(hidden))}: mount the data folder at the same path on every "
+            "machine of the Ray cluster, or keep it in an object store"
+        )
+
+
+def sees(root: Location) -> bool:
+    """Runs on each machine of a cluster: whether the dataset is there."""
+    return open_storage(root).read("dataset.json") is not None
+
+
+def _probe(address: str) -> None:
+    """Raises EngineError if nothing listens at host:port; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise EngineError(
+            f"Ray at {address} could not be joined: {error}; correct RAY_ADDRESS, or unset it to run Ray in here"
+        ) from None
+
+
+def _guard_embedded() -> None:
+    """Ray's ports listen on every interface and run what they are sent: each process gets a key of its own."""
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    keyed = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    if os.environ["RAY_AUTH_MODE"] == "token" and not keyed:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def _arguments(address: str, workers: int) -> dict[str, Any]:
+    """Of ray.init."""
+    common = {"log_to_driver": False, "logging_level": "warning"}
+    if address:
+        return {"address": address, **common}
+    # Ray takes 127.0.0.1 for the machine's outside address, which a laptop loses when it changes networks.
+    loopback = {"_node_ip_address": "127.0.0.2"} if sys.platform == "linux" else {}
+    return {
+        # Without it, ray.init would join any cluster that this user has running.
+        "address": "local",
+        "num_cpus": workers,
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        "include_dashboard": False,
+        **loopback,
+        **common,
+    }

@@ -1,0 +1,75 @@
+"""A Ray cluster in processes of its own, as an operator starts one: on loopback and with a key."""
+
+import os
+import secrets
+import socket
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+_START_S = 120.0
+
+
+class RayHead:
+    """The head of a cluster, with workers of its own."""
+
+    def __init__(self, workers: int, port: int = 0) -> None:
+        """Starts it; `wait` until it can be joined."""
+        # Ray's sockets lie in there, and the path of a socket has at most 107 characters.
+        self._folder = tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
+        self.token = Path(self._folder.name) / "token"
+        self.token.write_text(secrets.token_hex(32))
+        self.port = port or _free_port()
+        self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token)}
+        command = [
+            str(Path(sysconfig.get_path("scripts")) / "ray"),
+            "start",
+            "--head",
+            "--block",
+            "--disable-usage-stats",
+        ]
+        command += ["--node-ip-address", "127.0.0.1", "--port", str(self.port), "--num-cpus", str(workers)]
+        command += ["--include-dashboard", "false", "--object-store-memory", "100000000"]
+        command += ["--temp-dir", self._folder.name]
+        self.log = Path(self._folder.name) / "log"
+        with self.log.open("wb") as log:
+            environment = {**os.environ, **self.environment}
+            self._process = psutil.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+    @property
+    def address(self) -> str:
+        """For RAY_ADDRESS."""
+        return f"127.0.0.1:{self.port}"
+
+    def wait(self) -> None:
+        """Until it is up."""
+        deadline = time.monotonic() + _START_S
+        while b"Ray runtime started" not in self.log.read_bytes():
+            assert self._process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """Ends the head and all that it started, without a farewell."""
+        started = [self._process, *self._process.children(recursive=True)]
+        for process in started:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(started, timeout=10)
+
+    def close(self) -> None:
+        """Ends it, and removes its files."""
+        if self._process.is_running():
+            self.kill()
+        self._folder.cleanup()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
