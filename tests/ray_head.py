@@ -1,7 +1,9 @@
 """A Ray cluster in processes of its own, as an operator starts one: on loopback and with a key."""
 
+import ctypes
 import os
 import secrets
+import signal
 import socket
 import sysconfig
 import tempfile
@@ -37,7 +39,9 @@ class RayHead:
         self.log = Path(self._folder.name) / "log"
         with self.log.open("wb") as log:
             environment = {**os.environ, **self.environment}
-            self._process = psutil.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            self._process = psutil.Popen(
+                command, env=environment, stdout=log, stderr=log, start_new_session=True, preexec_fn=_end_with_parent
+            )
 
     @property
     def address(self) -> str:
@@ -67,6 +71,12 @@ class RayHead:
         if self._process.is_running():
             self.kill()
         self._folder.cleanup()
+
+
+def _end_with_parent() -> None:
+    """A test run that is killed leaves no cluster behind: `ray start --block` ends what it started when it is ended."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 def _free_port() -> int:
