@@ -154,8 +154,9 @@ def _key_from_environment() -> str:
     if os.environ.get("HEADSTART_API_KEY") or not path:
         return os.environ.get("HEADSTART_API_KEY", "")
     try:
-        return Path(path).read_text().strip()
-    except OSError as error:
+        # A service's file may hold several, the newest first.
+        return Path(path).read_text().strip().partition("\n")[0].strip()
+    except (OSError, ValueError) as error:
         raise ServiceError(f"HEADSTART_API_KEY_FILE can't be read: {error}") from None
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,10 +17,10 @@ _OWN_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 class AccessGuard:
     """ASGI middleware. Plain ASGI, so that streams pass through it unbuffered."""
 
-    def __init__(self, app: ASGIApp, key: str) -> None:
-        """Guards `app`; without a `key`, a page that points a foreign name at this machine is still kept out."""
+    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+        """Guards `app`; without any of `keys`, a page that points a foreign name at this machine is still kept out."""
         self._app = app
-        self._digest = hashlib.sha256(key.encode()).digest() if key else None
+        self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the call on, or answers 401 or 403."""
@@ -28,11 +29,11 @@ class AccessGuard:
             return
         headers = Headers(scope=scope)
         refusal = None
-        if self._digest is None:
+        if not self._digests:
             host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
             if host not in _OWN_NAMES:
                 refusal = problem(403, "without an API key this service answers to 127.0.0.1 and localhost only")
-        elif scope["path"] not in OPEN_PATHS and not self._knows(headers.get("authorization", "")):
+        elif scope["path"] not in OPEN_PATHS and not self.knows(headers.get("authorization", "")):
             refusal = problem(
                 401,
                 "this service asks for its API key, as the header `Authorization: Bearer KEY`",
@@ -40,8 +41,11 @@ class AccessGuard:
             )
         await (refusal or self._app)(scope, receive, send)
 
-    def _knows(self, authorization: str) -> bool:
+    def knows(self, authorization: str) -> bool:
+        """Whether an Authorization header has one of the keys."""
         scheme, _, key = authorization.partition(" ")
         # Digests of equal length, so that neither the key nor its length shows in the time this takes.
         given = hashlib.sha256(key.strip().encode()).digest()
-        return scheme.lower() == "bearer" and self._digest is not None and hmac.compare_digest(given, self._digest)
+        # All of them, so that it does not show which one it was.
+        same = [hmac.compare_digest(given, digest) for digest in self._digests]
+        return scheme.lower() == "bearer" and any(same)

@@ -40,7 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         ConfigError: a key is needed and there is none.
     """
-    key = settings.key()
+    keys = settings.keys()
     counts = metrics.Metrics()
 
     @asynccontextmanager
@@ -73,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Headstart", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
     app.state.metrics = counts
-    app.add_middleware(AccessGuard, key=key)
+    app.add_middleware(AccessGuard, keys=keys)
     app.add_middleware(metrics.Meter, metrics=counts)
     for router in _ROUTERS:
         app.include_router(router)
@@ -81,7 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, bool(key))
+            app.openapi_schema = _document(app, bool(keys))
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -1,5 +1,6 @@
 """A process beside the service for what takes seconds or may crash: neither the event loop nor a job waits for it."""
 
+import importlib
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -8,6 +9,9 @@ from services.api.problems import ProblemError
 from services.engine.worker import Worker, WorkerDiedError
 
 _WAIT_S = 10.0
+_MAX_WAITING = 8
+"""More would take the threads that other calls need."""
+_START_S = 60.0
 _Result = TypeVar("_Result")
 
 
@@ -19,6 +23,7 @@ class Aside:
         self._seconds = seconds
         self._what = what
         self._lock = threading.Lock()
+        self._places = threading.Semaphore(_MAX_WAITING + 1)
         self._worker: Worker | None = None
 
     def call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
@@ -27,10 +32,22 @@ class Aside:
         Raises:
             ProblemError: it took too long, the process died, or others wait for theirs already.
         """
-        if not self._lock.acquire(timeout=_WAIT_S):
-            raise ProblemError(503, f"another {self._what} is being made; try again in a few seconds")
+        busy = ProblemError(503, f"other {self._what}s are being made; try again in a few seconds")
+        if not self._places.acquire(blocking=False):
+            raise busy
         try:
-            worker = self._worker = self._worker or Worker()
+            if not self._lock.acquire(timeout=_WAIT_S):
+                raise busy
+            try:
+                return self._call(function, *arguments)
+            finally:
+                self._lock.release()
+        finally:
+            self._places.release()
+
+    def _call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        try:
+            worker = self._worker = self._worker or self._start(function.__module__)
             worker.send(function, *arguments)
             if not worker.connection.poll(self._seconds):
                 self._end()
@@ -42,8 +59,16 @@ class Aside:
             raise ProblemError(
                 503, f"the process of the {self._what} ended, perhaps for lack of memory; try again"
             ) from None
-        finally:
-            self._lock.release()
+
+    def _start(self, module: str) -> Worker:
+        """A process that has what it needs imported: those seconds are not the call's."""
+        worker = Worker()
+        worker.send(load, module)
+        if not worker.connection.poll(_START_S):
+            worker.kill()
+            raise ProblemError(503, f"the process of the {self._what} does not start; is this machine very busy?")
+        worker.receive()
+        return worker
 
     def close(self) -> None:
         """Ends the process."""
@@ -54,3 +79,8 @@ class Aside:
         if self._worker is not None:
             self._worker.kill()
             self._worker = None
+
+
+def load(module: str) -> None:
+    """Runs in the process: imports a module."""
+    importlib.import_module(module)

@@ -3,6 +3,7 @@
 import json
 from typing import Annotated
 
+import anyio
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
@@ -42,12 +43,17 @@ async def _read(call: Request) -> TrajectoryRequest:
 
 
 async def read_bounded(call: Request, most: int, what: str) -> bytes:
-    """A call's body of at most so many bytes. Raises ProblemError as soon as there are more."""
-    body = bytearray()
-    async for chunk in call.stream():
-        body += chunk
-        if len(body) > most:
-            raise ProblemError(413, f"{what} has at most {most} bytes")
+    """A call's body of at most so many bytes. Raises ProblemError as soon as there are more, or it takes too long."""
+    body, seconds = bytearray(), call.app.state.settings.body_seconds
+    try:
+        with anyio.fail_after(seconds):
+            async for chunk in call.stream():
+                body += chunk
+                if len(body) > most:
+                    raise ProblemError(413, f"{what} has at most {most} bytes")
+    except TimeoutError:
+        detail = f"the body was not here whole after {seconds:g} s"
+        raise ProblemError(408, detail, headers={"Connection": "close"}) from None
     return bytes(body)
 
 

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import ConfigError
 
+_KEY_CHARACTERS = 16
+
 
 def _directory(value: Any) -> Any:
     # As a path, s3://bucket would be a folder called "s3:" here.
@@ -32,11 +34,12 @@ class Settings(BaseSettings):
         engine: where shards are made; not inline, where nothing could be cancelled in time.
         workers: shards at once; by default one for each core.
         api_key: that callers must send as a bearer key.
-        api_key_file: holds that key; made, with a random key, if missing.
+        api_key_file: holds such keys, one a line; made, with a random key, if missing.
         max_rows: trajectories in one job.
         max_shards: files in one job.
         max_queued_jobs: jobs that may wait.
         max_body_bytes: of a request's body.
+        body_seconds: a body may take to arrive.
         max_robots: that may be uploaded.
         max_robot_bytes: of an uploaded robot.
         max_streams: calls that last (streams, events, waiting for shards) at once.
@@ -57,6 +60,7 @@ class Settings(BaseSettings):
     max_shards: Annotated[int, Field(ge=1)] = 10_000
     max_queued_jobs: Annotated[int, Field(ge=1)] = 100
     max_body_bytes: Annotated[int, Field(ge=1)] = 65536
+    body_seconds: Annotated[float, Field(gt=0)] = 30.0
     max_robots: Annotated[int, Field(ge=0)] = 200
     max_robot_bytes: Annotated[int, Field(ge=1)] = 32 << 20
     max_streams: Annotated[int, Field(ge=1)] = 200
@@ -83,36 +87,42 @@ class Settings(BaseSettings):
         except ValueError:
             return False
 
-    def key(self) -> str:
-        """The key that callers must send, or "" where none is asked for.
+    def keys(self) -> tuple[str, ...]:
+        """The keys of which callers must send one; none if none is asked for.
 
         Raises:
-            ConfigError: there is none although other machines can reach the service, or its file can't be used.
+            ConfigError: there is none although other machines can reach the service, or they can't be used.
         """
-        key = self.api_key.get_secret_value().strip() if self.api_key else ""
-        if not key and self.api_key_file:
-            key = _read_or_make(self.api_key_file)
-        if not key and not self.is_loopback:
+        keys: tuple[str, ...] = ()
+        if self.api_key and self.api_key.get_secret_value().strip():
+            keys = (self.api_key.get_secret_value().strip(),)
+        elif self.api_key_file:
+            keys = _read_or_make(self.api_key_file)
+        if not keys and not self.is_loopback:
             raise ConfigError(
                 f"--host {self.host} lets other machines in, so an API key is needed: set HEADSTART_API_KEY, "
                 "or --api-key-file to a file that holds one (it is made if missing); or use --host 127.0.0.1"
             )
-        return key
+        for key in keys:
+            if len(key) < _KEY_CHARACTERS:
+                raise ConfigError(f"an API key has {len(key)} characters; use at least {_KEY_CHARACTERS}")
+        return keys
 
 
-def _read_or_make(path: Path) -> str:
+def _read_or_make(path: Path) -> tuple[str, ...]:
+    """The keys in a file, which is made if it is missing. Raises ConfigError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            key = path.read_text().strip()
+            keys = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
         else:
-            key = secrets.token_urlsafe(32)
+            keys = (secrets.token_urlsafe(32),)
             with os.fdopen(descriptor, "w") as file:
-                file.write(key + "\n")
-    except OSError as error:
-        raise ConfigError(f"the API key file {path} can't be used: {error.strerror}") from None
-    if len(key) < 16:
-        raise ConfigError(f"the API key in {path} has {len(key)} characters; use at least 16")
-    return key
+                file.write(keys[0] + "\n")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the API key file {path} can't be used: {error}") from None
+    if not keys:
+        raise ConfigError(f"the API key file {path} is empty; delete it, and one is made")
+    return keys

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 
@@ -24,6 +26,18 @@ LONG_BODY: dict[str, Any] = {"robot": "panda", "count": 500_000, "seed": 6, "sha
 def contents(dataset: Dataset) -> list[str]:
     """The content hash of every shard."""
     return [commit.content_sha256 for commit in dataset.commits()]
+
+
+def child_processes(mark: str, of: int | None = None) -> list[psutil.Process]:
+    """This process's children, or those of process `of`, theirs too, that have `mark` in their command line."""
+    found = []
+    for child in psutil.Process(of).children(recursive=True):
+        try:
+            if any(mark in word for word in child.cmdline()):
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found
 
 
 def command(*arguments: str, **options: Any) -> "subprocess.Popen[str]":

@@ -18,7 +18,7 @@ from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import ConfigError, EngineError, SynthesisError
 from shared.manifest import Commit
-from tests.services.example import LONG_BODY, REQUEST, contents
+from tests.services.example import LONG_BODY, REQUEST, child_processes, contents
 
 ENGINES = ("inline", "process 1", "process 2", "ray 2")
 
@@ -49,19 +49,7 @@ def _run(engine: Engine, dataset: Dataset, on_commit: Callable[[Commit], None] =
 
 def _workers(engine: Engine) -> list[psutil.Process]:
     """Processes that are making shards now."""
-    return _processes("ray::make_shard" if engine.name == "ray" else "spawn_main")
-
-
-def _processes(mark: str) -> list[psutil.Process]:
-    """Those of ours with `mark` in their command line."""
-    found = []
-    for child in psutil.Process().children(recursive=True):
-        try:
-            if any(mark in word for word in child.cmdline()):
-                found.append(child)
-        except psutil.NoSuchProcess:
-            continue
-    return found
+    return child_processes("ray::make_shard" if engine.name == "ray" else "spawn_main")
 
 
 @pytest.mark.parametrize("engine", ENGINES, indirect=True)
@@ -210,7 +198,7 @@ def test_ray_that_can_not_be_joined_is_an_error_that_names_it(monkeypatch: pytes
 
 
 def test_embedded_ray_asks_for_a_key(ray_of_two: RayEngine) -> None:
-    environments = [child.environ() for child in _processes("raylet/raylet")]
+    environments = [child.environ() for child in child_processes("raylet/raylet")]
     assert environments
     for environment in environments:
         assert environment["RAY_AUTH_MODE"] == "token"

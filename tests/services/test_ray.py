@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from services.engine import RayEngine
@@ -12,7 +11,7 @@ from shared.dataset import Dataset
 from shared.errors import EngineError
 from shared.manifest import Commit
 from tests.ray_head import RayHead
-from tests.services.example import REQUEST, contents
+from tests.services.example import REQUEST, child_processes, contents
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -50,8 +49,7 @@ def test_embedded_ray_or_what_speaks_with_it_is_killed_and_started_again(
     ray_of_two: RayEngine, empty: Dataset, reference: Dataset, victim: str
 ) -> None:
     def kill() -> None:
-        children = psutil.Process().children(recursive=True)
-        (process,) = [child for child in children if any(victim in word for word in child.cmdline())]
+        (process,) = child_processes(victim)
         process.kill()
 
     _run(ray_of_two, empty, 3, kill)

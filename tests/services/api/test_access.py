@@ -4,7 +4,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from services.api.access import AccessGuard
 from services.api.settings import Settings
 from shared.client import Client
 from shared.errors import ConfigError, ServiceError
@@ -40,7 +42,7 @@ def test_a_key_is_made_asked_for_and_compared(tmp_path: Path) -> None:
         assert list(Client(url, api_key=key).jobs()) == []
         assert service.stop() == 0
     # The next start asks for the same key.
-    assert Settings.read(host="0.0.0.0", api_key_file=key_file).key() == key
+    assert Settings.read(host="0.0.0.0", api_key_file=key_file).keys() == (key,)
 
 
 def test_other_machines_are_let_in_only_with_a_key(tmp_path: Path) -> None:
@@ -54,13 +56,13 @@ def test_other_machines_are_let_in_only_with_a_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org", "10.0.0.1"])
 def test_hosts_that_need_a_key(host: str) -> None:
     with pytest.raises(ConfigError, match="API key"):
-        Settings.read(host=host).key()
-    assert Settings.read(host=host, api_key="k" * 20).key() == "k" * 20
+        Settings.read(host=host).keys()
+    assert Settings.read(host=host, api_key="k" * 20).keys() == ("k" * 20,)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.9.1"])
 def test_hosts_that_need_none(host: str) -> None:
-    assert Settings.read(host=host).key() == ""
+    assert Settings.read(host=host).keys() == ()
 
 
 @pytest.mark.parametrize(
@@ -77,10 +79,26 @@ def test_wrong_settings_are_named(given: dict[str, object], message: str) -> Non
         Settings.read(**given)
 
 
-def test_short_keys_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("short\n")
+def test_keys_that_can_not_be_used_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    for text, message in (("short\n", "at least 16"), ("\n\n", "is empty"), (f"{'k' * 20}\nshort\n", "at least 16")):
+        file.write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            Settings.read(api_key_file=file).keys()
     with pytest.raises(ConfigError, match="at least 16"):
-        Settings.read(api_key_file=tmp_path / "key").key()
+        Settings.read(api_key="short").keys()
+    file.write_bytes(b"\xff" * 20)
+    with pytest.raises(ConfigError, match="can't be used"):
+        Settings.read(api_key_file=file).keys()
+
+
+def test_several_keys_are_good_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"{'new-' * 8}\n{'old-' * 8}\n")
+    keys = Settings.read(host="0.0.0.0", api_key_file=file).keys()
+    guard = AccessGuard(FastAPI(), keys)
+    assert [guard.knows(f"Bearer {key}") for key in keys] == [True, True]
+    assert not any(guard.knows(f"Bearer {key}") for key in ("other-" * 6, keys[0][:-1], "".join(keys), ""))
 
 
 def test_foreign_names_for_this_machine_are_refused(api: httpx.Client) -> None:
