@@ -1,5 +1,6 @@
 """What Prometheus reads: calls, jobs, and what was made since the service started."""
 
+import asyncio
 import time
 from collections import Counter as Tally
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ router = APIRouter(tags=["service"], responses=RESPONSES)
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus' text form"}
     },
 )
-def metrics(call: Request) -> Response:
+async def metrics(call: Request) -> Response:
     """Metrics for Prometheus."""
     return Response(expose(call.app.state.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -68,7 +69,7 @@ class Metrics:
 
 
 class StateCollector(Collector):
-    """What is looked up when it is asked for."""
+    """What is looked up when it is asked for, on the event loop."""
 
     def __init__(self, metrics: Metrics, jobs: JobQueue, followers: Followers) -> None:
         self._metrics, self._jobs, self._followers = metrics, jobs, followers
@@ -82,6 +83,7 @@ class StateCollector(Collector):
             jobs.add_metric([state], states[state])
         yield jobs
         yield GaugeMetricFamily("headstart_streams", "streams and waiting calls open", value=self._followers.count)
+        yield GaugeMetricFamily("headstart_tasks", "tasks of the event loop", value=len(asyncio.all_tasks()))
         yield GaugeMetricFamily("headstart_engine_up", "1 if shards can be made", value=not self._jobs.engine_problem)
         yield GaugeMetricFamily("headstart_workers", "shards in the making at once", value=self._jobs.engine.workers)
         yield GaugeMetricFamily(

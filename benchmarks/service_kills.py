@@ -1,0 +1,161 @@
+"""What SIGKILL costs: the API, a worker and Ray's head, each killed at random moments of a job of 50 shards.
+
+    python -m benchmarks.service_kills [--kills N] [--victims api,worker,head] [--engine ray|process] [--seed S]
+
+Jobs follow one another, each deleted and made again, until a victim has been killed N times. After each job every row
+is read back: none may be lost or doubled, and every shard's content must be that of an undisturbed run. Loopback only.
+"""
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from services.engine import InlineEngine
+from services.jobs import begin, make_dataset
+from services.synthesis.request import TrajectoryRequest
+from shared.client import Client
+from shared.dataset import Dataset
+from shared.job import Job
+from tests.services.example import RunningService, child_processes
+
+VICTIMS = ("api", "worker", "head")
+SHARDS, SHARD_ROWS = 50, 200
+_DEADLINE_S = 600.0
+_MARKS = {"ray": {"worker": "ray::make_shard", "head": "gcs_server"}, "process": {"worker": "spawn_main"}}
+
+
+class Bench:
+    """A service whose parts are killed, and what became of its jobs."""
+
+    def __init__(self, folder: Path, engine: str, body: dict[str, Any], expected: list[str], seed: int) -> None:
+        self._data, self._engine = folder / "data", engine
+        self._body, self._expected = body, expected
+        self._random = random.Random(seed)
+        self.counts: Counter[str] = Counter()
+        self._service = self._start()
+
+    def _start(self) -> RunningService:
+        service = RunningService(self._data, "--engine", self._engine)
+        with Client(service.url) as client:
+            client.wait_ready(_DEADLINE_S)
+        return service
+
+    def close(self) -> None:
+        """Ends the service."""
+        self._service.stop()
+
+    def run(self, victim: str, kills: int) -> None:
+        """Jobs until the victim was killed so often; the first one is left alone, and gives the time that one takes."""
+        seconds = self._job(None, 0.0)
+        while self.counts[victim] < kills:
+            self._job(victim, seconds)
+
+    def _job(self, victim: str | None, seconds: float) -> float:
+        """One job from its submission to its end. Returns how long it took."""
+        began = time.monotonic()
+        with Client(self._service.url) as client:
+            job_id = client.submit(self._body)["id"]
+        kill_at = self._moment(seconds)
+        while True:
+            # A client for each look: it may be another service by now.
+            with Client(self._service.url, patience=60) as client:
+                job = client.job(job_id)
+            if job["state"] in ("succeeded", "failed"):
+                break
+            assert time.monotonic() - began < _DEADLINE_S, job
+            if victim and time.monotonic() > kill_at and self._kill(victim):
+                self.counts[victim] += 1
+                print(f"{victim} {self.counts[victim]}: after {job['progress']['shards_committed']} shards", flush=True)
+                kill_at = self._moment(seconds)
+            time.sleep(0.02)
+        self._check(job)
+        with Client(self._service.url) as client:
+            client.delete(job_id)
+        return time.monotonic() - began
+
+    def _moment(self, seconds: float) -> float:
+        return time.monotonic() + self._random.uniform(0, seconds)
+
+    def _kill(self, victim: str) -> bool:
+        """Kills it, and starts the API again if that was it. False if there is none at the moment."""
+        service = self._service.process
+        if victim == "api":
+            below = psutil.Process(service.pid).children(recursive=True)
+            self._service.kill()
+            self._service = self._start()
+            self.counts["orphans"] += sum(process.is_running() for process in below)
+            return True
+        found = child_processes(_MARKS[self._engine][victim], of=service.pid)
+        if not found:
+            return False
+        self._random.choice(found).kill()
+        return True
+
+    def _check(self, job: Job) -> None:
+        self.counts["jobs"] += 1
+        if job["state"] != "succeeded":
+            self.counts["failed"] += 1
+            print(job["reason"], flush=True)
+            return
+        dataset = Dataset(self._data / job["id"])
+        commits = dataset.state().commits
+        made = [commit.content_sha256 for commit in commits]
+        self.counts["differ"] += sum(a != b for a, b in zip(made, self._expected, strict=True))
+        # read_shard also checks the file's hash.
+        ids = Counter(n for commit in commits for n in dataset.read_shard(commit)["trajectory_id"].to_pylist())
+        self.counts["lost"] += len(set(range(job["progress"]["count"])) - ids.keys())
+        self.counts["doubled"] += ids.total() - len(ids)
+
+
+def undisturbed(body: dict[str, Any], folder: Path) -> list[str]:
+    """Content hashes of the request's shards, made inline."""
+    request = TrajectoryRequest.parse(body)
+    dataset = begin(request, folder / "undisturbed")
+    make_dataset(request, dataset, InlineEngine())
+    return [commit.content_sha256 for commit in dataset.commits()]
+
+
+def main() -> None:
+    """Kills, and prints one JSON object on the last line."""
+    parser = argparse.ArgumentParser(description="what SIGKILL costs")
+    parser.add_argument("--kills", type=int, default=2, help="of each victim (default 2)")
+    parser.add_argument("--victims", default=",".join(VICTIMS), help="which, between commas")
+    parser.add_argument("--engine", default="ray", choices=tuple(_MARKS))
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    options = parser.parse_args()
+    victims = [name for name in options.victims.split(",") if name == "api" or name in _MARKS[options.engine]]
+    body = {"robot": "panda", "count": SHARDS * SHARD_ROWS, "shard_rows": SHARD_ROWS}
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="headstart-kills-") as name:
+        folder = Path(name)
+        bench = Bench(folder, options.engine, body, undisturbed(body, folder), options.seed)
+        try:
+            for victim in victims:
+                bench.run(victim, options.kills)
+        finally:
+            bench.close()
+    counts = bench.counts
+    report = {
+        "engine": options.engine,
+        "seed": options.seed,
+        **{f"kills_{victim}": counts[victim] for victim in victims},
+        "jobs": counts["jobs"],
+        "jobs_failed": counts["failed"],
+        "rows_lost": counts["lost"],
+        "rows_doubled": counts["doubled"],
+        "shards_that_differ": counts["differ"],
+        "orphaned_processes": counts["orphans"],
+        "seconds": round(time.monotonic() - began),
+    }
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
