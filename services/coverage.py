@@ -72,7 +72,7 @@ def sample(dataset: Dataset, commits: Iterable[Commit]) -> list[pa.Table]:
     """The first MAX_ROWS rows of each of these shards. Raises CorruptShardError."""
     tables = []
     for commit in commits:
-        with pq.ParquetFile(pa.BufferReader(dataset.checked_bytes(commit)), pre_buffer=False) as file:
+        with dataset.open_shard(commit) as content, pq.ParquetFile(content, pre_buffer=False) as file:
             batch = next(file.iter_batches(MAX_ROWS, columns=_COLUMNS, use_threads=False))
         tables.append(pa.Table.from_batches([batch]))
     return tables

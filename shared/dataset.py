@@ -12,8 +12,9 @@ appear is shared.storage's part.
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from shared.errors import (
 )
 from shared.manifest import Commit, DatasetHeader, DatasetState, State
 from shared.statistics import column_statistics
-from shared.storage import LocalStorage, Location, Storage, map_file, open_storage
+from shared.storage import LocalStorage, Location, Storage, open_storage
 
 _COMMIT_NAME = re.compile(r"\d{8}\.json")
 
@@ -181,6 +182,19 @@ class Dataset:
             self._verified.add(commit.index)
         return content
 
+    def open_shard(self, commit: Commit) -> pa.NativeFile:
+        """As `checked_bytes`, but read piece by piece where it lies on a disk: a large shard takes no memory."""
+        if not isinstance(self.storage, LocalStorage):
+            return pa.BufferReader(self.checked_bytes(commit))
+        path = self.shard_path(commit.index)
+        if commit.index not in self._verified:
+            verify_shard(path, commit)
+            self._verified.add(commit.index)
+        try:
+            return pa.OSFile(str(path))
+        except FileNotFoundError:
+            raise _missing(path) from None
+
     def shard_bytes(self, index: int) -> pa.Buffer | None:
         """The file of shard `index` as it lies there, unchecked; None if it is missing."""
         return self.storage.read(_shard_name(index))
@@ -214,23 +228,35 @@ class Dataset:
 
 def verify_shard(path: Path, commit: Commit) -> None:
     """Raises CorruptShardError unless `path` holds the committed bytes."""
-    verify_bytes(map_file(path), commit, path)
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            _verify(size, lambda: hashlib.file_digest(file, "sha256").hexdigest(), commit, path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _missing(path) from None
 
 
 def verify_bytes(content: pa.Buffer | None, commit: Commit, where: Path | str) -> pa.Buffer:
     """A shard's bytes, or None where there are none. Raises CorruptShardError unless they are those committed."""
     if content is None:
-        raise CorruptShardError("is committed but missing; restore it, or delete its commit to make it again", where)
-    if content.size != commit.bytes:
+        raise _missing(where)
+    _verify(content.size, lambda: hashlib.sha256(content).hexdigest(), commit, where)
+    return content
+
+
+def _verify(size: int, sha256: Callable[[], str], commit: Commit, where: Path | str) -> None:
+    if size != commit.bytes:
         raise CorruptShardError(
-            f"has {content.size} bytes where {commit.bytes} were committed; delete it and its commit to make it again",
-            where,
+            f"has {size} bytes where {commit.bytes} were committed; delete it and its commit to make it again", where
         )
-    if hashlib.sha256(content).hexdigest() != commit.file_sha256:
+    if sha256() != commit.file_sha256:
         raise CorruptShardError(
             "its bytes differ from those committed; delete it and its commit to make it again", where
         )
-    return content
+
+
+def _missing(where: Path | str) -> CorruptShardError:
+    return CorruptShardError("is committed but missing; restore it, or delete its commit to make it again", where)
 
 
 def _shard_name(index: int) -> str:

@@ -24,6 +24,7 @@ from shared.manifest import Commit
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 _BATCH_BYTES = 1 << 19
 _MAX_BATCH_ROWS = 1024
+_READ_BYTES = 1 << 16
 
 _log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["data"], responses=RESPONSES)
@@ -89,10 +90,10 @@ def _batches(job: Job, commit: Commit) -> Generator[pa.RecordBatch, None, None]:
 
     Raises CorruptShardError at once if they are not those that were committed.
     """
-    content = job.dataset.checked_bytes(commit)
+    content = job.dataset.open_shard(commit)
 
     def read() -> Generator[pa.RecordBatch, None, None]:
-        with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
+        with content, pq.ParquetFile(content, pre_buffer=False, buffer_size=_READ_BYTES) as file:
             group = file.metadata.row_group(0)
             rows = _BATCH_BYTES * group.num_rows // max(group.total_byte_size, 1)
             yield from file.iter_batches(min(max(rows, 1), _MAX_BATCH_ROWS), use_threads=False)

@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from services.api.app import create_app
+from services.api.memory import give_memory_back
 from services.api.settings import Settings
 from shared.errors import ConfigError
 
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serves until SIGTERM or Ctrl-C. Raises ConfigError."""
     names = ("host", "port", "data", "engine", "workers", "api_key_file")
+    give_memory_back()
     settings = Settings.read(**{name: getattr(options, name) for name in names})
     app = create_app(settings)
     try:
