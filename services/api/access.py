@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -30,8 +31,9 @@ class AccessGuard:
         headers = Headers(scope=scope)
         refusal = None
         if not self._digests:
-            host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
-            if host not in _OWN_NAMES:
+            # A browser sends an Origin with whatever a page of another site makes it send, even unasked.
+            places = [headers.get("host", ""), *(urlsplit(origin).netloc for origin in headers.getlist("origin"))]
+            if not all((place.rpartition(":")[0] or place) in _OWN_NAMES for place in places):
                 refusal = problem(403, "without an API key this service answers to 127.0.0.1 and localhost only")
         elif scope["path"] not in OPEN_PATHS and not self.knows(headers.get("authorization", "")):
             refusal = problem(

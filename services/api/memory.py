@@ -13,8 +13,8 @@ _ARENAS = 2
 def give_memory_back() -> None:
     """What is freed goes back to the system, rather than to a reserve for each thread. Call it before threads start.
 
-    Streams allocate megabytes at a time, on whichever thread is free: with the allocators' defaults ten at once left the
-    process 200 MB larger for good. Elsewhere than on glibc this does less.
+    Streams allocate megabytes at a time, on whichever thread is free: with the allocators' defaults ten at once left
+    the process 200 MB larger for good. Elsewhere than on glibc this does less.
     """
     pa.set_memory_pool(pa.system_memory_pool())
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     app = create_app(settings)
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
+        (settings.data / ".writable").touch()
         listener = _listen(settings.host, settings.port)
     except OSError as error:
         raise ConfigError(f"can't serve {settings.data} on {settings.host}:{settings.port}: {error}") from None

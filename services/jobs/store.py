@@ -73,11 +73,11 @@ class JobStore:
         except OSError as error:
             return f"the data folder can't be written: {error.strerror}"
         if free < self._min_free_bytes:
-            return f"{free >> 20} MiB are free where the data lies, {self._min_free_bytes >> 20} MiB are required"
+            return f"{_mib(free)} are free where the data lies, {_mib(self._min_free_bytes)} are required"
         if free - self._min_free_bytes < wanted_bytes:
             return (
-                f"{wanted_bytes / 2**20:.0f} MiB more are needed, and {free >> 20} MiB are free where the data lies, "
-                f"of which {self._min_free_bytes >> 20} MiB are kept"
+                f"{_mib(wanted_bytes)} more are needed, and {_mib(free)} are free where the data lies, of which "
+                f"{_mib(self._min_free_bytes)} are kept"
             )
         return ""
 
@@ -126,3 +126,7 @@ class JobStore:
         for entry in os.scandir(self._keys):
             if now - entry.stat().st_mtime > KEYS_LAST_S:
                 os.unlink(entry)
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:,.1f} MiB"

@@ -1,4 +1,6 @@
 import json
+import resource
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -192,6 +194,72 @@ def test_a_folder_that_stops_being_writable_fails_the_job_and_keeps_its_shards(
         _ends(again)
         assert again.state == "succeeded"
     assert contents(dataset) == contents(reference)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root can make a disk of its own")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_fails_the_job_and_leaves_whole_shards(small_disk: Path, reference: Dataset) -> None:
+    def remount(options: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{options}", str(small_disk)], check=True)
+
+    dataset = begin(REQUEST, small_disk / REQUEST.dataset_id)
+    with pytest.raises(OSError, match="No space left on device"):
+        make_dataset(REQUEST, dataset, InlineEngine())
+    whole = Dataset(dataset.root).commits()
+    assert 1 <= len(whole) < 12
+    assert [dataset.read_shard(commit).num_rows for commit in whole] == [20] * len(whole)
+    # Room, but nothing can be written.
+    with _queue(small_disk, GatedEngine()) as queue:
+        remount("size=8m,ro")
+        with pytest.raises(StorageError, match="Read-only file system"):
+            queue.submit(OTHER)
+        remount("size=8m,rw")
+    with _queue(small_disk, InlineEngine()) as queue:
+        again, _ = queue.submit(REQUEST)
+        _ends(again)
+        assert again.state == "succeeded"
+    assert contents(dataset) == contents(reference)
+
+
+def test_a_job_stops_before_it_uses_up_the_disk(small_disk: Path) -> None:
+    with _queue(small_disk, InlineEngine(), min_free_bytes=1 << 18) as queue:
+        job, _ = queue.submit(REQUEST)
+        _ends(job)
+        assert job.state == "failed"
+        assert "MiB more are needed" in job.reason
+        assert Dataset(small_disk / job.id).state().reason == job.reason
+        # After its first shard, which says how large the others will be.
+        assert job.progress.shards_committed == 1
+        with pytest.raises(StorageError, match="MiB more are needed"):
+            queue.submit(REQUEST)
+
+
+def test_files_that_can_not_grow_fail_the_job_too(tmp_path: Path) -> None:
+    """As on a full disk, where no disk can be made: the system refuses to write beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with _queue(tmp_path, InlineEngine()) as queue:
+            job, _ = queue.submit(REQUEST)
+            _ends(job)
+            assert job.state == "failed"
+            assert job.reason.startswith("File too large: ")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with _queue(tmp_path, InlineEngine()) as queue:
+        again, _ = queue.submit(REQUEST)
+        _ends(again)
+        assert again.state == "succeeded"
 
 
 def test_a_bug_in_an_engine_fails_the_job_on_disk_too(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -107,6 +108,22 @@ def test_foreign_names_for_this_machine_are_refused(api: httpx.Client) -> None:
         problem(api.get("/v1/jobs", headers={"Host": host}), 403)
     for host in ("localhost:1", "127.0.0.1", "[::1]:8000"):
         assert api.get("/v1/jobs", headers={"Host": host}).status_code == 200
+
+
+def test_pages_of_other_sites_are_refused(api: httpx.Client, finished: dict[str, Any]) -> None:
+    # A form of theirs can send a POST without asking first.
+    path = f"/v1/jobs/{finished['id']}:cancel"
+    for origin in (
+        "https://evil.example",
+        "null",
+        "http://localhost.evil.example",
+        "http://evil.example:80",
+        "//",
+        "[",
+    ):
+        problem(api.post(path, headers={"Origin": origin}), 403)
+    for origin in ("http://localhost:8000", "http://127.0.0.1", "http://[::1]:1"):
+        problem(api.post(path, headers={"Origin": origin}), 409)
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path, api: httpx.Client) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.services.api.conftest import problem
+from tests.services.api.conftest import problem, wait_until_ended
 from tests.services.example import BODY, RunningService
 
 IDS = [
@@ -43,19 +43,21 @@ def untouched(service: RunningService) -> Any:
 
 
 @pytest.mark.parametrize("job_id", IDS)
-@pytest.mark.parametrize("rest", ["", "/manifest", "/shards/0", "/stream"])
-def test_hostile_ids_are_refused(service: RunningService, untouched: None, job_id: str, rest: str) -> None:
-    # http.client sends paths as they are; other clients resolve dots first.
-    connection = http.client.HTTPConnection(service.url.removeprefix("http://"), timeout=10)
-    try:
-        connection.request("GET", f"/v1/jobs/{quote(job_id, safe='/%.')}{rest}")
-        response = connection.getresponse()
-        text = response.read().decode()
-        assert response.status in (404, 422), text
-        assert response.headers["content-type"] == "application/problem+json"
-        assert "root:" not in text
-    finally:
-        connection.close()
+def test_hostile_ids_are_refused(service: RunningService, untouched: None, job_id: str) -> None:
+    calls = [("GET", rest) for rest in ("", "/manifest", "/shards", "/shards/0", "/stream", "/events", "/coverage")]
+    for method, rest in [*calls, ("DELETE", ""), ("POST", ":cancel")]:
+        # http.client sends paths as they are; other clients resolve dots first.
+        connection = http.client.HTTPConnection(service.url.removeprefix("http://"), timeout=10)
+        try:
+            connection.request(method, f"/v1/jobs/{quote(job_id, safe='/%.')}{rest}")
+            response = connection.getresponse()
+            text = response.read().decode()
+            # A path that dots lead elsewhere may be another route's, which takes other methods.
+            assert response.status in ((404, 422) if method == "GET" else (404, 405, 422)), text
+            assert response.headers["content-type"] == "application/problem+json"
+            assert "root:" not in text
+        finally:
+            connection.close()
 
 
 @pytest.mark.parametrize("index", ["-1", "1e3", "x", "../0", "99999999999999999999", "%00", "100000000"])
@@ -122,6 +124,39 @@ def test_bodies_of_other_types_are_refused(api: httpx.Client, untouched: None) -
         problem(api.post("/v1/jobs", content=json.dumps(BODY), headers={"Content-Type": kind}), 415)
 
 
+def test_a_body_that_does_not_come_is_not_waited_for(api: httpx.Client, service: RunningService) -> None:
+    head = (
+        b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    )
+    with socket.create_connection(("127.0.0.1", api.base_url.port or 0), timeout=30) as connection:
+        connection.sendall(head)
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"was not here whole after 2 s" in answer
+
+
+def test_an_idempotency_key_is_never_a_path(api: httpx.Client, service: RunningService) -> None:
+    data = service.log.with_suffix("")
+    before = _files(data)
+    body = {"robot": "panda", "count": 1, "seed": 991}
+    for key in ("../../escaped", "/etc/passwd", "..", "%2e%2e%2f", "a" * 255):
+        assert api.post("/v1/jobs", json=body, headers={"Idempotency-Key": key}).status_code in (200, 202)
+    job_id = wait_until_ended(api, api.post("/v1/jobs", json=body).json()["id"])["id"]
+    new = {path.relative_to(data).parts[0] for path in _files(data) - before}
+    assert new == {".idempotency", job_id}
+    assert all(len(path.name) == 64 for path in (data / ".idempotency").iterdir())
+    for wrong in (b"", b"a" * 256, b"a b", b"\xff", b"a\tb"):
+        problem(api.post("/v1/jobs", json=body, headers={b"Idempotency-Key": wrong}), 422)
+
+
+@pytest.mark.parametrize("headers", [{b"X": b"x" * 100_000}, {b"Range": b"bytes=" + b"0-1," * 5000}])
+def test_long_headers_are_refused_or_passed_over(
+    api: httpx.Client, finished: dict[str, Any], headers: dict[bytes, bytes]
+) -> None:
+    response = api.get(f"/v1/jobs/{finished['id']}/shards/0", headers=headers)
+    assert response.status_code in (200, 400, 431)
+
+
 @pytest.mark.parametrize(
     ("query", "pointer"),
     [
@@ -136,6 +171,27 @@ def test_bodies_of_other_types_are_refused(api: httpx.Client, untouched: None) -
 )
 def test_bad_queries_are_named(api: httpx.Client, query: str, pointer: str) -> None:
     assert problem(api.get(f"/v1/jobs?{query}"), 422)["errors"][0]["pointer"] == pointer
+
+
+@pytest.mark.parametrize(
+    ("path", "pointer"),
+    [
+        *(
+            (f"{name}?after={value}", "/query/after")
+            for name in ("manifest", "events", "stream")
+            for value in ("x", -2, 1e9)
+        ),
+        ("manifest?after=-99999999999999999999999", "/query/after"),
+        ("shards?wait=1e9", "/query/wait"),
+        ("manifest?wait=nan", "/query/wait"),
+        ("manifest?wait=inf", "/query/wait"),
+        ("shards?limit=1001", "/query/limit"),
+    ],
+)
+def test_bad_queries_of_a_job_are_named(
+    api: httpx.Client, finished: dict[str, Any], untouched: None, path: str, pointer: str
+) -> None:
+    assert problem(api.get(f"/v1/jobs/{finished['id']}/{path}"), 422)["errors"][0]["pointer"] == pointer
 
 
 def test_what_is_not_there_and_what_can_not_be_done(api: httpx.Client, finished: dict[str, Any]) -> None:
