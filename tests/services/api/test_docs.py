@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from services.api.settings import Settings
 from shared.client import Client
 from tests.services.example import ROOT, running_service
 
@@ -17,6 +18,16 @@ PAGE = (ROOT / "docs" / "rest.md").read_text()
 
 def _blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    for name, field in Settings.model_fields.items():
+        row = next((line for line in page.splitlines() if f"`HEADSTART_{name.upper()}`" in line), None)
+        assert row is not None, name
+        if field.default is not None:
+            default = f"{field.default:,}" if isinstance(field.default, int) and name != "port" else f"{field.default}"
+            assert default.removesuffix(".0") in row, row
 
 
 def test_every_line_of_the_page_works(tmp_path: Path) -> None:
