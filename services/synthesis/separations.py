@@ -16,6 +16,7 @@ from services.synthesis.capsules import link_frames
 from services.synthesis.gaps import BOX, HALF_SPACE
 from services.synthesis.keep_out import HalfSpace, KeepOut
 from services.synthesis.links import reach, robot_links
+from services.synthesis.reachability import seeded_configurations
 from services.synthesis.robot_model import RobotModel
 
 FloatArray = NDArray[np.float64]
@@ -25,6 +26,8 @@ LINK_CLEARANCE = 0.005
 """Hulls of two links nearer than this [m] count as colliding."""
 KEEP_OUT_CLEARANCE = 0.002
 """Hulls nearer than this [m] to a keep-out count as being in it."""
+TOUCHING_SHARE, TOUCHING_POSTURES = 0.3, 100
+"""Links whose hulls touch in a larger share of so many postures are not checked: links that met there were no arm's."""
 
 _DISTANCE_REQUEST = coal.DistanceRequest()
 
@@ -133,16 +136,25 @@ def _bodies(robot: RobotModel) -> Bodies:
 
 @functools.lru_cache(maxsize=8)
 def _link_pairs(robot: RobotModel) -> list[tuple[int, int]]:
-    """The pairs of links that can meet, less those that touch in the home posture: their hulls can't tell."""
-    bodies, pairs = _bodies(robot), [(a, b) for a, b in robot_links(robot).pairs.tolist()]
-    at_home = _separations(bodies, pairs, [LINK_CLEARANCE] * len(pairs), ())
-    frames = np.empty((robot.dof + 1, 12))
-    link_frames(robot.chain, robot.home, frames)
-    distances = [
-        at_home.distance(pair, frames[bodies.joint[a] + 1], frames[bodies.joint[b] + 1])[0]
-        for pair, (a, b) in enumerate(pairs)
-    ]
-    return [pair for pair, distance in zip(pairs, distances, strict=True) if distance > LINK_CLEARANCE]
+    """The pairs of links that can meet, less those whose hulls can't tell: they touch at home, or most everywhere."""
+    pairs = [(a, b) for a, b in robot_links(robot).pairs.tolist()]
+    at_home = _touching(robot, pairs, robot.home[None])
+    anywhere = _touching(robot, pairs, seeded_configurations(robot)[:TOUCHING_POSTURES])
+    touching = at_home.any(0) | (anywhere.mean(0) > TOUCHING_SHARE)
+    return [pair for pair, touches in zip(pairs, touching, strict=True) if not touches]
+
+
+def _touching(robot: RobotModel, pairs: list[tuple[int, int]], q: FloatArray) -> NDArray[np.bool_]:
+    """Which pairs of links come within their clearance in each posture (n, dof), shape (n, P)."""
+    bodies, frames = _bodies(robot), np.empty((robot.dof + 1, 12))
+    apart = _separations(bodies, pairs, [LINK_CLEARANCE] * len(pairs), ())
+    touching = np.zeros((len(q), len(pairs)), np.bool_)
+    for i, posture in enumerate(q):
+        link_frames(robot.chain, posture, frames)
+        for pair, (a, b) in enumerate(pairs):
+            distance, _ = apart.distance(pair, frames[bodies.joint[a] + 1], frames[bodies.joint[b] + 1])
+            touching[i, pair] = distance <= LINK_CLEARANCE
+    return touching
 
 
 def _travel(bodies: Bodies, first: int, second: int) -> FloatArray:
