@@ -76,7 +76,7 @@ COLUMNS: tuple[Column, ...] = (
         pa.float64(),
         "S*dof*7",
         "s",
-        "durations of the pieces of S segments (dwells too)",
+        "durations of the pieces of S segments: a dwell is one, a straight line several",
         optional=True,
     ),
     Column(
@@ -84,7 +84,7 @@ COLUMNS: tuple[Column, ...] = (
         pa.float64(),
         "S*dof*7",
         "rad/s^3 or m/s^3",
-        "jerk of those pieces; a joint that ends early rests",
+        "jerk of those pieces, from rest at the first sample on; a joint that ends early waits",
         optional=True,
     ),
 )

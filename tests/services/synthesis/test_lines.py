@@ -9,11 +9,13 @@ from services.synthesis.families import LINE
 from services.synthesis.ik_steps import Goal
 from services.synthesis.line_knots import AT_LIMIT, FOLLOWED, SINGULAR, UNREACHABLE
 from services.synthesis.lines import LINE_ANGLE_TOLERANCE, LINE_TOLERANCE, TOOL_LIMITS, make_lines
+from services.synthesis.pipeline import synthesize
 from services.synthesis.robot_model import pinocchio_pose, robot_model
 from services.synthesis.sampling import Candidates, draw_candidates
 from services.synthesis.timing import PathTimer
+from shared.errors import SynthesisError
 from shared.rotation import geodesic_angle, matrix_to_rotvec, rotvec_to_matrix
-from tests.services.synthesis.examples import panda, shard
+from tests.services.synthesis.examples import LINES, panda, parse, shard, whole
 from tests.services.synthesis.pieces import FineRow, fine_rows
 
 FloatArray = NDArray[np.float64]
@@ -164,3 +166,12 @@ def test_a_goal_that_leaves_turns_free_is_reached_along_the_whole_line(goal: Goa
     axes = (turned[:, :, 2] * target[good][:, :, 2]).sum(1)
     if goal == "position_axis":
         assert np.arccos(np.clip(axes, -1, 1)).max() < 1e-6
+
+
+def test_lines_that_no_candidate_can_follow_stop_the_request_with_advice() -> None:
+    poses = [{"position": [x, 0.0, 0.4], "quat_xyzw": [1, 0, 0, 0]} for x in (0.5, -0.5)]
+    body = {**LINES, "workspace": {"kind": "poses", "poses": poses}, "count": 2100}
+    with pytest.raises(SynthesisError, match="straight lines") as caught:
+        synthesize(whole(parse(body)))
+    assert caught.value.attempts < 4000
+    assert set(caught.value.rejections) <= {"line_unreachable", "line_singular", "line_joint_limit", "unreachable"}
