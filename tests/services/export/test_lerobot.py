@@ -15,6 +15,8 @@ from services.export.lerobot_v3 import LeRobotV3
 from shared.dataset import Dataset
 from shared.statistics import merge_statistics
 from tests.services.export.expected import Row, expected_rows
+from trainer.demonstrations import read_demonstrations
+from trainer.demonstrations.mapping import Mapping
 
 VECTORS = ("observation.state", "action")
 SCALARS = ("timestamp", "frame_index", "episode_index", "index", "task_index")
@@ -177,3 +179,22 @@ def test_v21(reference: Dataset, rows: list[Row], tmp_path: Path, kind: Any, lab
         assert entry["episode_index"] == index
         assert list(entry["stats"]) == list(info["features"])
         _check_statistics(entry["stats"]["action"], row.action(kind, label))
+
+
+def test_the_trainer_reads_an_export_as_demonstrations(reference: Dataset, rows: list[Row], tmp_path: Path) -> None:
+    export_dataset(reference, tmp_path / "out", "lerobot-v3", Content(reference.header))
+    action = {
+        "space": "ee_pose",
+        "position": {"columns": "action[0:3]"},
+        "rotation": {"columns": "action[3:9]", "encoding": "rot6d"},
+        "gripper": {"columns": "action[9]", "open": -1.0, "closed": 1.0},
+    }
+    observation = {"low_dim": ["observation.state"]}
+    # At full speed the tool moves faster than any demonstration's should.
+    settings = {"only_task": "*", "accept": ["continuity"]}
+    mapping = Mapping.model_validate({"action": action, "observation": observation, **settings})
+    read = read_demonstrations(tmp_path / "out", mapping=mapping)
+    assert (len(read.episodes), read.robot, read.rate_hz) == (230, "panda", 20.0)
+    for episode, row in zip(read.episodes, rows, strict=True):
+        assert np.array_equal(episode.observations["observation.state"], row.state)
+        assert np.abs(episode.actions - row.action("ee_pose", "reached")).max() < 1e-6
