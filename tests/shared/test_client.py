@@ -23,11 +23,12 @@ from shared.remote_dataset import RemoteDataset, open_dataset
 from tests.services.example import BODY, RunningService, running_service
 
 ENGINE = ("--engine", "process", "--workers", "1")
+SLOW_MACHINE = {"HEADSTART_PREVIEW_SECONDS": "200"}
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with running_service(tmp_path_factory.mktemp("client") / "data", *ENGINE) as running:
+    with running_service(tmp_path_factory.mktemp("client") / "data", *ENGINE, env=SLOW_MACHINE) as running:
         Client(running.url).wait_ready()
         yield running
 

@@ -15,7 +15,8 @@ def test_the_lines_of_the_page_work(
 ) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "client.md").read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    with running_service(tmp_path / "data", "--engine", "process", "--workers", "1") as service:
+    slow_machine = {"HEADSTART_PREVIEW_SECONDS": "200"}
+    with running_service(tmp_path / "data", "--engine", "process", "--workers", "1", env=slow_machine) as service:
         port = httpx.URL(service.url).port
         names: dict[str, Any] = {}
         for block in blocks:
