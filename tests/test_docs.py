@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/recipe.md")
+PAGES = ("README.md", "docs/audit.md", "docs/recipe.md")
 
 ELSEWHERE = {
     "make train-decoupled": "tests/test_recipe.py, with PRESET=tiny",
@@ -82,7 +82,7 @@ def _run(command: str, folder: Path) -> str:
 
 
 @pytest.mark.timeout(600)
-def test_every_command_of_readme_and_recipe_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_of_the_pages_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("NO_PROXY", "localhost")
     port = _free_port()

@@ -3,7 +3,7 @@
     python -m benchmarks.synthesis [--turns N]
 
 All of it is a Panda at 20 Hz. Contenders take turns within one run; rates are medians over the turns, ratios are
-medians of the ratios within a turn. On one core:
+medians of the ratios within a turn; ratios by CPU time are for machines that others use too. On one core:
 
 - documented loop: for each trajectory closed-loop inverse kinematics as Pinocchio's documentation writes it (damping
   1e-6, tolerance 1e-4, at most 100 iterations, at most 10 random restarts), one Ruckig profile, and forward
@@ -35,7 +35,7 @@ import pyarrow as pa
 from benchmarks.synthesis.library_calls import LibraryCalls, documented_loop, reachable_floor
 from benchmarks.synthesis.mix import mix_floor, mix_segments
 from benchmarks.synthesis.start_up import start_up_seconds
-from benchmarks.synthesis.turns import Contender, ratio, take_turns
+from benchmarks.synthesis.turns import Contender, cpu_ratio, ratio, take_turns
 from benchmarks.synthesis.workers import worker_contenders
 from services.catalogue import find_arm
 from services.jobs import begin
@@ -97,6 +97,9 @@ def on_one_core(turns: int, root: Path) -> dict[str, float]:
         "ours_over_floor": ratio(ours, floor),
         "ours_over_documented_loop": ratio(ours, loop),
         "mix_over_floor": ratio(whole_mix, floor_of_mix),
+        "ours_over_floor_by_cpu_time": cpu_ratio(ours, floor),
+        "ours_over_documented_loop_by_cpu_time": cpu_ratio(ours, loop),
+        "mix_over_floor_by_cpu_time": cpu_ratio(whole_mix, floor_of_mix),
         **{f"{contender.name}_samples_per_row": contender.samples_per_row for contender in contenders},
         "mix_attempts_per_row": mix.attempts / mix.rows,
     }
@@ -105,7 +108,7 @@ def on_one_core(turns: int, root: Path) -> dict[str, float]:
 def main() -> None:
     """Runs everything and prints one JSON object on the last line."""
     parser = argparse.ArgumentParser(description="trajectories per second, side by side")
-    parser.add_argument("--turns", type=int, default=9, help="turns of each contender (default 9)")
+    parser.add_argument("--turns", type=int, default=21, help="turns of each contender (default 21)")
     turns = parser.parse_args().turns
     report = start_up_seconds(MIX)
     print(f"start-up of a process up to its first rows: {report}", flush=True)
@@ -117,7 +120,7 @@ def main() -> None:
         report |= on_one_core(turns, Path(folder))
         os.sched_setaffinity(0, cores)
         with worker_contenders(MIX, Path(folder) / "workers") as (together, apart, alone):
-            take_turns([together, apart, alone], turns)
+            take_turns([together, apart, alone], -(-turns // 3))
     report |= {f"{contender.name}_per_s": contender.rate for contender in (together, apart, alone)}
     report["two_workers_over_two_runs"] = ratio(together, apart)
     report["two_workers_over_one"] = ratio(together, alone)

@@ -12,7 +12,7 @@ from services.synthesis.robot_model import RobotModel
 FloatArray = NDArray[np.float64]
 
 RATE_HZ, SPEED_SCALE = 20.0, 0.5
-DOCUMENTED_ROWS, FLOOR_ROWS = 120, 3000
+DOCUMENTED_ROWS, FLOOR_ROWS = 60, 1500
 
 
 class LibraryCalls:

@@ -13,14 +13,16 @@ class Contender:
     name: str
     make: Callable[[int], tuple[int, int]]
     rates: list[float] = field(default_factory=list)
+    cpu_rates: list[float] = field(default_factory=list)
     rows: int = 0
     samples: int = 0
 
     def run(self, turn: int) -> None:
         """One timed turn."""
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         rows, samples = self.make(turn)
         self.rates.append(rows / (time.perf_counter() - began))
+        self.cpu_rates.append(rows / (time.process_time() - cpu_began))
         self.rows += rows
         self.samples += samples
 
@@ -46,3 +48,8 @@ def take_turns(contenders: Sequence[Contender], turns: int) -> None:
 def ratio(one: Contender, other: Contender) -> float:
     """Median of the ratios of their rates within a turn."""
     return statistics.median(a / b for a, b in zip(one.rates, other.rates, strict=True))
+
+
+def cpu_ratio(one: Contender, other: Contender) -> float:
+    """The same by the CPU time of this process: what a core shared with other programs leaves comparable."""
+    return statistics.median(a / b for a, b in zip(one.cpu_rates, other.cpu_rates, strict=True))

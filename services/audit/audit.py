@@ -1,38 +1,45 @@
-"""An audit: every committed shard's files and rows, and the motion of all rows or of a sample."""
+"""An audit: every committed shard's files and rows, and the motion of all rows or of a sample, in worker processes."""
 
+import functools
 import hashlib
 import json
+import multiprocessing
+import os
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from services.audit.kinematics import Kinematics, check_poses, open_kinematics
-from services.audit.motion import check_continuity, check_samples
-from services.audit.profiles import check_profiles
+from services.audit.claims import Claims
+from services.audit.kinematics import open_kinematics
 from services.audit.report import AuditReport
-from services.audit.rows import check_table, read_rows
-from shared.dataset import Dataset, verify_bytes
-from shared.errors import CorruptShardError
+from services.audit.shard import ShardAudit
+from shared.dataset import Dataset
 from shared.manifest import Commit
 
-_ROWS_AT_ONCE = 256
+_AHEAD = 2
+"""Shards waiting for each worker."""
 
 
 def audit_dataset(
-    dataset: Dataset, sample: int | None = None, on_shard: Callable[[AuditReport], None] = lambda report: None
+    dataset: Dataset,
+    sample: int | None = None,
+    workers: int = 1,
+    on_shard: Callable[[AuditReport], None] = lambda report: None,
 ) -> AuditReport:
     """Checks a dataset from its files.
 
     Args:
         dataset: finished or not; what is committed is checked.
         sample: rows whose motion is checked, chosen by a fixed seed; all of them by default.
-        on_shard: called after each shard.
+        workers: processes; 1 is this one.
+        on_shard: called after each shard, in index order.
 
     Raises:
-        RobotError: the dataset's robot is neither in the catalogue nor beside it, or not with these joints.
+        DatasetFormatError: its header makes no sense.
+        RobotError: its robot is neither in the catalogue nor beside it, or not with these joints.
     """
     began, header, state = time.monotonic(), dataset.header, dataset.state()
     report = AuditReport(header.dataset_id, state.state)
@@ -41,60 +48,54 @@ def audit_dataset(
     report.expect("dataset_id is the request's hash", named, "dataset.json")
     complete = state.state != "sealed" or [c.index for c in state.commits] == list(range(header.shards))
     report.expect("a sealed dataset has every shard", complete, "manifest.json")
-    kinematics = open_kinematics(report, dataset)
-    chosen = _choose(header.count, sample)
-    for commit in state.commits:
-        table = _check_files(report, dataset, commit)
-        if table is not None and check_table(report, header, commit, table):
-            first = commit.index * header.shard_rows
-            wanted = np.flatnonzero(chosen[first : first + table.num_rows])
-            _check_motion(report, dataset, kinematics, table, wanted)
-        report.shards += 1
-        report.rows += commit.rows
+    Claims.of(header)
+    open_kinematics(report, dataset)
+    audit = functools.partial(_audit_shard, dataset.where, sample)
+    for part in map(audit, state.commits) if workers == 1 else _in_processes(audit, state.commits, workers):
+        report.add(part)
         report.seconds = time.monotonic() - began
         on_shard(report)
     return report
 
 
-def _choose(count: int, sample: int | None) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _in_processes(
+    audit: Callable[[Commit], AuditReport], commits: Iterable[Commit], workers: int
+) -> Iterator[AuditReport]:
+    """Their reports in order, with a bounded number of shards in the making."""
+    # Inherited: one thread each, or the workers' BLAS pools fight over the cores.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    waiting: deque[Future[AuditReport]] = deque()
+    # Spawned, never forked: Arrow's threads do not survive a fork.
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    try:
+        for commit in commits:
+            waiting.append(pool.submit(audit, commit))
+            if len(waiting) >= workers * _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _audit_shard(where: str, sample: int | None, commit: Commit) -> AuditReport:
+    audit = _opened(where)
+    header = audit.dataset.header
+    first = commit.index * header.shard_rows
+    return audit.check(commit, _chosen(header.count, sample)[first : first + header.shard_rows])
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(where: str) -> ShardAudit:
+    """Kept for the life of a worker."""
+    return ShardAudit(Dataset(where))
+
+
+@functools.lru_cache(maxsize=1)
+def _chosen(count: int, sample: int | None) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which rows are looked at closely, shape (count,)."""
     chosen = np.ones(count, np.bool_)
     if sample is not None and sample < count:
         chosen[:] = False
         chosen[np.random.default_rng(0).choice(count, sample, replace=False)] = True
     return chosen
-
-
-def _check_files(report: AuditReport, dataset: Dataset, commit: Commit) -> pa.Table | None:
-    """A shard's table, or None if it can't be read."""
-    name, content = f"shard-{commit.index:08d}.parquet", dataset.shard_bytes(commit.index)
-    try:
-        verify_bytes(content, commit, name)
-        report.expect("file sha256", True, name)
-    except CorruptShardError as error:
-        report.expect("file sha256", False, f"{name}: {error.message}")
-    try:
-        return pq.read_table(pa.BufferReader(content or b""), use_threads=False)
-    except (OSError, pa.ArrowException) as error:
-        report.expect("file can be read", False, f"{name}: {error}")
-        return None
-
-
-def _check_motion(
-    report: AuditReport,
-    dataset: Dataset,
-    kinematics: Kinematics,
-    table: pa.Table,
-    wanted: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> None:
-    header = dataset.header
-    for begin in range(0, len(wanted), _ROWS_AT_ONCE):
-        part = table.take(pa.array(wanted[begin : begin + _ROWS_AT_ONCE]))
-        rows = read_rows(part, header.robot.dof)
-        check_samples(report, header, rows)
-        check_continuity(report, header, rows)
-        if rows.profile_first is not None:
-            check_profiles(report, header, rows)
-        check_poses(report, kinematics, rows)
-        report.rows_in_motion += len(rows.ids)
-        report.samples += int(rows.first[-1])

@@ -8,9 +8,10 @@ h^2 a / 4 (its integrand has slope a) and by at most h^3 j / 12.
 import numpy as np
 from numpy.typing import NDArray
 
+from services.audit.claims import Claims
 from services.audit.report import AuditReport
 from services.audit.rows import Rows
-from shared.manifest import DatasetHeader
+from shared.manifest import Ranges
 from shared.robots import JointLimits
 
 FloatArray = NDArray[np.float64]
@@ -19,14 +20,17 @@ _ULP = 2.0**-23
 """Relative spacing of float32; rounding is off by half of it."""
 
 
-def motion_limits(header: DatasetHeader) -> JointLimits:
-    """The robot's limits under the fastest speed scale of the request."""
-    return header.robot.limits.scaled(float(header.request.get("speed_scale", (0.1, 1.0))[1]))
+def keeps_limits(limits: JointLimits, rows: Rows) -> NDArray[np.bool_]:
+    """Which rows keep the limits of position and velocity at every sample, but for rounding, shape (n,)."""
+    q, qd = rows.lists["joint_position"], rows.lists["joint_velocity"]
+    slack = 1e-3 * (limits.upper - limits.lower)
+    kept = (q >= limits.lower - slack) & (q <= limits.upper + slack) & (np.abs(qd) <= 1.001 * limits.velocity)
+    return np.logical_and.reduceat(kept.all(1), rows.first[:-1])
 
 
-def check_samples(report: AuditReport, header: DatasetHeader, rows: Rows) -> None:
+def check_samples(report: AuditReport, limits: JointLimits, ranges: Ranges, rows: Rows) -> None:
     """Limits at the samples, ranges, the gripper's values, and rest at the goal."""
-    limits, ids = motion_limits(header), rows.sample_ids
+    ids = rows.sample_ids
     q, qd = (rows.lists[name].astype(np.float64) for name in ("joint_position", "joint_velocity"))
     rounding = _ULP * np.maximum(np.abs(limits.lower), np.abs(limits.upper))
     report.measure("position limits", np.maximum(limits.lower - q, q - limits.upper), rounding, "rad or m", ids)
@@ -38,7 +42,7 @@ def check_samples(report: AuditReport, header: DatasetHeader, rows: Rows) -> Non
     gripper = rows.lists["gripper"][:, 0]
     report.measure("gripper is +1 or -1", np.abs(np.abs(gripper) - 1), 0.0, "", ids)
     position = rows.lists["ee_position"].astype(np.float64)
-    box = header.action_range["position"]
+    box = ranges["position"]
     outside = np.maximum(np.subtract(box["min"], position), np.subtract(position, box["max"]))
     report.measure("positions in action_range", outside, _ULP * np.max(np.abs([box["min"], box["max"]])), "m", ids)
     # The last sample is at the goal or past it.
@@ -46,9 +50,17 @@ def check_samples(report: AuditReport, header: DatasetHeader, rows: Rows) -> Non
     report.measure("at rest at the end", np.abs(qd[last]), 1e-6, "rad/s", rows.ids)
 
 
-def check_continuity(report: AuditReport, header: DatasetHeader, rows: Rows) -> None:
+def check_tool(report: AuditReport, claims: Claims, rows: Rows) -> None:
+    """That the tool centre point is in no keep-out."""
+    position = rows.lists["ee_position"].astype(np.float64)
+    for solid in claims.keep_out:
+        rounding = _ULP * float(np.abs(position).max(initial=1.0))
+        report.measure("tool in keep-outs", solid.depth(position), rounding, "m", rows.sample_ids)
+
+
+def check_continuity(report: AuditReport, limits: JointLimits, rows: Rows) -> None:
     """Limits between samples, and that velocities are what positions do."""
-    limits, row = motion_limits(header), rows.sample_row
+    row = rows.sample_row
     q, qd = (rows.lists[name].astype(np.float64) for name in ("joint_position", "joint_velocity"))
     same = row[1:] == row[:-1]
     ids = rows.sample_ids[1:][same]

@@ -7,11 +7,10 @@ first sample; a joint whose pieces are over before the segment's longest holds i
 import numpy as np
 from numpy.typing import NDArray
 
-from services.audit.motion import motion_limits
 from services.audit.report import AuditReport
 from services.audit.rows import Rows
-from shared.manifest import DatasetHeader
 from shared.records import PIECES_PER_SEGMENT
+from shared.robots import JointLimits
 
 FloatArray = NDArray[np.float64]
 
@@ -20,10 +19,9 @@ _SAMPLE_TOLERANCE = 2e-6
 """Float32 rounding of 3 rad or 3 rad/s is 2e-7; the rest is for summing pieces."""
 
 
-def check_profiles(report: AuditReport, header: DatasetHeader, rows: Rows) -> None:
+def check_profiles(report: AuditReport, limits: JointLimits, rows: Rows) -> None:
     """Checks rows that have profile columns."""
-    limits, dof = motion_limits(header), header.robot.dof
-    time, jerk, segment_row = _pieces(rows, dof)
+    time, jerk, segment_row = _pieces(rows, len(limits.jerk))
     ids = rows.ids[segment_row]
     report.measure("profile durations", -time, 0.0, "s", ids)
     excess = np.abs(jerk) - limits.jerk[:, None]

@@ -97,6 +97,18 @@ class AuditReport:
             first = int(np.flatnonzero(bad.reshape(len(bad), -1).any(1))[0])
             self._violate(check, int(np.count_nonzero(bad)), f"trajectory {trajectory_ids[first]}")
 
+    def add(self, other: "AuditReport") -> None:
+        """Adds what was found in another part of the dataset."""
+        for name in ("shards", "rows", "rows_in_motion", "samples"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name, found in other.checks.items():
+            check = self.checks.setdefault(name, Check(name, found.unit))
+            check.checked += found.checked
+            check.worst = max(check.worst, found.worst)
+            check.tolerance = max(check.tolerance, found.tolerance)
+            if found.violations:
+                self._violate(check, found.violations, found.example)
+
     def to_json(self) -> dict[str, Any]:
         """As one JSON object; a residual that is not finite is null."""
         checks = [

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from services.audit.claims import Claims
 from services.audit.report import AuditReport
 from shared import records
 from shared.manifest import Commit, DatasetHeader
@@ -64,7 +65,7 @@ def read_rows(table: pa.Table, dof: int) -> Rows:
     return Rows(scalars["trajectory_id"], first, scalars["duration"], scalars["rate_hz"], lists, profile_first)
 
 
-def check_table(report: AuditReport, header: DatasetHeader, commit: Commit, table: pa.Table) -> bool:
+def check_table(report: AuditReport, header: DatasetHeader, claims: Claims, commit: Commit, table: pa.Table) -> bool:
     """Checks a shard's table against header and commit. Returns whether its layout allows looking at the motions."""
     where = f"shard {commit.index}"
     expected = records.schema(header.optional_columns)
@@ -78,6 +79,9 @@ def check_table(report: AuditReport, header: DatasetHeader, commit: Commit, tabl
     first = commit.index * header.shard_rows
     report.expect("trajectory ids complete and sorted", np.array_equal(ids, np.arange(first, first + rows)), where)
     _check_scalars(report, header, commit, table, ids)
+    made = set(table.column("family").to_pylist())
+    known = {name for name, weight in claims.families.items() if weight > 0}
+    report.expect("families are the request's", made <= known, where)
     whole = _check_lengths(report, header, table, ids)
     if whole:
         report.expect("commit's statistics", _statistics_agree(header, commit, table), where)
@@ -98,17 +102,12 @@ def _check_scalars(report: AuditReport, header: DatasetHeader, commit: Commit, t
     tried = commit.rows + sum(commit.rejections.values())
     counted = int(attempts.sum()) == commit.attempts == tried
     report.expect("attempts are rows and rejections", counted, f"shard {commit.index}")
-    weights = header.request.get("families", {"point_to_point": 0.5, "via_points": 0.5})
-    known = {name for name, weight in weights.items() if weight > 0}
-    report.expect(
-        "families are the request's", set(table.column("family").to_pylist()) <= known, f"shard {commit.index}"
-    )
 
 
 def _check_lengths(report: AuditReport, header: DatasetHeader, table: pa.Table, ids: IntArray) -> bool:
     """Whether every list has as many values as its row's length says."""
     length = table.column("length").to_numpy().astype(np.int64)
-    dof, whole = header.robot.dof, True
+    dof, whole = header.robot.dof, bool((length > 0).all())
     sizes = {
         column.name: np.diff(records.list_column(table, column.name)[1])
         for column in records.COLUMNS

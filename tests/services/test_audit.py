@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,14 @@ from services.synthesis.families import FAMILIES
 from services.synthesis.request import TrajectoryRequest
 from shared import records
 from shared.dataset import Dataset
+from shared.errors import DatasetFormatError
 
 BODY = {"robot": "panda", "count": 40, "seed": 1, "shard_rows": 20, "columns": list(records.OPTIONAL_COLUMNS)}
-REQUEST = TrajectoryRequest.parse(BODY)
+KEEP_OUT = [
+    {"kind": "half_space", "normal": [0, 0, 2], "offset": -0.05},
+    {"kind": "box", "min": [0.4, 0.4, 0.2], "max": [0.6, 0.6, 0.4]},
+]
+REQUEST = TrajectoryRequest.parse({**BODY, "keep_out": KEEP_OUT})
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +96,22 @@ def test_a_sound_dataset_passes_every_check(sound: Dataset) -> None:
     assert report.checks["integrated profiles give joint_position"].worst < 3e-7
     # What is kept below a limit is a distance, and negative.
     assert report.checks["velocity limits"].worst < 0
-    assert len(report.checks) == 36
+    # Synthesis keeps links 5 mm apart and 2 mm away from keep-outs.
+    assert -0.01 <= report.checks["self-collision"].worst < -0.005
+    assert -0.01 <= report.checks["keep-outs"].worst < -0.002
+    assert report.checks["tool in keep-outs"].checked == 2 * report.samples
+    assert len(report.checks) == 39
+
+
+def test_processes_find_the_same(sound: Dataset, tmp_path: Path) -> None:
+    bad = _recommitted(sound, tmp_path / "bad", _changed("gripper", _set((5, 0), 0.5)))
+    alone, together = audit_dataset(bad), audit_dataset(bad, workers=2)
+    assert alone.violations == 1
+    for one, other in zip(alone.checks.values(), together.checks.values(), strict=True):
+        # How many threads multiply matrices may tell in the last digit.
+        assert other.worst == pytest.approx(one.worst, rel=1e-9)
+        assert replace(other, worst=one.worst) == one
+    assert (alone.rows, alone.samples, alone.shards) == (together.rows, together.samples, together.shards)
 
 
 def _set(index: tuple[int, ...], value: float) -> Callable[[NDArray[Any]], None]:
@@ -107,6 +128,19 @@ def _add(index: tuple[int, ...] | int, value: float) -> Callable[[NDArray[Any]],
     return change
 
 
+def _stand(values: list[float]) -> Callable[[NDArray[Any]], None]:
+    """The same at every sample."""
+
+    def change(column: NDArray[Any]) -> None:
+        column[:] = values
+
+    return change
+
+
+CROSSED = [2.42, -1.67, -0.36, -1.62, -2.52, 0.0, 1.92]
+"""A posture in which the meshes of the hand and of the second link overlap, above the table."""
+BELOW = [-2.25, 1.43, -0.84, -2.64, -1.36, 2.99, -1.41]
+"""A posture in which only the table is in the way."""
 TAMPERED = {
     "a position beyond its limit": (_changed("joint_position", _set((5, 3), 0.1)), "position limits"),
     "a position that is not a number": (_changed("joint_position", _set((5, 3), np.nan)), "position limits"),
@@ -142,6 +176,10 @@ TAMPERED = {
     "another duration": (_changed("duration", _add(7, 0.2)), "length is ceil(duration*rate_hz)+1"),
     "another rate": (_changed("rate_hz", _set((7,), 10.0)), "rate_hz is the request's"),
     "a doubled id": (_changed("trajectory_id", _add(7, -1)), "trajectory ids complete and sorted"),
+    "an arm that meets itself": (_changed("joint_position", _stand(CROSSED)), "self-collision"),
+    "an arm in the table": (_changed("joint_position", _stand(BELOW)), "keep-outs"),
+    "a tool in the table": (_changed("ee_position", _set((5, 2), -0.06)), "tool in keep-outs"),
+    "a tool in the box": (_changed("ee_position", _stand([0.5, 0.5, 0.3])), "tool in keep-outs"),
     "another length": (_changed("length", _add(7, 1)), "lists have their length"),
     "too few attempts": (_changed("attempts", _add(7, 1)), "attempts are rows and rejections"),
 }
@@ -214,6 +252,22 @@ def test_damaged_files_are_found(
     sound: Dataset, tmp_path: Path, damage: Callable[[Dataset], None], names: set[str]
 ) -> None:
     assert names <= _broken(_damaged(sound, tmp_path / "copy", damage))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"offset": -0.05', '"offset": "low"', "keep_out/0/half_space/offset"),
+        ('"kind": "half_space"', '"kind": "sphere"', "keep_out/0"),
+        ('"columns": [', '"speed_scale": 7, "columns": [', "speed_scale"),
+        ('"columns": [', '"families": ["hold"], "columns": [', "families"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_an_error(
+    sound: Dataset, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(DatasetFormatError, match=message):
+        _damaged(sound, tmp_path / "copy", _edit("dataset.json", old, new))
 
 
 def test_one_flipped_bit_is_found(sound: Dataset, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def _meshes() -> tuple[pin.Model, pin.GeometryModel]:
     return model, geometry
 
 
-def _in_collision(q: np.ndarray) -> bool:
+def in_collision(q: np.ndarray) -> bool:
     model, geometry = _meshes_once
     return bool(
         pin.computeCollisions(
@@ -56,7 +56,7 @@ def test_single_postures_agree_with_the_meshes() -> None:
     colliding = missed = 0
     for q in random_configurations(1500, seed=0):
         ours = _colliding(q[None])
-        reference = _in_collision(q)
+        reference = in_collision(q)
         colliding += reference
         missed += reference and not ours
         # Hulls and the clearance only ever make ours the stricter one.
@@ -75,7 +75,7 @@ def test_a_collision_between_two_samples_is_found() -> None:
     found = 0
     for a, b in random_configurations(1400, seed=2).reshape(-1, 2, 7):
         between = a + np.linspace(0, 1, 30)[:, None] * (b - a)
-        if _in_collision(a) or _in_collision(b) or not any(_in_collision(q) for q in between):
+        if in_collision(a) or in_collision(b) or not any(in_collision(q) for q in between):
             continue
         found += 1
         velocity = np.stack([b - a, b - a])
@@ -84,7 +84,7 @@ def test_a_collision_between_two_samples_is_found() -> None:
 
 
 def test_unmarked_rows_are_not_checked() -> None:
-    q = np.stack([next(q for q in random_configurations(500, seed=3) if _in_collision(q))] * 3).astype(np.float32)
+    q = np.stack([next(q for q in random_configurations(500, seed=3) if in_collision(q))] * 3).astype(np.float32)
     apart = separations(panda(), True, ())
     met = collisions(panda(), apart, np.arange(4), q, np.zeros_like(q), np.array([0, 2]), 20.0)
     assert (met != CLEAR).tolist() == [True, False, True]
@@ -94,16 +94,16 @@ TABLE_TOP: dict[str, Any] = {"kind": "half_space", "normal": [0.0, 0.0, 2.0], "o
 SHELF: dict[str, Any] = {"kind": "box", "min": [0.3, -0.2, 0.4], "max": [0.6, 0.5, 0.45]}
 
 
-def _distance_to(keep_out: dict[str, Any], q: np.ndarray) -> float:
-    """Least distance [m] of the moving links' meshes and the tool from a keep-out, by Coal on Pinocchio's model."""
+def distance_to(keep_out: dict[str, Any], q: np.ndarray, tool: bool = True) -> float:
+    """Least distance [m] of the moving links' meshes, and the tool, from a keep-out, by Coal on Pinocchio's model."""
     model, geometry = _meshes_once
     pin.framesForwardKinematics(model, _data, np.concatenate([q.astype(np.float64), [0.02, 0.02]]))
     pin.updateGeometryPlacements(model, _data, geometry, _geometry_data)
     low = np.array(keep_out.get("min", [-5.0, -5.0, -5.0]))
     high = np.array(keep_out.get("max", [5.0, 5.0, keep_out.get("offset")]))
     box, where = coal.Box(high - low), coal.Transform3s(np.eye(3), (low + high) / 2)
-    tool = _data.oMf[model.getFrameId("panda_hand_tcp")].translation
-    least = float(np.linalg.norm(np.maximum(np.maximum(low - tool, tool - high), 0)))
+    tip = _data.oMf[model.getFrameId("panda_hand_tcp")].translation
+    least = float(np.linalg.norm(np.maximum(np.maximum(low - tip, tip - high), 0))) if tool else np.inf
     for item, placement in zip(geometry.geometryObjects, _geometry_data.oMg, strict=True):
         if item.parentJoint > 0:
             mesh_at, result = coal.Transform3s(placement.rotation, placement.translation), coal.DistanceResult()
@@ -116,7 +116,7 @@ def _distance_to(keep_out: dict[str, Any], q: np.ndarray) -> float:
 def test_postures_in_a_keep_out_agree_with_the_meshes(keep_out: dict[str, Any]) -> None:
     inside = 0
     for q in random_configurations(400, seed=5):
-        distance = _distance_to(keep_out, q)
+        distance = distance_to(keep_out, q)
         inside += distance <= 0
         ours = _colliding(q[None], keep_out=[keep_out])
         assert ours or distance > 0
@@ -132,7 +132,7 @@ def test_a_keep_out_entered_between_two_samples_is_found(keep_out: dict[str, Any
         between = a + np.linspace(0, 1, 30)[:, None] * (b - a)
         if _colliding(a[None], keep_out=[keep_out]) or _colliding(b[None], keep_out=[keep_out]):
             continue
-        if not any(_distance_to(keep_out, q) <= 0 for q in between[::3]):
+        if not any(distance_to(keep_out, q) <= 0 for q in between[::3]):
             continue
         found += 1
         velocity = np.stack([b - a, b - a])
@@ -159,7 +159,7 @@ def test_accepted_rows_are_free_on_the_meshes(name: str) -> None:
     checked = 0
     for q, qd in zip(row_values(rows, "joint_position", 7), row_values(rows, "joint_velocity", 7), strict=True):
         checked += len(q)
-        assert not any(_in_collision(configuration) for configuration in q[::3])
+        assert not any(in_collision(configuration) for configuration in q[::3])
         assert len(qd) == len(q)
     assert checked > 10_000
 

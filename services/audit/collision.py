@@ -1,0 +1,199 @@
+"""Whether a row's arm meets itself or a keep-out, at its samples and between them.
+
+Between two samples no point of a shape moves farther than the sum over the joints of their path times their reach. Two
+shapes whose distances at both ends add up to more than that don't meet in between. Spheres give lower bounds of the
+distances. Where these don't tell, a row is walked: Coal gives the distance of the pair's hulls, and as far as the pair
+may have moved from there by as much, it is clear; the next look is there, or SPACING farther. Hulls that overlap are a
+violation if the meshes in them do. Between samples, postures are the cubic through both.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pinocchio as pin
+from numpy.typing import NDArray
+
+from services.audit.claims import Claims
+from services.audit.gaps import closer_gaps, sphere_centres, sphere_gaps
+from services.audit.geometry import read_geometry
+from services.audit.kinematics import Frames, Kinematics
+from services.audit.report import AuditReport
+from services.audit.rows import Rows
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+SPACING = 0.005
+"""Shapes that no bound keeps apart are looked at once they have moved this far [m], or less."""
+CLEAR = 0.01
+"""Shapes nearer than this [m] are always looked at closely, so that the least distances in a report are Coal's."""
+_SMALL = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Stretches:
+    """Stretches of rows, from sample to sample, along which a pair may meet.
+
+    Attributes:
+        pair: of the geometry, shape (m,).
+        column: of the travels, shape (m,).
+        here: up to where it is cleared, in the pair's travel since the first row [m], shape (m,).
+        end: where the stretch ends, likewise.
+        last: the sample there, shape (m,).
+    """
+
+    pair: IntArray
+    column: IntArray
+    here: FloatArray
+    end: FloatArray
+    last: IntArray
+
+    @classmethod
+    def of(cls, near: list[tuple[int, BoolArray]], travel: FloatArray) -> "Stretches":
+        """The runs of intervals that are marked, (N - 1,), for some pairs; their travels up to each sample, (C, N)."""
+        parts = []
+        for column, (pair, marked) in enumerate(near):
+            edges = np.diff(np.pad(marked.astype(np.int8), 1))
+            first, last = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+            same = np.ones_like(first)
+            parts.append((pair * same, column * same, travel[column, first], travel[column, last], last))
+        return cls(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def cleared(self, gap: FloatArray) -> "Stretches":
+        """Those that go on, where they go on, once each pair is known to be so far apart."""
+        on = (self.here + gap < self.end) & (self.here < self.end)
+        here = np.minimum(self.here + np.maximum(gap, SPACING), self.end)
+        return Stretches(self.pair[on], self.column[on], here[on], self.end[on], self.last[on])
+
+
+class CollisionCheck:
+    """Checks rows of one dataset."""
+
+    def __init__(self, kinematics: Kinematics, claims: Claims) -> None:
+        """Reads the robot's shapes. Raises RobotError."""
+        self._kinematics = kinematics
+        self._geometry = geometry = read_geometry(kinematics, claims)
+        self._data = kinematics.model.createData()
+        self._hulls, self._meshes = geometry.hulls.createData(), geometry.meshes.createData()
+
+    def check(self, report: AuditReport, rows: Rows, sound: BoolArray, frames: Frames) -> None:
+        """Records for each row the least distance found, up to CLEAR, negated: what overlaps is above 0.
+
+        Args:
+            report: to record in.
+            rows: the rows.
+            sound: which of them keep their limits, shape (n,); nothing bounds the motion of the others.
+            frames: of their samples.
+        """
+        row = rows.sample_row
+        within = (row[1:] == row[:-1]) & sound[row[1:]]
+        moved = _moved(rows).T
+        moved[:, ~within] = 0.0
+        centres, near = sphere_centres(self._geometry, frames), []
+        for pair, reach in enumerate(self._geometry.travel):
+            marked = self._near(pair, frames, centres, within, reach @ moved)
+            if marked is not None:
+                near.append((pair, marked))
+        least = np.full((len(rows.ids), 2), CLEAR)
+        if near:
+            of_near = self._geometry.travel[[pair for pair, _ in near]] @ moved
+            travel = np.concatenate([np.zeros((len(near), 1)), np.cumsum(of_near, axis=1)], axis=1)
+            self._walk(rows, Stretches.of(near, travel), travel, least)
+        for kind, name in enumerate(("self-collision", "keep-outs")):
+            if (self._geometry.keep_out == kind).any():
+                report.measure(name, -least[sound, kind], 0.0, "m", rows.ids[sound])
+
+    def _near(
+        self, pair: int, frames: Frames, centres: dict[int, FloatArray], within: BoolArray, moved: FloatArray
+    ) -> BoolArray | None:
+        """Between which samples and their next no bound keeps a pair apart, shape (N - 1,), or None if there are none.
+
+        Args:
+            pair: which.
+            frames: of the samples.
+            centres: of `sphere_centres`.
+            within: where a sample and its next are of one row, shape (N - 1,).
+            moved: how far the pair moves there [m], shape (N - 1,).
+        """
+        gaps = sphere_gaps(self._geometry, centres, pair)
+        near = within & ~_apart(gaps, moved)
+        if near.any():
+            samples = np.flatnonzero(np.append(near, False) | np.append(False, near))
+            gaps[samples] = closer_gaps(self._geometry, frames, pair, samples)
+            near = within & ~_apart(gaps, moved)
+        return near if near.any() else None
+
+    def _walk(self, rows: Rows, left: Stretches, travel: FloatArray, least: FloatArray) -> None:
+        """Looks at pairs along their stretches, as often as they need it, and notes the distances in `least`.
+
+        Args:
+            rows: the rows.
+            left: where to look.
+            travel: of some pairs up to each sample, shape (C, N) [m].
+            least: of each row and kind of pair, shape (n, 2) [m].
+        """
+        q, qd = (rows.lists[name].astype(np.float64) for name in ("joint_position", "joint_velocity"))
+        # One search for all pairs: each pair's travel is moved to a stretch of its own.
+        beyond, samples = float(travel.max()) + 1.0, travel.shape[1]
+        clock = (travel + beyond * np.arange(len(travel))[:, None]).reshape(-1)
+        while len(left.pair):
+            found = np.searchsorted(clock, left.here + beyond * left.column, side="right") - 1
+            sample = np.minimum(found - left.column * samples, left.last - 1)
+            before, after = travel[left.column, sample], travel[left.column, sample + 1]
+            share = np.clip((left.here - before) / np.maximum(after - before, _SMALL), 0, 1)
+            row = rows.sample_row[sample]
+            postures = _between(q, qd, sample, share, 1 / rows.rate_hz[row])
+            left = left.cleared(self._distances(postures, left.pair, row, least))
+
+    def _distances(self, q: FloatArray, pair: IntArray, row: IntArray, least: FloatArray) -> FloatArray:
+        """Distance of each pair's hulls in its posture [m], shape (m,).
+
+        Args:
+            q: postures, shape (m, dof).
+            pair: shape (m,).
+            row: shape (m,).
+            least: of each row and kind of pair, shape (n, 2) [m]; an overlap is noted only if the meshes overlap too.
+        """
+        model, hulls, found = self._kinematics.model, self._geometry.hulls, np.empty(len(q))
+        for i, posture in enumerate(self._kinematics.configurations(q)):
+            number = int(pair[i])
+            pin.updateGeometryPlacements(model, self._data, hulls, self._hulls, posture)
+            found[i] = noted = pin.computeDistance(hulls, self._hulls, number).min_distance
+            if noted <= 0:
+                # Without a depth it is an overlap all the same.
+                noted = min(noted, -_SMALL) if self._meshes_overlap(number, posture) else 0.0
+            kind = int(self._geometry.keep_out[number])
+            least[row[i], kind] = min(least[row[i], kind], noted)
+        return found
+
+    def _meshes_overlap(self, pair: int, posture: FloatArray) -> bool:
+        model, meshes = self._kinematics.model, self._geometry.meshes
+        pin.updateGeometryPlacements(model, self._data, meshes, self._meshes, posture)
+        return bool(pin.computeCollision(meshes, self._meshes, pair))
+
+
+def _apart(gaps: FloatArray, moved: FloatArray) -> BoolArray:
+    """Between which samples and their next a pair keeps CLEAR, shape (N - 1,)."""
+    return (gaps[1:] > CLEAR) & (gaps[:-1] > CLEAR) & (gaps[1:] + gaps[:-1] > moved)
+
+
+def _moved(rows: Rows) -> FloatArray:
+    """How far each joint moves between each sample and its next, at most, shape (N - 1, dof)."""
+    q, qd = (rows.lists[name].astype(np.float64) for name in ("joint_position", "joint_velocity"))
+    speed = np.abs(qd)
+    dt = 1 / rows.rate_hz[rows.sample_row[1:], None]
+    return np.maximum(np.abs(np.diff(q, axis=0)), np.maximum(speed[1:], speed[:-1]) * dt)
+
+
+def _between(q: FloatArray, qd: FloatArray, sample: IntArray, u: FloatArray, dt: FloatArray) -> FloatArray:
+    """Postures (m, dof) a share u after samples: cubic Hermite interpolation."""
+    t, u = dt[:, None], u[:, None]
+    before, after = q[sample], q[sample + 1]
+    leaving, arriving = t * qd[sample], t * qd[sample + 1]
+    return (
+        (1 + 2 * u) * (1 - u) ** 2 * before
+        + u * (1 - u) ** 2 * leaving
+        + u**2 * (3 - 2 * u) * after
+        - u**2 * (1 - u) * arriving
+    )

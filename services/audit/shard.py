@@ -1,0 +1,80 @@
+"""The audit of one shard: its file, its rows, and their motion."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from services.audit.claims import Claims
+from services.audit.collision import CollisionCheck
+from services.audit.kinematics import check_poses, open_kinematics
+from services.audit.motion import check_continuity, check_samples, check_tool, keeps_limits
+from services.audit.profiles import check_profiles
+from services.audit.report import AuditReport
+from services.audit.rows import check_table, read_rows
+from shared.dataset import Dataset, verify_bytes
+from shared.errors import CorruptShardError
+from shared.manifest import Commit
+
+_SAMPLES_AT_ONCE = 2**14
+
+
+class ShardAudit:
+    """Checks shards of one dataset."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        """Reads the dataset's robot. Raises RobotError, or DatasetFormatError for a request that can't be read."""
+        self.dataset, self._claims = dataset, Claims.of(dataset.header)
+        self._limits = self._claims.limits(dataset.header)
+        self._kinematics = open_kinematics(AuditReport("", ""), dataset)
+        kept_apart = self._claims.self_collision or self._claims.keep_out
+        self._collision = CollisionCheck(self._kinematics, self._claims) if kept_apart else None
+
+    def check(self, commit: Commit, chosen: NDArray[np.bool_]) -> AuditReport:
+        """What is found in a shard; the motion only of the rows that are chosen."""
+        header = self.dataset.header
+        report = AuditReport(header.dataset_id, "", shards=1, rows=commit.rows)
+        table = self._read(report, commit)
+        if table is not None and check_table(report, header, self._claims, commit, table):
+            for part in _parts(table, np.flatnonzero(chosen[: table.num_rows])):
+                self._check_motion(report, part)
+        return report
+
+    def _read(self, report: AuditReport, commit: Commit) -> pa.Table | None:
+        """A shard's table, or None if it can't be read."""
+        name, content = f"shard-{commit.index:08d}.parquet", self.dataset.shard_bytes(commit.index)
+        try:
+            verify_bytes(content, commit, name)
+            report.expect("file sha256", True, name)
+        except CorruptShardError as error:
+            report.expect("file sha256", False, f"{name}: {error.message}")
+        try:
+            return pq.read_table(pa.BufferReader(content or b""), use_threads=False).combine_chunks()
+        except (OSError, pa.ArrowException) as error:
+            report.expect("file can be read", False, f"{name}: {error}")
+            return None
+
+    def _check_motion(self, report: AuditReport, part: pa.Table) -> None:
+        limits, rows = self._limits, read_rows(part, self._kinematics.dof)
+        check_samples(report, limits, self.dataset.header.action_range, rows)
+        check_continuity(report, limits, rows)
+        check_tool(report, self._claims, rows)
+        if rows.profile_first is not None:
+            check_profiles(report, limits, rows)
+        frames = self._kinematics.frames(rows.lists["joint_position"].astype(np.float64))
+        check_poses(report, self._kinematics, rows, frames)
+        if self._collision is not None:
+            self._collision.check(report, rows, keeps_limits(limits, rows), frames)
+        report.rows_in_motion += len(rows.ids)
+        report.samples += int(rows.first[-1])
+
+
+def _parts(table: pa.Table, wanted: NDArray[np.int64]) -> list[pa.Table]:
+    """The wanted rows of a table, so many at once that their arrays stay in the cache."""
+    samples = np.cumsum(table.column("length").to_numpy()[wanted]) // _SAMPLES_AT_ONCE
+    runs = np.split(wanted, np.flatnonzero(np.diff(samples)) + 1)
+    return [
+        table.slice(run[0], len(run)) if run[-1] - run[0] + 1 == len(run) else table.take(pa.array(run))
+        for run in runs
+        if len(run)
+    ]

@@ -1,0 +1,87 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from services.audit.claims import Claims
+from services.audit.collision import CollisionCheck
+from services.audit.kinematics import Kinematics
+from services.audit.report import AuditReport
+from services.audit.rows import Rows
+from services.catalogue import ARMS
+from services.synthesis.robot_model import robot_model
+from tests.services.synthesis.examples import panda, random_configurations
+from tests.services.synthesis.test_collision import SHELF, TABLE_TOP, distance_to, in_collision
+
+FloatArray = NDArray[np.float64]
+
+
+def _colliding(q: FloatArray, qd: FloatArray | None = None, keep_out: dict[str, Any] | None = None) -> list[bool]:
+    """Which of the rows (n, T, dof), a second between samples, the audit finds colliding."""
+    n, samples, dof = q.shape
+    speeds = np.zeros_like(q) if qd is None else qd
+    named = {"joint_position": q, "joint_velocity": speeds}
+    lists: dict[str, NDArray[Any]] = {
+        name: values.reshape(-1, dof).astype(np.float32) for name, values in named.items()
+    }
+    first, ones = np.arange(n + 1) * samples, np.ones(n)
+    rows = Rows(np.arange(n), first, ones, ones, lists, None)
+    claims = Claims.model_validate({"self_collision": keep_out is None, "keep_out": [keep_out] if keep_out else []})
+    kinematics = Kinematics(panda().spec, panda().arm)
+    frames = kinematics.frames(lists["joint_position"].astype(np.float64))
+    collision, found = CollisionCheck(kinematics, claims), []
+    for row in range(n):
+        report = AuditReport("", "")
+        sound = np.arange(n) == row
+        collision.check(report, rows, sound, frames)
+        (check,) = report.checks.values()
+        found.append(check.violations > 0)
+    return found
+
+
+def test_postures_agree_with_pinocchios_own_check_of_the_meshes() -> None:
+    q = random_configurations(250, seed=20)
+    expected = [in_collision(posture) for posture in q]
+    assert 5 < sum(expected) < 100
+    assert _colliding(np.stack([q, q], axis=1)) == expected
+
+
+@pytest.mark.parametrize("keep_out", [TABLE_TOP, SHELF])
+def test_keep_outs_agree_with_coals_distance_of_the_meshes(keep_out: dict[str, Any]) -> None:
+    q = random_configurations(150, seed=21)
+    expected = [distance_to(keep_out, posture, tool=False) <= 0 for posture in q]
+    assert 10 < sum(expected) < 140
+    assert _colliding(np.stack([q, q], axis=1), keep_out=keep_out) == expected
+
+
+def test_a_collision_between_two_samples_is_found_and_nothing_else() -> None:
+    a, b = np.moveaxis(random_configurations(1400, seed=2).reshape(-1, 2, 7), 1, 0)
+    share = np.linspace(0, 1, 60)[:, None]
+    collided = np.array(
+        [[in_collision(q) for q in start + share * (end - start)] for start, end in zip(a, b, strict=True)]
+    )
+    clear_ends = ~collided[:, [0, -1]].any(1)
+    between = clear_ends & collided.any(1)
+    assert between.sum() >= 5
+    velocity = np.stack([b - a, b - a], axis=1)
+    found = np.array(_colliding(np.stack([a, b], axis=1), velocity))
+    assert found[between].all()
+    # What it finds beyond the reference's sixty postures is a graze between two of those.
+    assert (found & clear_ends & ~between).sum() <= 2
+
+
+@pytest.mark.parametrize("name", ["so100", "z1", "tiago"])
+def test_the_shapes_of_every_kind_of_arm_are_read_and_its_home_is_clear(name: str) -> None:
+    robot = robot_model(ARMS[name])
+    kinematics = Kinematics(robot.spec, robot.arm)
+    home = np.tile(robot.home, (2, 1)).astype(np.float32)
+    one = np.ones(1)
+    rows = Rows(
+        np.zeros(1, np.int64), np.array([0, 2]), one, one, {"joint_position": home, "joint_velocity": 0 * home}, None
+    )
+    report = AuditReport("", "")
+    check = CollisionCheck(kinematics, Claims())
+    check.check(report, rows, np.ones(1, np.bool_), kinematics.frames(home.astype(np.float64)))
+    assert report.checks["self-collision"].checked == 1
+    assert report.violations == 0
