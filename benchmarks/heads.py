@@ -1,12 +1,13 @@
 """Seconds per training step of dp_c and dp_mlp, normal and decoupled: what freezing the backbone saves.
 
-    python -m benchmarks.heads [--rounds N] [--threads N] [--compile on|off]
+    python -m benchmarks.heads [--rounds N] [--threads N] [--compile on|off] [--no-images]
 
 Each contender is the trainer's own loop: batch 64, AdamW, gradient clipping, moving average, bf16 where the hardware
 computes in it, torch.compile. dp_c is the paper's, 255,612,042 weights with FiLM; dp_mlp has the paper's size and
 AdaLN-Zero. Both see low-dimensional observations, no images. The modes of a head differ in nothing but what is frozen.
 The contenders take turns; figures are medians over the rounds. `_cpu_` figures are this process's CPU time over all its
-threads, which other work on the machine disturbs less.
+threads, which other work on the machine disturbs less. `_images_` figures are of a second pass, in which both also see
+two cameras' crops of 76 x 76 at two steps, through the ResNet-18s that every mode trains.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from trainer.machine import describe_machine
 from trainer.progress import silent
 from trainer.run_folder import RunFolder
 
-OBS_DIM = 40
+OBS_DIM, CAMERAS, CROP = 40, 2, 76
 HEADS = {
     "dp_c": HeadConfig(head="dp_c", size="paper", conditioning="film", paper_film=True),
     "dp_mlp": HeadConfig(head="dp_mlp", size="paper", conditioning="adaln_zero"),
@@ -46,10 +47,13 @@ TURN_SECONDS = 3.0
 class Windows:
     """A BatchSource of one batch."""
 
-    def __init__(self, batch_size: int, head: HeadConfig) -> None:
+    def __init__(self, batch_size: int, head: HeadConfig, cameras: int) -> None:
         generator = torch.Generator().manual_seed(0)
         actions = 2 * torch.rand(batch_size, head.horizon, POSE_DIM, generator=generator) - 1
-        self.batch = Batch(actions, torch.randn(batch_size, head.n_obs_steps * OBS_DIM, generator=generator))
+        condition = torch.randn(batch_size, head.n_obs_steps * OBS_DIM, generator=generator)
+        shape = (batch_size, head.n_obs_steps, CROP, CROP, 3)
+        pictures = [torch.randint(256, shape, generator=generator).to(torch.uint8) for _ in range(cameras)]
+        self.batch = Batch(actions, condition, tuple(pictures))
 
     def next(self, tell: Callable[[str], None]) -> Batch:
         """The batch."""
@@ -93,29 +97,58 @@ class Contender:
         self.cpu.clear()
 
 
-def contender(head: HeadConfig, mode: Mode, training: TrainingConfig, folder: Path) -> Contender:
+def contender(head: HeadConfig, mode: Mode, cameras: int, training: TrainingConfig, folder: Path) -> Contender:
     """A training that has made no step."""
     torch.manual_seed(0)
-    name = f"{head.head}_{mode}"
+    name = f"{head.head}_{mode}" + ("_images" if cameras else "")
     backbone = build_backbone(head, POSE_DIM)
-    action_head = ActionHead(backbone, stage2_conditioning(head, backbone, OBS_DIM, None), head.prediction_type)
+    conditioning = stage2_conditioning(head, backbone, OBS_DIM, None, cameras)
+    action_head = ActionHead(backbone, conditioning, head.prediction_type)
     action_head.freeze(mode)
     action_head.train()
-    run = RunFolder(folder / name)
-    return Contender(name, TrainingLoop(action_head, Windows(training.batch_size, head), training, run, silent))
+    source, run = Windows(training.batch_size, head, cameras), RunFolder(folder / name)
+    return Contender(name, TrainingLoop(action_head, source, training, run, silent))
 
 
-def report(contenders: list[Contender]) -> dict[str, float]:
-    """Medians and the ratios between them."""
-    wall = {made.name: statistics.median(made.wall) for made in contenders}
-    cpu = {made.name: statistics.median(made.cpu) for made in contenders}
-    figures: dict[str, float] = {f"{name}_s_per_step": round(value, 4) for name, value in wall.items()}
-    figures |= {f"{name}_cpu_s_per_step": round(value, 4) for name, value in cpu.items()}
-    figures["dp_c_normal_over_decoupled"] = round(wall["dp_c_normal"] / wall["dp_c_decoupled"], 3)
-    figures["dp_mlp_decoupled_over_normal"] = round(wall["dp_mlp_decoupled"] / wall["dp_mlp_normal"], 3)
-    for mode in MODES:
-        figures[f"dp_mlp_{mode}_less_time_than_dp_c"] = round(1 - wall[f"dp_mlp_{mode}"] / wall[f"dp_c_{mode}"], 4)
-    return figures
+def measured(cameras: int, rounds: int, training: TrainingConfig) -> list[Contender]:
+    """Every head in every mode, in turns."""
+    with tempfile.TemporaryDirectory(prefix="headstart-bench-") as folder:
+        contenders = [
+            contender(head, mode, cameras, training, Path(folder)) for head in HEADS.values() for mode in MODES
+        ]
+        for made in contenders:
+            began = time.perf_counter()
+            made.turn()
+            made.forget()
+            weights = sum(value.numel() for value in made.loop.weights.values())
+            seconds = time.perf_counter() - began
+            print(f"{made.name}: {weights:,} weights trained, first steps after {seconds:.0f} s", flush=True)
+        for index in range(rounds):
+            for made in contenders:
+                made.turn()
+            last = ", ".join(f"{made.name} {statistics.median(made.wall):.3f}" for made in contenders)
+            print(f"round {index + 1}: medians so far [s/step] {last}", flush=True)
+    return contenders
+
+
+def figures_of(contenders: list[Contender]) -> dict[str, float]:
+    """Medians [s/step] by wall clock and by CPU time."""
+    figures = {f"{made.name}_s_per_step": statistics.median(made.wall) for made in contenders}
+    figures |= {f"{made.name}_cpu_s_per_step": statistics.median(made.cpu) for made in contenders}
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def ratios(figures: dict[str, float], suffix: str = "") -> dict[str, float]:
+    """How the modes and the heads compare, by wall clock."""
+    normal_c, decoupled_c = (figures[f"dp_c_{mode}{suffix}_s_per_step"] for mode in MODES)
+    normal_mlp, decoupled_mlp = (figures[f"dp_mlp_{mode}{suffix}_s_per_step"] for mode in MODES)
+    found = {
+        f"dp_c_normal_over_decoupled{suffix}": normal_c / decoupled_c,
+        f"dp_mlp_decoupled_over_normal{suffix}": decoupled_mlp / normal_mlp,
+        f"dp_mlp_normal_less_time_than_dp_c{suffix}": 1 - normal_mlp / normal_c,
+        f"dp_mlp_decoupled_less_time_than_dp_c{suffix}": 1 - decoupled_mlp / decoupled_c,
+    }
+    return {name: round(value, 4) for name, value in found.items()}
 
 
 def main() -> None:
@@ -124,6 +157,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each (default 5)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
     parser.add_argument("--compile", choices=["on", "off"], default="on", help="torch.compile, for all (default on)")
+    parser.add_argument("--no-images", action="store_true", help="leave out the pass with images")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     switch: Switch = options.compile
@@ -131,21 +165,12 @@ def main() -> None:
         steps=100_000, batch_size=64, learning_rate=1e-4, compile=switch, threads=options.threads, device="cpu"
     )
     print(f"{describe_machine()}, {options.threads} threads", flush=True)
-    with tempfile.TemporaryDirectory(prefix="headstart-bench-") as folder:
-        contenders = [contender(head, mode, training, Path(folder)) for head in HEADS.values() for mode in MODES]
-        for made in contenders:
-            began = time.perf_counter()
-            made.turn()
-            made.forget()
-            weights = sum(value.numel() for value in made.loop.weights.values())
-            seconds = time.perf_counter() - began
-            print(f"{made.name}: {weights:,} weights trained, compiled in {seconds:.0f} s", flush=True)
-        for index in range(options.rounds):
-            for made in contenders:
-                made.turn()
-            last = ", ".join(f"{made.name} {statistics.median(made.wall):.3f}" for made in contenders)
-            print(f"round {index + 1}: medians so far [s/step] {last}", flush=True)
-    print(json.dumps(report(contenders)))
+    figures = figures_of(measured(0, options.rounds, training))
+    figures |= ratios(figures)
+    if not options.no_images:
+        figures |= figures_of(measured(CAMERAS, options.rounds, training))
+        figures |= ratios(figures, "_images")
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ class TrainingConfig:
         learning_rate: reached after the warm-up, then cosine to zero at `steps`.
         warmup_steps: of linear warm-up.
         betas: of AdamW.
-        weight_decay: on weight matrices; never on biases, norms and modulation.
+        weight_decay: on weight matrices; never on biases, norms, positions and the conditioning's projection.
         clip_norm: greatest norm of the gradient.
         average_power: of the moving average's decay 1 - k^-power.
         seed: of initial weights, noise and sample order.
