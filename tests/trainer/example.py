@@ -1,6 +1,8 @@
 """Small pieces the trainer's tests share: a tiny dataset, and demonstrations whose action follows what is seen."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,16 +39,39 @@ def training(steps: int, **settings: object) -> TrainingConfig:
     return TrainingConfig(steps=steps, **(defaults | settings))  # type: ignore[arg-type]
 
 
-def random_windows(count: int, condition_dim: int, seed: int = 0) -> Batch:
-    """Normalized smooth windows with real rotations, each with a random condition."""
+def random_windows(count: int, condition_dim: int, seed: int = 0, action: ActionName = "ee_pose") -> Batch:
+    """Normalized smooth windows of poses with real rotations or of seven joints, each with a random condition."""
     rng = np.random.default_rng(seed)
     time = np.linspace(0, 1, HEAD.horizon)[None, :, None]
-    start, end = rng.uniform(-0.9, 0.9, (2, count, 1, 3))
+    start, end = rng.uniform(-0.9, 0.9, (2, count, 1, 3 if action == "ee_pose" else 7))
     turn = rng.uniform(-2, 2, (count, 1, 3)) * (0.5 + 0.5 * time)
     gripper = np.where(time > rng.uniform(0, 1, (count, 1, 1)), 1.0, -1.0)
-    actions = np.concatenate([start + (end - start) * time, matrix_to_rot6d(rotvec_to_matrix(turn)), gripper], -1)
+    rotation = [matrix_to_rot6d(rotvec_to_matrix(turn))] if action == "ee_pose" else []
+    actions = np.concatenate([start + (end - start) * time, *rotation, gripper], -1)
     condition = rng.uniform(-1, 1, (count, condition_dim))
     return Batch(torch.from_numpy(actions.astype(np.float32)), torch.from_numpy(condition.astype(np.float32)))
+
+
+class Windows:
+    """A BatchSource over fixed windows, in order."""
+
+    def __init__(self, windows: Batch, batch: int, on_next: Callable[[int], None] = lambda position: None) -> None:
+        self.windows, self.batch, self.position, self.on_next = windows, batch, 0, on_next
+
+    def next(self, tell: Callable[[str], None]) -> Batch:
+        self.on_next(self.position)
+        chosen = torch.arange(self.position, self.position + self.batch) % len(self.windows.actions)
+        self.position += self.batch
+        return Batch(self.windows.actions[chosen], self.windows.condition[chosen])
+
+    def validation(self) -> Batch | None:
+        return self.windows
+
+    def state(self) -> dict[str, Any]:
+        return {"position": self.position}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.position = state["position"]
 
 
 def make_dataset(root: Location, shards: int | None = None) -> Dataset:

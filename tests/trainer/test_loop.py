@@ -10,15 +10,13 @@ import pytest
 import torch
 
 from shared.errors import CheckpointError, TrainingError
-from tests.trainer.example import HEAD, HEADS, random_windows, training
+from tests.trainer.example import HEAD, HEADS, Windows, random_windows, training
 from trainer.action_head import ActionHead
 from trainer.backbones import build_backbone
 from trainer.batches import Batch
-from trainer.conditioning import stage1_conditioning, stage2_conditioning
+from trainer.conditioning import stage2_conditioning
 from trainer.config import HeadConfig, Mode, TrainingConfig
-from trainer.evaluate import action_error
 from trainer.loop import TrainingLoop
-from trainer.normalization import ActionNormalizer
 from trainer.optimization import learning_rate
 from trainer.progress import silent
 from trainer.run_folder import RunFolder
@@ -26,28 +24,6 @@ from trainer.training_state import save_training_state
 
 OBS_DIM = 6
 TINY = HEADS["dp_mlp-adaln_zero"]
-
-
-class Windows:
-    """A BatchSource over fixed windows, in order."""
-
-    def __init__(self, windows: Batch, batch: int, on_next: Callable[[int], None] = lambda position: None) -> None:
-        self.windows, self.batch, self.position, self.on_next = windows, batch, 0, on_next
-
-    def next(self, tell: Callable[[str], None]) -> Batch:
-        self.on_next(self.position)
-        chosen = torch.arange(self.position, self.position + self.batch) % len(self.windows.actions)
-        self.position += self.batch
-        return Batch(self.windows.actions[chosen], self.windows.condition[chosen])
-
-    def validation(self) -> Batch | None:
-        return self.windows
-
-    def state(self) -> dict[str, Any]:
-        return {"position": self.position}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.position = state["position"]
 
 
 def make_head(mode: Mode = "decoupled", config: HeadConfig = HEAD) -> ActionHead:
@@ -340,23 +316,3 @@ def test_without_a_compiler_training_goes_on(
     make_loop(tmp_path / "eager", training(3), head=TINY).run()
     assert lines(tmp_path / "compiled") == lines(tmp_path / "eager")
     assert caplog.text.count("torch.compile can't be used here") == 1
-
-
-def test_thirty_two_windows_are_fitted_by_full_denoising(tmp_path: Path) -> None:
-    """A short run must come close to windows that share nothing; more steps bring it closer (5 mm after 2500)."""
-    windows = random_windows(32, 80)
-    windows = Batch(windows.actions, windows.condition.sign())
-    torch.manual_seed(0)
-    backbone = build_backbone(HEAD, 10)
-    head = ActionHead(backbone, stage1_conditioning(HEAD, backbone, 80, 16))
-    normalizer = ActionNormalizer({"position": {"min": [-0.35, -0.4, -0.3], "max": [0.35, 0.4, 0.3]}})
-    config = training(250, batch_size=32, learning_rate=4e-3, betas=(0.9, 0.95), precision="auto")
-    loop = TrainingLoop(head, Windows(windows, 32), config, RunFolder(tmp_path), silent)
-    before = action_error(head.eval(), windows, normalizer)
-    loop.run()
-    with loop.average.applied():
-        after = action_error(head.eval(), windows, normalizer)
-    assert before["position_mm"] > 300
-    assert after["position_mm"] < 65
-    assert after["rotation_deg"] < 12
-    assert after["gripper_accuracy"] > 0.95

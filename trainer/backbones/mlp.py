@@ -28,7 +28,7 @@ class MlpSize:
 
 
 SIZES: dict[SizeName, MlpSize] = {
-    "tiny": MlpSize(2, 32, 64, time_width=32),
+    "tiny": MlpSize(2, 64, 128, time_width=64),
     "small": MlpSize(4, 256, 512),
     "paper": MlpSize(8, 256, 1024),
 }

@@ -31,7 +31,7 @@ class TransformerSize:
 
 
 SIZES: dict[SizeName, TransformerSize] = {
-    "tiny": TransformerSize(2, 32, 64),
+    "tiny": TransformerSize(2, 64, 128),
     "small": TransformerSize(4, 128, 512),
     "paper": TransformerSize(8, 256, 1024),
 }

@@ -28,7 +28,7 @@ class UnetSize:
 
 
 SIZES: dict[SizeName, UnetSize] = {
-    "tiny": UnetSize((16, 32, 32), time_width=32),
+    "tiny": UnetSize((32, 32, 32), time_width=64),
     "small": UnetSize((64, 128, 256)),
     "paper": UnetSize((512, 1024, 2048)),
 }

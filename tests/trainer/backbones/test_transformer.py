@@ -44,13 +44,13 @@ def test_every_block_listens_to_its_signal(name: str) -> None:
 
 def test_dp_t_film_modulates_the_feed_forward_alone_and_film_both() -> None:
     film, both = (build_backbone(HEADS[name], 10) for name in ("dp_t_film-film", "dp_t-film"))
-    assert film.signal_widths == (64, 64)
-    assert both.signal_widths == (128, 128)
+    assert film.signal_widths == (128, 128)
+    assert both.signal_widths == (256, 256)
     assert isinstance(film, DpT)
     block = film.blocks[0]
     assert isinstance(block, ModulatedBlock)
     torch.manual_seed(0)
-    x, modulation = torch.randn(2, 16, 32), torch.randn(2, 64)
+    x, modulation = torch.randn(2, 16, 64), torch.randn(2, 128)
     gamma, beta = np.split(ref.values(modulation)[:, None], 2, axis=-1)
     attended = ref.values(block.attention_residual(x, block.attention))
     feed_forward, norm = block.feed_forward, block.residual.norm

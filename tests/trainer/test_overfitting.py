@@ -1,0 +1,72 @@
+"""Every head can learn: it fits 32 windows by full denoising. `make test-heads` runs all of them, `make test` a few.
+
+The heads predict the actions (`sample`): predicting the noise reaches the same bar with many times the steps.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.trainer.example import HEADS, Windows, random_windows, training
+from trainer.action_head import ActionHead
+from trainer.backbones import build_backbone
+from trainer.batches import Batch
+from trainer.conditioning import stage2_conditioning
+from trainer.config import ActionName, HeadName
+from trainer.evaluate import action_error
+from trainer.loop import TrainingLoop
+from trainer.normalization import ActionNormalizer
+from trainer.progress import silent
+from trainer.run_folder import RunFolder
+
+OBS_DIM = 32
+RANGES = {
+    "position": {"min": [-0.35, -0.4, -0.3], "max": [0.35, 0.4, 0.3]},
+    "joint_position": {"min": [-2.9] * 7, "max": [2.9] * 7},
+}
+SCHEDULES: dict[HeadName, tuple[int, float]] = {
+    "dp_mlp": (2000, 5e-3), "dp_c": (800, 5e-3), "dp_t": (2000, 4e-3), "dp_t_film": (2000, 4e-3),
+}  # fmt: skip
+"""Steps, and the peak of the learning rate."""
+TOKEN_SCHEDULE = (3000, 2e-3)
+ALWAYS = [
+    ("dp_mlp-adaln_zero", "ee_pose"),
+    ("dp_c-film", "ee_pose"),
+    ("dp_t-adaln_zero", "joint_position"),
+    ("dp_t_film-film", "joint_position"),
+]
+"""One of each head."""
+
+
+def cases() -> list[object]:
+    every = [(name, action) for name in HEADS for action in ("ee_pose", "joint_position")]
+    return [pytest.param(*case, marks=() if case in ALWAYS else pytest.mark.heads) for case in every]
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("name", "action"), cases())
+def test_32_windows_are_fitted_by_full_denoising(name: str, action: ActionName, tmp_path: Path) -> None:
+    config = replace(HEADS[name], action=action, prediction_type="sample")
+    normalizer = ActionNormalizer(RANGES, action)
+    windows = random_windows(32, config.n_obs_steps * OBS_DIM, action=action)
+    windows = Batch(windows.actions, windows.condition.sign())
+    torch.manual_seed(0)
+    backbone = build_backbone(config, normalizer.action_dim)
+    head = ActionHead(backbone, stage2_conditioning(config, backbone, OBS_DIM, None), config.prediction_type)
+    steps, rate = TOKEN_SCHEDULE if config.attends_to_tokens else SCHEDULES[config.head]
+    # Joints reach their bar sooner.
+    steps = steps if action == "ee_pose" else steps * 3 // 5
+    settings = training(steps, batch_size=32, learning_rate=rate, betas=(0.9, 0.95), weight_decay=0.0)
+    loop = TrainingLoop(head, Windows(windows, 32), settings, RunFolder(tmp_path), silent)
+    loop.run()
+    with loop.average.applied():
+        error = action_error(head.eval(), windows, normalizer, "fp32")
+    print(f"{name} {action}: {error}")
+    assert error["gripper_accuracy"] == 1
+    if action == "joint_position":
+        assert error["joint_rad"] < 0.005
+    else:
+        assert error["position_mm"] < 1
+        assert error["rotation_deg"] < 0.5
