@@ -11,7 +11,7 @@ from shared.errors import ConfigError
 HeadName = Literal["dp_mlp", "dp_c", "dp_t", "dp_t_film"]
 SizeName = Literal["tiny", "small", "paper"]
 ConditioningName = Literal[
-    "auto", "adaln_zero", "adaln", "ada_rms_norm", "film", "additive", "lora_cond", "cross_attn", "prefix"
+    "adaln_zero", "adaln", "ada_rms_norm", "film", "additive", "lora_cond", "cross_attn", "prefix"
 ]
 ActionName = Literal["ee_pose", "joint_position"]
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
@@ -31,7 +31,7 @@ CONDITIONINGS: dict[HeadName, tuple[ConditioningName, ...]] = {
     "dp_t": ("adaln_zero", "adaln", "ada_rms_norm", "film", "additive", "lora_cond", "cross_attn", "prefix"),
     "dp_t_film": ("film",),
 }
-"""The conditionings that each head takes; the first is what "auto" means."""
+"""The conditionings that each head takes."""
 
 TOKEN_CONDITIONINGS: tuple[ConditioningName, ...] = ("cross_attn", "prefix")
 """Those that give the blocks tokens to attend to; the others give each block one vector."""
@@ -46,7 +46,8 @@ class HeadConfig:
     Attributes:
         head: the architecture (docs/adding-a-head.md).
         size: `paper`, `small` for CPUs, or `tiny` for tests; widths and depths are beside each backbone.
-        conditioning: how the condition enters the blocks; "auto" is AdaLN-Zero, or what else the head takes.
+        conditioning: how the condition enters the blocks; dp_t takes every one, dp_mlp and dp_c adaln_zero and film,
+            dp_t_film film alone.
         paper_film: FiLM as the paper writes it, gamma * h + beta, instead of (1 + gamma) * h + beta.
         paper_key_values: key and value projections of cross_attn and prefix in the backbone, where Stage 2 freezes
             them, as in the paper, instead of in the conditioning.
@@ -60,7 +61,7 @@ class HeadConfig:
 
     head: HeadName = "dp_mlp"
     size: SizeName = "small"
-    conditioning: ConditioningName = "auto"
+    conditioning: ConditioningName = "adaln_zero"
     paper_film: bool = False
     paper_key_values: bool = False
     action: ActionName = "ee_pose"
@@ -72,8 +73,6 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         _check_choices(self)
-        if self.conditioning == "auto":
-            object.__setattr__(self, "conditioning", CONDITIONINGS[self.head][0])
         self._check_conditioning()
         if not 1 <= self.n_obs_steps <= self.horizon:
             raise ConfigError(f"n_obs_steps is {self.n_obs_steps}; it must be 1 to the horizon, {self.horizon}")
@@ -99,7 +98,7 @@ class HeadConfig:
         known = CONDITIONINGS[self.head]
         if self.conditioning not in known:
             raise ConfigError(
-                f"head {self.head} can't be conditioned by {self.conditioning}, only by {', '.join(known)}"
+                f"{self.head} can't be conditioned by {self.conditioning}; pass --conditioning {' or '.join(known)}"
             )
         if self.paper_film and self.conditioning != "film":
             raise ConfigError(f"paper_film is a form of film; the conditioning is {self.conditioning}")

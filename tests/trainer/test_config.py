@@ -3,7 +3,7 @@ import json
 import pytest
 
 from shared.errors import ConfigError
-from trainer.config import AdaptConfig, HeadConfig, HeadName, PretrainConfig, TrainingConfig, from_json, to_json
+from trainer.config import AdaptConfig, HeadConfig, PretrainConfig, TrainingConfig, from_json, to_json
 
 
 def test_json_makes_an_equal_config() -> None:
@@ -12,14 +12,6 @@ def test_json_makes_an_equal_config() -> None:
         AdaptConfig(mode="random_body", training=TrainingConfig(betas=(0.95, 0.99), seed=3)),
     ):
         assert from_json(type(config), json.loads(json.dumps(to_json(config)))) == config
-
-
-def test_auto_is_the_heads_own_conditioning_and_is_stored_as_such() -> None:
-    heads: tuple[HeadName, ...] = ("dp_mlp", "dp_c", "dp_t", "dp_t_film")
-    chosen = [HeadConfig(head=head) for head in heads]
-    assert [config.conditioning for config in chosen] == ["adaln_zero", "adaln_zero", "adaln_zero", "film"]
-    assert to_json(chosen[3])["conditioning"] == "film"
-    assert all(from_json(HeadConfig, to_json(config)) == config for config in chosen)
 
 
 def test_an_unknown_setting_is_named() -> None:
@@ -34,7 +26,11 @@ def test_an_unknown_setting_is_named() -> None:
         (HeadConfig, {"n_obs_steps": 17}, "must be 1 to the horizon, 16"),
         (HeadConfig, {"n_action_steps": 16}, "at most 15 after 2 observation steps"),
         (HeadConfig, {"dropout": 1.0}, "dropout is 1.0"),
-        (HeadConfig, {"conditioning": "prefix"}, "dp_mlp can't be conditioned by prefix, only by adaln_zero, film"),
+        (
+            HeadConfig,
+            {"conditioning": "prefix"},
+            "dp_mlp can't be conditioned by prefix; pass --cond",
+        ),
         (
             HeadConfig,
             {"head": "dp_t_film", "conditioning": "adaln"},

@@ -56,8 +56,6 @@ def test_32_windows_are_fitted_by_full_denoising(name: str, action: ActionName, 
     backbone = build_backbone(config, normalizer.action_dim)
     head = ActionHead(backbone, stage2_conditioning(config, backbone, OBS_DIM, None), config.prediction_type)
     steps, rate = TOKEN_SCHEDULE if config.attends_to_tokens else SCHEDULES[config.head]
-    # Joints reach their bar sooner.
-    steps = steps if action == "ee_pose" else steps * 3 // 5
     settings = training(steps, batch_size=32, learning_rate=rate, betas=(0.9, 0.95), weight_decay=0.0)
     loop = TrainingLoop(head, Windows(windows, 32), settings, RunFolder(tmp_path), silent)
     loop.run()

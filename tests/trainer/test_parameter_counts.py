@@ -105,7 +105,7 @@ def test_dp_t_with_a_prefix_is_the_papers_and_ours_adds_its_keys_and_values() ->
 
 def test_dp_t_film_lacks_the_papers_idle_weights() -> None:
     """The paper's 13.3 M allocate a cross-attention and a FiLM of self-attention in each block, and use neither."""
-    made = build(HeadConfig(head="dp_t_film", size="paper", paper_film=True, horizon=10))
+    made = build(HeadConfig(head="dp_t_film", size="paper", conditioning="film", paper_film=True, horizon=10))
     ours = sum(count(module) for module in made)
     cross_attention, film = 8 * 4 * (256 + 1) * 256, 8 * (530 + 1) * 2 * 256
     assert ours == 9_027_082
