@@ -14,7 +14,7 @@ from trainer.action_head import ActionHead
 from trainer.backbones import build_backbone
 from trainer.batches import Batch
 from trainer.conditioning import stage2_conditioning
-from trainer.config import ActionName, HeadName
+from trainer.config import ActionName, ConditioningName, HeadName
 from trainer.evaluate import action_error
 from trainer.loop import TrainingLoop
 from trainer.normalization import ActionNormalizer
@@ -30,7 +30,9 @@ SCHEDULES: dict[HeadName, tuple[int, float]] = {
     "dp_mlp": (2000, 5e-3), "dp_c": (800, 5e-3), "dp_t": (2000, 4e-3), "dp_t_film": (2000, 4e-3),
 }  # fmt: skip
 """Steps, and the peak of the learning rate."""
-TOKEN_SCHEDULE = (3000, 2e-3)
+SLOWER: dict[ConditioningName, tuple[int, float]] = {
+    "additive": (3000, 4e-3), "lora_cond": (3000, 4e-3), "cross_attn": (3000, 2e-3), "prefix": (3000, 2e-3),
+}  # fmt: skip
 ALWAYS = [
     ("dp_mlp-adaln_zero", "ee_pose"),
     ("dp_c-film", "ee_pose"),
@@ -55,7 +57,7 @@ def test_32_windows_are_fitted_by_full_denoising(name: str, action: ActionName, 
     torch.manual_seed(0)
     backbone = build_backbone(config, normalizer.action_dim)
     head = ActionHead(backbone, stage2_conditioning(config, backbone, OBS_DIM, None), config.prediction_type)
-    steps, rate = TOKEN_SCHEDULE if config.attends_to_tokens else SCHEDULES[config.head]
+    steps, rate = SLOWER.get(config.conditioning, SCHEDULES[config.head])
     settings = training(steps, batch_size=32, learning_rate=rate, betas=(0.9, 0.95), weight_decay=0.0)
     loop = TrainingLoop(head, Windows(windows, 32), settings, RunFolder(tmp_path), silent)
     loop.run()
