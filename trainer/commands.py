@@ -16,9 +16,11 @@ from trainer.action import POSITION, ActionRange
 from trainer.adapt import adapt as adapt_head
 from trainer.checkpoint import read_info
 from trainer.config import AdaptConfig, PretrainConfig
-from trainer.demonstrations import read_demonstrations
+from trainer.demonstrations import open_source, read_demonstrations
+from trainer.demonstrations.description import describe_demonstrations, describe_source
 from trainer.demonstrations.frame_cache import MOST_BYTES, FrameCache
 from trainer.demonstrations.mapping_file import read_mapping
+from trainer.demonstrations.simulator import is_simulators
 from trainer.evaluate import describe_error
 from trainer.pretrain import pretrain as pretrain_head
 from trainer.progress import progress
@@ -109,6 +111,35 @@ def adapt(
             out, demonstrations, config, stage1=stage1, backbone=backbone, action_range=ranges, progress=report
         )
     _say_trained(out, checkpoint)
+
+
+@app.command
+def inspect(
+    demos: Positional[Path],
+    mapping: Path | None = None,
+    count: int | None = None,
+    action_range: Path | None = None,
+    frames: Path = Path("runs/frames"),
+) -> None:
+    """Show what a data set holds, or with a mapping, whether it is what the mapping says.
+
+    Args:
+        demos: a robomimic file, the folder of a LeRobot data set, or our simulator's file.
+        mapping: what its columns mean (.toml or .json, docs/your-data.md).
+        count: read the first so many demonstrations.
+        action_range: JSON (such as a dataset.json) that positions and joints must lie in.
+        frames: folder that pictures are decoded to.
+    """
+    if mapping is None and (demos.is_dir() or not is_simulators(demos)):
+        print("\n".join(describe_source(open_source(demos))))
+        return
+    ranges = read_action_range(action_range) if action_range else None
+    meaning = read_mapping(mapping) if mapping else None
+    with progress("inspect") as report:
+        demonstrations = read_demonstrations(
+            demos, count, mapping=meaning, ranges=ranges, frames=FrameCache(frames), progress=report
+        )
+    print("\n".join(describe_demonstrations(demonstrations, meaning)))
 
 
 @app.command

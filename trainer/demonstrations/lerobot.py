@@ -29,7 +29,7 @@ from trainer.demonstrations.motion import RawEpisode
 from trainer.demonstrations.source import Chosen, Contents
 from trainer.demonstrations.video import Picture, decode_picture, decode_video
 
-# What a format writes of its own accord, none of it observed.
+# What the format itself needs, none of it of the robot.
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 # Files that are kept in memory: numbers, times, and pictures of a few cameras.
 _TABLES = 4
@@ -160,11 +160,13 @@ def _describe(meta: Meta) -> Contents:
     columns, cameras = {}, {}
     for name, feature in meta.features.items():
         shape = tuple(feature["shape"])
+        if name in _BOOKKEEPING:
+            continue
         if feature["dtype"] in ("video", "image"):
             cameras[name] = _picture_size(feature, shape)
         elif re.fullmatch(r"(float|int|uint)\d+|bool", feature["dtype"]) and len(shape) == 1:
             columns[name] = int(shape[0])
-    observed = [name for name in (*columns, *cameras) if name not in _BOOKKEEPING]
+    components = {name: _component_names(meta.features[name].get("names")) for name in columns}
     return Contents(
         format=f"LeRobot {meta.version}",
         episodes=len(meta.episodes),
@@ -173,8 +175,16 @@ def _describe(meta: Meta) -> Contents:
         rate_hz=meta.fps,
         robot=meta.robot,
         tasks=tuple(sorted({task for entry in meta.episodes for task in entry.tasks})),
-        defaults=tuple(name for name in observed if name.split(".")[0] == "observation"),
+        defaults=tuple(name for name in (*columns, *cameras) if name.split(".")[0] == "observation"),
+        components={name: names for name, names in components.items() if names},
     )
+
+
+def _component_names(names: Any) -> tuple[str, ...]:
+    """A list of names, or as some writers have it, an object that holds one."""
+    if isinstance(names, dict) and len(names) == 1:
+        (names,) = names.values()
+    return tuple(str(name) for name in names) if isinstance(names, list) else ()
 
 
 def _picture_size(feature: Dict[str, Any], shape: tuple[int, ...]) -> tuple[int, int]:

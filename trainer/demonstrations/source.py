@@ -1,5 +1,6 @@
 """Data sets that other programs wrote, before a mapping says what they mean."""
 
+from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -23,6 +24,7 @@ class Contents:
         tasks: names of its tasks.
         masks: named selections of its episodes.
         defaults: columns that are the observation where the mapping does not choose.
+        components: names of a column's components, where it says them.
     """
 
     format: str
@@ -33,7 +35,8 @@ class Contents:
     robot: str | None = None
     tasks: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
-    defaults: tuple[str, ...] = field(default=())
+    defaults: tuple[str, ...] = ()
+    components: Dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

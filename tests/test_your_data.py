@@ -1,0 +1,90 @@
+"""docs/your-data.md: every command is run in its order, on a LeRobot data set that LeRobot wrote; every mapping is read."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.demonstrations.written import unpack_lerobot
+from trainer.demonstrations.mapping_file import parse_mapping
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "docs" / "your-data.md").read_text()
+
+# A test has seconds where a user has minutes.
+SHORTER = (
+    (r'"count": \d+', '"count": 48, "shard_rows": 16'),
+    (r"--steps \d+", "--steps 2 --batch-size 2 --compile off"),
+    (r"\.venv/bin/python", sys.executable),
+)
+
+
+def blocks(kind: str) -> list[str]:
+    found: list[str] = re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
+    return found
+
+
+def shorter(text: str) -> str:
+    for pattern, replacement in SHORTER:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def run(command: list[str], folder: Path) -> str:
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(folder)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.timeout(600)
+def test_every_command_works_in_its_order(tmp_path: Path) -> None:
+    (unpack_lerobot("v3.0", tmp_path) / "poses").rename(tmp_path / "my-demonstrations")
+    (tmp_path / "my-mapping.toml").write_text(blocks("toml")[0])
+    (tmp_path / "request.json").write_text(shorter(blocks("json")[0]))
+    commands = [shorter(block.replace("\\\n", " ")).strip() for block in blocks("sh")]
+    assert len(commands) == 5
+    said = [run(["bash", "-c", command], tmp_path) for command in commands]
+    assert "observation.state [8]" in said[0]
+    assert "3 demonstrations of 'pick up the block' by panda at 20 Hz" in said[1]
+    assert said[1].splitlines()[-1] == "checked: every assumption of the mapping holds"
+    (snippet,) = blocks("python")
+    seen = run([sys.executable, "-c", snippet + "\nprint(actions.shape)"], tmp_path).splitlines()
+    assert seen[0].startswith("{'observation.state': 8} {'observation.images.front': Camera(size=(64, 64)")
+    assert seen[-1] == "(1, 8, 10)"
+
+
+def test_every_mapping_is_one() -> None:
+    whole = 0
+    for text in blocks("toml"):
+        content = tomllib.loads(text)
+        if "action" in content:
+            state = next(tomllib.loads(other) for other in blocks("toml") if "actions_abs" in other)["state"]
+            parse_mapping({"state": state} | content, "the page")
+            whole += 1
+        else:
+            action = tomllib.loads(blocks("toml")[0])["action"]
+            parse_mapping({"action": action | content}, "the page")
+    assert whole == 4
+
+
+def test_the_error_that_is_shown_is_the_one_that_comes(tmp_path: Path) -> None:
+    (unpack_lerobot("v3.0", tmp_path) / "poses").rename(tmp_path / "my-demonstrations")
+    wrong = blocks("toml")[0].replace("quat_xyzw", "quat_wxyz")
+    (tmp_path / "my-mapping.toml").write_text(wrong)
+    command = [sys.executable, "-m", "trainer", "inspect", "my-demonstrations", "--mapping", "my-mapping.toml"]
+    environment = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 2
+    (shown,) = re.findall(r"^error: .*?accept$", PAGE, re.DOTALL | re.MULTILINE)
+    assert done.stderr.split() == shown.split()
+
+
+def test_the_request_is_at_the_demonstrations_rate() -> None:
+    request = json.loads(blocks("json")[0])
+    assert request["rate_hz"] == 20.0
+    assert request["robot"] == "panda"

@@ -1,0 +1,80 @@
+"""What a data set holds, and what its demonstrations are by a mapping, for people."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.action import GRIPPER, POSITION
+from trainer.demonstrations.episode import Demonstrations
+from trainer.demonstrations.finite import require_finite
+from trainer.demonstrations.mapping import Mapping
+from trainer.demonstrations.source import Source
+
+_EPISODES = 20
+_MOST_NAMES = 10
+
+
+def describe_source(source: Source) -> list[str]:
+    """What is in a data set, with the range of each component in its first episodes: what a mapping is written from.
+
+    Raises DemonstrationError where it is damaged.
+    """
+    contents = source.contents
+    rate = f"{contents.rate_hz:g} Hz" if contents.rate_hz else "rate not said"
+    lines = [
+        f"{contents.format}: {contents.episodes} episodes, {rate}, robot {contents.robot or 'not said'}",
+        f"tasks: {', '.join(contents.tasks[:_MOST_NAMES]) or 'not said'}{' ...' * (len(contents.tasks) > _MOST_NAMES)}",
+    ]
+    if contents.masks:
+        lines.append(f"masks: {', '.join(contents.masks)}")
+    shown = min(_EPISODES, contents.episodes)
+    raws = [source.read(index, list(contents.columns)) for index in range(shown)]
+    lines.append(f"columns, with the range of each component in {shown} episodes:")
+    for name in contents.columns:
+        values = np.concatenate([raw.columns[name] for raw in raws])
+        lines.append(f"  {name} [{values.shape[1]}]")
+        lines.append(f"    {', '.join(_ranges(values, contents.components.get(name, ())))}")
+    lines += [f"camera {name}: {height} x {width}" for name, (height, width) in contents.cameras.items()]
+    return lines
+
+
+def _ranges(values: NDArray[np.float64], names: Sequence[str]) -> Iterator[str]:
+    """Index, name if it has one, and range of each component of (n, width) values."""
+    for index, (low, high) in enumerate(zip(values.min(0), values.max(0), strict=True)):
+        name = f" {names[index]}" if index < len(names) else ""
+        yield f"[{index}]{name} {low:.3g} to {high:.3g}"
+
+
+def describe_demonstrations(demonstrations: Demonstrations, mapping: Mapping | None) -> list[str]:
+    """What demonstrations are that have been read and checked."""
+    episodes = demonstrations.episodes
+    actions = np.concatenate([episode.actions for episode in episodes])
+    require_finite(actions, "actions")
+    held_out = sum(episode.validation for episode in episodes)
+    seconds = len(actions) / demonstrations.rate_hz
+    lines = [
+        f"{len(episodes)} demonstrations of '{demonstrations.task}' by {demonstrations.robot} at "
+        f"{demonstrations.rate_hz:g} Hz, {seconds:.0f} s, {held_out} held out",
+        f"actions: {demonstrations.action_space}, {demonstrations.action_label}",
+    ]
+    if demonstrations.action_space == "ee_pose":
+        values, unit = actions[:, POSITION], "m"
+        names = tuple("xyz")
+        steps = np.concatenate([np.diff(episode.actions[:, POSITION], axis=0) for episode in episodes])
+        speed = np.linalg.norm(steps, axis=1) * demonstrations.rate_hz
+    else:
+        values, unit = actions[:, :GRIPPER], "rad"
+        names = tuple(f"joint {index + 1}" for index in range(values.shape[1]))
+        steps = np.concatenate([np.diff(episode.actions[:, :GRIPPER], axis=0) for episode in episodes])
+        speed = np.abs(steps).max(axis=1) * demonstrations.rate_hz
+    for name, low, high in zip(names, values.min(0), values.max(0), strict=True):
+        lines.append(f"  {name} {low:.3f} to {high:.3f} {unit}")
+    lines.append(f"  speed at most {speed.max():.2f} {unit}/s, half of it under {np.median(speed):.2f} {unit}/s")
+    closes = sum(bool((np.diff(np.sign(episode.actions[:, GRIPPER])) > 0).any()) for episode in episodes)
+    lines.append(f"  the gripper closes in {closes} of {len(episodes)}")
+    widths = ", ".join(f"{key} [{width}]" for key, width in demonstrations.observation_widths.items())
+    lines.append(f"observed: {widths or 'no numbers'}")
+    lines += [f"  camera {name}: {size[0]} x {size[1]}" for name, size in demonstrations.cameras.items()]
+    accepted = f", but for {', '.join(mapping.accept)}" if mapping is not None and mapping.accept else ""
+    return [*lines, f"checked: every assumption of the mapping holds{accepted}"]
