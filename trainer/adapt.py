@@ -24,6 +24,7 @@ from trainer.config import AdaptConfig, HeadConfig, to_json
 from trainer.demonstration_windows import DemonstrationWindows, fingerprint, observation_scaling
 from trainer.demonstrations.episode import Demonstrations
 from trainer.device import choose_device
+from trainer.frozen_vision import FrozenVision
 from trainer.loop import TrainingLoop
 from trainer.normalization import ActionNormalizer
 from trainer.observation import cameras_of
@@ -64,6 +65,8 @@ def adapt(
     stage1: Path | str | None = None,
     backbone: Path | None = None,
     action_range: ActionRange | None = None,
+    vision: Path | None = None,
+    features: Path | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Trains a policy on demonstrations, going on where an earlier call in this folder stopped.
@@ -76,6 +79,8 @@ def adapt(
             that they differ from it in nothing but what is trained.
         backbone: file of Stage 1's backbone, where it is not in that run's `backbones/`; only with `stage1`.
         action_range: where there is no `stage1`.
+        vision: checkpoint or run folder of a policy with the same cameras, whose networks are taken over, frozen.
+        features: folder in which what these make of pictures is kept; in the run's folder where it is not given.
         progress: told of every `log_every` steps.
 
     Returns:
@@ -97,7 +102,9 @@ def adapt(
     actions = np.concatenate([episode.actions for episode in demonstrations.episodes])
     normalizer.check(actions, f"the demonstrations of {demonstrations.task}")
     cameras = cameras_of(demonstrations.cameras, config.crop)
+    frozen = None if vision is None else FrozenVision.load(vision, cameras)
     data = {"demonstrations": fingerprint(demonstrations), "action_range": normalizer.to_json()}
+    data |= {"vision": {"sha256": frozen.sha256}} if frozen else {}
     used = pretrained if config.mode == "decoupled" else None
     folder.begin(2, to_json(config), {**data, "backbone": used.info.backbone if used else None})
     checkpoint = folder.checkpoint(config.training.steps)
@@ -114,10 +121,16 @@ def adapt(
         stage1=used.info.stage1 if used else None,
     )  # fmt: skip
     head, info = _begin_head(info, config, used, folder)
-    windows = DemonstrationWindows(demonstrations, normalizer, scaling, config, device, cameras)
+    if frozen is None:
+        windows = DemonstrationWindows(demonstrations, normalizer, scaling, config, device, cameras)
+    else:
+        frozen.put_into(head)
+        seen = frozen.features(demonstrations, features or folder.path / "features", device, progress)
+        windows = DemonstrationWindows(demonstrations, normalizer, scaling, config, device, features=seen)
     loop = TrainingLoop(head.to(device), windows, config.training, folder, progress)
     loop.run(validation(head, windows.validation, normalizer, config.training.precision))
-    save_checkpoint(checkpoint, replace(info, seconds=loop.seconds), loop.average.average)
+    weights = {**loop.average.average, **(frozen.weights if frozen else {})}
+    save_checkpoint(checkpoint, replace(info, seconds=loop.seconds), weights)
     folder.training_state.unlink(missing_ok=True)
     return checkpoint
 

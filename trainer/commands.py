@@ -85,6 +85,7 @@ def adapt(
     mapping: Path | None = None,
     frames: Path | None = None,
     frames_gb: float = MOST_BYTES / 1e9,
+    vision: Path | None = None,
 ) -> None:
     """Stage 2: adapt a pretrained head to demonstrations, or train one of the baselines on them.
 
@@ -100,6 +101,8 @@ def adapt(
             simulator's.
         frames: folder that pictures are decoded to, shared by runs; by default frames/ beside the run's folder.
         frames_gb: most gigabytes in it.
+        vision: run folder of a policy with the same cameras, whose networks are taken over, frozen: pictures become
+            features once, and training costs as little as without them.
     """
     ranges = read_action_range(action_range, mapping) if action_range else None
     known = read_info(stage1).action_range if stage1 else ranges
@@ -108,7 +111,15 @@ def adapt(
     with progress("adapt") as report:
         demonstrations = read_demonstrations(demos, count, mapping=meaning, ranges=known, frames=cache, progress=report)
         checkpoint = adapt_head(
-            out, demonstrations, config, stage1=stage1, backbone=backbone, action_range=ranges, progress=report
+            out,
+            demonstrations,
+            config,
+            stage1=stage1,
+            backbone=backbone,
+            action_range=ranges,
+            vision=vision,
+            features=cache.folder / "features",
+            progress=report,
         )
     _say_trained(out, checkpoint)
 

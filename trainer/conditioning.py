@@ -42,8 +42,11 @@ class Conditioning(nn.Module):
         self.vision: PictureEncoder | None = None
 
     def encode(self, condition: Tensor, pictures: tuple[Tensor, ...] = ()) -> Tensor:
-        """Condition (batch, condition_dim), and what cameras see beside it, to features."""
-        if self.vision is not None:
+        """Condition (batch, condition_dim), and what cameras see beside it, to features.
+
+        Without pictures, a policy with cameras is given a condition that has their features already.
+        """
+        if self.vision is not None and pictures:
             condition = self.vision(condition, pictures)
         features: Tensor = self.encoder(condition)
         return features

@@ -38,14 +38,18 @@ class DemonstrationWindows:
         config: AdaptConfig,
         device: torch.device,
         cameras: Mapping[str, Camera] | None = None,
+        features: NDArray[np.float32] | None = None,
     ) -> None:
+        """With each camera's pictures, or with the `features` (steps, width) that frozen networks made of them."""
         self._config, self._n_obs_steps = config, config.head.n_obs_steps
         self._span = WindowSpan(config.head.horizon, config.head.n_obs_steps - 1, config.head.n_action_steps - 1)
         episodes = demonstrations.episodes
         actions = normalizer.normalize(np.concatenate([episode.actions for episode in episodes]))
         observations = np.concatenate([joined_observations(demonstrations, episode) for episode in episodes])
         self._actions = torch.from_numpy(actions).to(device)
-        self._observations = scaling.apply(torch.from_numpy(observations).to(device))
+        scaled = scaling.apply(torch.from_numpy(observations).to(device))
+        seen = [] if features is None else [torch.from_numpy(features).to(device)]
+        self._observations = torch.cat([*seen, scaled], dim=1) if seen else scaled
         self._pictures = [EpisodePictures(episodes, name, camera) for name, camera in (cameras or {}).items()]
         self._device = device
         self._training = self._window_steps(episodes, held_out=False).to(device)

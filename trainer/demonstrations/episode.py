@@ -27,10 +27,12 @@ class Images:
     Attributes:
         frames: (n, height, width, 3) uint8 RGB, memory-mapped where they come from a file.
         rows: (T,) the frame of each step.
+        key: names the content of `frames`; what is computed from them can be kept under it.
     """
 
     frames: NDArray[np.uint8]
     rows: IntArray
+    key: str = ""
 
     @property
     def size(self) -> tuple[int, int]:

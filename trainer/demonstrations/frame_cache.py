@@ -30,10 +30,11 @@ Picture = NDArray[np.uint8]
 
 
 class Decoded(NamedTuple):
-    """Pictures of a source: (n, height, width, 3), memory-mapped, and the time of each [s], (n,)."""
+    """Pictures of a source: (n, height, width, 3), memory-mapped, the time of each [s], (n,), and their entry's key."""
 
     frames: Picture
     times: NDArray[np.float64]
+    key: str
 
 
 class FrameCache:
@@ -86,7 +87,7 @@ class FrameCache:
             shape = tuple(int(number) for number in content["shape"])
             frames = np.memmap(entry / "frames.bin", np.uint8, "r", shape=shape)
             # A plain view: indexing a np.memmap costs more than the picture.
-            return Decoded(np.asarray(frames), np.array(content["times"], np.float64))
+            return Decoded(np.asarray(frames), np.array(content["times"], np.float64), entry.name)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError):

@@ -105,7 +105,7 @@ class LeRobotDataset:
                 f"has no frame for step {step}, at {times[step]:.3f} s; it ends at {decoded.times[-1]:.3f} s: is it "
                 "whole?"
             )
-        return Images(decoded.frames, rows)
+        return Images(decoded.frames, rows, decoded.key)
 
     def _from_table(
         self, cache: FrameCache, path: Path, entry: Entry, camera: str, stored: tuple[int, int], size: tuple[int, int]
@@ -120,7 +120,7 @@ class LeRobotDataset:
                 yield float(step), decode_picture(value["bytes"], stored, size)
 
         decoded = cache.get(path, f"{entry.index}/{camera}", size, entry.length, decode)
-        return Images(decoded.frames, np.arange(entry.length))
+        return Images(decoded.frames, np.arange(entry.length), decoded.key)
 
     def _times(self, entry: Entry) -> FloatArray:
         """Time of each step in its episode [s]."""

@@ -96,13 +96,15 @@ class RobomimicFile:
             steps, offset = len(dataset), dataset.id.get_offset()
             if offset is not None and size in (None, stored) and not file.userblock_size:
                 frames = np.memmap(self.path, np.uint8, "r", offset, dataset.shape)
-                return Images(np.asarray(frames), np.arange(steps))
+                status = self.path.stat()
+                key = f"{self.path.resolve()}|{status.st_size}|{status.st_mtime_ns}|{offset}"
+                return Images(np.asarray(frames), np.arange(steps), key)
             if self._cache is None:
                 raise ConfigError(f"{self.path}: its pictures need a folder to be decoded into")
             decoded = self._cache.get(
                 self.path, f"{name}/{camera}", size or stored, steps, lambda: _pictures(dataset, size or stored)
             )
-        return Images(decoded.frames, np.arange(steps))
+        return Images(decoded.frames, np.arange(steps), decoded.key)
 
     def _frames(self, demo: h5py.Group) -> Dict[str, Frames]:
         """Of robosuite's scene. Scenes of a file differ in their objects as a rule, and seldom in the robot."""
