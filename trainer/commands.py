@@ -226,10 +226,12 @@ def evaluate(run: Positional[Path], task: str, episodes: int = 100, first_seed: 
 
 
 def read_action_range(path: Path, mapping: Path | None = None) -> ActionRange:
-    """An action range from JSON ({"position": {"min": [3], "max": [3]}}), a dataset.json, or demonstrations.
+    """An action range from JSON ({"position": {"min": [3], "max": [3]}}), a dataset, or demonstrations.
 
     The range of demonstrations is widened by 0.05 m or rad a side, for what a policy does beyond them.
     """
+    if (path / "dataset.json").is_file():
+        path = path / "dataset.json"
     if path.suffix != ".json":
         demonstrations = read_demonstrations(path, mapping=read_mapping(mapping) if mapping else None)
         joints = "joint_position", slice(None, -1)

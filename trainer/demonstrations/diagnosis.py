@@ -17,6 +17,7 @@ FloatArray = NDArray[np.float64]
 
 _NAMES: dict[Assumption, str] = {
     "frame": "wrong frame",
+    "range": "outside the action range",
     "quaternion_order": "wrong quaternion order",
     "degrees": "degrees taken as radians",
     "delta": "a delta taken as absolute",
@@ -27,10 +28,12 @@ _NAMES: dict[Assumption, str] = {
 _REMEDIES: dict[Assumption, str] = {
     "frame": "poses must be of the tool centre point in the robot's base frame, in metres: say with frame where the "
     "base is, or, if the frame is right, pretrain with a wider --action-range",
+    "range": "pretrain with a wider --action-range, or leave these demonstrations out",
     "quaternion_order": "look at the rotation's encoding",
     "degrees": 'set unit to "deg"',
     "delta": 'these are motions, not poses: set action.mode to "delta"',
-    "gripper": "exchange open and closed of action.gripper, or of state.gripper",
+    "gripper": "exchange open and closed of action.gripper, or name what is observed of it in state.gripper, which "
+    "decides",
     "continuity": "look at rate_hz, at the rotation's encoding, and whether this is one episode",
     "observed": "one of action and state is not what the mapping says",
 }
@@ -62,8 +65,9 @@ def diagnose(
         read: reads them by a mapping.
         check: raises ValueError where what it reads by a mapping is not plausible.
     """
-    accept = f'; if it is right as it is, add "{problem.assumption}" to accept'
-    for other in _alternatives(mapping):
+    # Training refuses what lies outside the range, whatever is accepted here.
+    accept = "" if problem.assumption == "range" else f'; if it is right as it is, add "{problem.assumption}" to accept'
+    for other in _alternatives(mapping) if problem.certain else ():
         try:
             check(other.mapping)
         except ValueError:
@@ -71,7 +75,8 @@ def diagnose(
         return f"{other.name}: {problem}; all would agree with {other.change}{accept}"
     if problem.assumption == "observed" and (offset := _constant_offset(read(mapping))) is not None:
         return f"{_NAMES['frame']}: {problem}; all would agree with {offset}{accept}"
-    return f"{_NAMES[problem.assumption]}: {problem}; {_REMEDIES[problem.assumption]}{accept}"
+    doubt = "" if problem.certain else ", it seems"
+    return f"{_NAMES[problem.assumption]}{doubt}: {problem}; {_REMEDIES[problem.assumption]}{accept}"
 
 
 def other_quaternion_order(mapping: Mapping) -> tuple[str, Mapping] | None:

@@ -8,8 +8,9 @@ class Implausible(ValueError):
 
     Attributes:
         assumption: which assumption is in doubt.
+        certain: whether it is contradicted, rather than unlikely.
     """
 
-    def __init__(self, assumption: Assumption, message: str) -> None:
+    def __init__(self, assumption: Assumption, message: str, *, certain: bool = True) -> None:
         super().__init__(message)
-        self.assumption = assumption
+        self.assumption, self.certain = assumption, certain

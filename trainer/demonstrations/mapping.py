@@ -27,7 +27,7 @@ Columns = Annotated[str, AfterValidator(_is_columns)]
 Vector3 = tuple[float, float, float]
 Vector4 = tuple[float, float, float, float]
 RotationEncoding = Literal["quat_xyzw", "quat_wxyz", "rotation_vector", "euler", "rot6d", "rot6d_columns", "matrix"]
-Assumption = Literal["frame", "quaternion_order", "degrees", "delta", "gripper", "continuity", "observed"]
+Assumption = Literal["frame", "range", "quaternion_order", "degrees", "delta", "gripper", "continuity", "observed"]
 
 
 class _Part(BaseModel):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.rotation import geodesic_angle
 from trainer.demonstrations.implausible import Implausible
-from trainer.demonstrations.mapping import Mapping
+from trainer.demonstrations.mapping import Assumption, Mapping
 from trainer.demonstrations.motion import Motion, RawEpisode
 
 FloatArray = NDArray[np.float64]
@@ -94,9 +94,12 @@ def _in_range(tracks: Sequence[Track], rate_hz: float, ranges: Ranges) -> None:
         outside = (bottom < low - _RANGE_TOLERANCE) | (top > high + _RANGE_TOLERANCE)
         if outside.any():
             i = int(np.argmax(outside))
-            what = f"{_AXES[i]} is" if name == "position" else f"joint {i} is"
+            what = f"{_AXES[i]} is" if name == "position" else f"joint {i + 1} is"
+            inside = ((values >= low) & (values <= high)).all(axis=1).mean()
+            # What is mostly inside is not misread, but goes too far.
+            suspected: Assumption = "frame" if name == "position" else "degrees"
             raise Implausible(
-                "frame" if name == "position" else "degrees",
+                "range" if inside > 0.5 else suspected,
                 f"{what} {bottom[i]:.3f} to {top[i]:.3f} {unit}, the action range {low[i]:.3f} to {high[i]:.3f} {unit}",
             )
 
@@ -164,7 +167,8 @@ def _gripper_starts_open(tracks: Sequence[Track], rate_hz: float, ranges: Ranges
     grippers = [track.commanded.gripper for track in tracks if track.commanded.gripper is not None]
     used = [gripper for gripper in grippers if gripper.min() < 0 < gripper.max()]
     if used and len(used) > len(grippers) / 2 and all(gripper[0] > 0 for gripper in used):
-        raise Implausible("gripper", "every episode that uses the gripper begins with it told to be closed")
+        text = "every episode that uses the gripper begins with it told to be closed"
+        raise Implausible("gripper", text, certain=False)
 
 
 def _positions(tracks: Sequence[Track]) -> FloatArray | None:

@@ -216,6 +216,11 @@ MISTAKES = {
         JOINTS | {"state": {}},
         r"degrees taken as radians: joint \d is .* rad, the action range -3\.000 to 3\.000 rad",
     ),
+    "a reach too far": (
+        with_columns(position=lambda m: m.position + np.array([0, 0, 0.2]) * (m.position[:, :1] > 0.65)),
+        {"accept": ["continuity"], "state": {}},
+        r"outside the action range: z is -?0\.\d+ to 0\.5\d\d m, the action range -0\.100 to 0\.500 m; pretrain with a",
+    ),
     "another Euler convention": (
         with_columns(euler=lambda m: Reference.from_matrix(m.rotation).as_euler("ZYX")),
         {"action__rotation": {"columns": "euler", "encoding": "euler", "axes": "zyx"}},
@@ -235,11 +240,12 @@ MISTAKES = {
     "a swapped gripper, not observed": (
         plain_columns,
         {"action__gripper": {"columns": "gripper", "open": 1, "closed": -1}, "state__gripper": None},
-        "swapped gripper: every episode that uses the gripper begins with it told to be closed; all would agree",
+        r"swapped gripper, it seems: every episode that uses the gripper begins with it told to be closed; exchange "
+        r"open and closed of action\.gripper, or name what is observed of it in state\.gripper",
     ),
     "a jump": (
         with_columns(position=lambda m: np.where(np.arange(40)[:, None] == 20, m.position - [0, 0, 0.3], m.position)),
-        {"accept": ["frame"]},
+        {"accept": ["range"]},
         r"not continuous: data/demo_0 jumps by 0\.\d+ m between steps (19 and 20|20 and 21), which at 20 Hz is \d\.",
     ),
     "a jump of joints": (
