@@ -87,7 +87,8 @@ def count_attempts(path: Path) -> tuple[int, int]:
 def is_simulators(path: Path) -> bool:
     """Whether a file is one of ours. Raises DemonstrationError where it isn't there or isn't whole."""
     with open_hdf5(path) as file:
-        return "data" in file and "headstart" in file["data"].attrs
+        # Exports of the service have the attribute too, but no failed attempts.
+        return "failed" in file and "headstart" in file.get("data", file).attrs
 
 
 def read_simulator(path: Path) -> Demonstrations:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation as Reference
@@ -35,18 +35,19 @@ def encoded(reference: Any, rotation: Rotation) -> NDArray[np.float64]:
     return np.asarray(numbers[rotation.encoding], np.float64)
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 @pytest.mark.parametrize(
-    "settings",
+    "encoding",
     [
         *({"encoding": name} for name in ("quat_xyzw", "quat_wxyz", "rot6d", "rot6d_columns", "matrix")),
         *({"encoding": "rotation_vector", "unit": unit} for unit in ("rad", "deg")),
         *({"encoding": "euler", "axes": axes, "unit": unit} for axes in AXES for unit in ("rad", "deg")),
     ],
-    ids=lambda settings: "-".join(settings.values()),
+    ids=lambda encoding: "-".join(encoding.values()),
 )
-def test_a_rotation_comes_back(settings: dict[str, Any], seed: int) -> None:
-    rotation = Rotation(columns="r", **settings)
+def test_a_rotation_comes_back(encoding: dict[str, Any], seed: int) -> None:
+    rotation = Rotation(columns="r", **encoding)
     reference = Reference.random(3, random_state=np.random.default_rng(seed))
     found = matrices(encoded(reference, rotation), rotation)
     assert np.abs(found - reference.as_matrix()).max() < 1e-9
