@@ -1,4 +1,4 @@
-"""A summary of demonstrations: what a fitted request carries, and what a dataset is compared with. One JSON object.
+"""A summary of demonstrations: what a fitted request carries, and what a dataset is compared with. One JSON object:
 
     {"format": "headstart-demonstration-summary", "version": 1, "task": "stack", "robot": "panda", "rate_hz": 20.0,
      "action_label": "command", "demonstrations": 40, "held_out": 10, "tolerance": {"position": 0.01, "angle_deg": 5.0},
@@ -15,7 +15,6 @@ import functools
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +27,6 @@ FloatArray = NDArray[np.float64]
 
 FORMAT = "headstart-demonstration-summary"
 VERSION = 1
-MAX_BYTES = 2 << 20
-"""Of a summary as JSON."""
 MAX_CHAINS = 2000
 MAX_WAYPOINTS = 256
 """Of one chain."""
@@ -42,6 +39,8 @@ _FARTHEST = 10.0
 """Greatest coordinate [m]: that of a request's workspace."""
 _LONGEST = 3600.0
 """Greatest duration or dwell [s]."""
+_SHORTEST = 0.001
+"""Least time of a chain [s]."""
 _UNIT = 1e-3
 """How far a quaternion's norm may be from 1."""
 
@@ -114,10 +113,20 @@ class DemonstrationSummary:
     fitted_windows: Windows
     held_out_windows: Windows
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DemonstrationSummary) and self.content_sha256 == other.content_sha256
+
+    def __hash__(self) -> int:
+        return hash(self.content_sha256)
+
     @property
     def horizon(self) -> int:
         """Steps in a window."""
         return int(self.fitted_windows.values.shape[1])
+
+    def is_of(self, robot: str) -> bool:
+        """Whether they are of the robot called so; a user's own arm is called by its name and a part of its hash."""
+        return self.robot in (robot, robot.rpartition("-")[0])
 
     @functools.cached_property
     def content_sha256(self) -> str:
@@ -175,45 +184,6 @@ _PARTS = ("tolerance", "position_range", "chains", "windows")
 _CHAIN = ("position", "quat_xyzw", "duration", "dwell", "gripper")
 
 
-def read_summary(path: Path) -> DemonstrationSummary:
-    """The summary in a file. Raises SummaryError, naming the file."""
-    try:
-        return DemonstrationSummary.from_json(read_summary_json(path))
-    except SummaryError as error:
-        if not error.pointer:
-            raise
-        raise SummaryError(error.pointer, f"{error.detail} (in {path})") from None
-
-
-def read_summary_json(path: Path) -> Any:
-    """A summary's file as JSON, not checked yet. Raises SummaryError, naming the file, if it is none or too large."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise SummaryError("", f"{path} has more than {MAX_BYTES >> 20} MiB; summarize with fewer windows")
-        return json.loads(content)
-    except OSError as error:
-        raise SummaryError("", f"{path} can't be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise SummaryError("", f"{path} is not JSON: {error}") from None
-
-
-def write_summary(summary: DemonstrationSummary, path: Path) -> None:
-    """Writes a summary's file, whole or not at all. Raises SummaryError if it would be too large to be read."""
-    content = json.dumps(summary.to_json(), separators=(",", ":"), allow_nan=False).encode()
-    if len(content) > MAX_BYTES:
-        raise SummaryError(
-            "", f"would have {len(content) / (1 << 20):.1f} MiB, {MAX_BYTES >> 20} are possible: use fewer windows"
-        )
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise SummaryError("", f"{path} can't be written: {error.strerror}") from None
-
-
 def _range(value: Any, where: str) -> FloatArray:
     body = checked_object(value, where, {"min", "max"})
     low, high = (checked_array(body[side], f"{where}/{side}", (3,), -_FARTHEST, _FARTHEST) for side in ("min", "max"))
@@ -240,11 +210,15 @@ def _chain(value: Any, where: str) -> Chain:
     norm = np.linalg.norm(quat, axis=1, keepdims=True)
     if not (np.abs(norm - 1) <= _UNIT).all():
         raise SummaryError(f"{where}/quat_xyzw", "must be unit quaternions, scalar last")
+    duration = checked_array(body["duration"], f"{where}/duration", (n - 1,), 0.0, _LONGEST)
+    dwell = checked_array(body["dwell"], f"{where}/dwell", (n,), 0.0, _LONGEST)
+    if duration.sum() + dwell.sum() < _SHORTEST:
+        raise SummaryError(where, f"takes no time; {_SHORTEST:g} s is the least")
     return Chain(
         position=checked_array(body["position"], f"{where}/position", (n, 3), -_FARTHEST, _FARTHEST),
         quat_xyzw=quat,
-        duration=checked_array(body["duration"], f"{where}/duration", (n - 1,), 0.0, _LONGEST),
-        dwell=checked_array(body["dwell"], f"{where}/dwell", (n,), 0.0, _LONGEST),
+        duration=duration,
+        dwell=dwell,
         gripper=gripper,
     )
 

@@ -11,7 +11,7 @@ from tyro.extras import SubcommandApp
 
 from shared.errors import ConfigError
 from shared.remote_dataset import open_dataset
-from shared.summary import write_summary
+from shared.summary_file import write_summary
 from trainer.action import POSITION, ActionRange
 from trainer.adapt import adapt as adapt_head
 from trainer.checkpoint import read_info

@@ -38,7 +38,7 @@ class Settings(BaseSettings):
         max_rows: trajectories in one job.
         max_shards: files in one job.
         max_queued_jobs: jobs that may wait.
-        max_body_bytes: of a request's body.
+        max_body_bytes: of a request's body; a summary of demonstrations has at most 2 MiB.
         body_seconds: a body may take to arrive.
         max_robots: that may be uploaded.
         max_robot_bytes: of an uploaded robot.
@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     max_rows: Annotated[int, Field(ge=1)] = 10_000_000
     max_shards: Annotated[int, Field(ge=1)] = 10_000
     max_queued_jobs: Annotated[int, Field(ge=1)] = 100
-    max_body_bytes: Annotated[int, Field(ge=1)] = 65536
+    max_body_bytes: Annotated[int, Field(ge=1)] = (2 << 20) + 65536
     body_seconds: Annotated[float, Field(gt=0)] = 30.0
     max_robots: Annotated[int, Field(ge=0)] = 200
     max_robot_bytes: Annotated[int, Field(ge=1)] = 32 << 20

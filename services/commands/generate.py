@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -14,8 +15,9 @@ from services.commands.row_bar import RowBar
 from services.engine import ENGINES, Engine, open_engine
 from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
-from shared.errors import DatasetError, RequestError
+from shared.errors import DatasetError, RequestError, SummaryError
 from shared.manifest import Commit
+from shared.summary_file import read_summary_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,12 +57,24 @@ def read_request(path: Path, arm: Arm | None = None) -> TrajectoryRequest:
     """The request in a JSON file, for `arm` if there is one. Raises RequestError."""
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text()
-        body = json.loads(text)
+        body = _with_summary(json.loads(text), path.parent)
     except OSError as error:
         raise RequestError(f"{path} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise RequestError(f"{path} is not JSON: {error}") from None
     return TrajectoryRequest.parse(body) if arm is None else TrajectoryRequest.parse(*own_robot.named_in(body, arm))
+
+
+def _with_summary(body: Any, folder: Path) -> Any:
+    """The request with the summary of demonstrations in place of its path, which may be relative to `folder`."""
+    workspace = body.get("workspace") if isinstance(body, dict) else None
+    if not isinstance(workspace, dict) or not isinstance(workspace.get("summary"), str):
+        return body
+    try:
+        summary = read_summary_json(folder / workspace["summary"])
+    except SummaryError as error:
+        raise RequestError("the request is not valid", [("/workspace/summary", error.detail)]) from None
+    return {**body, "workspace": {**workspace, "summary": summary}}
 
 
 def _make(request: TrajectoryRequest, dataset: Dataset, engine: Engine, console: Console) -> bool:

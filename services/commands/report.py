@@ -9,14 +9,17 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from shared.dataset import Dataset
 from shared.errors import ConfigError
-from shared.summary import read_summary
+from shared.summary_file import read_summary, stored_summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("dataset", help="directory of the dataset, or its URI (s3://...); it may still be growing")
     parser.add_argument(
-        "--against", type=Path, metavar="SUMMARY", help="demonstrations, as `python -m trainer summarize` wrote them"
+        "--against",
+        type=Path,
+        metavar="SUMMARY",
+        help="demonstrations that `python -m trainer summarize` summarized (default: those it is fitted to, if any)",
     )
     parser.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="default: report.html")
     parser.add_argument("--rows", type=int, metavar="N", help="read about N rows (default: 20,000)")
@@ -31,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     if rows < 1:
         raise ConfigError(f"--rows {rows}: at least 1 row is needed")
     began, dataset = time.monotonic(), Dataset(options.dataset)
-    summary = None if options.against is None else read_summary(options.against)
+    summary = stored_summary(dataset) if options.against is None else read_summary(options.against)
     console = Console(stderr=True)
     columns = (TextColumn("report"), BarColumn(), TextColumn("{task.completed:,} rows"))
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:

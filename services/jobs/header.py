@@ -12,6 +12,7 @@ from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import GeneratorVersionError
 from shared.manifest import DatasetHeader
+from shared.summary_file import stored_summary
 
 _LIBRARIES = ("pin", "coal", "ruckig", "numba", "numpy", "pyarrow")
 
@@ -39,15 +40,19 @@ def dataset_header(request: TrajectoryRequest) -> DatasetHeader:
 
 
 def request_of(dataset: Dataset) -> TrajectoryRequest:
-    """The request whose dataset this is. A user's robot is read from beside it.
+    """The request whose dataset this is. A user's robot is read from beside it, and so are demonstrations.
 
     Raises:
         RobotError: its robot is neither in the catalogue nor beside it.
+        DatasetFormatError: the summary of the demonstrations that it is fitted to is missing, or another one.
         GeneratorVersionError: this release would make other rows for it.
         RequestError: this release does not know such requests.
     """
     header = dataset.header
     body: dict[str, Any] = {key: value for key, value in header.request.items() if key != "generator_version"}
+    summary = stored_summary(dataset)
+    if summary is not None:
+        body["workspace"] = {**body["workspace"], "summary": summary}
     arm = arm_of(body["robot"]["name"], dataset.storage)
     request = TrajectoryRequest.parse({**body, "robot": arm.name}, lambda _: arm)
     if header.generator_version != GENERATOR_VERSION:

@@ -8,10 +8,12 @@ from services.jobs.header import dataset_header
 from services.jobs.progress import Tally
 from services.synthesis.pipeline import plan_shards
 from services.synthesis.request import TrajectoryRequest
+from services.synthesis.workspace import Fitted
 from shared.dataset import Dataset
 from shared.errors import HeadstartError
 from shared.manifest import Commit
 from shared.storage import Location, open_storage
+from shared.summary_file import store_summary
 
 _ABANDONED_S = 600.0
 
@@ -33,6 +35,8 @@ def begin(request: TrajectoryRequest, where: Location) -> Dataset:
     else:
         # First: a dataset that is there can be resumed.
         write_robot(open_storage(where), request.arm)
+        if isinstance(request.workspace, Fitted):
+            store_summary(open_storage(where), request.workspace.summary)
     # Also for a directory that holds something else: `create` says what.
     return Dataset.create(where, dataset_header(request))
 

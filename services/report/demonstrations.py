@@ -24,7 +24,7 @@ class DemonstrationSection:
 
     def __init__(self, header: DatasetHeader, summary: DemonstrationSummary) -> None:
         """Raises SummaryError where dataset and summary can't be compared."""
-        if summary.robot != header.robot.name:
+        if not summary.is_of(header.robot.name):
             raise SummaryError("/robot", f"is {summary.robot!r}, the dataset's is {header.robot.name!r}")
         if summary.rate_hz != header.rate_hz:
             raise SummaryError(

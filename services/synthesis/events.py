@@ -30,12 +30,15 @@ class Events:
 
     Attributes:
         tool_speed: mean tool speed asked of each segment [m/s], shape (n, S), or None.
-        dwell: rest after each segment [s], shape (n, S); of a hold, how long each segment lasts.
+        time: how long each segment is to take [s], shape (n, S): it is slowed to that, and one that goes nowhere just
+            lasts as long; 0 for no such wish.
+        dwell: rest after each segment [s], shape (n, S).
         kept: share of its speed with which the arm passes the end of each segment; 0 where it stops, shape (n, S).
         gripper: command from each waypoint on, +1 or -1, shape (n, S + 1).
     """
 
     tool_speed: FloatArray | None
+    time: FloatArray
     dwell: FloatArray
     kept: FloatArray
     gripper: FloatArray
@@ -58,13 +61,13 @@ def draw_events(
     """
     dwell = np.where(u[..., 1] < DWELL_PROBABILITY, LONGEST_DWELL * u[..., 2], 0.0)
     hold = is_family(family, "hold")
-    dwell[hold] = between(HOLD_SECONDS, u[hold, :, 2])
-    kept = np.zeros_like(dwell)
+    time, kept = np.zeros_like(dwell), np.zeros_like(dwell)
+    time[hold], dwell[hold] = between(HOLD_SECONDS, u[hold, :, 2]), 0.0
     if request.via_velocity is not None:
         inner = np.arange(1, dwell.shape[1] + 1) < segments[:, None]
         passing = is_family(family, "via_points")[:, None] & inner & (u[..., 3] >= FLIP_PROBABILITY)
         dwell[passing], kept[passing] = 0.0, between(request.via_velocity, u[passing][:, 1])
-    gripper = _gripper(start, u[..., 3])
+    gripper = gripper_commands(start, u[..., 3])
     place = is_family(family, "pick_and_place")
     if place.any():
         closed = np.arange(gripper.shape[1])
@@ -73,13 +76,14 @@ def draw_events(
             dwell[place, at - 1] = between(GRASP_SECONDS, u[place, at - 1, 2])
     return Events(
         tool_speed=None if request.tool_speed is None else between(request.tool_speed, u[..., 0]),
+        time=time,
         dwell=dwell,
         kept=kept,
         gripper=gripper,
     )
 
 
-def _gripper(start: FloatArray, flip: FloatArray) -> FloatArray:
+def gripper_commands(start: FloatArray, flip: FloatArray) -> FloatArray:
     """Gripper command from each waypoint on: a drawn start, and a flip at each later waypoint with a probability."""
     first = np.where(start < 0.5, -1.0, 1.0)[:, None]
     return np.concatenate([first, first * np.cumprod(np.where(flip < FLIP_PROBABILITY, -1.0, 1.0), axis=1)], axis=1)

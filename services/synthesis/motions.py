@@ -9,7 +9,7 @@ from services.synthesis.families import DRAWN, SAME, SOLVED
 from services.synthesis.offsets import offsets, within_runs
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.sampling import Candidates
-from services.synthesis.timing import Profiles, parameterizer
+from services.synthesis.timing import Profiles, parameterizer, slowdown
 from services.synthesis.vias import via_velocities
 from services.synthesis.waypoints import PlacedLines, Waypoints
 
@@ -57,13 +57,16 @@ def make_motions(
     row, segment = np.repeat(chosen, counts), within_runs(first)
     events = candidates.events
     profiles, made = _joint_profiles(robot, candidates, waypoints.q, row, segment)
-    dwell = events.dwell[row, segment]
+    time = events.time[row, segment]
+    slower = slowdown(profiles.duration, time)
+    if (slower > 1).any():
+        profiles = profiles.slowed(slower)
+    # A segment that goes nowhere just lasts.
     still = candidates.arrival[row, segment + 1] == SAME
-    # A segment that goes nowhere lasts as long as its dwell was drawn to.
-    profiles.duration[still] = dwell[still]
-    profiles.time[still, :, 0] = dwell[still, None]
+    profiles.duration[still] = time[still]
+    profiles.time[still, :, 0] = time[still, None]
     command = np.stack([events.gripper[row, segment], events.gripper[row, segment + 1]], axis=1)
-    motions = Motions(chosen, first, profiles, np.where(still, 0.0, dwell), command)
+    motions = Motions(chosen, first, profiles, events.dwell[row, segment], command)
     return _with_lines(motions, made, waypoints.placed) if waypoints.placed else (motions, made)
 
 

@@ -10,10 +10,11 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 
 from services.catalogue import Arm, find_arm
 from services.synthesis import GENERATOR_VERSION
+from services.synthesis.chains import demonstrated_chains
 from services.synthesis.families import DEFAULT_FAMILIES, FAMILIES, Family
 from services.synthesis.ik_steps import Goal
 from services.synthesis.keep_out import KeepOuts
-from services.synthesis.workspace import Box, JointSpace, RequestPart, Workspace
+from services.synthesis.workspace import Box, Fitted, JointSpace, RequestPart, Workspace
 from shared.errors import RequestError, RobotError
 from shared.records import OPTIONAL_COLUMNS
 
@@ -99,7 +100,7 @@ class TrajectoryRequest(RequestPart):
     @classmethod
     def _arm_can_reach_poses(cls, goal: Goal, info: ValidationInfo) -> Goal:
         arm = _find(info.data["robot"], info) if "robot" in info.data else None
-        anywhere = isinstance(info.data.get("workspace"), Box)
+        anywhere = isinstance(info.data.get("workspace"), Box | Fitted)
         straight = any(info.data.get("families", {}).get(name) for name in ("cartesian_line", "pick_and_place"))
         if arm and (anywhere or straight) and goal == "pose" and len(arm.joints) < 6:
             raise ValueError(
@@ -146,9 +147,30 @@ class TrajectoryRequest(RequestPart):
             )
         return self
 
+    @model_validator(mode="after")
+    def _fits_the_demonstrations(self) -> Self:
+        if not isinstance(self.workspace, Fitted):
+            return self
+        if not self.workspace.summary.is_of(self.robot):
+            raise ValueError(
+                f"the demonstrations are of robot {self.workspace.summary.robot!r}, the request's is {self.robot!r}: "
+                "poses of one arm's tool in its base frame mean nothing for another"
+            )
+        if self.families.get("pick_and_place") and not demonstrated_chains(self.workspace.summary).places:
+            raise ValueError(
+                "none of the demonstrations picks and places: closes the gripper, lifts, moves on, goes down and opens "
+                "it; leave pick_and_place out of families"
+            )
+        for key in ("speed_scale", "tool_speed", "via_velocity"):
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"speeds of a fitted workspace are the demonstrations'; leave {key} out")
+        return self
+
     def resolved(self) -> dict[str, Any]:
-        """What identifies the data: no key that has its default, the robot by content, the generator's version."""
-        body = self.model_dump(mode="json", exclude_defaults=True)
+        """What identifies the data: no key that has its default, robot and summary by content, generator_version."""
+        body = self.model_dump(mode="json", exclude_defaults=True, exclude={"workspace": {"summary"}})
+        if isinstance(self.workspace, Fitted):
+            body["workspace"]["summary"] = {"sha256": self.workspace.summary.content_sha256}
         if self.families == DEFAULT_FAMILIES:
             body.pop("families", None)
         return {
@@ -177,7 +199,7 @@ def _pointer(location: tuple[int | str, ...]) -> str:
     """RFC 6901 pointer of a pydantic location, without the tags it inserts for unions."""
     parts = [str(part) for part in location if part != "[key]"]
     tag = {"workspace": 1, "keep_out": 2}.get(parts[0] if parts else "")
-    if tag and len(parts) > tag and parts[tag] in ("joint_space", "reachable", "box", "poses", "half_space"):
+    if tag and len(parts) > tag and parts[tag] in ("joint_space", "reachable", "box", "poses", "fitted", "half_space"):
         del parts[tag]
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from services.synthesis.draws import between
 from services.synthesis.events import EVENT_WORDS, Events, draw_events
 from services.synthesis.families import DRAWN, SOLVED, arrivals, draw_families, draw_segments
+from services.synthesis.fitted import choose_parts, fitted_events, fitted_targets, whole_words
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.targets import Targets, draw_targets, draws_configurations, posture_words, target_words
-from services.synthesis.workspace import JointSpace
+from services.synthesis.workspace import Fitted, JointSpace
 from shared.philox import philox_uniform
 
 FloatArray = NDArray[np.float64]
@@ -52,29 +53,44 @@ class Candidates:
 
 def draw_candidates(request: TrajectoryRequest, robot: RobotModel, ids: IntArray, attempts: IntArray) -> Candidates:
     """Draws one candidate for each (id, attempt)."""
-    header = philox_uniform(request.seed, ids, attempts, _HEADER_WORDS)
+    workspace, seed = request.workspace, request.seed
+    first = _HEADER_WORDS + (whole_words(robot) if isinstance(workspace, Fitted) else posture_words(workspace, robot))
+    words = philox_uniform(seed, ids, attempts, first)
+    header, whole = words[:, :_HEADER_WORDS], words[:, _HEADER_WORDS:]
     family = draw_families(request.families, header[:, 0])
     segments = draw_segments(family, header[:, 3])
+    if isinstance(workspace, Fitted):
+        parts = choose_parts(workspace.summary, family, segments, whole)
+        segments = parts.segments
+        target, event = _waypoint_words(seed, ids, attempts, first, robot, segments)
+        # At full speed, and then slowed to what was demonstrated.
+        speed_scale = np.ones(len(ids))
+        arrival = parts.arrival
+        targets = fitted_targets(workspace, robot, request.goal, parts, whole, target)
+        events = fitted_events(workspace, parts, header[:, 2], event)
+    else:
+        target, event = _waypoint_words(seed, ids, attempts, first, robot, segments)
+        speed_scale = between(request.speed_scale, header[:, 1])
+        arrival = _arrival(request, family, target.shape[1])
+        targets = draw_targets(workspace, robot, family, whole, target)
+        events = draw_events(request, family, segments, header[:, 2], event)
+    return Candidates(ids, attempts, family, segments, speed_scale, arrival, targets, events)
 
-    first = _HEADER_WORDS + posture_words(request.workspace, robot)
+
+def _waypoint_words(
+    seed: int, ids: IntArray, attempts: IntArray, first: int, robot: RobotModel, segments: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Uniform numbers after the `first` of the whole: of each waypoint's target, and of the events at those after the
+    start, shapes (n, W, target_words) and (n, W - 1, EVENT_WORDS)."""
     of_target = target_words(robot)
     width = of_target + EVENT_WORDS
     words = np.zeros((len(ids), first + width * (int(segments.max()) + 1)))
     for n in np.unique(segments):
         rows = np.flatnonzero(segments == n)
         used = first + width * (n + 1)
-        words[rows, :used] = philox_uniform(request.seed, ids[rows], attempts[rows], int(used))
-    posture, waypoint = words[:, _HEADER_WORDS:first], words[:, first:].reshape(len(ids), -1, width)
-    return Candidates(
-        ids=ids,
-        attempts=attempts,
-        family=family,
-        segments=segments,
-        speed_scale=between(request.speed_scale, header[:, 1]),
-        arrival=_arrival(request, family, waypoint.shape[1]),
-        targets=draw_targets(request.workspace, robot, family, posture, waypoint[..., :of_target]),
-        events=draw_events(request, family, segments, header[:, 2], waypoint[:, 1:, of_target:]),
-    )
+        words[rows, :used] = philox_uniform(seed, ids[rows], attempts[rows], int(used))
+    waypoint = words[:, first:].reshape(len(ids), -1, width)
+    return waypoint[..., :of_target], waypoint[:, 1:, of_target:]
 
 
 def _arrival(request: TrajectoryRequest, family: IntArray, waypoints: int) -> IntArray:

@@ -11,7 +11,7 @@ from services.synthesis.arrangements import ARRANGEMENT_WORDS, chain_lines, pick
 from services.synthesis.families import AROUND, is_family
 from services.synthesis.listed_poses import listed_poses
 from services.synthesis.robot_model import RobotModel
-from services.synthesis.workspace import Box, JointSpace, Reachable, Workspace
+from services.synthesis.workspace import Box, DrawnWorkspace, JointSpace, Reachable, Workspace
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -28,13 +28,14 @@ class Targets:
         q: drawn configurations (joint_space, reachable), shape (n, W, dof) [rad], or None.
         position: tool positions [m], shape (n, W, 3), or None where those of `q` are meant.
         rotation: tool rotations, shape (n, W, 3, 3), or None likewise.
-        posture: configuration from which the first IK starts where poses are drawn, shape (n, dof), or None.
+        near: configurations from which IK starts where poses are drawn, shape (n, at most W, dof) [rad], or None; past
+            the last that is given, it starts from the waypoint before.
     """
 
     q: FloatArray | None
     position: FloatArray | None
     rotation: FloatArray | None
-    posture: FloatArray | None
+    near: FloatArray | None
 
     def poses(self, robot: RobotModel, row: IntArray, waypoint: IntArray | int) -> tuple[FloatArray, FloatArray]:
         """Positions (m, 3) and rotations (m, 3, 3) of some waypoints."""
@@ -60,7 +61,7 @@ def target_words(robot: RobotModel) -> int:
 
 
 def draw_targets(
-    workspace: Workspace, robot: RobotModel, family: IntArray, posture: FloatArray, u: FloatArray
+    workspace: DrawnWorkspace, robot: RobotModel, family: IntArray, posture: FloatArray, u: FloatArray
 ) -> Targets:
     """Draws the targets of n candidates.
 
@@ -84,7 +85,7 @@ def draw_targets(
             taken[np.ix_(place, np.isin(np.arange(u.shape[1]), AROUND))] = False
             position, rotation = listed_poses(workspace, taken, u)
         _arrange(place, position, rotation, u, functools.partial(pick_and_place, from_above=False))
-        return Targets(None, position, rotation, _postures(robot, posture))
+        return Targets(None, position, rotation, _postures(robot, posture)[:, None])
     q = _configurations(robot, u[..., : robot.dof])
     if not (line.any() or place.any()):
         return Targets(q, None, None, None)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from array import array
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import ruckig
@@ -70,6 +71,14 @@ class Profiles:
             getattr(self, field.name)[segments] = getattr(others, field.name)
 
 
+def slowdown(duration: FloatArray, wanted: FloatArray) -> FloatArray:
+    """How many times slower motions must be played to take as long as wanted; 1 where they do anyway, or don't move."""
+    ratio = np.ones_like(duration)
+    moves = (duration > 0) & (wanted > duration)
+    ratio[moves] = wanted[moves] / duration[moves]
+    return ratio
+
+
 class Parameterizer:
     """Ruckig with one robot's limits; its objects are reused, which is five times faster than making them."""
 
@@ -116,7 +125,7 @@ class Parameterizer:
             request.minimum_duration = full_speed_duration[i] or None
             if moving:
                 request.current_velocity, request.target_velocity = moving[i]
-            if solver.calculate(request, trajectory) < 0:
+            if not _calculated(solver, request, trajectory):
                 made[i] = False
                 pieces.extend([0.0] * (2 * PIECES * self._dof))
                 continue
@@ -131,6 +140,13 @@ class Parameterizer:
         time, jerk = table[:, :, 0] / scale, table[:, :, 1] * scale**3
         velocity = np.zeros_like(start) if velocities is None else velocities[0] * speed_scale[:, None]
         return Profiles(start, velocity, np.zeros_like(start), time, jerk, durations / speed_scale), made
+
+
+def _calculated(solver: Any, request: Any, trajectory: Any) -> bool:
+    try:
+        return bool(solver.calculate(request, trajectory) >= 0)
+    except ruckig.RuckigError:
+        return False
 
 
 class PathTimer:
@@ -152,8 +168,12 @@ class PathTimer:
         for (velocity, acceleration, jerk), shortest in zip(limits.tolist(), minimum_duration.tolist(), strict=True):
             self._input.max_velocity, self._input.max_acceleration = [velocity], [acceleration]
             self._input.max_jerk, self._input.minimum_duration = [jerk], shortest or None
-            result = self._ruckig.calculate(self._input, self._trajectory)
-            assert result >= 0, "from rest to rest a single coordinate always has a profile"
+            try:
+                self._ruckig.calculate(self._input, self._trajectory)
+            except ruckig.RuckigError:
+                # Ruckig's cases leave a gap of some 1e-15 where the greatest acceleration is only just reached.
+                self._input.max_jerk = [jerk * (1 - 1e-9)]
+                self._ruckig.calculate(self._input, self._trajectory)
             profile = self._trajectory.profiles[0][0]
             pieces.append((profile.t, profile.j))
             durations.append(self._trajectory.duration)

@@ -1,5 +1,6 @@
 """Joint configurations of a candidate's waypoints: drawn, by IK of their poses, or at the end of a line of the tool."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from services.synthesis.line_knots import FOLLOWED
 from services.synthesis.lines import Lines, make_lines
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.sampling import Candidates
+from services.synthesis.timing import slowdown
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -53,7 +55,8 @@ def find_waypoints(robot: RobotModel, candidates: Candidates, goal: Goal = "pose
     """Configurations of all waypoints, at which the goal of their poses is reached.
 
     Poses drawn in a box are solved in order, each from the configuration before it, so that the arm goes on in the
-    posture it has. Poses of `reachable` may lie anywhere: each is solved from the nearest of the robot's table.
+    posture it has; poses near demonstrated ones from near the configurations of those. Poses of `reachable` may lie
+    anywhere: each is solved from the nearest of the robot's table.
     """
     n, count = candidates.arrival.shape
     used = np.arange(count) <= candidates.segments[:, None]
@@ -70,7 +73,7 @@ def find_waypoints(robot: RobotModel, candidates: Candidates, goal: Goal = "pose
     for k in range(count):
         going = used[:, k] & solved & (line == FOLLOWED)
         if drawn is None:
-            _solve_from_before(robot, goal, candidates, np.flatnonzero(wanted[:, k] & going), k, q, solved)
+            _solve_from_near(robot, goal, candidates, np.flatnonzero(wanted[:, k] & going), k, q, solved)
         row = np.flatnonzero(going & (candidates.arrival[:, k] == LINE))
         if len(row):
             lines = _lines(robot, goal, candidates, row, k, q[row, k - 1])
@@ -81,14 +84,14 @@ def find_waypoints(robot: RobotModel, candidates: Candidates, goal: Goal = "pose
     return Waypoints(q, solved, line, tuple(placed))
 
 
-def _solve_from_before(
+def _solve_from_near(
     robot: RobotModel, goal: Goal, candidates: Candidates, row: IntArray, k: int, q: FloatArray, solved: BoolArray
 ) -> None:
-    """Solves the drawn poses of waypoint k from the waypoint before it, or from the drawn posture."""
-    posture = candidates.targets.posture
-    assert posture is not None
-    before = posture[row] if k == 0 else q[row, k - 1]
-    solution = ik.solve(robot, *candidates.targets.poses(robot, row, k), first_start=before, goal=goal)
+    """Solves the drawn poses of waypoint k from the configuration given for it, or from the waypoint before."""
+    near = candidates.targets.near
+    assert near is not None
+    start = near[row, k] if k < near.shape[1] else q[row, k - 1]
+    solution = ik.solve(robot, *candidates.targets.poses(robot, row, k), first_start=start, goal=goal)
     q[row, k] = solution.q
     solved[row] = solution.converged
 
@@ -96,7 +99,7 @@ def _solve_from_before(
 def _lines(robot: RobotModel, goal: Goal, candidates: Candidates, row: IntArray, k: int, start: FloatArray) -> Lines:
     """Lines to the poses of waypoint k."""
     tool_speed = candidates.events.tool_speed
-    return make_lines(
+    lines = make_lines(
         robot,
         start,
         *candidates.targets.poses(robot, row, k),
@@ -104,3 +107,6 @@ def _lines(robot: RobotModel, goal: Goal, candidates: Candidates, row: IntArray,
         candidates.speed_scale[row],
         goal,
     )
+    duration = np.add.reduceat(lines.profiles.duration, lines.first[:-1])
+    slower = slowdown(duration, candidates.events.time[row, k - 1])
+    return dataclasses.replace(lines, profiles=lines.profiles.slowed(np.repeat(slower, np.diff(lines.first))))

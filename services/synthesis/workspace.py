@@ -1,9 +1,22 @@
-"""Where the targets of a request are drawn: joint space, reachable poses, a box, or listed poses."""
+"""Where the targets of a request are drawn: joint space, reachable poses, a box, listed poses, or demonstrations."""
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from shared.errors import SummaryError
+from shared.summary import FORMAT, DemonstrationSummary
 
 Coordinate = Annotated[float, Field(strict=True, ge=-10, le=10)]
 Point = tuple[Coordinate, Coordinate, Coordinate]
@@ -136,4 +149,56 @@ class Poses(RequestPart):
         return self
 
 
-Workspace = Annotated[JointSpace | Reachable | Box | Poses, Field(discriminator="kind")]
+class ChainJitter(RequestPart):
+    """How far fitted motions are from the demonstrated ones; each is drawn uniformly up to its bound.
+
+    Attributes:
+        shift: the whole motion is moved [m], in any direction.
+        position: each waypoint is moved [m], in any direction.
+        angle_deg: each waypoint is turned, about any axis.
+        speed: share by which each motion between waypoints is faster or slower.
+        dwell: share by which each dwell is longer or shorter.
+    """
+
+    shift: Annotated[float, Field(strict=True, ge=0, le=0.2)] = 0.02
+    position: Annotated[float, Field(strict=True, ge=0, le=0.2)] = 0.005
+    angle_deg: Annotated[float, Field(strict=True, ge=0, le=90)] = 3.0
+    speed: Annotated[float, Field(strict=True, ge=0, le=0.9)] = 0.1
+    dwell: Annotated[float, Field(strict=True, ge=0, le=0.9)] = 0.2
+
+
+def _summary(value: Any) -> DemonstrationSummary:
+    try:
+        return value if isinstance(value, DemonstrationSummary) else DemonstrationSummary.from_json(value)
+    except SummaryError as error:
+        raise ValueError(f"{error.pointer}: {error.detail}" if error.pointer else error.detail) from None
+
+
+class Fitted(RequestPart):
+    """Chains of waypoints drawn from demonstrations, with their speeds, dwells and gripper, and jittered.
+
+    Attributes:
+        summary: of the demonstrations. It is identified by its content.
+        jitter: how far to be from them.
+    """
+
+    kind: Literal["fitted"]
+    summary: Annotated[
+        DemonstrationSummary,
+        PlainValidator(_summary),
+        PlainSerializer(DemonstrationSummary.to_json),
+        WithJsonSchema(
+            {
+                "type": "object",
+                "description": "what `python -m trainer summarize` wrote",
+                "properties": {"format": {"const": FORMAT}, "version": {"const": 1}},
+                "required": ["format", "version"],
+            }
+        ),
+    ]
+    jitter: ChainJitter = ChainJitter()
+
+
+DrawnWorkspace = JointSpace | Reachable | Box | Poses
+"""Those whose waypoints are drawn one by one."""
+Workspace = Annotated[DrawnWorkspace | Fitted, Field(discriminator="kind")]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import SummaryError
-from shared.summary import MAX_BYTES, DemonstrationSummary, read_summary, write_summary
+from shared.summary import DemonstrationSummary
+from shared.summary_file import MAX_BYTES, read_summary, write_summary
 from tests.shared.summary_example import example_summary
 
 
@@ -29,9 +30,21 @@ def test_the_hash_is_of_the_content_not_of_the_layout() -> None:
     turned = json.loads(json.dumps(dict(reversed(value.items())), indent=3).replace("20.0", "20"))
     hashes = [DemonstrationSummary.from_json(one).content_sha256 for one in (value, turned)]
     assert hashes[0] == hashes[1]
+    one, two = (DemonstrationSummary.from_json(each) for each in (value, turned))
+    assert one == two
+    assert one != value
+    assert {one: "found"}[two] == "found"
     other = example_summary()
     other["chains"][2]["dwell"][5] += 1e-6
     assert DemonstrationSummary.from_json(other).content_sha256 != hashes[0]
+
+
+def test_it_is_of_a_catalogue_arm_or_of_ones_own() -> None:
+    summary = DemonstrationSummary.from_json(example_summary(robot="my_arm"))
+    assert summary.is_of("my_arm")
+    assert summary.is_of("my_arm-0123456789ab")
+    assert not summary.is_of("my")
+    assert not summary.is_of("other-0123456789ab")
 
 
 def _put(*path: Any, to: Any) -> Callable[[dict[str, Any]], Any]:

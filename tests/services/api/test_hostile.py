@@ -76,9 +76,10 @@ def test_hostile_shard_numbers_are_refused(
         (b"{", 400),
         (b"\xff\xfe", 400),
         (b"[" * 60_000, 400),
+        (b"[" * 2_000_000, 400),
         (b'{"a":' * 10_000, 400),
         (b'{"robot": "panda", "count": ' + b"9" * 10_000 + b"}", 400),
-        (b" " * 70_000, 413),
+        (b" " * 2_200_000, 413),
         (b"null", 422),
         (b"[]", 422),
         (b'"panda"', 422),
@@ -113,7 +114,7 @@ def test_bad_bodies_are_refused_and_leave_nothing(
 
 def test_a_body_without_a_length_is_bounded_too(api: httpx.Client, untouched: None) -> None:
     def endless() -> Any:
-        for _ in range(100):
+        for _ in range(300):
             yield b" " * 10_000
 
     problem(api.post("/v1/jobs", content=endless(), headers={"Content-Type": "application/json"}), 413)

@@ -14,6 +14,7 @@ from services.synthesis.pipeline import ShardPlan, ShardRows, synthesize
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel, robot_model
 from shared.records import list_column
+from tests.shared.summary_example import example_summary
 
 TABLE = {
     "robot": "panda",
@@ -44,6 +45,14 @@ ALL_FAMILIES = {
     "tool_speed": [0.05, 0.5],
     "self_collision": True,
 }
+FITTED = {
+    "robot": "panda",
+    "count": 120,
+    "seed": 4,
+    "families": dict.fromkeys(FAMILIES, 1.0),
+    "workspace": {"kind": "fitted", "summary": example_summary()},
+    "columns": ["joint_acceleration", "profile_time", "profile_jerk"],
+}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "table": TABLE,
     "reachable": REACHABLE,
@@ -52,6 +61,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "lines": LINES,
     "places": PLACES,
     "all_families": ALL_FAMILIES,
+    "fitted": FITTED,
 }
 
 

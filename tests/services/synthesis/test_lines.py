@@ -175,3 +175,10 @@ def test_lines_that_no_candidate_can_follow_stop_the_request_with_advice() -> No
         synthesize(whole(parse(body)))
     assert caught.value.attempts < 4000
     assert set(caught.value.rejections) <= {"line_unreachable", "line_singular", "line_joint_limit", "unreachable"}
+
+
+def test_a_path_timer_knows_lengths_at_which_the_greatest_acceleration_is_only_just_reached() -> None:
+    """Ruckig gives up on some of these, within rounding of 2 a^3 / j^2."""
+    length = 0.1 * (1 + 1e-16 * np.arange(-40, 41))
+    _, _, duration = PathTimer().profiles(np.array([1.0, 5.0, 50.0]) / length[:, None], np.zeros(len(length)))
+    assert np.abs(duration - 0.4).max() < 1e-6

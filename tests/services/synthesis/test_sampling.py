@@ -78,7 +78,7 @@ def test_a_hold_stays_where_it_is_for_drawn_times() -> None:
         assert set(drawn.segments[hold]) == {2, 3, 4}
         assert (drawn.arrival[hold, 1:] == SAME).all()
         assert not (drawn.arrival[~hold, 1] == SAME).any()
-        seconds = drawn.events.dwell[hold]
+        seconds = drawn.events.time[hold]
         low, high = HOLD_SECONDS
         assert low <= seconds.min() < low + 0.05 < high - 0.05 < seconds.max() <= high
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from shared.errors import ConfigError, DemonstrationError
-from shared.summary import DemonstrationSummary, read_summary
+from shared.summary import DemonstrationSummary
+from shared.summary_file import read_summary
 from tests.trainer.example import make_demonstrations
 from trainer.__main__ import main
 from trainer.demonstrations import read_demonstrations
