@@ -93,8 +93,9 @@ class Comparison:
         )
         if self.distances is None:
             return section("Against demonstrations", says)
-        pictures = [self._bars(self.distances), *(self._axis(axis) for axis in range(3))]
-        return section("Against demonstrations", says, pictures, self._table(self.distances))
+        axes = [self._axis(axis) for axis in range(3)]
+        table_of_aspects = self._table(self.distances)
+        return section("Against demonstrations", says, [self._bars(self.distances)], axes, more=table_of_aspects)
 
     def _table(self, distances: dict[str, Distance]) -> str:
         lines = []

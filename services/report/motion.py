@@ -65,7 +65,7 @@ class MotionSection:
             self._times(),
             self._gripper(),
         ]
-        return section("How it moves", says, pictures, self._families())
+        return section("How it moves", says, pictures, more=self._families())
 
     def _families(self) -> str:
         lines = []

@@ -49,14 +49,15 @@ class Picture:
     caption: str = ""
 
 
-def section(title: str, says: str, pictures: Sequence[Picture] = (), more: str = "") -> str:
-    """A section: what its figures say, the figures, and further HTML."""
-    figures = "".join(
-        f"<figure><h3>{html.escape(one.title)}</h3>{one.image}<figcaption>{html.escape(one.caption)}</figcaption></figure>"
-        for one in pictures
-    )
-    body = f"<h2>{html.escape(title)}</h2><p>{html.escape(says)}</p>{more}"
-    return f'<section>{body}<div class="figures">{figures}</div></section>' if figures else f"<section>{body}</section>"
+def section(title: str, says: str, *rows: Sequence[Picture], more: str = "") -> str:
+    """A section: what its figures say, further HTML, and rows of figures."""
+    figures = "".join(f'<div class="figures">{"".join(map(_figure, row))}</div>' for row in rows)
+    return f"<section><h2>{html.escape(title)}</h2><p>{html.escape(says)}</p>{more}{figures}</section>"
+
+
+def _figure(one: Picture) -> str:
+    caption = f"<figcaption>{html.escape(one.caption)}</figcaption>"
+    return f"<figure><h3>{html.escape(one.title)}</h3>{one.image}{caption}</figure>"
 
 
 def tiles(values: Sequence[tuple[str, str]]) -> str:

@@ -65,7 +65,7 @@ class WorkspaceSection:
             f"The tool's axis is within {half}° of straight down half of the time, within {most}° for 95 %."
         )
         pictures = [self._view(*view) for view in zip(_VIEWS, self._planes, strict=True)]
-        return section("Where the tool goes", says, [*pictures, self._axis(), self._heading()])
+        return section("Where the tool goes", says, pictures, [self._axis(), self._heading()])
 
     def _view(self, view: tuple[str, int, int], counts: FloatArray) -> Picture:
         title, a, b = view

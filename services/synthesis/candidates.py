@@ -15,7 +15,8 @@ from services.synthesis.robot_model import RobotModel
 from services.synthesis.sampling import Candidates, draw_candidates
 from services.synthesis.separations import Separations, separations
 from services.synthesis.validation import Samples
-from services.synthesis.waypoints import find_waypoints
+from services.synthesis.waypoints import changes_posture, find_waypoints
+from services.synthesis.workspace import Fitted
 from shared.manifest import Ranges
 
 FloatArray = NDArray[np.float64]
@@ -63,6 +64,10 @@ def make_batch(
     for verdict, reason in _LINE_REASONS.items():
         _reject(reasons, np.flatnonzero(waypoints.line == verdict), reason)
     found = waypoints.found
+    if isinstance(request.workspace, Fitted):
+        changing = found & changes_posture(candidates, waypoints.q)
+        _reject(reasons, np.flatnonzero(changing), validation.POSTURE_CHANGE)
+        found &= ~changing
     kept_apart = request.self_collision or bool(request.keep_out)
     apart = separations(robot, request.self_collision, request.keep_out) if kept_apart else None
     if apart is not None:

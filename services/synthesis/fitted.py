@@ -15,14 +15,19 @@ from services.synthesis.ik_steps import Goal
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.targets import HOME_SPREAD, Targets
 from services.synthesis.workspace import Fitted
+from shared.philox import philox_uniform
 from shared.rotation import rotvec_to_matrix
 from shared.summary import DemonstrationSummary
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 MOST_SEGMENTS = 16
 """Segments of a via_points or cartesian_line trajectory: of a longer chain a part is drawn."""
+POSTURES, POSTURE_SPREAD = 12, 0.6
+"""Postures from which chains are followed: home, and others this far [rad] around it."""
+_UNREACHED = 1e3
 _CHOICE_WORDS, _SHIFT_WORDS = 2, 3
 
 
@@ -136,19 +141,38 @@ def fitted_events(workspace: Fitted, parts: Parts, start: FloatArray, u: FloatAr
 
 @functools.lru_cache(maxsize=4)
 def chain_configurations(summary: DemonstrationSummary, robot: RobotModel, goal: Goal) -> FloatArray:
-    """A configuration for each waypoint of the chains, each found from the one before it, shape (M, dof) [rad].
+    """A configuration for each waypoint of the chains, shape (M, dof) [rad].
 
-    Where a pose can't be reached, that of the waypoint before; of a chain's first, the home posture.
+    Each chain is followed from several postures, and the one kept in which its joints move least. Where a pose can't
+    be reached, it is the configuration of the waypoint before; of a chain's first, the posture.
     """
     chains = demonstrated_chains(summary)
-    q = np.tile(robot.home, (len(chains.time), 1))
+    lengths = np.diff(chains.first)
+    best, least = np.zeros((len(chains.time), robot.dof)), np.full(len(lengths), np.inf)
+    limits = robot.planning_limits
+    spread = POSTURE_SPREAD * (2 * philox_uniform(0, np.arange(POSTURES), 0, robot.dof) - 1)
+    spread[0] = 0.0
+    for posture in np.clip(robot.home + spread, limits.lower, limits.upper):
+        q, reached = _follow(robot, goal, chains, posture)
+        moves = np.abs(np.diff(q, axis=0, prepend=q[:1])).max(1)
+        moves[chains.first[:-1]] = 0.0
+        farthest = np.maximum.reduceat(np.where(reached, moves, _UNREACHED), chains.first[:-1])
+        better = np.repeat(farthest < least, lengths)
+        best[better], least = q[better], np.minimum(farthest, least)
+    return best
+
+
+def _follow(robot: RobotModel, goal: Goal, chains: Chains, posture: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Configurations of all waypoints, each found from the one before it, and which poses are reached."""
+    q, reached = np.tile(posture, (len(chains.time), 1)), np.zeros(len(chains.time), np.bool_)
     lengths = np.diff(chains.first)
     for k in range(int(lengths.max())):
         here = chains.first[:-1][lengths > k] + k
         before = q[here - 1] if k else q[here]
         solution = ik.solve(robot, chains.position[here], chains.rotation[here], first_start=before, goal=goal)
+        reached[here] = solution.converged
         q[here] = np.where(solution.converged[:, None], solution.q, before)
-    return q
+    return q, reached
 
 
 def _weighted(weights: FloatArray, u: FloatArray) -> IntArray:

@@ -24,6 +24,8 @@ LINE_SINGULAR = "line_singular"
 """A straight line of the tool passes so near a singularity that a joint would have to jump or to be far too fast."""
 LINE_DEVIATION = "line_deviation"
 """Between two configurations on a straight line the tool leaves it by more than LINE_TOLERANCE."""
+POSTURE_CHANGE = "posture_change"
+"""Between two demonstrated poses the arm would have to turn over, which nobody demonstrated."""
 TIMING = "timing"
 """Ruckig made no profile for one of the segments."""
 LIMITS = "joint_limits"
@@ -45,6 +47,7 @@ ADVICE = {
     LINE_JOINT_LIMIT: "joints meet their limits on straight lines; shrink the workspace, or narrow its cone",
     LINE_SINGULAR: "straight lines pass near singularities; move the workspace away from the arm's base and its reach",
     LINE_DEVIATION: "straight lines bend near singularities; move the workspace away from the arm's base and its reach",
+    POSTURE_CHANGE: "the arm can't go through the demonstrations in one posture; lower the jitter, check their frame",
     TIMING: "no profile was found between its configurations; use a narrower speed_scale or tool_speed",
     LIMITS: "motions break the joint limits; use a lower speed_scale",
     DISCONTINUOUS: "motions jump between samples; raise rate_hz",

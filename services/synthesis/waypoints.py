@@ -14,10 +14,14 @@ from services.synthesis.lines import Lines, make_lines
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.sampling import Candidates
 from services.synthesis.timing import slowdown
+from shared.rotation import geodesic_angle
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+POSTURE_CHANGE = 1.5
+"""How much farther [rad] than the tool a joint turns, from one waypoint to the next, for that to be another posture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,22 @@ class Waypoints:
     def found(self) -> BoolArray:
         """Which candidates have all their waypoints, shape (n,)."""
         return np.asarray(self.solved & (self.line == FOLLOWED))
+
+
+def changes_posture(candidates: Candidates, q: FloatArray) -> BoolArray:
+    """Which candidates turn a joint far more than the tool turns, in one motion in joint space, shape (n,).
+
+    Args:
+        candidates: whose targets are poses.
+        q: configurations of their waypoints, shape (n, W, dof).
+    """
+    rotation = candidates.targets.rotation
+    assert rotation is not None
+    turn = geodesic_angle(rotation[:, :-1], rotation[:, 1:])
+    farthest = np.abs(np.diff(q, axis=1)).max(2)
+    used = np.arange(1, q.shape[1]) <= candidates.segments[:, None]
+    freely = used & (candidates.arrival[:, 1:] == SOLVED)
+    return np.asarray((freely & (farthest > turn + POSTURE_CHANGE)).any(1))
 
 
 def find_waypoints(robot: RobotModel, candidates: Candidates, goal: Goal = "pose") -> Waypoints:
