@@ -80,7 +80,8 @@ class Windows:
 
     def to_json(self) -> dict[str, Any]:
         """The object of the summary."""
-        return {"episode": self.episode.tolist(), "values": self.values.reshape(len(self.values), -1).tolist()}
+        n, horizon, width = self.values.shape
+        return {"episode": self.episode.tolist(), "values": self.values.reshape(n, horizon * width).tolist()}
 
 
 @dataclass(frozen=True, eq=False)

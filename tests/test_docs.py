@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/audit.md", "docs/recipe.md")
+PAGES = ("README.md", "docs/audit.md", "docs/recipe.md", "docs/report.md")
 
 ELSEWHERE = {
     "make train-decoupled": "tests/test_recipe.py, with PRESET=tiny",

@@ -64,7 +64,9 @@ def test_what_can_not_be_summarized_is_refused(demonstrations: Demonstrations) -
     with pytest.raises(ConfigError, match="tolerances"):
         summarize(demonstrations, tolerance=Tolerance(position=0.0))
     one = replace(demonstrations, episodes=demonstrations.episodes[:1])
-    assert summarize(one).held_out == 0
+    alone = summarize(one)
+    assert alone.held_out == 0
+    assert DemonstrationSummary.from_json(alone.to_json()) == alone
     with pytest.raises(ConfigError, match="0 demonstrations are left"):
         summarize(one, held_out=0.999999999)
     short = one.episodes[0]
