@@ -17,6 +17,8 @@ _SPEEDS = np.arange(0, 5.0001, 0.01)
 """[m/s]"""
 _TURNS = np.arange(0, 1000.1, 2.0)
 """[°/s]"""
+_MOST_FAMILIES = 12
+"""That are told apart: a file may say anything."""
 _STILL = 0.001
 """Tool speed [m/s] below which the tool is said to rest."""
 
@@ -48,7 +50,8 @@ class MotionSection:
         flips = np.flatnonzero((closed[1:] != closed[:-1]) & same) + 1
         self._changes.update(np.bincount(row[flips], minlength=len(rows.ids)).tolist())
         for family, duration in zip(families, rows.duration.tolist(), strict=True):
-            self._durations.setdefault(family, []).append(duration)
+            known = family in self._durations or len(self._durations) < _MOST_FAMILIES
+            self._durations.setdefault(family if known else "others", []).append(duration)
 
     def html(self) -> str:
         """The section."""

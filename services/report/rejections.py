@@ -7,6 +7,8 @@ from services.report.charts import DATA, QUIET, new_figure, picture, plain
 from services.report.page import Picture, section
 from shared.manifest import Commit
 
+_MOST_REASONS = 20
+
 
 def rejections_section(commits: Sequence[Commit]) -> str:
     """The section; over every committed shard."""
@@ -15,8 +17,9 @@ def rejections_section(commits: Sequence[Commit]) -> str:
     reasons: Counter[str] = Counter()
     for commit in commits:
         reasons.update(commit.rejections)
-    names = ["accepted", *(name for name, _ in reasons.most_common())]
-    counts = [accepted, *(count for _, count in reasons.most_common())]
+    most = reasons.most_common(_MOST_REASONS)
+    names = ["accepted", *(name for name, _ in most)]
+    counts = [accepted, *(count for _, count in most)]
     figure, axes = new_figure(5.2, 0.9 + 0.34 * len(names))
     shares = [100 * count / max(attempts, 1) for count in counts]
     bars = axes.barh(range(len(names)), shares, color=[DATA] + [QUIET] * (len(names) - 1), height=0.65)

@@ -101,8 +101,9 @@ def make_report(
 
 def _subtitle(header: DatasetHeader, state: DatasetState) -> str:
     shards = f"{len(state.commits)} of {header.shards} shards"
-    workspace = header.request.get("workspace", {}).get("kind", "joint_space")
-    return f"Headstart dataset {header.dataset_id[:12]}, {state.state}, {shards}; {workspace} at {header.rate_hz:g} Hz"
+    workspace = header.request.get("workspace")
+    kind = workspace.get("kind") if isinstance(workspace, dict) else "joint_space"
+    return f"Headstart dataset {header.dataset_id[:12]}, {state.state}, {shards}; {kind} at {header.rate_hz:g} Hz"
 
 
 def _tiles(header: DatasetHeader, state: DatasetState, comparison: Comparison | None) -> str:

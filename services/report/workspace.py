@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from services.audit.rows import Rows
 from services.report.charts import DATA, DEMONSTRATIONS, QUIET, density, new_figure, note, picture, steps
 from services.report.page import Picture, section
+from shared.errors import DatasetFormatError
 from shared.manifest import DatasetHeader
 from shared.summary import DemonstrationSummary
 
@@ -26,9 +27,13 @@ class WorkspaceSection:
     """Tool positions as three projections, and the tool's orientation."""
 
     def __init__(self, header: DatasetHeader, summary: DemonstrationSummary | None) -> None:
-        ranges = header.action_range["position"]
-        self._low, self._high = np.array(ranges["min"]), np.array(ranges["max"])
-        self._box: dict[str, Any] = header.request.get("workspace", {})
+        """Raises DatasetFormatError for a header without a range of positions."""
+        corners = _corners(header.action_range.get("position"))
+        if corners is None:
+            raise DatasetFormatError("action_range has no position with min and max [m]", "dataset.json")
+        self._low, self._high = corners
+        workspace = header.request.get("workspace")
+        self._box = _corners(workspace) if isinstance(workspace, dict) and workspace.get("kind") == "box" else None
         self._demonstrated = None if summary is None else summary.position_range
         self._edges = [np.linspace(a, b, _BINS + 1) for a, b in zip(self._low, self._high, strict=True)]
         self._planes = np.zeros((3, _BINS, _BINS))
@@ -73,8 +78,8 @@ class WorkspaceSection:
         figure, axes = new_figure(3.5, float(np.clip(0.75 + 2.6 * size[b] / size[a], 2.0, 4.2)))
         density(axes, self._edges[a], self._edges[b], counts)
         axes.plot(0, 0, "+", color=QUIET, markersize=9)
-        if self._box.get("kind") == "box":
-            _outline(axes, np.array([self._box["min"], self._box["max"]], float)[:, [a, b]], DATA, "request's box")
+        if self._box is not None:
+            _outline(axes, self._box[:, [a, b]], DATA, "request's box")
         if self._demonstrated is not None:
             _outline(axes, self._demonstrated[:, [a, b]], DEMONSTRATIONS, "demonstrations")
         axes.set(
@@ -114,6 +119,16 @@ class WorkspaceSection:
         axes.set_xticks([-180, -90, 0, 90, 180])
         caption = "How the tool is turned about the vertical: 0° is the base's x axis, 90° its y axis."
         return Picture("How the tool is turned", picture(figure, "Histogram of the tool's heading"), caption)
+
+
+def _corners(box: Any) -> FloatArray | None:
+    """Least and greatest corner of {"min": [3], "max": [3]}, shape (2, 3), or None if it is no such thing."""
+    try:
+        corners = np.array([box["min"], box["max"]], np.float64)
+    except (KeyError, TypeError, ValueError):
+        return None
+    sound = corners.shape == (2, 3) and np.isfinite(corners).all() and (corners[0] < corners[1]).all()
+    return corners if sound else None
 
 
 def _outline(axes: Axes, corners: FloatArray, color: str, label: str) -> None:

@@ -18,7 +18,7 @@ from services.report.reading import read_sample
 from services.report.windows import cut_windows
 from services.report.workspace import WorkspaceSection
 from shared.dataset import Dataset
-from shared.errors import CorruptShardError, DatasetError, SummaryError
+from shared.errors import CorruptShardError, DatasetError, DatasetFormatError, SummaryError
 from shared.summary import DemonstrationSummary
 from tests.services.example import REQUEST
 from tests.shared.example import HEADER, example_table
@@ -169,13 +169,22 @@ def test_damage_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_names_from_a_file_can_not_become_markup(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     robot = replace(HEADER.robot, name=evil, joint_names=(evil + "1", r"$\frac{$"), tool_frame=evil)
-    header = replace(HEADER, robot=robot, request={"robot": evil, "workspace": {"kind": evil}})
+    header = replace(HEADER, robot=robot, request={"robot": evil, "workspace": evil})
     dataset = Dataset.create(tmp_path / "d", header)
     dataset.publish(0, example_table(0, 8), 9, {evil: 1, r"$\nothing$": 1})
     html = make_report(dataset).html()
     assert "growing, 1 of 3 shards" in html
     assert "script" not in _Page(html).tags
     assert evil not in html
+
+
+def test_a_header_without_a_range_is_refused(tmp_path: Path) -> None:
+    for index, wrong in enumerate(({}, {"min": [0, 0, 0]}, {"min": [0, 0, 0], "max": [1, 1, float("inf")]}, "wide")):
+        header = replace(HEADER, action_range={"position": wrong})  # type: ignore[dict-item]
+        dataset = Dataset.create(tmp_path / str(index), header)
+        dataset.publish(0, example_table(0, 8), 8, {})
+        with pytest.raises(DatasetFormatError, match="action_range has no position"):
+            make_report(dataset)
 
 
 @pytest.mark.parametrize(
