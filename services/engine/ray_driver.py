@@ -25,6 +25,7 @@ _OBJECT_STORE_BYTES = 200_000_000
 _FAREWELL_S = 1.5
 _PROBE_S = 30.0
 _COUNT_EVERY_S = 5.0
+_LOOK_EVERY_S = 2.0
 _HEAD_GONE_S = 5
 """Without its head for so long, Ray's processes give up. They are then started or joined anew."""
 
@@ -44,7 +45,11 @@ def drive(connection: Connection, wanted: int | None) -> None:
     connection.send(("ready", driver.workers))
     threading.Thread(target=_listen, args=(connection, driver.inbox), daemon=True).start()
     while True:
-        name, *arguments = driver.inbox.get()
+        try:
+            name, *arguments = driver.inbox.get(timeout=_LOOK_EVERY_S)
+        except queue.Empty:
+            driver.look()
+            continue
         if name == "end":
             driver.ray.shutdown()
             return
@@ -91,6 +96,7 @@ class _Driver:
                 f"{where}: {str(error).splitlines()[0]}; is RAY_AUTH_MODE the same on both sides? "
                 "`--engine process` needs no Ray"
             ) from error
+        self._node = ray.get_runtime_context().get_node_id()
         self._count()
         # Deaths are counted by who sends the plans, and each is a new try.
         self._task = ray.remote(make_shard).options(num_cpus=1, max_retries=0, name="make_shard")
@@ -139,6 +145,20 @@ class _Driver:
         if running:
             self.ray.wait(running, num_returns=len(running), timeout=_FAREWELL_S)
         return [("dropped",)]
+
+    def look(self) -> None:
+        """Ends the process if its node is not one of the cluster's: what it runs would be waited for without end.
+
+        That is so when another head has taken the place of the one that was joined, sooner than Ray notices.
+        """
+        if not self._running:
+            return
+        try:
+            nodes = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
+        except Exception:  # its head does not answer; Ray does not say what it raises then
+            os._exit(1)
+        if self._node not in nodes:
+            os._exit(1)
 
     def _count(self) -> None:
         """Workers of a cluster come and go."""
