@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from docs.benchmark_tables import benchmark_tables
 from services.catalogue import ARMS
 from services.catalogue.default_limits import RULE
 from shared import records
@@ -104,6 +105,7 @@ PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "heads": (ROOT / "docs" / "adding-a-head.md", heads_table),
     "presets": (ROOT / "docs" / "recipe.md", presets_table),
     "robots": (ROOT / "docs" / "robots.md", robots_table),
+    "benchmarks": (RESULTS / "benchmarks.md", benchmark_tables),
     "reports": (RESULTS / "README.md", results_table),
     "results": (ROOT / "README.md", headline_table),
 }

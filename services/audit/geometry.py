@@ -23,6 +23,8 @@ from shared.errors import RobotError
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+TOUCHING_SHARE, TOUCHING_POSTURES, TOUCHING_DISTANCE = 0.25, 400, 0.005
+"""Pairs of links with hulls nearer than this [m] in a larger share of so many random postures are left out."""
 _SCHEME = "package://"
 
 
@@ -55,8 +57,9 @@ class Geometry:
 def read_geometry(kinematics: Kinematics, claims: Claims) -> Geometry:
     """The geometry of a dataset's robot and keep-outs.
 
-    Left out are pairs that the arm's SRDF says need no check, pairs of one body and of neighbours along the arm, and
-    those that touch in its home posture. What the arm doesn't move may be in a keep-out.
+    Left out are pairs that the arm's SRDF says need no check, pairs of one body and of neighbours along the arm, those
+    that touch in its home posture, and those whose hulls touch so often that they say nothing of the links (TOUCHING).
+    What the arm doesn't move may be in a keep-out.
 
     Raises:
         RobotError: a shape can't be read.
@@ -66,14 +69,16 @@ def read_geometry(kinematics: Kinematics, claims: Claims) -> Geometry:
     _add_keep_outs(kinematics, meshes, claims.keep_out)
     joint = np.array([shape.parentJoint for shape in meshes.geometryObjects])
     mover = kinematics.mover[joint]
-    pairs = _links_that_can_meet(kinematics, meshes, robot) if claims.self_collision else []
-    pairs += [(a, b) for b in range(robot, meshes.ngeoms) for a in range(robot) if mover[a] >= 0]
-    for a, b in pairs:
-        meshes.addCollisionPair(pin.CollisionPair(a, b))
     hulls = meshes.copy()
     for shape in hulls.geometryObjects:
         if isinstance(shape.geometry, coal.BVHModelBase):
             shape.geometry = _hull(np.array(shape.geometry.vertices()))
+    pairs = _links_that_can_meet(kinematics, meshes, hulls, robot) if claims.self_collision else []
+    pairs += [(a, b) for b in range(robot, meshes.ngeoms) for a in range(robot) if mover[a] >= 0]
+    for geometry in (meshes, hulls):
+        geometry.removeAllCollisionPairs()
+        for a, b in pairs:
+            geometry.addCollisionPair(pin.CollisionPair(a, b))
     spheres = [cover(shape) for shape in meshes.geometryObjects]
     reach = [_reach(kinematics, *item) for item in zip(joint.tolist(), spheres, strict=True)]
     array = np.array(pairs, np.int64).reshape(-1, 2)
@@ -124,23 +129,34 @@ def _add_keep_outs(kinematics: Kinematics, meshes: Any, solids: tuple[BoxClaim |
         meshes.addGeometryObject(pin.GeometryObject(f"keep_out {number}", 0, placement, shape))
 
 
-def _links_that_can_meet(kinematics: Kinematics, meshes: Any, robot: int) -> list[tuple[int, int]]:
-    shapes, frames = meshes.geometryObjects, kinematics.model.frames
-    mover = [kinematics.mover[shape.parentJoint] for shape in shapes]
-    link = [frames[shape.parentFrame].name for shape in list(shapes)[:robot]]
+def _links_that_can_meet(kinematics: Kinematics, meshes: Any, hulls: Any, robot: int) -> list[tuple[int, int]]:
+    frames = kinematics.model.frames
+    mover = [kinematics.mover[shape.parentJoint] for shape in meshes.geometryObjects]
+    link = [frames[shape.parentFrame].name for shape in list(meshes.geometryObjects)[:robot]]
     unchecked = kinematics.arm.files.unchecked_pairs()
-    model, data, placed = kinematics.model, kinematics.model.createData(), meshes.createData()
-    home = kinematics.configurations(np.array([kinematics.arm.home]))[0]
-    pin.updateGeometryPlacements(model, data, meshes, placed, home)
-    found = []
     for a, b in itertools.combinations(range(robot), 2):
         if abs(mover[a] - mover[b]) > 1 and frozenset((link[a], link[b])) not in unchecked:
-            result = coal.CollisionResult()
-            first, second = (coal.Transform3s(placed.oMg[i].rotation, placed.oMg[i].translation) for i in (a, b))
-            request = coal.CollisionRequest()
-            if not coal.collide(shapes[a].geometry, first, shapes[b].geometry, second, request, result):
-                found.append((a, b))
-    return found
+            for geometry in (meshes, hulls):
+                geometry.addCollisionPair(pin.CollisionPair(a, b))
+    lower, upper = kinematics.limits.lower, kinematics.limits.upper
+    anywhere = np.random.default_rng(0).uniform(lower, upper, (TOUCHING_POSTURES, len(lower)))
+    at_home = _distances(kinematics, meshes, np.array([kinematics.arm.home]))[0] <= 0
+    touching = _distances(kinematics, hulls, anywhere) <= TOUCHING_DISTANCE
+    pairs = [(pair.first, pair.second) for pair in meshes.collisionPairs]
+    of_links: dict[tuple[str, str], NDArray[np.bool_]] = {}
+    for number, (a, b) in enumerate(pairs):
+        of_links[link[a], link[b]] = touching[:, number] | of_links.get((link[a], link[b]), False)
+    often = [of_links[link[a], link[b]].mean() > TOUCHING_SHARE for a, b in pairs]
+    return [pair for pair, *touches in zip(pairs, at_home, often, strict=True) if not any(touches)]
+
+
+def _distances(kinematics: Kinematics, geometry: Any, q: FloatArray) -> FloatArray:
+    """Of each collision pair of a geometry in each posture of the arm (n, dof), shape (n, P) [m]."""
+    data, placed, distances = kinematics.model.createData(), geometry.createData(), []
+    for posture in kinematics.configurations(q):
+        pin.computeDistances(kinematics.model, data, geometry, placed, posture)
+        distances.append([result.min_distance for result in placed.distanceResults])
+    return np.array(distances).reshape(len(q), -1)
 
 
 def _hull(points: FloatArray) -> Any:

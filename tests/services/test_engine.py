@@ -66,12 +66,13 @@ def test_every_engine_and_worker_count_makes_the_same_bytes(engine: Engine, empt
 @pytest.mark.parametrize("engine", ["process 2", "ray 2"], indirect=True)
 def test_killed_workers_cost_nothing_but_time(engine: Engine, empty: Dataset, reference: Dataset) -> None:
     rng = random.Random(3)
-    kill_at, seen, killed = set(rng.sample(range(1, 10), 2)), 0, 0
+    kill_at, seen, killed = sorted(rng.sample(range(1, 10), 2)), 0, 0
 
     def kill_one(commit: Commit) -> None:
         nonlocal seen, killed
         seen += 1
-        victims = _workers(engine) if seen in kill_at else []
+        # Between two shards nobody makes one, so the next commit is as good.
+        victims = _workers(engine) if killed < 2 and seen >= kill_at[killed] else []
         if victims:
             os.kill(rng.choice(victims).pid, signal.SIGKILL)
             killed += 1

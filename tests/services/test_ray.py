@@ -75,6 +75,8 @@ def test_a_cluster_is_joined_lost_and_joined_again(
             again = RayHead(2, port=cluster[0].port)
             again.token.write_text(cluster[0].token.read_text())
             cluster.append(again)
+            # There before anyone has noticed, which is when a driver would wait for its old node without end.
+            again.wait()
 
         _run(engine, empty, 3, replace_head)
         assert contents(empty) == contents(reference)
