@@ -49,10 +49,14 @@ fix: setup ## Apply what the linters can fix
 	$(VENV)/bin/ruff format .
 
 test: setup ## Run the test suite, the recipe in tiny form included
-	$(RUN) -m pytest -m "not compose and not lerobot and not heads" -n 2 --dist loadfile $(ARGS)
+	$(RUN) -m pytest -m "not browser and not compose and not lerobot and not heads" -n 2 --dist loadfile $(ARGS)
 
 test-heads: setup ## Train every head with every conditioning until it fits its windows
 	$(RUN) -m pytest tests/trainer/test_overfitting.py $(ARGS)
+
+test-browser: setup ## Drive the page in a headless Chromium, which has to be installed
+	@$(RUN) -m tests.browser.chromium
+	$(RUN) -m pytest -m browser $(ARGS)
 
 test-compose: setup ## Build the images and run them on a real Docker engine
 	$(RUN) -m pytest -m compose --timeout 1800 $(ARGS)
@@ -84,4 +88,4 @@ clean: ## Remove caches; keeps .venv, data and runs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup check fix test test-heads test-compose test-lerobot bench train-decoupled up down docs lock clean
+.PHONY: help setup check fix test test-heads test-browser test-compose test-lerobot bench train-decoupled up down docs lock clean

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -18,9 +19,13 @@ _OWN_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 class AccessGuard:
     """ASGI middleware. Plain ASGI, so that streams pass through it unbuffered."""
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
-        """Guards `app`; without any of `keys`, a page that points a foreign name at this machine is still kept out."""
+    def __init__(self, app: ASGIApp, keys: Sequence[str], open_paths: AbstractSet[str] = OPEN_PATHS) -> None:
+        """Guards all of `app` but `open_paths`.
+
+        Without any of `keys`, a page that points a foreign name at this machine is still kept out.
+        """
         self._app = app
+        self._open_paths = open_paths
         self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,7 +40,7 @@ class AccessGuard:
             places = [headers.get("host", ""), *(urlsplit(origin).netloc for origin in headers.getlist("origin"))]
             if not all((place.rpartition(":")[0] or place) in _OWN_NAMES for place in places):
                 refusal = problem(403, "without an API key this service answers to 127.0.0.1 and localhost only")
-        elif scope["path"] not in OPEN_PATHS and not self.knows(headers.get("authorization", "")):
+        elif scope["path"] not in self._open_paths and not self.knows(headers.get("authorization", "")):
             refusal = problem(
                 401,
                 "this service asks for its API key, as the header `Authorization: Bearer KEY`",

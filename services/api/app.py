@@ -8,7 +8,20 @@ import anyio
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from services.api import bodies, coverage, events, jobs, metrics, problems, robots, service, shards, stream
+from services.api import (
+    bodies,
+    coverage,
+    events,
+    jobs,
+    metrics,
+    page,
+    problems,
+    robots,
+    service,
+    shards,
+    stream,
+    trajectories,
+)
 from services.api.access import OPEN_PATHS, AccessGuard
 from services.api.aside import Aside
 from services.api.following import Followers
@@ -22,10 +35,12 @@ _ROUTERS = (
     events.router,
     shards.router,
     stream.router,
+    trajectories.router,
     coverage.router,
     robots.router,
     service.router,
     metrics.router,
+    page.router,
 )
 _DECODERS = 2
 _DESCRIPTION = """Jerk-limited arm trajectories by the million, as Parquet shards that can be read while they are made.
@@ -73,7 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Headstart", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
     app.state.metrics = counts
-    app.add_middleware(AccessGuard, keys=keys)
+    app.add_middleware(AccessGuard, keys=keys, open_paths=OPEN_PATHS | page.PATHS)
     app.add_middleware(metrics.Meter, metrics=counts)
     for router in _ROUTERS:
         app.include_router(router)

@@ -1,22 +1,16 @@
 """A few trajectories made at once and kept nowhere."""
 
-import itertools
 import json
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from services.api.aside import Aside
+from services.api.trajectories import MAX_SAMPLES, trajectories_json
 from services.synthesis.pipeline import ShardPlan, ShardRows, robot_spec, synthesize
 from services.synthesis.request import TrajectoryRequest
-from shared import records
 from shared.errors import RequestError
 
 MAX_ROWS = 64
-MAX_SAMPLES = 200_000
-_SCALARS = ("trajectory_id", "family", "attempts", "length", "duration", "rate_hz")
-_LISTS = ("joint_position", "joint_velocity", "ee_position", "ee_rotation_6d", "gripper")
 
 
 def make_preview(aside: Aside, request: TrajectoryRequest, arrow: bool = False) -> bytes:
@@ -48,20 +42,11 @@ def _as_arrow(table: pa.Table) -> bytes:
 
 
 def _as_json(request: TrajectoryRequest, rows: ShardRows) -> bytes:
-    """Rows whose lists are shaped (T, ...)."""
     spec = robot_spec(request)
-    trajectories: list[dict[str, Any]] = rows.table.select(_SCALARS).to_pylist()
-    for name in _LISTS:
-        values, offsets = records.list_column(rows.table, name)
-        width = next(column.width(spec.dof) for column in records.COLUMNS if column.name == name)
-        rounded = np.round(values.astype(np.float64), 7)
-        for row, (first, last) in zip(trajectories, itertools.pairwise(offsets), strict=True):
-            flat = rounded[first:last]
-            row[name] = (flat if width == 1 else flat.reshape(-1, width)).tolist()
     body = {
         "robot": spec.to_json(),
         "attempts": rows.attempts,
         "rejections": rows.rejections,
-        "trajectories": trajectories,
+        "trajectories": trajectories_json(rows.table, spec.dof),
     }
     return json.dumps(body, allow_nan=False).encode()

@@ -1,8 +1,9 @@
 """Routes of robots: those there are, and uploading one."""
 
+import hashlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from services.api.aside import Aside
 from services.api.bodies import read_bounded
@@ -16,11 +17,13 @@ from services.catalogue.own_arm import ArmOptions, own_arm, parse_numbers
 from services.catalogue.shelf import RobotShelf, ShelfFullError, UnknownRobotError
 from services.synthesis.links import robot_links
 from services.synthesis.robot_model import robot_model
+from shared.errors import RobotError
 
 READ_S = 60.0
 """Longest time for reading an uploaded robot."""
 
 _XML, _ZIP = ("application/xml", "text/xml"), "application/zip"
+_MESH = "application/octet-stream"
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -124,6 +127,36 @@ def get_robot(shelf: Shelf, name: Name) -> RobotBody:
 def get_robot_urdf(shelf: Shelf, name: Name) -> Response:
     """A robot's URDF: its maker's, or what was read of an uploaded one."""
     return Response(_known(shelf, name).files.urdf(), media_type=_XML[0])
+
+
+@router.get(
+    "/{name}/mesh",
+    operation_id="get_robot_mesh",
+    response_class=Response,
+    responses={
+        200: {"content": {_MESH: {"schema": {"type": "string", "format": "binary"}}}, "description": "The mesh"}
+    },
+)
+def get_robot_mesh(
+    shelf: Shelf,
+    name: Name,
+    file: Annotated[str, Query(max_length=500, description="as the URDF names it")],
+    known: Annotated[str | None, Header(alias="If-None-Match")] = None,
+) -> Response:
+    """A mesh file that a robot's URDF names, to look at."""
+    arm = _known(shelf, name)
+    # Only what the URDF names is ever opened.
+    if file not in arm.named_meshes:
+        raise ProblemError(404, f"the URDF of {name} names no mesh {file!r}")
+    try:
+        content = arm.files.mesh(file)
+    except RobotError as error:
+        raise ProblemError(404, str(error)) from None
+    etag = f'"{hashlib.sha256(content).hexdigest()}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+    if known is not None and etag in (tag.strip() for tag in known.split(",")):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=_MESH, headers=headers)
 
 
 @router.delete("/{name}", operation_id="delete_robot", status_code=204)

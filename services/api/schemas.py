@@ -174,8 +174,8 @@ class CoverageBody(BaseModel):
     histograms: HistogramsBody
 
 
-class PreviewTrajectory(BaseModel):
-    """One trajectory; arrays have a row for each sample."""
+class TrajectoryBody(BaseModel):
+    """One trajectory; arrays have a row for each sample. Values are rounded to 1e-7."""
 
     trajectory_id: int
     family: str
@@ -191,12 +191,12 @@ class PreviewTrajectory(BaseModel):
 
 
 class PreviewBody(BaseModel):
-    """Trajectories made at once and kept nowhere; values are rounded to 1e-7."""
+    """Trajectories made at once and kept nowhere."""
 
     robot: dict[str, Any]
     attempts: int
     rejections: dict[str, int]
-    trajectories: list[PreviewTrajectory]
+    trajectories: list[TrajectoryBody]
 
 
 class RobotBody(BaseModel):
@@ -211,6 +211,7 @@ class RobotBody(BaseModel):
     tool_frame: str
     limits_source: str = Field(description="where its acceleration and jerk limits come from")
     home: list[float]
+    rest: dict[str, float] = Field(description="positions of joints off the arm, which are held; 0 where not named")
     notes: list[str] = Field(description="what to know of how it was read")
     sha256: str = Field(description="of everything that shapes its trajectories")
     links: dict[str, str]
@@ -219,10 +220,10 @@ class RobotBody(BaseModel):
     def of(cls, arm: Arm) -> "RobotBody":
         """The body of an arm. Raises RobotError."""
         path = f"/v1/robots/{arm.name}"
-        said = {name: getattr(arm, name) for name in ("title", "limits_source", "home", "notes")}
-        links = {"self": path, "urdf": f"{path}/urdf"}
-        uploaded = isinstance(arm.files, OwnFiles)
-        return cls(**robot_model(arm).spec.to_json(), **said, uploaded=uploaded, sha256=arm.content_hash, links=links)
+        said: dict[str, Any] = {name: getattr(arm, name) for name in ("title", "limits_source", "home", "notes")}
+        said |= {"rest": dict(arm.rest), "uploaded": isinstance(arm.files, OwnFiles), "sha256": arm.content_hash}
+        links = {"self": path, **{name: f"{path}/{name}" for name in ("urdf", "mesh")}}
+        return cls(**robot_model(arm).spec.to_json(), **said, links=links)
 
 
 class RobotsBody(BaseModel):

@@ -8,6 +8,7 @@ from typing import Any
 
 from services.catalogue.chain import moving_joints
 from services.catalogue.files import RobotFiles
+from services.catalogue.markup import read_xml
 from services.catalogue.urdf import Joint, Origin, Urdf
 from services.catalogue.urdf_reader import read_urdf
 from services.catalogue.urdf_text import urdf_text
@@ -109,6 +110,12 @@ class Arm:
         """File names of its collision meshes, each once."""
         shapes = (shape for link in self.description.links.values() for shape in link)
         return sorted({shape.mesh for shape in shapes if shape.kind == "mesh"})
+
+    @functools.cached_property
+    def named_meshes(self) -> frozenset[str]:
+        """File names of every mesh in its URDF, those that are only looked at included. Raises RobotError."""
+        root = read_xml(self.files.urdf(), self.files.where)
+        return frozenset(mesh.attributes.get("filename", "") for mesh in root.below("mesh"))
 
     @functools.cached_property
     def content_hash(self) -> str:

@@ -32,6 +32,15 @@ class Element:
         """The children called `tag`."""
         return (child for child in self.children if child.tag == tag)
 
+    def below(self, tag: str) -> Iterator["Element"]:
+        """Every element called `tag` in it, however deep."""
+        left = [self]
+        while left:
+            element = left.pop()
+            if element.tag == tag:
+                yield element
+            left += element.children
+
     def first(self, tag: str) -> "Element | None":
         """The first child called `tag`."""
         return next(self.all(tag), None)

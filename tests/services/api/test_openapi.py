@@ -33,7 +33,7 @@ def test_every_answer_is_as_the_document_says(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         found = json.loads(report.read_text())
         log = service.log.read_text()
-    assert (found["operations"]["tested"], found["operations"]["errored"]) == (21, 0)
+    assert (found["operations"]["tested"], found["operations"]["errored"]) == (23, 0)
     assert found["test_cases"]["generated"] > 500
     assert found["test_cases"]["with_failures"] == found["test_cases"]["errored"] == 0
     assert "Traceback" not in log, log

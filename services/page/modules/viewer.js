@@ -1,0 +1,176 @@
+/** The viewer: an arm in 3D, what a request asks of it, and a trajectory that is played beside its joints' plots. */
+
+import { element, freshId } from "./elements.js";
+import { JointPlots } from "./joint_plots.js";
+import { Player } from "./player.js";
+import { short } from "./quantities.js";
+import { RobotDrawing } from "./robot_drawing.js";
+import { drawRequest } from "./solids.js";
+import { Stage } from "./stage.js";
+import { around, ToolPath } from "./tool_path.js";
+
+const TURN = Math.PI / 24;
+/** How far [m] the drawing's tool may be from the record's before the page says so. */
+const GAP = 1e-3;
+
+export class Viewer {
+  #service;
+  #stage = null;
+  #robot = null;
+  #shown = null;
+  #loading = new AbortController();
+  #path = null;
+  #trajectory = null;
+  #player = new Player();
+  #plots = new JointPlots();
+  #note = element("p", { class: "hint note", role: "status" });
+  #about = element("p", { class: "about" });
+  #canvas = element("canvas", {
+    tabindex: "0", role: "img",
+    "aria-label": "The arm in 3D. Arrow keys turn the view, plus and minus come nearer and go away.",
+    on: { keydown: (event) => this.#turn(event) },
+  });
+  #previews = element("p", { class: "previews", hidden: true });
+  #motion;
+
+  /** @param {import("./service.js").Service} service */
+  constructor(service) {
+    this.#service = service;
+    const view = (name, word) => element("button", { type: "button", on: { click: () => this.#stage?.view(name) } }, word);
+    const views = element("div", { class: "views", role: "group", "aria-label": "Look from" },
+      view("corner", "Corner"), view("front", "Front"), view("side", "Side"), view("top", "Top"));
+    const quantity = element("select", { id: freshId("quantity") },
+      element("option", { value: "joint_position" }, "Joint positions"), element("option", { value: "joint_velocity" }, "Joint velocities"));
+    quantity.addEventListener("change", () => { this.#plots.choose(quantity.value); this.#plots.move(this.#player.sample); });
+    this.#motion = element("div", { class: "motion", hidden: true },
+      this.#player.root, this.#about,
+      element("p", { class: "pair plotted" }, element("label", { for: quantity.id }, "Against their limits:"), quantity),
+      this.#plots.root,
+      element("p", { class: "hint" }, "Space plays and pauses; ← and → go by one sample, with Shift by ten; Home and End go to the ends."));
+    this.root = element("div", { class: "viewer", on: { keydown: (event) => this.#press(event) } },
+      element("div", { class: "stage" }, this.#canvas, views), this.#note, this.#previews, this.#motion);
+    this.#player.addEventListener("move", () => this.#move());
+    try {
+      this.#stage = new Stage(this.#canvas);
+    } catch {
+      this.#canvas.hidden = views.hidden = true;
+      this.#note.textContent = "This browser has no WebGL, so nothing can be shown in 3D. The plots work without it.";
+    }
+  }
+
+  /** Shows an arm at home. @param {any} robot as the API lists it */
+  async showRobot(robot) {
+    if (this.#shown?.sha256 === robot.sha256 && this.#shown.name === robot.name) return;
+    this.#shown = robot;
+    this.#loading.abort();
+    const loading = this.#loading = new AbortController();
+    if (!this.#stage) return;
+    this.#say("Loading the arm …");
+    this.#robot = null;
+    this.#stage.put("robot", null);
+    try {
+      const drawing = await RobotDrawing.load(this.#service, robot, loading.signal);
+      this.#robot = drawing;
+      this.#stage.put("robot", drawing.object);
+      this.#say(drawing.missing ? `${drawing.missing} of the arm's meshes can't be drawn.` : "");
+      this.#stage.view("corner");
+      this.#move();
+      this.root.dataset.robot = robot.name;
+    } catch (error) {
+      if (!loading.signal.aborted) this.#say(`The arm can't be drawn: ${error.message}. Its tool's path is shown without it.`);
+    }
+  }
+
+  /** Says that there is no arm to draw. */
+  showNoRobot() {
+    this.#say("This robot is not on the service any more, or was changed; its tool's path is shown without it.");
+  }
+
+  /** Draws what a request says of space. @param {Record<string, any>} request */
+  showRequest(request) {
+    this.#stage?.put("request", drawRequest(request));
+  }
+
+  /** Shows several, to choose from. @param {any[]} trajectories @param {any} spec of their robot */
+  showAll(trajectories, spec) {
+    const buttons = trajectories.map((trajectory, index) =>
+      element("button", { type: "button", on: { click: () => this.#choose(trajectories, index, spec) } }, String(trajectory.trajectory_id)));
+    this.#previews.replaceChildren("Trajectory ", ...buttons);
+    this.#previews.hidden = false;
+    this.#choose(trajectories, 0, spec);
+  }
+
+  /** Shows a trajectory at its begin; null takes it away. @param {any} trajectory as the API answers it @param {any} [spec] of its robot */
+  show(trajectory, spec) {
+    this.#trajectory = trajectory;
+    this.#motion.hidden = trajectory === null;
+    this.#path = trajectory && this.#stage ? new ToolPath(trajectory) : null;
+    this.#stage?.put("path", this.#path?.object ?? null);
+    if (trajectory === null) {
+      this.#player.stop();
+      this.#previews.hidden = true;
+      if (this.#robot) this.#robot.pose(this.#shown.home);
+      this.#stage?.changed();
+      return;
+    }
+    const tries = trajectory.attempts === 1 ? "the first candidate" : `candidate ${trajectory.attempts}`;
+    this.#about.textContent = `Trajectory ${trajectory.trajectory_id}: ${trajectory.family}, ${short(trajectory.duration)} s, ${trajectory.length} samples, ${tries}.`;
+    this.#plots.show(trajectory, spec);
+    this.#player.load(trajectory.length, trajectory.rate_hz);
+  }
+
+  /** Gives back what it holds. */
+  close() {
+    this.#loading.abort();
+    this.#player.stop();
+    this.#stage?.close();
+    this.#stage = null;
+    this.#robot = null;
+  }
+
+  #choose(trajectories, index, spec) {
+    this.show(trajectories[index], spec);
+    [...this.#previews.querySelectorAll("button")].forEach((button, other) => button.setAttribute("aria-pressed", String(other === index)));
+  }
+
+  #move() {
+    if (!this.#trajectory) return this.#stage?.changed();
+    const { sample } = this.#player;
+    this.#plots.move(sample);
+    this.#path?.move(sample);
+    if (this.#robot) this.#pose(sample);
+    this.#stage?.changed();
+  }
+
+  #pose(sample) {
+    const { joint_position: q, length } = this.#trajectory;
+    const [from, to, share] = around(sample, length);
+    this.#robot.pose(q[from].map((value, joint) => value + share * (q[to][joint] - value)));
+    const tool = this.#robot.toolPosition();
+    if (!tool || share !== 0) return;
+    const gap = tool.distanceTo(this.#path.at(sample));
+    this.root.dataset.toolGap = gap.toExponential(2);
+    if (gap > GAP) this.#say(`The arm as drawn puts its tool ${short(1000 * gap)} mm from where the data says it is.`);
+  }
+
+  #say(text) {
+    this.#note.textContent = text;
+  }
+
+  #press(event) {
+    if (!this.#trajectory || event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented) return;
+    const own = event.target.closest("button, select, input, textarea");
+    // A control's own keys stay its own; a slider has none for the space bar, nor for leaps.
+    const slider = own?.type === "range" && (event.key === " " || event.shiftKey);
+    if ((own && !slider) || !this.#player.press(event)) return;
+    event.preventDefault();
+  }
+
+  #turn(event) {
+    const turns = { ArrowLeft: [-TURN, 0], ArrowRight: [TURN, 0], ArrowUp: [0, -TURN], ArrowDown: [0, TURN], "+": [0, 0, 1.15], "-": [0, 0, 1 / 1.15] };
+    const turn = turns[event.key];
+    if (!turn || event.ctrlKey || event.metaKey || event.altKey) return;
+    this.#stage.turn(...turn);
+    event.preventDefault();
+  }
+}
