@@ -14,7 +14,7 @@ export function coverageCharts(coverage) {
   const axis = cells("Directions of the tool's axis", histograms.tool_axis, ["cosine to base z", "angle about it [rad]"], false);
   const joints = (histogram, unit) => histogram.map((one) => bars(one.joint, one, unit));
   return [
-    element("p", { class: "hint" }, `Of ${count(coverage.sampled_rows)} rows, from ${count(coverage.shards)} shards.`),
+    element("p", { class: "hint" }, `Histograms of a sample: ${count(coverage.sampled_rows)} rows of the ${count(coverage.shards)} shards there are.`),
     part("Where the tool goes", ...planes, axis),
     part("Joint positions within their limits", ...joints(histograms.joint_position, "rad or m")),
     part("Joint velocities within their limits", ...joints(histograms.joint_velocity, "rad/s or m/s")),

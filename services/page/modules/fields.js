@@ -112,7 +112,7 @@ export function toggleField(draft, pointer, label, hint) {
 export function severalField(draft, pointer, label, words, hint) {
   const boxes = words.map((word) => {
     const box = element("input", { type: "checkbox", id: freshId("word"), value: word });
-    box.checked = draft.get(pointer).includes(word);
+    box.checked = [draft.get(pointer) ?? []].flat().includes(word);
     box.addEventListener("change", () => draft.set(pointer, boxes.filter((one) => one.checked).map((one) => one.value), box));
     return box;
   });

@@ -76,7 +76,10 @@ export class JobView {
     this.#chooser = new TrajectoryChooser(this.#service, this.#viewer, this.#job, header.robot, this.#closing.signal);
     this.#viewer.showRequest(request);
     const scene = element("section", { class: "scene", "aria-label": "Trajectories" }, this.#chooser.root, this.#viewer.root);
-    const said = element("section", {}, element("h2", {}, "Request"), element("p", { class: "hint" }, "Job and dataset id: ", element("code", {}, this.#id)),
+    const wide = window.matchMedia("(min-width: 60rem)").matches;
+    const said = element("details", { class: "said", open: wide },
+      element("summary", {}, element("h2", {}, "Request")),
+      element("p", { class: "hint" }, "Job and dataset id: ", element("code", {}, this.#id)),
       element("pre", { tabindex: "0", "aria-label": "The resolved request" }, JSON.stringify(request, null, 2)));
     this.#body.replaceChildren(
       element("div", { class: "columns" }, element("div", {}, this.#progress.root, said), scene),

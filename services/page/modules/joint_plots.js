@@ -43,16 +43,24 @@ export class JointPlots {
   #plot() {
     const { limits, joint_names: names } = this.#spec;
     const speeds = this.#quantity === "joint_velocity";
+    const common = sharedStart(names);
     this.#rows = names.map((name, joint) => {
       const [low, high] = speeds ? [-limits.velocity[joint], limits.velocity[joint]] : [limits.lower[joint], limits.upper[joint]];
-      return row(name, this.#trajectory[this.#quantity].map((sample) => sample[joint]), low, high);
+      return row(name, name.slice(common), this.#trajectory[this.#quantity].map((sample) => sample[joint]), low, high);
     });
     this.root.replaceChildren(...this.#rows.map((one) => one.root));
     this.move(0);
   }
 }
 
-function row(name, values, low, high) {
+/** Length of what all names begin with, up to a mark between words: it tells nothing apart. */
+function sharedStart(names) {
+  let length = 0;
+  while (names.length > 1 && names.every((name) => name[length] !== undefined && name[length] === names[0][length])) length += 1;
+  return Math.max(names[0].lastIndexOf("_", length - 1) + 1, 0);
+}
+
+function row(name, called, values, low, high) {
   const y = (value) => EDGE + (1 - (value - low) / (high - low)) * (HEIGHT - 2 * EDGE);
   const stride = Math.ceil(values.length / MOST_POINTS);
   const last = Math.max(values.length - 1, 1);
@@ -65,5 +73,5 @@ function row(name, values, low, high) {
     limit(low), limit(high), drawn("polyline", { class: "curve", points: points.join(" ") }), cursor);
   const value = element("span", { class: "value" });
   const range = element("span", { class: "range" }, `${short(low)} … ${short(high)}`);
-  return { root: element("div", { class: "joint" }, element("span", { class: "name", title: name }, name), plot, value, range), cursor, value, values };
+  return { root: element("div", { class: "joint" }, element("span", { class: "name", title: name }, called), plot, value, range), cursor, value, values };
 }

@@ -17,7 +17,7 @@ export function keepOutFields(draft) {
     show();
   };
   const show = () => list.replaceChildren(...solids().map((solid, index) => card(draft, solid, index, () => change(solids().filter((_, other) => other !== index)))));
-  const solids = () => draft.get("/keep_out") ?? [];
+  const solids = () => [draft.get("/keep_out") ?? []].flat();
   const add = (kind) => change([...solids(), structuredClone(FIRST[kind])]);
   show();
   return element("div", { class: "field", "data-pointer": "/keep_out" },
@@ -32,8 +32,8 @@ export function keepOutFields(draft) {
 
 function card(draft, solid, index, remove) {
   const place = `/keep_out/${index}`;
-  const name = solid.kind === "half_space" ? "Everything below a plane" : "Box";
-  const parts = solid.kind === "half_space"
+  const name = solid?.kind === "half_space" ? "Everything below a plane" : "Box";
+  const parts = solid?.kind === "half_space"
     ? [vectorField(draft, `${place}/normal`, "Normal, to where the arm may be", XYZ), numberField(draft, `${place}/offset`, "Offset along it [m]")]
     : [vectorField(draft, `${place}/min`, "Lowest corner [m]", XYZ), vectorField(draft, `${place}/max`, "Highest corner [m]", XYZ)];
   return element("li", { class: "card field", "data-pointer": place },

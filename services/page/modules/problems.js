@@ -4,17 +4,21 @@ import { element } from "./elements.js";
 
 /** Forgets what was shown. @param {HTMLElement} form */
 export function clearProblems(form) {
-  for (const error of form.querySelectorAll(".field > .error")) {
-    error.hidden = true;
-    error.textContent = "";
-  }
+  for (const error of form.querySelectorAll(".field > .error")) forget(error);
   for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+}
+
+function forget(error) {
+  error.hidden = true;
+  error.textContent = "";
 }
 
 /** Forgets what was shown at the field that holds an input. @param {Element} input */
 export function clearProblem(input) {
-  const place = input.closest?.(".field");
-  if (place) clearProblems(place.parentElement);
+  const place = input.closest(".field");
+  if (!place) return;
+  forget(place.querySelector(":scope > .error"));
+  for (const one of place.querySelectorAll("[aria-invalid]")) one.removeAttribute("aria-invalid");
 }
 
 /**

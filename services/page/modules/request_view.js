@@ -5,6 +5,7 @@ import { choiceField, numberField, optionalRangeField, severalField, toggleField
 import { familyFields } from "./family_fields.js";
 import { keepOutFields } from "./keep_out_fields.js";
 import { clearProblem, clearProblems, showProblems } from "./problems.js";
+import { robotUpload } from "./robot_upload.js";
 import { RequestDraft } from "./request_draft.js";
 import { requestText } from "./request_text.js";
 import { Viewer } from "./viewer.js";
@@ -66,7 +67,7 @@ export class RequestView {
     const draft = this.#draft;
     const set = (title, ...fields) => element("fieldset", {}, element("legend", {}, title), ...fields);
     this.#fields.replaceChildren(
-      set("Robot", this.#robotField()),
+      set("Robot", this.#robotField(), robotUpload(this.#service, (robot) => this.#use(robot), this.#closing.signal)),
       set("How many",
         element("div", { class: "grid" },
           numberField(draft, "/count", "Trajectories"),
@@ -89,6 +90,13 @@ export class RequestView {
     const known = this.#robots.find((robot) => robot.name === chosen);
     const about = known ? `${known.joint_names.length} joints, from ${known.base_frame} to ${known.tool_frame}.` : "";
     return choiceField(this.#draft, "/robot", "Arm", choices, about);
+  }
+
+  #use(robot) {
+    this.#robots = [...this.#robots.filter(({ name }) => name !== robot.name), robot];
+    this.#draft.set("/robot", robot.name, null);
+    this.#fields.querySelector('[data-pointer="/robot"]').replaceWith(this.#robotField());
+    this.#draw();
   }
 
   async #findRobots() {

@@ -54,7 +54,7 @@ const FIELDS = {
     numberField(draft, "/workspace/orientation/angle_deg", "Up to so many degrees off it"),
   ],
   poses: (draft, show) => [
-    element("ol", { class: "cards" }, ...draft.get("/workspace").poses.map((pose, index) => poseCard(draft, pose, index, show))),
+    element("ol", { class: "cards" }, ...posesOf(draft).map((pose, index) => poseCard(draft, pose, index, show))),
     addPose(draft, show),
     numberField(draft, "/workspace/jitter/position", "Jitter of positions [m]", "Each pose is moved to anywhere in a ball of this radius. Default: 0"),
     numberField(draft, "/workspace/jitter/angle_deg", "Jitter of rotations [°]", "Default: 0"),
@@ -65,13 +65,15 @@ const FIELDS = {
   ],
 };
 
+const posesOf = (draft) => [draft.get("/workspace/poses") ?? []].flat();
+
 function poseCard(draft, pose, index, show) {
   const place = `/workspace/poses/${index}`;
-  const rotation = pose.rotation_6d
+  const rotation = pose?.rotation_6d
     ? vectorField(draft, `${place}/rotation_6d`, "First two rows of its matrix", ["r11", "r12", "r13", "r21", "r22", "r23"])
     : vectorField(draft, `${place}/quat_xyzw`, "Quaternion", ["x", "y", "z", "w"]);
   const remove = () => {
-    draft.set("/workspace/poses", draft.get("/workspace").poses.filter((_, other) => other !== index), null);
+    draft.set("/workspace/poses", posesOf(draft).filter((_, other) => other !== index), null);
     show();
   };
   return element("li", { class: "card field", "data-pointer": place },
@@ -84,7 +86,7 @@ function poseCard(draft, pose, index, show) {
 
 function addPose(draft, show) {
   const add = () => {
-    const poses = draft.get("/workspace").poses;
+    const poses = posesOf(draft);
     draft.set("/workspace/poses", [...poses, structuredClone(poses.at(-1) ?? FIRST.poses.poses[0])], null);
     show();
   };
