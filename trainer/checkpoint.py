@@ -25,7 +25,7 @@ from trainer.conditioning import stage1_conditioning, stage2_conditioning
 from trainer.config import HeadConfig, Mode, from_json, to_json
 from trainer.normalization import ActionNormalizer
 from trainer.observation import Camera, ObservationScaling
-from trainer.stage1_condition import condition_steps
+from trainer.stage1_steps import condition_steps
 
 KIND = "policy checkpoint"
 BACKBONE_KIND = "backbone"

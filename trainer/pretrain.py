@@ -20,7 +20,6 @@ from trainer.loop import TrainingLoop, Validate
 from trainer.normalization import ActionNormalizer
 from trainer.progress import Progress, silent
 from trainer.run_folder import RunFolder
-from trainer.shard_cache import ShardCache
 from trainer.stream import TrajectoryStream
 
 
@@ -31,6 +30,7 @@ def pretrain(
     *,
     action_range: ActionRange | None = None,
     cache_bytes: float = math.inf,
+    ahead: bool = True,
     progress: Progress = silent,
 ) -> Path:
     """Trains a head on a dataset, going on where an earlier call in this folder stopped.
@@ -42,6 +42,7 @@ def pretrain(
         action_range: its entries replace the dataset's of the same name, so that a head can serve a wider region
             or another arm.
         cache_bytes: of decoded shards kept on the disk, beyond those that a batch needs.
+        ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
         progress: told of every `log_every` steps, and of waiting.
 
     Returns:
@@ -62,7 +63,7 @@ def pretrain(
         return checkpoint
     device = choose_device(config.training.device)
     cache = folder.path / "decoded"
-    stream = TrajectoryStream(ShardCache(source, cache, config.max_wait, cache_bytes), normalizer, config, device)
+    stream = TrajectoryStream(source, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
     info = CheckpointInfo(
         stage=1, head=config.head, mode="normal", backbone=None, condition_dim=stream.condition_dim,
         action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, cameras={},

@@ -1,49 +1,61 @@
-"""Shards decoded once into arrays that windows can be gathered from."""
+"""Shards decoded once into files, and kept as far as they fit on the disk and, where there is one, the GPU."""
 
 import math
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, NamedTuple
+from threading import Thread
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 
 from shared.follow import ShardSource, wait_for_shards
 from shared.manifest import Commit, DatasetState
-from shared.records import list_column
-from trainer.action import FloatArray, join_action
+from trainer.decoded_shard import COLUMNS, DecodedShard, ShardDecoder, decoded_bytes, remove_decoded
 
 _KEPT = 8
-"""Shards that a batch may be gathered from: those of two blocks. They stay, however small the cache."""
-_COLUMNS = ["trajectory_id", "joint_position", "ee_position", "ee_rotation_6d", "gripper"]
-
-
-class DecodedShard(NamedTuple):
-    """A shard's time steps, row after row.
-
-    Attributes:
-        samples: joints and `ee_pose` action of each step in rad and m, (steps, dof + 10), memory-mapped.
-        offsets: first step of each row, and the end, (rows + 1,).
-    """
-
-    samples: FloatArray
-    offsets: NDArray[np.int64]
+"""Shards that batches may be gathered from: those of two blocks. They stay, however small the cache."""
+_GPU_SHARE = 0.5
+"""Of the GPU memory that is free at the start, what shards may take."""
 
 
 class ShardCache:
-    """Decodes each shard at its first use into .npy files, so that memory holds only what is being read.
+    """Decodes each shard at its first use into memory-mapped files, so that memory holds only what is being read.
 
     Beyond `max_bytes` on the disk, the shards that have not been used for longest go, to be decoded again when needed.
     """
 
-    def __init__(self, source: ShardSource, folder: Path, max_wait: float, max_bytes: float = math.inf) -> None:
-        self.source, self._folder, self._max_wait, self._max_bytes = source, folder, max_wait, max_bytes
+    def __init__(
+        self,
+        source: ShardSource,
+        folder: Path,
+        decoder: ShardDecoder,
+        max_wait: float,
+        *,
+        max_bytes: float = math.inf,
+        device: torch.device | None = None,
+        ahead: bool = True,
+    ) -> None:
+        """Opens the cache in a folder, which may hold what an earlier process left.
+
+        Args:
+            source: of the shards.
+            folder: for the files.
+            decoder: that writes and reads them.
+            max_wait: seconds without a new shard before giving up.
+            max_bytes: on the disk.
+            device: a GPU that shards are kept on while they fit.
+            ahead: decode what `expect` announces in a thread of its own; changes nothing but the waiting.
+        """
+        self.source, self.decoder = source, decoder
+        self._folder, self._max_wait, self._max_bytes = folder, max_wait, max_bytes
         self._commits: dict[int, Commit] = {}
         self._shards: dict[int, DecodedShard] = {}
-        # Bytes of each shard on the disk, the one used last at the end; an earlier process may have left some.
-        found = ((int(path.name[6:14]), path.stat().st_size) for path in sorted(folder.glob("shard-????????.npy")))
-        self._bytes: dict[int, int] = dict(found)
+        # Bytes of each shard on the disk, the one used last at the end.
+        self._bytes = {int(name.removeprefix("shard-")): size for name, size in decoded_bytes(folder).items()}
+        self._device = device if device is not None and device.type == "cuda" else None
+        self._gpu_room = _GPU_SHARE * torch.cuda.mem_get_info(self._device)[0] if self._device else 0.0
+        self._ahead = ahead
+        self._decoding: dict[int, Future[None]] = {}
 
     def wait(self, watermark: int, tell: Callable[[str], None]) -> None:
         """Waits until shards 0 to `watermark` - 1 are committed; raises what `wait_for_shards` raises."""
@@ -56,53 +68,63 @@ class ShardCache:
         state = wait_for_shards(self.source, watermark, max_wait=self._max_wait, on_wait=on_wait)
         self._commits = {commit.index: commit for commit in state.commits}
 
+    def expect(self, indices: Iterable[int]) -> None:
+        """Announces the shards that will be wanted next, as far as they are there."""
+        known = self._decoding.keys() | self._bytes.keys()
+        expected = {index: Future[None]() for index in indices if index in self._commits and index not in known}
+        if self._ahead and expected:
+            self._decoding |= expected
+            # A daemon: it may wait for a service that is away, which the end of the program must not.
+            Thread(target=self._decode_all, args=(expected,), daemon=True).start()
+
     def shard(self, index: int) -> DecodedShard:
         """A shard that has been waited for. Raises CorruptShardError where it is not what was committed."""
         if index not in self._shards:
-            samples, offsets = self._paths(index)
-            if not offsets.exists():
-                self._decode(index, samples, offsets)
-            # A plain view: indexing a np.memmap costs more than the rows it returns.
-            mapped = np.asarray(np.load(samples, mmap_mode="r"))
-            self._shards[index] = DecodedShard(mapped, np.load(offsets))
+            shard = self._open(index)
             self._bytes.pop(index, None)
-            self._bytes[index] = samples.stat().st_size
+            self._bytes[index] = shard.nbytes
+            if self._device and shard.nbytes <= self._gpu_room:
+                self._gpu_room -= shard.nbytes
+                shard = shard.to(self._device)
+            self._shards[index] = shard
             self._make_room()
         self._bytes[index] = self._bytes.pop(index)
         return self._shards[index]
+
+    def _open(self, index: int) -> DecodedShard:
+        if index in self._decoding:
+            self._decoding[index].exception()
+            # What went wrong ahead, goes wrong below once more, or not.
+            del self._decoding[index]
+        try:
+            return self.decoder.read(self._folder, _name(index))
+        except FileNotFoundError:
+            self._decode(index)
+            return self.decoder.read(self._folder, _name(index))
+
+    def _decode_all(self, decoding: Mapping[int, "Future[None]"]) -> None:
+        for index, future in decoding.items():
+            try:
+                self._decode(index)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+
+    def _decode(self, index: int) -> None:
+        table = self.source.read_shard(self._commits[index], columns=COLUMNS)
+        self.decoder.write(table, self._folder, _name(index))
 
     def _make_room(self) -> None:
         """Removes the shards that have not been used for longest, while there are too many bytes."""
         while len(self._bytes) > _KEPT and sum(self._bytes.values()) > self._max_bytes:
             oldest = next(iter(self._bytes))
-            samples, offsets = self._paths(oldest)
-            # In this order: the offsets' presence says that both are whole.
-            offsets.unlink(missing_ok=True)
-            samples.unlink(missing_ok=True)
-            self._shards.pop(oldest, None)
+            remove_decoded(self._folder, _name(oldest))
+            dropped = self._shards.pop(oldest, None)
+            if dropped is not None and dropped.actions.device == self._device:
+                self._gpu_room += dropped.nbytes
             del self._bytes[oldest]
 
-    def _paths(self, index: int) -> tuple[Path, Path]:
-        """Files of a decoded shard: its samples, and the first step of each row."""
-        name = f"shard-{index:08d}"
-        return self._folder / f"{name}.npy", self._folder / f"{name}.offsets.npy"
 
-    def _decode(self, index: int, samples: Path, offsets: Path) -> None:
-        table = self.source.read_shard(self._commits[index], columns=_COLUMNS)
-        position, _ = list_column(table, "ee_position")
-        rotation, _ = list_column(table, "ee_rotation_6d")
-        gripper, row_offsets = list_column(table, "gripper")
-        steps = len(gripper)
-        joints = list_column(table, "joint_position")[0].reshape(steps, -1)
-        action = join_action(position.reshape(steps, 3), rotation.reshape(steps, 6), gripper)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        _save(samples, np.concatenate([joints, action], axis=1))
-        # Written last: its presence says that both are whole.
-        _save(offsets, row_offsets)
-
-
-def _save(path: Path, values: NDArray[Any]) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.save(file, values)
-    os.replace(part, path)
+def _name(index: int) -> str:
+    return f"shard-{index:08d}"

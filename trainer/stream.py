@@ -1,30 +1,36 @@
 """Stage 1's batches: windows of generated trajectories, from a dataset that is finished or still growing."""
 
+import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from shared.errors import TrainingError
+from shared.follow import ShardSource
 from shared.order import IntArray, PassOrder, SampleOrder, WindowSpan, is_validation, window_starts
-from trainer.action import POSE_DIM, FloatArray
 from trainer.batches import Batch
 from trainer.config import PretrainConfig
+from trainer.decoded_shard import DecodedShard, ShardDecoder, windows
 from trainer.normalization import ActionNormalizer
 from trainer.shard_cache import ShardCache
-from trainer.stage1_condition import Stage1Windows
+from trainer.stage1_steps import Stage1Steps
 
 # A pass that training never reaches: held-out windows do not depend on how long it runs.
 _VALIDATION_PASS = 2**32
+_CHUNK = 4096
+"""Windows copied at once, of which batches are parts: for one batch alone, calls would take longer than copying."""
 
 
 class _Windows(NamedTuple):
-    """Where windows lie: shard, first step of the row in it, the row's steps, and the window's start in the row."""
+    """Where windows lie: shard, and in its arrays the first and last step of the row and of the window the first."""
 
     shard: IntArray
-    begin: IntArray
-    length: IntArray
+    first: IntArray
+    last: IntArray
     start: IntArray
 
 
@@ -33,22 +39,53 @@ class TrajectoryStream:
 
     Pass 0 walks the shards in index order and waits for them; by its end the dataset is complete, and later passes
     shuffle the shards too. The place in it is (pass, position, watermark).
+
+    Attributes:
+        cache: of its shards.
     """
 
     def __init__(
-        self, cache: ShardCache, normalizer: ActionNormalizer, config: PretrainConfig, device: torch.device
+        self,
+        source: ShardSource,
+        folder: Path,
+        normalizer: ActionNormalizer,
+        config: PretrainConfig,
+        device: torch.device,
+        *,
+        cache_bytes: float = math.inf,
+        ahead: bool = True,
     ) -> None:
-        header = cache.source.header
-        self._cache, self._config, self._device = cache, config, device
-        self._windows = Stage1Windows(config, normalizer, header.robot.dof)
+        """Opens the stream of a dataset.
+
+        Args:
+            source: of the shards.
+            folder: that they are decoded into; for this config and normalizer alone.
+            normalizer: of the actions.
+            config: of the stage.
+            device: that batches are wanted on.
+            cache_bytes: of decoded shards kept, beyond those that a batch needs.
+            ahead: decode the next block's shards in a thread of its own.
+
+        Raises:
+            ConfigError: a range that the condition needs is missing.
+            TrainingError: every trajectory is held out.
+        """
+        header = source.header
+        self._config, self._device = config, device
+        steps = Stage1Steps(config, normalizer, header.robot.dof)
         self._batch = config.training.batch_size
         self._span = WindowSpan(config.head.horizon, config.head.n_obs_steps - 1, config.head.n_action_steps - 1)
+        decoder = ShardDecoder(steps, self._span)
+        self.cache = ShardCache(
+            source, folder, decoder, config.max_wait, max_bytes=cache_bytes, device=device, ahead=ahead
+        )
         self._order = SampleOrder(
             config.training.seed, header.count, header.shard_rows, config.validation_share, config.windows_per_row
         )
-        self._shards, self._dof = header.shards, header.robot.dof
+        self._shards = header.shards
         self._position = 0
         self._block: tuple[tuple[int, int], _Windows] | None = None
+        self._chunk: tuple[tuple[int, int, int], Batch] | None = None
         self._pass = self._start_pass(0)
         if len(self._pass) == 0:
             raise TrainingError(
@@ -59,7 +96,7 @@ class TrajectoryStream:
     @property
     def condition_dim(self) -> int:
         """Numbers in the condition."""
-        return self._windows.condition_dim
+        return self.cache.decoder.steps.condition_dim
 
     def next(self, tell: Callable[[str], None]) -> Batch:
         """The next batch; waits for shards that are not there yet."""
@@ -70,10 +107,13 @@ class TrajectoryStream:
                 place, position = self._start_pass(place.pass_index + 1), 0
             part = self._part(place, position, missing, tell)
             parts.append(part)
-            position, missing = position + len(part), missing - len(part)
+            taken = len(part.actions)
+            position, missing = position + taken, missing - taken
         # Moved only now: a wait that is broken off must leave the place where it was.
         self._pass, self._position = place, position
-        return self._to_batch(np.concatenate(parts))
+        if len(parts) == 1:
+            return parts[0]
+        return Batch(torch.cat([part.actions for part in parts]), torch.cat([part.condition for part in parts]))
 
     def validation(self) -> Batch | None:
         """Windows of held-out trajectories of the first shards; None where there are none among them."""
@@ -82,10 +122,10 @@ class TrajectoryStream:
         held_out = ids[is_validation(ids, self._config.validation_share)]
         if not held_out.size or not self._config.validation_windows:
             return None
-        self._cache.wait(shards, lambda text: None)
+        self.cache.wait(shards, lambda text: None)
         index = np.arange(self._config.validation_windows)
         samples = held_out[index % held_out.size], index // held_out.size
-        return self._to_batch(self._gather(self._locate(_VALIDATION_PASS, *samples), slice(None)))
+        return self._gather(self._locate(_VALIDATION_PASS, *samples), slice(None))
 
     def state(self) -> dict[str, Any]:
         """The place of the next batch."""
@@ -98,41 +138,69 @@ class TrajectoryStream:
     def _start_pass(self, index: int) -> PassOrder:
         return self._order.one_pass(index, self._shards, shuffle_shards=index > 0)
 
-    def _part(self, place: PassOrder, position: int, n: int, tell: Callable[[str], None]) -> FloatArray:
-        """Windows of up to `n` samples from `position` on, to the end of their block."""
+    def _part(self, place: PassOrder, position: int, n: int, tell: Callable[[str], None]) -> Batch:
+        """Windows of up to `n` samples from `position` on, to the end of their chunk."""
         block = place.block_of(position)
         first, end = int(place.ends[block - 1]) if block else 0, int(place.ends[block])
+        chunk, begin = divmod(position - first, _CHUNK)
+        key = (place.pass_index, block, chunk)
+        if self._chunk is None or self._chunk[0] != key:
+            where = self._block_windows(place, block, first, end, tell)
+            self._chunk = key, self._gather(where, slice(chunk * _CHUNK, (chunk + 1) * _CHUNK))
+        actions, condition, _ = self._chunk[1]
+        return Batch(actions[begin : begin + n], condition[begin : begin + n])
+
+    def _block_windows(
+        self, place: PassOrder, block: int, first: int, end: int, tell: Callable[[str], None]
+    ) -> "_Windows":
+        """Where the windows of a block lie, which are the samples from `first` to `end` - 1."""
         key = (place.pass_index, block)
         if self._block is None or self._block[0] != key:
-            self._cache.wait(int(place.blocks[block].max()) + 1, tell)
+            self.cache.wait(int(place.blocks[block].max()) + 1, tell)
             ids, draws = place.locate(first, end - first)
             self._block = key, self._locate(place.pass_index, ids, draws)
-        return self._gather(self._block[1], slice(position - first, min(position - first + n, end - first)))
+            self.cache.expect(index for shards in place.blocks[block + 1 : block + 2] for index in shards.tolist())
+        return self._block[1]
 
-    def _locate(self, pass_index: int, ids: IntArray, draws: IntArray) -> "_Windows":
+    def _locate(self, pass_index: int, ids: IntArray, draws: IntArray) -> _Windows:
         """Where the windows of these samples lie; all of a block at once, since each call has a fixed cost."""
         shard, row = np.divmod(ids, self._order.shard_rows)
-        begin, length = np.empty_like(ids), np.empty_like(ids)
+        first, length = np.empty_like(ids), np.empty_like(ids)
         for index in np.unique(shard):
-            offsets, chosen = self._cache.shard(int(index)).offsets, shard == index
-            begin[chosen], length[chosen] = offsets[row[chosen]], np.diff(offsets)[row[chosen]]
+            decoded, chosen = self.cache.shard(int(index)), shard == index
+            first[chosen], length[chosen] = decoded.first[row[chosen]], decoded.length[row[chosen]]
         start = window_starts(self._order.seed, pass_index, ids, draws, length, self._span)
-        return _Windows(shard, begin, length, start)
+        return _Windows(shard, first, first + length - 1, first + start)
 
-    def _gather(self, windows: "_Windows", part: slice) -> FloatArray:
-        """Joints and poses (n, horizon, dof + 10), shard by shard; and the motions' first and last where asked for."""
-        shard, begin, length, start = (values[part] for values in windows)
-        # Past either end the edge step is repeated.
-        inside = np.clip(start[:, None] + np.arange(self._span.horizon), 0, length[:, None] - 1)
-        if self._windows.sees_motion:
-            inside = np.concatenate([inside, np.zeros_like(length)[:, None], length[:, None] - 1], axis=1)
-        steps = begin[:, None] + inside
-        gathered = np.empty((*steps.shape, self._dof + POSE_DIM), np.float32)
+    def _gather(self, where: _Windows, part: slice) -> Batch:
+        """The windows of a part, copied shard by shard."""
+        shard = where.shard[part]
+        first, last, start = (torch.from_numpy(values[part]) for values in where[1:])
+        actions: Tensor | None = None
+        condition: Tensor | None = None
         for index in np.unique(shard):
-            chosen = np.flatnonzero(shard == index)
-            gathered[chosen] = self._cache.shard(int(index)).samples[steps[chosen]]
-        return gathered
+            rows = torch.from_numpy(np.flatnonzero(shard == index))
+            decoded = self.cache.shard(int(index))
+            own = self._windows(decoded, first[rows], last[rows], start[rows])
+            if actions is None or condition is None:
+                actions, condition = (part.new_empty(len(shard), *part.shape[1:], device=self._device) for part in own)
+            rows = rows.to(self._device)
+            actions.index_copy_(0, rows, own[0].to(self._device))
+            condition.index_copy_(0, rows, own[1].to(self._device))
+        assert actions is not None
+        assert condition is not None
+        return Batch(actions, condition)
 
-    def _to_batch(self, steps: FloatArray) -> Batch:
-        actions, condition = self._windows(steps)
-        return Batch(torch.from_numpy(actions).to(self._device), torch.from_numpy(condition).to(self._device))
+    def _windows(self, decoded: DecodedShard, first: Tensor, last: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Actions (n, horizon, action_dim) and condition (n, condition_dim) of windows of one shard."""
+        device, horizon = decoded.actions.device, self._span.horizon
+        start = start.to(device)
+        actions = windows(decoded.actions, start, horizon)
+        if decoded.condition is not None:
+            return actions, windows(decoded.condition, start, horizon).flatten(1)
+        if self._config.condition == "none":
+            return actions, actions.new_empty(len(actions), 0)
+        if self._config.endpoints == "window":
+            return actions, actions[:, [0, horizon - 1]].flatten(1)
+        ends = torch.stack([first, last], dim=1).to(device)
+        return actions, decoded.actions[ends].flatten(1)

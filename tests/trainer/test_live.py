@@ -18,7 +18,6 @@ from tests.services.example import BODY, RunningService, running_service
 from tests.trainer.example import training
 from trainer.config import PretrainConfig
 from trainer.normalization import ActionNormalizer
-from trainer.shard_cache import ShardCache
 from trainer.stream import TrajectoryStream
 
 ENGINE = ("--engine", "process", "--workers", "1")
@@ -27,9 +26,10 @@ STEPS_IN_A_PASS = 23
 
 
 def _stream(source: ShardSource, folder: Path) -> TrajectoryStream:
-    config = PretrainConfig(training=training(1, batch_size=BATCH), validation_share=0.0)
+    config = PretrainConfig(training=training(1, batch_size=BATCH), validation_share=0.0, max_wait=60.0)
     normalizer = ActionNormalizer(source.header.action_range)
-    return TrajectoryStream(ShardCache(source, folder, 60.0), normalizer, config, torch.device("cpu"))
+    # Not ahead: what is fetched before the service is killed must not be all that there is.
+    return TrajectoryStream(source, folder, normalizer, config, torch.device("cpu"), ahead=False)
 
 
 @pytest.fixture

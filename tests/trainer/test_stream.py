@@ -18,14 +18,13 @@ from tests.trainer.example import make_dataset, training
 from trainer.batches import Batch
 from trainer.config import PretrainConfig
 from trainer.normalization import ActionNormalizer
-from trainer.shard_cache import ShardCache
 from trainer.stream import TrajectoryStream
 
 
-def make_stream(dataset: Dataset, folder: Path, max_wait: float = 20.0, **settings: Any) -> TrajectoryStream:
+def make_stream(dataset: Dataset, folder: Path, ahead: bool = True, **settings: Any) -> TrajectoryStream:
     config = PretrainConfig(training=training(1, batch_size=7), **({"validation_share": 0.0} | settings))
-    cache = ShardCache(dataset, folder / "decoded", max_wait)
-    return TrajectoryStream(cache, ActionNormalizer(HEADER.action_range), config, torch.device("cpu"))
+    normalizer = ActionNormalizer(HEADER.action_range)
+    return TrajectoryStream(dataset, folder / "decoded", normalizer, config, torch.device("cpu"), ahead=ahead)
 
 
 def batches(stream: TrajectoryStream, n: int) -> list[Batch]:
@@ -165,3 +164,22 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
 def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="has no trajectory to train on: 20 in all, 100% held out"):
         make_stream(make_dataset(tmp_path), tmp_path, validation_share=0.9999)
+
+
+@pytest.mark.parametrize("endpoints", ["window", "motion"])
+def test_endpoints_are_the_windows_or_the_motions(tmp_path: Path, endpoints: str) -> None:
+    sources = dict(rows())
+    stream = make_stream(make_dataset(tmp_path), tmp_path, condition="endpoints", endpoints=endpoints)
+    batch = batches(stream, 1)[0]
+    for window, ends in zip(batch.actions.numpy(), batch.condition.reshape(7, 2, 10).numpy(), strict=True):
+        source = sources[find(window, sources)[0]][:, 2:]
+        expected = window[[0, 15]] if endpoints == "window" else source[[0, -1]]
+        assert np.abs(ends - expected).max() < 1e-6
+
+
+def test_decoding_ahead_changes_nothing(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path)
+    ahead, inline = make_stream(dataset, tmp_path / "a"), make_stream(dataset, tmp_path / "b", ahead=False)
+    for a, b in zip(batches(ahead, 9), batches(inline, 9), strict=True):
+        assert torch.equal(a.actions, b.actions)
+        assert torch.equal(a.condition, b.condition)

@@ -1,0 +1,54 @@
+"""What Stage 1 sees of each time step of a trajectory: its normalized action, and the condition beside it.
+
+`joint_position` and `ee_pose` are the window's own, step by step; where the actions are poses, the first is the paper's
+and makes Stage 1 a map for each step alone, and where they are the same kind the target is a copy of the condition.
+`endpoints` are the first and last action of the window or of the whole motion: what lies between must be learned.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.action import GRIPPER, POSE_DIM, FloatArray, join_joint_action
+from trainer.config import ActionName, PretrainConfig, Stage1Condition
+from trainer.normalization import ActionNormalizer
+
+
+def condition_steps(condition: Stage1Condition | str, horizon: int) -> int:
+    """Steps of the condition, each of which a token conditioning makes a token."""
+    return {"none": 0, "endpoints": 2}.get(condition, horizon)
+
+
+class Stage1Steps:
+    """Turns steps of trajectories into normalized actions and what the condition takes of each step.
+
+    Attributes:
+        condition_dim: numbers in a window's condition.
+        per_step: whether the condition has a part of its own for each step; else it is taken from the actions.
+    """
+
+    def __init__(self, config: PretrainConfig, normalizer: ActionNormalizer, dof: int) -> None:
+        """Raises ConfigError where a range is missing."""
+        self._action, self._condition, self._normalizer = config.head.action, config.condition, normalizer
+        actions, part = self(np.zeros((1, dof), np.float32), np.zeros((1, POSE_DIM), np.float32))
+        self.per_step = part is not None
+        step_dim = (actions if part is None else part).shape[1]
+        self.condition_dim: int = condition_steps(config.condition, config.head.horizon) * step_dim
+
+    def __call__(self, joints: NDArray[Any], poses: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+        """Actions (steps, action_dim), and each step's part of the condition where it has one, (steps, step_dim).
+
+        Args:
+            joints: [rad or m], (steps, dof).
+            poses: `ee_pose` actions, (steps, 10).
+        """
+        actions = self._normalized(self._action, joints, poses)
+        if self._condition in ("joint_position", "ee_pose"):
+            return actions, self._normalized(self._condition, joints, poses)
+        return actions, None
+
+    def _normalized(self, kind: ActionName, joints: NDArray[Any], poses: FloatArray) -> FloatArray:
+        if kind == "joint_position":
+            return join_joint_action(self._normalizer.normalize_joints(joints), poses[..., GRIPPER])
+        return self._normalizer.normalize_poses(poses)
