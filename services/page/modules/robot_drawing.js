@@ -11,6 +11,10 @@ const WHITE = "data:image/gif;base64,R0lGODlhAQABAIAAAP///////yH5BAAAAAAALAAAAAA
 const manager = new THREE.LoadingManager();
 manager.setURLModifier(() => WHITE);
 
+/** Drawings that were made, the last ones: to go from one view to another takes no time then. */
+const kept = new Map();
+const MOST_KEPT = 3;
+
 export class RobotDrawing {
   #urdf;
   #names;
@@ -20,13 +24,22 @@ export class RobotDrawing {
   #line = null;
 
   /**
-   * Reads an arm's URDF and meshes.
+   * Reads an arm's URDF and meshes; it stands at home. One view at a time may have it.
    * @param {import("./service.js").Service} service @param {any} robot as the API lists it @param {AbortSignal} signal
    */
   static async load(service, robot, signal) {
-    const text = await (await service.call("GET", robot.links.urdf, { signal })).text();
-    const drawing = new RobotDrawing(robot);
-    await drawing.#read(service, robot, text, signal);
+    const key = `${robot.name} ${robot.sha256}`;
+    let drawing = kept.get(key);
+    if (!drawing) {
+      const text = await (await service.call("GET", robot.links.urdf, { signal })).text();
+      drawing = new RobotDrawing(robot);
+      await drawing.#read(service, robot, text, signal);
+    }
+    drawing.pose(robot.home);
+    kept.delete(key);
+    // What could not be loaded may be there the next time.
+    if (!drawing.missing) kept.set(key, drawing);
+    if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
     return drawing;
   }
 
@@ -80,7 +93,6 @@ export class RobotDrawing {
     let meshes = 0;
     this.#urdf.traverse((part) => { meshes += part.isMesh ? 1 : 0; });
     if (meshes <= this.#names.length / 2) this.#addLine();
-    this.pose(robot.home);
   }
 
   #addLine() {

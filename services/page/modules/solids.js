@@ -61,7 +61,8 @@ function directions({ min, max }, axis, degrees) {
   return group;
 }
 
-function pose({ position, quat_xyzw: quat, rotation_6d: rows } = {}) {
+function pose(listed) {
+  const { position, quat_xyzw: quat, rotation_6d: rows } = listed ?? {};
   if (!isPoint(position)) return null;
   const axes = new THREE.AxesHelper(0.08);
   axes.position.set(...position);

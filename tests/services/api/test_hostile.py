@@ -197,7 +197,7 @@ def test_bad_queries_of_a_job_are_named(
 
 def test_what_is_not_there_and_what_can_not_be_done(api: httpx.Client, finished: dict[str, Any]) -> None:
     for path in (
-        "/",
+        "/nothing",
         "/v2/jobs",
         "/v1",
         "/docs",
