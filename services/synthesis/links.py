@@ -26,11 +26,13 @@ CIRCLE_CORNERS = 24
 """Corners of the polygon drawn around a circle: 0.9 % wider than it."""
 THINNEST = 1e-4
 """A link thinner than this [m] is given this much on either side."""
+EMPTY_VOLUME = 1e-4
+"""A link's shapes have one hull together if it contains no more than this beside them [m^3]; a torso's don't."""
 
 
 @dataclass(frozen=True, eq=False)
 class Links:
-    """L links, each fixed to one joint's frame of the robot's chain; joint -1 is the base.
+    """L links, or parts of links, each fixed to one joint's frame of the robot's chain; joint -1 is the base.
 
     Attributes:
         names: of the links.
@@ -52,40 +54,41 @@ class Links:
 @functools.lru_cache(maxsize=8)
 def robot_links(robot: RobotModel) -> Links:
     """The robot's links; kept for the life of the process. Raises RobotError."""
-    vertices, joints = _vertices_by_link(robot)
+    parts = [(link, *part) for link in robot.arm.description.links for part in _parts(robot, link)]
     unchecked = robot.arm.files.unchecked_pairs()
-    names = tuple(vertices)
-    joint = np.array([joints[name] for name in names], np.int64)
-    capsules = np.array([_capsule(vertices[name]) for name in names]).reshape(-1, 7)
-    pairs = np.array(
-        [
-            (a, b)
-            for a, b in itertools.combinations(range(len(names)), 2)
-            if abs(joint[a] - joint[b]) > 1 and frozenset((names[a], names[b])) not in unchecked
-        ],
-        np.int64,
-    ).reshape(-1, 2)
-    hulls = tuple(_hull(vertices[name]) for name in names)
-    extent = np.array([reach(robot, joints[name], vertices[name]) for name in names]).reshape(-1, robot.dof)
-    return Links(names, joint, hulls, capsules, pairs, extent)
+    names, joints = tuple(part[0] for part in parts), [part[1] for part in parts]
+    pairs = [
+        (a, b)
+        for a, b in itertools.combinations(range(len(parts)), 2)
+        if abs(joints[a] - joints[b]) > 1 and frozenset((names[a], names[b])) not in unchecked
+    ]
+    return Links(
+        names=names,
+        joint=np.array(joints, np.int64),
+        hulls=tuple(_hull(vertices) for _, _, vertices in parts),
+        capsules=np.array([_capsule(vertices) for _, _, vertices in parts]).reshape(-1, 7),
+        pairs=np.array(pairs, np.int64).reshape(-1, 2),
+        reach=np.array([reach(robot, joint, vertices) for _, joint, vertices in parts]).reshape(-1, robot.dof),
+    )
 
 
-def _vertices_by_link(robot: RobotModel) -> tuple[dict[str, FloatArray], dict[str, int]]:
-    """Vertices of each link's collision geometry in the chain frame of the joint that moves it, and that joint."""
-    points: dict[str, FloatArray] = {}
-    joints: dict[str, int] = {}
-    for link, shapes in robot.arm.description.links.items():
-        if not shapes:
-            continue
-        frame = robot.model.frames[link_frame(robot.model, link)]
-        joints[link] = frame.parentJoint - 1
-        parts = []
-        for shape in shapes:
-            origin = pin.SE3(pin.rpy.rpyToMatrix(*shape.origin.rpy), np.array(shape.origin.xyz))
-            placement = robot.chain_offset(joints[link]) * (frame.placement * origin)
-            parts.append(_corners(robot.arm, shape) @ placement.rotation.T + placement.translation)
-        points[link] = np.concatenate(parts)
-    return points, joints
+def _parts(robot: RobotModel, link: str) -> list[tuple[int, FloatArray]]:
+    """The joint that moves a link, and vertices in that joint's chain frame: of its shapes together, or of each."""
+    frame = robot.model.frames[link_frame(robot.model, link)]
+    joint, shapes = frame.parentJoint - 1, []
+    for shape in robot.arm.description.links[link]:
+        origin = pin.SE3(pin.rpy.rpyToMatrix(*shape.origin.rpy), np.array(shape.origin.xyz))
+        placement = robot.chain_offset(joint) * (frame.placement * origin)
+        shapes.append(_corners(robot.arm, shape) @ placement.rotation.T + placement.translation)
+    if len(shapes) > 1:
+        together = np.concatenate(shapes)
+        if _volume(together) - sum(map(_volume, shapes)) <= EMPTY_VOLUME:
+            return [(joint, together)]
+    return [(joint, vertices) for vertices in shapes]
+
+
+def _volume(vertices: FloatArray) -> float:
+    return float(_hull(vertices).computeVolume())
 
 
 def _corners(arm: Arm, shape: Shape) -> FloatArray:

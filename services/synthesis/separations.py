@@ -23,7 +23,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 LINK_CLEARANCE = 0.005
-"""Hulls of two links nearer than this [m] count as colliding."""
+"""Hulls of two links nearer than this [m] count as colliding, unless they are nearer at home."""
 KEEP_OUT_CLEARANCE = 0.002
 """Hulls nearer than this [m] to a keep-out count as being in it."""
 TOUCHING_SHARE, TOUCHING_POSTURES = 0.3, 100
@@ -97,8 +97,8 @@ class Separations:
 def separations(robot: RobotModel, self_collision: bool, keep_out: tuple[KeepOut, ...]) -> Separations:
     """Everything that a request keeps apart; kept for the life of the process. Raises RobotError."""
     bodies = _bodies(robot)
-    pairs = list(_link_pairs(robot)) if self_collision else []
-    clearance = [LINK_CLEARANCE] * len(pairs)
+    links = _link_pairs(robot) if self_collision else {}
+    pairs, clearance = list(links), list(links.values())
     for solid, body in itertools.product(range(len(keep_out)), np.flatnonzero(bodies.joint >= 0).tolist()):
         pairs.append((body, -1 - solid))
         clearance.append(KEEP_OUT_CLEARANCE)
@@ -135,26 +135,31 @@ def _bodies(robot: RobotModel) -> Bodies:
 
 
 @functools.lru_cache(maxsize=8)
-def _link_pairs(robot: RobotModel) -> list[tuple[int, int]]:
-    """The pairs of links that can meet, less those whose hulls can't tell: they touch at home, or most everywhere."""
+def _link_pairs(robot: RobotModel) -> dict[tuple[int, int], float]:
+    """The pairs of links that can meet and their clearance [m], less those whose hulls can't tell.
+
+    Those are the ones that meet at home, or come close most everywhere. Links that are closer at home than the
+    clearance may come half as close.
+    """
     pairs = [(a, b) for a, b in robot_links(robot).pairs.tolist()]
-    at_home = _touching(robot, pairs, robot.home[None])
-    anywhere = _touching(robot, pairs, seeded_configurations(robot)[:TOUCHING_POSTURES])
-    touching = at_home.any(0) | (anywhere.mean(0) > TOUCHING_SHARE)
-    return [pair for pair, touches in zip(pairs, touching, strict=True) if not touches]
+    at_home = _distances(robot, pairs, robot.home[None])[0]
+    anywhere = _distances(robot, pairs, seeded_configurations(robot)[:TOUCHING_POSTURES])
+    often = (anywhere <= LINK_CLEARANCE).mean(0) > TOUCHING_SHARE
+    clearance = np.where(at_home > LINK_CLEARANCE, LINK_CLEARANCE, at_home / 2)
+    return {pair: float(clearance[i]) for i, pair in enumerate(pairs) if clearance[i] > 0 and not often[i]}
 
 
-def _touching(robot: RobotModel, pairs: list[tuple[int, int]], q: FloatArray) -> NDArray[np.bool_]:
-    """Which pairs of links come within their clearance in each posture (n, dof), shape (n, P)."""
+def _distances(robot: RobotModel, pairs: list[tuple[int, int]], q: FloatArray) -> FloatArray:
+    """Of each pair of links in each posture (n, dof), not above 0 where they meet, shape (n, P) [m]."""
     bodies, frames = _bodies(robot), np.empty((robot.dof + 1, 12))
     apart = _separations(bodies, pairs, [LINK_CLEARANCE] * len(pairs), ())
-    touching = np.zeros((len(q), len(pairs)), np.bool_)
+    distances = np.empty((len(q), len(pairs)))
     for i, posture in enumerate(q):
         link_frames(robot.chain, posture, frames)
         for pair, (a, b) in enumerate(pairs):
-            distance, _ = apart.distance(pair, frames[bodies.joint[a] + 1], frames[bodies.joint[b] + 1])
-            touching[i, pair] = distance <= LINK_CLEARANCE
-    return touching
+            first, second = (frames[bodies.joint[body] + 1] for body in (a, b))
+            distances[i, pair], _ = apart.distance(pair, first, second)
+    return distances
 
 
 def _travel(bodies: Bodies, first: int, second: int) -> FloatArray:
