@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,16 +15,22 @@ PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+@contextmanager
+def opened_browser() -> Iterator[Browser]:
+    """A headless Chromium for the time of a block."""
     with sync_playwright() as playwright:
         path = find_chromium() or playwright.chromium.executable_path
-        if not Path(path).exists():
-            pytest.fail(ADVICE)
+        assert Path(path).exists(), ADVICE
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium for all tests."""
+    with opened_browser() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The form in a real browser: it says every request, and shows the API's problems where they belong."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.browser.conftest import Watched
 from tests.browser.form import error_at, fill, open_form, request_of, vector
 from tests.browser.picture import changed_share, pixels
 from tests.services.example import RunningService
+from tests.shared.summary_example import example_summary
 
 pytestmark = pytest.mark.browser
 
@@ -159,6 +161,28 @@ def test_a_request_is_drawn_and_previewed(watched: Watched, service: RunningServ
     # What was previewed is not what is written now.
     fill(page, Seed=9)
     expect(page.locator(".about")).to_be_hidden()
+
+
+def test_a_request_is_fitted_to_a_chosen_file(watched: Watched, service: RunningService, tmp_path: Path) -> None:
+    page = watched.page
+    open_form(page, service.url)
+    page.get_by_label("Targets", exact=True).select_option("fitted")
+    file, wrong = page.get_by_label("Summary of the demonstrations"), tmp_path / "wrong.json"
+    wrong.write_text("no JSON")
+    file.set_input_files(wrong)
+    expect(error_at(page, "/workspace/summary").locator("xpath=..")).to_contain_text("wrong.json is not JSON")
+    wrong.write_text('{"format": "something else"}')
+    file.set_input_files(wrong)
+    watched.expected.append("status of 422")
+    page.get_by_role("button", name="Preview").click()
+    expect(error_at(page, "/workspace/summary")).to_be_visible()
+    summary = tmp_path / "summary.json"
+    summary.write_text(json.dumps(example_summary(windows=256)))
+    file.set_input_files(summary)
+    fill(page, **{"Shift of a whole motion [m]": 0.05})
+    assert request_of(page)["workspace"]["jitter"] == {"shift": 0.05}
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator(".about")).to_contain_text("Trajectory 0:")
 
 
 def test_the_pages_defaults_are_the_apis(watched: Watched, service: RunningService) -> None:

@@ -67,7 +67,7 @@ function row(name, called, values, low, high) {
   const points = values.filter((_, index) => index % stride === 0).map((value, index) => `${((index * stride) / last) * WIDTH},${y(value).toFixed(2)}`);
   const limit = (value) => drawn("line", { class: "limit", x1: 0, x2: WIDTH, y1: y(value), y2: y(value) });
   const cursor = drawn("line", { class: "cursor", x1: 0, x2: 0, y1: 0, y2: HEIGHT });
-  const [least, most] = [Math.min(...values.slice(0, 1e5)), Math.max(...values.slice(0, 1e5))];
+  const [least, most] = values.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity]);
   const words = `${name}: from ${short(least)} to ${short(most)}, limits ${short(low)} to ${short(high)}`;
   const plot = drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": words },
     limit(low), limit(high), drawn("polyline", { class: "curve", points: points.join(" ") }), cursor);

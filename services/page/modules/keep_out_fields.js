@@ -16,16 +16,24 @@ export function keepOutFields(draft) {
     draft.set("/keep_out", solids, null);
     show();
   };
-  const show = () => list.replaceChildren(...solids().map((solid, index) => card(draft, solid, index, () => change(solids().filter((_, other) => other !== index)))));
+  const remove = (index) => {
+    change(solids().filter((_, other) => other !== index));
+    adders.firstElementChild.focus();
+  };
+  const show = () => list.replaceChildren(...solids().map((solid, index) => card(draft, solid, index, () => remove(index))));
   const solids = () => [draft.get("/keep_out") ?? []].flat();
-  const add = (kind) => change([...solids(), structuredClone(FIRST[kind])]);
+  const add = (kind) => {
+    change([...solids(), structuredClone(FIRST[kind])]);
+    list.lastElementChild.querySelector("input").focus();
+  };
+  const adders = element("p", { class: "actions" },
+    element("button", { type: "button", on: { click: () => add("half_space") } }, "Add a table or wall"),
+    element("button", { type: "button", on: { click: () => add("box") } }, "Add a box"));
   show();
   return element("div", { class: "field", "data-pointer": "/keep_out" },
     element("span", { class: "label" }, "Keep-outs"),
     list,
-    element("p", { class: "actions" },
-      element("button", { type: "button", on: { click: () => add("half_space") } }, "Add a table or wall"),
-      element("button", { type: "button", on: { click: () => add("box") } }, "Add a box")),
+    adders,
     element("p", { class: "hint" }, "No link that moves may enter them. In the base frame, in metres; up to 32."),
     element("p", { class: "error", hidden: true }));
 }

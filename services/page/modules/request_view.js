@@ -4,7 +4,7 @@ import { element } from "./elements.js";
 import { choiceField, numberField, optionalRangeField, severalField, toggleField, vectorField } from "./fields.js";
 import { familyFields } from "./family_fields.js";
 import { keepOutFields } from "./keep_out_fields.js";
-import { clearProblem, clearProblems, showProblems } from "./problems.js";
+import { clearProblem, clearProblems, sentence, showProblems } from "./problems.js";
 import { robotUpload } from "./robot_upload.js";
 import { RequestDraft } from "./request_draft.js";
 import { requestText } from "./request_text.js";
@@ -88,7 +88,9 @@ export class RequestView {
     const chosen = this.#draft.get("/robot");
     const choices = names.length ? names : [[chosen, `${chosen}`]];
     const known = this.#robots.find((robot) => robot.name === chosen);
-    const about = known ? `${known.joint_names.length} joints, from ${known.base_frame} to ${known.tool_frame}.` : "";
+    const about = known ? [
+      `${known.joint_names.length} joints, from ${known.base_frame} to ${known.tool_frame}.`,
+      `Acceleration and jerk: ${sentence(known.limits_source)}`, ...known.notes.map(sentence)].join(" ") : "";
     return choiceField(this.#draft, "/robot", "Arm", choices, about);
   }
 
@@ -149,8 +151,9 @@ export class RequestView {
     const asked = { ...this.#draft.value, count: Number.isInteger(count) ? Math.min(count, PREVIEWED) : count };
     const preview = await this.#send("/v1/preview", asked, "Making a few …");
     if (!preview) return;
-    const rejected = preview.attempts - preview.trajectories.length;
-    this.#said.textContent = `${preview.trajectories.length} made; ${rejected} of ${preview.attempts} candidates were rejected.`;
+    const reasons = Object.entries(preview.rejections).map(([reason, times]) => `${reason.replaceAll("_", " ")} ${times}`);
+    const rejected = reasons.length ? `rejected: ${reasons.join(", ")}` : "none rejected";
+    this.#said.textContent = `${preview.trajectories.length} made of ${preview.attempts} candidates, ${rejected}.`;
     this.#viewer.showAll(preview.trajectories, preview.robot);
   }
 

@@ -26,7 +26,7 @@ export class Viewer {
   #note = element("p", { class: "hint note", role: "status" });
   #about = element("p", { class: "about" });
   #canvas = element("canvas", {
-    tabindex: "0", role: "img",
+    tabindex: "0", role: "application", "aria-roledescription": "3D view",
     "aria-label": "The arm in 3D. Arrow keys turn the view, plus and minus come nearer and go away.",
     on: { keydown: (event) => this.#turn(event) },
   });
@@ -46,7 +46,7 @@ export class Viewer {
       this.#player.root, this.#about,
       element("p", { class: "pair plotted" }, element("label", { for: quantity.id }, "Against their limits:"), quantity),
       this.#plots.root,
-      element("p", { class: "hint" }, "Space plays and pauses; ← and → go by one sample, with Shift by ten; Home and End go to the ends."));
+      element("p", { class: "hint" }, "On its path, teal is an open gripper, orange a closed one. Space plays and pauses; ← and → go by one sample, with Shift by ten; Home and End go to the ends."));
     this.root = element("div", { class: "viewer", on: { keydown: (event) => this.#press(event) } },
       element("div", { class: "stage" }, this.#canvas, views), this.#note, this.#previews, this.#motion);
     this.#player.addEventListener("move", () => this.#move());

@@ -37,7 +37,10 @@ const FITTED_JITTER = [
 export function workspaceFields(draft) {
   const parts = element("div", { class: "parts" });
   const kind = choiceField(draft, "/workspace/kind", "Targets", KINDS);
-  const show = () => parts.replaceChildren(...(FIELDS[draft.get("/workspace")?.kind]?.(draft, show) ?? []));
+  const show = () => {
+    parts.replaceChildren(...(FIELDS[draft.get("/workspace")?.kind]?.(draft, show) ?? []));
+    return parts;
+  };
   kind.querySelector("select").addEventListener("change", (event) => {
     draft.set("/workspace", structuredClone(FIRST[event.target.value]), event.target);
     show();
@@ -74,7 +77,7 @@ function poseCard(draft, pose, index, show) {
     : vectorField(draft, `${place}/quat_xyzw`, "Quaternion", ["x", "y", "z", "w"]);
   const remove = () => {
     draft.set("/workspace/poses", posesOf(draft).filter((_, other) => other !== index), null);
-    show();
+    show().querySelector(".add").focus();
   };
   return element("li", { class: "card field", "data-pointer": place },
     element("span", { class: "label" }, `Pose ${index + 1}`),
@@ -88,9 +91,9 @@ function addPose(draft, show) {
   const add = () => {
     const poses = posesOf(draft);
     draft.set("/workspace/poses", [...poses, structuredClone(poses.at(-1) ?? FIRST.poses.poses[0])], null);
-    show();
+    show().querySelector(".cards").lastElementChild.querySelector("input").focus();
   };
-  return element("p", {}, element("button", { type: "button", on: { click: add } }, "Add a pose"));
+  return element("p", {}, element("button", { type: "button", class: "add", on: { click: add } }, "Add a pose"));
 }
 
 function summaryField(draft) {
