@@ -1,17 +1,18 @@
 """The service under load: pollers, followers of a stream and previews, while it makes a job.
 
-    python -m benchmarks.service_load [--rounds N] [--seconds S] [--engine process|ray]
+    python -m benchmarks.service_load [--rounds N] [--seconds S] [--engine process|ray] [--out FILE]
 
 Each round times the job undisturbed and then under load, so that other work on the machine weighs on both. Load, probe
-and service share the machine's cores. Loopback only.
+and service share the cores. Memory grows if it is more in the last round than in the first. Loopback only. The
+full count is --rounds 6.
 """
 
 import argparse
 import asyncio
 import itertools
-import json
 import multiprocessing
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -24,11 +25,18 @@ from typing import Any
 import httpx
 import psutil
 
+from benchmarks.bars import Bar, conclude
 from shared.client import Client
 from tests.services.example import RunningService, running_service
 
 POLLERS, FOLLOWERS, PREVIEWS_PER_S, PREVIEW_ROWS = 100, 10, 5.0, 4
 POLL_EVERY_S, PROBE_EVERY_S, SETTLE_S = 1.0, 0.02, 2.0
+BARS: dict[str, Bar] = {
+    "rows_ratio": (">=", 0.5),
+    "loaded_health_p99_ms": ("<", 50.0),
+    "memory_growth_mb": ("<", 20.0),
+    "answered_errors": ("==", 0),
+}
 REQUEST: dict[str, Any] = {"robot": "panda", "workspace": {"kind": "reachable"}, "shard_rows": 500, "count": 2_000_000}
 
 
@@ -149,15 +157,17 @@ def run_round(
     return quiet, loaded, counts
 
 
-def main() -> None:
-    """Runs the rounds and prints one JSON object on the last line."""
+def main() -> int:
+    """Runs the rounds and prints one JSON object on the last line. Returns the exit status."""
     parser = argparse.ArgumentParser(description="the service under load")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each phase")
     parser.add_argument("--engine", default="process", choices=("process", "ray"))
+    parser.add_argument("--out", type=Path, help="file for the figures")
     options = parser.parse_args()
     quiet, loaded, counts = Phase(), Phase(), Counter[str]()
     ratios: list[float] = []
+    memory: list[float] = []
     with (
         tempfile.TemporaryDirectory(prefix="headstart-load-") as folder,
         running_service(Path(folder) / "data", "--engine", options.engine) as service,
@@ -167,6 +177,7 @@ def main() -> None:
         for seed in range(options.rounds):
             one, two, answered = run_round(service, client, seed, options.seconds)
             ratios.append(two.rows_per_s / one.rows_per_s)
+            memory.append(statistics.median(two.memory_mb))
             counts.update(answered)
             for total, part in ((quiet, one), (loaded, two)):
                 total.health_ms += part.health_ms
@@ -181,9 +192,10 @@ def main() -> None:
         "memory_loaded_first_mb": round(loaded.memory_mb[0]),
         "memory_loaded_last_mb": round(loaded.memory_mb[-1]),
         "memory_loaded_max_mb": round(max(loaded.memory_mb)),
-        **{f"answered_{name}": count for name, count in sorted(counts.items())},
+        "memory_growth_mb": round(memory[-1] - memory[0]),
+        **{f"answered_{name}": counts[name] for name in sorted({"errors", *counts})},
     }
-    print(json.dumps(report))
+    return conclude(report, BARS, options.out)
 
 
 def quantile(values: list[float], at: float) -> float:
@@ -192,4 +204,4 @@ def quantile(values: list[float], at: float) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

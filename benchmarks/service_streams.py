@@ -1,14 +1,16 @@
 """Streams whose readers are slow or leave: what that costs the service in memory, file handles and tasks.
 
-    python -m benchmarks.service_streams [--gigabytes G] [--slow-seconds S] [--disconnects N] [--mb-per-s R]
+    python -m benchmarks.service_streams [--gigabytes G] [--slow-seconds S] [--disconnects N] [--out FILE]
 
 A dataset of so many gigabytes (as the stream sends it) is made first. Then one client reads its stream at R MB/s for S
-seconds, or to its end if S is 0, and then N clients leave in the middle of it. Loopback only.
+seconds, or to its end if S is 0, and then N clients leave in the middle of it. Loopback only. The full count is
+--gigabytes 1 --slow-seconds 0 --disconnects 200.
 """
 
 import argparse
 import json
 import random
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,10 +20,17 @@ import httpx
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.bars import Bar, conclude
 from benchmarks.service_load import private_mb
 from shared.client import Client
 from tests.services.example import RunningService, running_service
 
+BARS: dict[str, Bar] = {
+    "slow_memory_growth_mb": ("<", 50.0),
+    "streams_after": ("==", 0),
+    "tasks_leaked": ("<=", 0),
+    "handles_leaked": ("<=", 0),
+}
 REQUEST: dict[str, Any] = {"robot": "panda", "rate_hz": 500.0, "shard_rows": 100}
 """Sampled often, so that a gigabyte takes few rows."""
 _ROWS_PER_GB = 7000
@@ -82,6 +91,8 @@ def disconnect(service: RunningService, job_id: str, times: int, seed: int = 0) 
         "disconnects": times,
         **{f"{name}_before": value for name, value in before.items()},
         **{f"{name}_after": value for name, value in after.items()},
+        "tasks_leaked": after["tasks"] - before["tasks"],
+        "handles_leaked": after["handles"] - before["handles"],
     }
 
 
@@ -98,13 +109,14 @@ def _open(service: RunningService, http: httpx.Client) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Runs both and prints one JSON object on the last line."""
+def main() -> int:
+    """Runs both and prints one JSON object on the last line. Returns the exit status."""
     parser = argparse.ArgumentParser(description="streams whose readers are slow or leave")
     parser.add_argument("--gigabytes", type=float, default=0.2, help="of the dataset's stream (default 0.2)")
     parser.add_argument("--slow-seconds", type=float, default=20.0, help="0 reads to the end (default 20)")
     parser.add_argument("--mb-per-s", type=float, default=1.0, help="of the slow client (default 1)")
     parser.add_argument("--disconnects", type=int, default=50, help="default 50")
+    parser.add_argument("--out", type=Path, help="file for the figures")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="headstart-streams-") as folder,
@@ -117,8 +129,8 @@ def main() -> None:
         print(json.dumps(slow), flush=True)
         left = disconnect(service, job_id, options.disconnects)
         size = client.job(job_id)["progress"]["bytes"]
-    print(json.dumps({"dataset_mb_packed": round(size / 1e6), **slow, **left}))
+    return conclude({"dataset_mb_packed": round(size / 1e6), **slow, **left}, BARS, options.out)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
