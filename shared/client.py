@@ -9,22 +9,23 @@ A job's data is read as a dataset by shared.remote_dataset.
 """
 
 import copy
-import os
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
+from zipfile import is_zipfile
 
 import httpx
 import pyarrow as pa
 
 from shared.arrow_stream import record_batches
 from shared.connection import NONE, Connection, Json, Patience, broken_off
-from shared.dataset import verify_shard
-from shared.errors import CorruptShardError, ServiceError
+from shared.errors import ServiceError
 from shared.event_stream import events_of
 from shared.job import Event, Job, JobState
 from shared.manifest import Commit
+from shared.shard_file import fetch_shard
 
 _LAST_STATES = ("succeeded", "failed", "cancelled")
 
@@ -202,6 +203,37 @@ class Client:
         """The robots the service knows, each as RobotSpec.to_json writes it."""
         return list(self._connection.json("GET", "/v1/robots", self._patience)["robots"])
 
+    def robot(self, name: str) -> Json:
+        """A robot's joints, limits, frames and home posture."""
+        return self._connection.json("GET", f"/v1/robots/{quote(name, safe='')}", self._patience)
+
+    def robot_urdf(self, name: str) -> bytes:
+        """A robot's URDF: its maker's, or what was read of an uploaded one."""
+        return self._connection.content("GET", f"/v1/robots/{quote(name, safe='')}/urdf", self._patience)
+
+    def upload_robot(self, file: Path, tip: str, base: str | None = None, **numbers: float | Sequence[float]) -> Json:
+        """Uploads a robot, and returns it with the name that requests use; the same robot is always the same name.
+
+        Args:
+            file: its URDF, or a ZIP archive of one URDF and its meshes.
+            tip: link whose pose is recorded.
+            base: link in whose frame poses are expressed; by default the root.
+            numbers: `acceleration`, `jerk`, `home`: a number, or one for each joint.
+        """
+        params = {"tip": tip, **({"base": base} if base else {})}
+        params |= {name: _listed(value) for name, value in numbers.items()}
+        try:
+            headers = {"Content-Type": "application/zip" if is_zipfile(file) else "application/xml"}
+            body = {"content": file.read_bytes(), "headers": headers}
+        except OSError as error:
+            raise ServiceError(f"{file} can't be read: {error.strerror}") from None
+        # Safe to repeat: the same robot is there already.
+        return self._connection.json("POST", "/v1/robots", self._patience, params=params, **body)
+
+    def delete_robot(self, name: str) -> None:
+        """Deletes an uploaded robot. Datasets made with it keep their own copy."""
+        self._connection.json("DELETE", f"/v1/robots/{quote(name, safe='')}", NONE)
+
     def preview(self, request: Mapping[str, Any]) -> Json:
         """Up to 64 trajectories of a request, made at once and kept nowhere, as JSON for people."""
         return self._connection.json("POST", "/v1/preview", self._patience, json=dict(request))
@@ -218,29 +250,14 @@ class Client:
         Raises:
             CorruptShardError: what arrives, twice, is not what was committed.
         """
-        path = folder / f"shard-{commit.index:08d}.parquet"
-        if _is_whole(path, commit):
-            return path
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{path.name}.{os.getpid()}.part"
-        try:
-            for attempt in (1, 2):
-                self._connection.download(f"/v1/jobs/{job_id}/shards/{commit.index}", part, self._patience)
-                try:
-                    verify_shard(part, commit)
-                    break
-                except CorruptShardError:
-                    if attempt == 2:
-                        raise
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-        return path
+        return fetch_shard(
+            lambda part: self._connection.download(f"/v1/jobs/{job_id}/shards/{commit.index}", part, self._patience),
+            commit,
+            folder,
+        )
 
 
-def _is_whole(path: Path, commit: Commit) -> bool:
-    try:
-        verify_shard(path, commit)
-    except CorruptShardError:
-        return False
-    return True
+def _listed(numbers: float | Sequence[float]) -> str:
+    """As a query has them: one for every joint, or one each."""
+    values = numbers if isinstance(numbers, Sequence) else [numbers]
+    return ",".join(repr(float(value)) for value in values)

@@ -2,6 +2,7 @@ import http.server
 import json
 import socket
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from shared.follow import wait_for_shards
 from shared.job import Event
 from shared.manifest import Commit
 from shared.remote_dataset import RemoteDataset, open_dataset
+from tests.services.catalogue.own import GANTRY
 from tests.services.example import BODY, RunningService, running_service
 
 ENGINE = ("--engine", "process", "--workers", "1")
@@ -61,6 +63,31 @@ def test_submit_follow_and_fetch_give_the_rows_that_are_on_disk(
     assert "panda" in [robot["name"] for robot in client.robots()]
     assert len(client.preview({**BODY, "count": 2})["trajectories"]) == 2
     assert client.preview_rows({**BODY, "count": 2}).equals(remote.read_shard(state.commits[0]).slice(0, 2))
+
+
+def test_a_robot_is_uploaded_used_and_deleted(client: Client, tmp_path: Path) -> None:
+    urdf, archive = tmp_path / "gantry.urdf", tmp_path / "gantry.zip"
+    urdf.write_text(GANTRY)
+    robot = client.upload_robot(urdf, "tool", acceleration=4.0, jerk=[40.0] * 6)
+    assert robot["limits"]["acceleration"] == [4.0] * 6
+    assert robot["limits"]["jerk"] == [40.0] * 6
+    assert client.upload_robot(urdf, "tool", acceleration=4.0, jerk=40.0) == robot == client.robot(robot["name"])
+    assert b"<robot" in client.robot_urdf(robot["name"])
+    assert client.preview({"robot": robot["name"], "count": 1})["robot"]["joint_names"] == robot["joint_names"]
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.write(urdf, "arm/gantry.urdf")
+    other = client.upload_robot(archive, "tool", base="carriage", acceleration=4.0)
+    assert (other["base_frame"], other["tool_frame"]) == ("carriage", "tool")
+    for name in (robot["name"], other["name"]):
+        client.delete_robot(name)
+        with pytest.raises(ServiceError, match="404"):
+            client.robot(name)
+    with pytest.raises(ServiceError, match="404"):
+        client.robot_urdf("../../healthz")
+    with pytest.raises(ServiceError, match="has no link 'nowhere'"):
+        client.upload_robot(urdf, "nowhere")
+    with pytest.raises(ServiceError, match=r"missing.urdf can't be read: No such file"):
+        client.upload_robot(tmp_path / "missing.urdf", "tool")
 
 
 def test_shards_are_fetched_once_and_a_damaged_copy_is_fetched_anew(client: Client, tmp_path: Path) -> None:
