@@ -5,94 +5,23 @@ import io
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from services.catalogue import ARMS
+from tests.compose_stack import Stack
 from tests.test_docs import check_curl_lines, curl_lines
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
-ROOT = Path(__file__).resolve().parent.parent
-REQUEST = {"robot": "panda", "count": 2000, "workspace": {"kind": "reachable"}, "shard_rows": 500}
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-class Stack:
-    """What `docker compose up` started, under a project name and ports of its own."""
-
-    def __init__(self) -> None:
-        self.port, self.tensorboard_port = _free_port(), _free_port()
-        self.environment = {
-            **os.environ,
-            "COMPOSE_PROJECT_NAME": f"headstart-test-{uuid.uuid4().hex[:8]}",
-            "HEADSTART_PORT": str(self.port),
-            "HEADSTART_TENSORBOARD_PORT": str(self.tensorboard_port),
-        }
-        self.key = ""
-
-    def compose(self, *arguments: str, check: bool = True) -> str:
-        """Output of `docker compose ...`."""
-        done = subprocess.run(
-            ["docker", "compose", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0 or not check, f"docker compose {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def inside(self, service: str, *command: str, check: bool = True) -> str:
-        """Output of a command in a running container."""
-        return self.compose("exec", "-T", service, *command, check=check).strip()
-
-    def curl(self, path: str, *more: str, keyed: bool = True) -> bytes:
-        """What curl gets from the service, as the documentation has it."""
-        header = ["-H", f"Authorization: Bearer {self.key}"] if keyed else []
-        url = f"http://localhost:{self.port}{path}"
-        done = subprocess.run(["curl", "-sS", "--noproxy", "*", *header, *more, url], capture_output=True, check=True)
-        return done.stdout
-
-    def get(self, path: str) -> Any:
-        """JSON from the service."""
-        return json.loads(self.curl(path))
-
-    def wait_healthy(self, service: str, seconds: float = 180) -> None:
-        """Waits for a container's health check."""
-        deadline = time.monotonic() + seconds
-        while True:
-            container = self.compose("ps", "-q", service).strip()
-            command = ["docker", "inspect", "--format", "{{.State.Health.Status}}", container]
-            status = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-            if status == "healthy":
-                return
-            assert time.monotonic() < deadline, f"{service} is {status}\n{self.compose('logs', service)}"
-            time.sleep(1)
-
-    def wait_until_ended(self, job_id: str) -> Any:
-        """A job once it has ended."""
-        deadline = time.monotonic() + 300
-        while True:
-            job = self.get(f"/v1/jobs/{job_id}")
-            if job["state"] in ("succeeded", "failed", "cancelled"):
-                return job
-            assert time.monotonic() < deadline, job
-            time.sleep(0.5)
+REQUEST = {"robot": "panda", "count": 20_000, "workspace": {"kind": "reachable"}, "shard_rows": 2500}
+SMALL = {**REQUEST, "count": 2000, "shard_rows": 100}
+CLUSTER = {"COMPOSE_PROFILES": "cluster", "RAY_ADDRESS": "ray-head:6379"}
 
 
 @pytest.fixture(scope="module")
@@ -110,21 +39,17 @@ def stack() -> Iterator[Stack]:
         stack.compose("down", "--volumes", "--timeout", "10", check=False)
 
 
-def _submit(stack: Stack, request: dict[str, Any]) -> Any:
-    return json.loads(stack.curl("/v1/jobs", "-H", "Content-Type: application/json", "-d", json.dumps(request)))
-
-
 def test_a_job_over_rest_and_its_shards_read_back(stack: Stack) -> None:
-    job = stack.wait_until_ended(_submit(stack, REQUEST)["id"])
+    job = stack.wait_until_ended(stack.submit(REQUEST)["id"])
     assert job["state"] == "succeeded", job
     shards = stack.get(f"/v1/jobs/{job['id']}/shards")["shards"]
-    assert [shard["rows"] for shard in shards] == [500] * 4
+    assert [shard["rows"] for shard in shards] == [2500] * 8
     ids: list[int] = []
     for shard in shards:
         content = stack.curl(shard["url"])
         assert hashlib.sha256(content).hexdigest() == shard["file_sha256"]
         ids += pq.read_table(io.BytesIO(content), columns=["trajectory_id"]).column(0).to_pylist()
-    assert ids == list(range(2000))
+    assert ids == list(range(20_000))
     assert "0 violations" in stack.inside("service", "python", "-m", "services", "audit", f"/data/{job['id']}")
 
 
@@ -159,10 +84,8 @@ def test_tensorboard_is_served(stack: Stack) -> None:
 
 
 def test_a_service_that_is_restarted_goes_on_where_it_stopped(stack: Stack) -> None:
-    request = {**REQUEST, "seed": 1, "shard_rows": 100}
-    job = _submit(stack, request)
-    while stack.get(f"/v1/jobs/{job['id']}")["progress"]["shards_committed"] < 3:
-        time.sleep(0.1)
+    job = stack.submit({**SMALL, "seed": 1})
+    stack.wait_for_shards(job["id"], 3)
     stack.compose("kill", "-s", "SIGKILL", "service")
     stack.compose("up", "--detach", "service")
     stack.wait_healthy("service")
@@ -176,3 +99,41 @@ def test_the_recipe_runs_in_the_trainer_container(stack: Stack) -> None:
     assert "http://service:8000/v1/jobs/" in output
     report = json.loads(stack.inside("trainer", "cat", "runs/tiny/report.json"))
     assert [(result["mode"], result["episodes"]) for result in report["results"]] == [("decoupled", 2), ("normal", 2)]
+
+
+def test_a_cluster_makes_the_same_rows_though_a_worker_is_killed(stack: Stack) -> None:
+    request = {**SMALL, "count": 6000, "seed": 2}
+    stack.environment |= CLUSTER
+    stack.compose("up", "--detach", "--scale", "ray-worker=2")
+    stack.wait_healthy("service")
+    job = stack.submit(request)
+    victim = stack.compose("ps", "-q", "ray-worker").split()[0]
+    while "ray::make_shard" not in _docker("top", victim):
+        time.sleep(0.1)
+    stack.wait_for_shards(job["id"], 5)
+    _docker("kill", victim)
+    ended = stack.wait_until_ended(job["id"])
+    assert (ended["state"], ended["progress"]["accepted"]) == ("succeeded", 6000), ended
+    shards = stack.get(f"/v1/jobs/{job['id']}/shards")["shards"]
+
+    stack.inside("service", "sh", "-c", f"echo '{json.dumps(request)}' > /tmp/request.json")
+    inline = "python -m services generate --request /tmp/request.json --out /tmp/undisturbed --engine inline"
+    stack.inside("service", *inline.split())
+    hashes = (
+        "from shared.dataset import Dataset; print(*(c.content_sha256 for c in Dataset('/tmp/undisturbed').commits()))"
+    )
+    assert [shard["content_sha256"] for shard in shards] == stack.inside("service", "python", "-c", hashes).split()
+    # Only who has the token may run programs there.
+    keyless = ["sh", "-c", "RAY_AUTH_TOKEN_PATH= RAY_AUTH_TOKEN= ray status --address ray-head:6379; test $? -ne 0"]
+    stack.inside("service", *keyless)
+    assert stack.inside("ray-head", "stat", "--format=%a %U", "/data/ray-token") == "600 headstart"
+
+
+def test_the_trainer_asks_for_a_gpu_in_its_profile_only(stack: Stack) -> None:
+    config = stack.compose("--profile", "gpu", "config")
+    assert config.count("driver: nvidia") == 1
+    assert config.index("trainer-gpu:") < config.index("driver: nvidia")
+
+
+def _docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout

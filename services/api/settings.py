@@ -1,14 +1,13 @@
 """Settings of the service, from HEADSTART_* environment variables and the command line, which goes first."""
 
 import ipaddress
-import os
-import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.api.key_file import read_or_make_keys
 from shared.errors import ConfigError
 
 _KEY_CHARACTERS = 16
@@ -97,7 +96,7 @@ class Settings(BaseSettings):
         if self.api_key and self.api_key.get_secret_value().strip():
             keys = (self.api_key.get_secret_value().strip(),)
         elif self.api_key_file:
-            keys = _read_or_make(self.api_key_file)
+            keys = read_or_make_keys(self.api_key_file, "API key")
         if not keys and not self.is_loopback:
             raise ConfigError(
                 f"--host {self.host} lets other machines in, so an API key is needed: set HEADSTART_API_KEY, "
@@ -107,22 +106,3 @@ class Settings(BaseSettings):
             if len(key) < _KEY_CHARACTERS:
                 raise ConfigError(f"an API key has {len(key)} characters; use at least {_KEY_CHARACTERS}")
         return keys
-
-
-def _read_or_make(path: Path) -> tuple[str, ...]:
-    """The keys in a file, which is made if it is missing. Raises ConfigError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            keys = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
-        else:
-            keys = (secrets.token_urlsafe(32),)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(keys[0] + "\n")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"the API key file {path} can't be used: {error}") from None
-    if not keys:
-        raise ConfigError(f"the API key file {path} is empty; delete it, and one is made")
-    return keys

@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from services.api.app import create_app
+from services.api.key_file import read_or_make_keys
 from services.api.memory import give_memory_back
 from services.api.settings import Settings
 from shared.errors import ConfigError
@@ -35,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     give_memory_back()
     settings = Settings.read(**{name: getattr(options, name) for name in names})
     app = create_app(settings)
+    if token_file := os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        read_or_make_keys(Path(token_file), "Ray token")
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
         (settings.data / ".writable").touch()

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from services.engine.engine import make_shard
+from services.engine.ray_node import ensure_node
 from services.engine.worker import ignore_interrupts
 from services.synthesis.pipeline import ShardPlan
 from shared.errors import EngineError, HeadstartError
@@ -89,6 +90,8 @@ class _Driver:
         self._seen: set[str] = set()
         self._running: dict[int, Any] = {}
         try:
+            if address:
+                ensure_node(address)
             ray.init(**_arguments(address, self.workers))
         except Exception as error:  # Ray raises what it likes here: TimeoutError, ConnectionError, RaySystemError
             where = f"Ray at {address} could not be joined" if address else "Ray could not be started"
