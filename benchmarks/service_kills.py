@@ -2,9 +2,10 @@
 
     python -m benchmarks.service_kills [--kills N] [--victims api,worker,head] [--engine ray|process] [--out FILE]
 
-Jobs follow one another, each deleted and made again, until a victim has been killed N times. After each job every row
-is read back: none may be lost or doubled, and every shard's content must be that of an undisturbed run. Loopback only.
-The full count is --kills 20.
+Jobs follow one another, each deleted and made again, until a victim has been killed N times: a while after a random
+number of further shards, so that its deaths are spread over the jobs. After each job every row is read back: none may
+be lost or doubled, and every shard's content must be that of an undisturbed run. Loopback only. The full count is
+--kills 20.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from tests.services.example import RunningService, child_processes
 
 VICTIMS = ("api", "worker", "head")
 SHARDS, SHARD_ROWS = 50, 200
+_FURTHER_SHARDS, _WHILE_S = 25, 0.5
 BARS: dict[str, Bar] = {
     name: ("==", 0) for name in ("jobs_failed", "rows_lost", "rows_doubled", "shards_that_differ", "orphaned_processes")
 }
@@ -57,17 +59,16 @@ class Bench:
         self._service.stop()
 
     def run(self, victim: str, kills: int) -> None:
-        """Jobs until the victim was killed so often; the first one is left alone, and gives the time that one takes."""
-        seconds = self._job(None, 0.0)
+        """Jobs until the victim was killed so often."""
         while self.counts[victim] < kills:
-            self._job(victim, seconds)
+            self._job(victim, kills)
 
-    def _job(self, victim: str | None, seconds: float) -> float:
-        """One job from its submission to its end. Returns how long it took."""
+    def _job(self, victim: str, kills: int) -> None:
+        """One job from its submission to its end."""
         began = time.monotonic()
         with Client(self._service.url) as client:
             job_id = client.submit(self._body)["id"]
-        kill_at = self._moment(seconds)
+        kill_at = self._random.randrange(_FURTHER_SHARDS)
         while True:
             # A client for each look: it may be another service by now.
             with Client(self._service.url, patience=60) as client:
@@ -75,18 +76,17 @@ class Bench:
             if job["state"] in ("succeeded", "failed"):
                 break
             assert time.monotonic() - began < _DEADLINE_S, job
-            if victim and time.monotonic() > kill_at and self._kill(victim):
-                self.counts[victim] += 1
-                print(f"{victim} {self.counts[victim]}: after {job['progress']['shards_committed']} shards", flush=True)
-                kill_at = self._moment(seconds)
+            done = job["progress"]["shards_committed"]
+            if self.counts[victim] < kills and job["state"] == "running" and done >= kill_at:
+                time.sleep(self._random.uniform(0, _WHILE_S))
+                if self._kill(victim):
+                    self.counts[victim] += 1
+                    print(f"{victim} {self.counts[victim]}: after {done} shards", flush=True)
+                    kill_at = done + self._random.randint(1, _FURTHER_SHARDS)
             time.sleep(0.02)
         self._check(job)
         with Client(self._service.url) as client:
             client.delete(job_id)
-        return time.monotonic() - began
-
-    def _moment(self, seconds: float) -> float:
-        return time.monotonic() + self._random.uniform(0, seconds)
 
     def _kill(self, victim: str) -> bool:
         """Kills it, and starts the API again if that was it. False if there is none at the moment."""

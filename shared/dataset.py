@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -183,9 +184,9 @@ class Dataset:
         return content
 
     def open_shard(self, commit: Commit) -> pa.NativeFile:
-        """As `checked_bytes`, but read piece by piece where it lies on a disk: a large shard takes no memory."""
+        """As `checked_bytes`, but read piece by piece from a disk, if need be from a copy: it takes no memory."""
         if not isinstance(self.storage, LocalStorage):
-            return pa.BufferReader(self.checked_bytes(commit))
+            return _copy(self.checked_bytes(commit))
         path = self.shard_path(commit.index)
         if commit.index not in self._verified:
             verify_shard(path, commit)
@@ -198,6 +199,17 @@ class Dataset:
     def shard_bytes(self, index: int) -> pa.Buffer | None:
         """The file of shard `index` as it lies there, unchecked; None if it is missing."""
         return self.storage.read(_shard_name(index))
+
+    def shard_size(self, index: int) -> int | None:
+        """Bytes of the file of shard `index`; None if it is missing."""
+        return self.storage.size(_shard_name(index))
+
+    def shard_part(self, index: int, first: int, length: int) -> pa.Buffer:
+        """So many bytes of the file of shard `index` from `first` on, unchecked. Raises CorruptShardError."""
+        part = self.storage.read_part(_shard_name(index), first, length)
+        if part is None or part.size != length:
+            raise _missing(f"{self.where}/{_shard_name(index)}")
+        return part
 
     def _write(self, index: int, table: pa.Table, content: str, attempts: int, rejections: Mapping[str, int]) -> Commit:
         """Writes shard `index` and commits it. Returns the commit that won, another producer's if that came first."""
@@ -253,6 +265,14 @@ def _verify(size: int, sha256: Callable[[], str], commit: Commit, where: Path | 
         raise CorruptShardError(
             "its bytes differ from those committed; delete it and its commit to make it again", where
         )
+
+
+def _copy(content: pa.Buffer) -> pa.NativeFile:
+    """The bytes in a file that is gone once it is closed."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return pa.OSFile(file.name)
 
 
 def _missing(where: Path | str) -> CorruptShardError:

@@ -7,6 +7,7 @@
     ├── EngineError               the workers that make shards could not be started, or kept dying
     ├── DatasetError              a dataset directory or one of its files; carries the path
     │   ├── DatasetFormatError        not a dataset, or of another major version
+    │   ├── ObjectStoreError          the object store that holds it does not answer, or refuses
     │   ├── CorruptShardError         a shard whose bytes are not those that were committed
     │   ├── CommitConflictError       two different contents for one shard index
     │   ├── GeneratorVersionError     begun by another generator_version, so never resumed
@@ -89,6 +90,10 @@ class DatasetError(HeadstartError):
 
 class DatasetFormatError(DatasetError):
     """Not a dataset of ours, or one of another major version."""
+
+
+class ObjectStoreError(DatasetError):
+    """The object store that holds it does not answer, or refuses."""
 
 
 class CorruptShardError(DatasetError):

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,20 +17,24 @@ import obstore
 import pyarrow as pa
 from obstore.exceptions import AlreadyExistsError, BaseError
 
-from shared.errors import DatasetError, DatasetFormatError
+from shared.errors import DatasetFormatError, ObjectStoreError
 
 SCHEMES = ("s3", "gs", "az", "abfs", "abfss")
 _OPTIONS = {"endpoint_override": "endpoint", "region": "region"}
 _CREATE_TRIES = 20
-_RETRIES: Any = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
+_TRIES = 6
 _CONNECT_S = timedelta(seconds=5)
 
 
 class ObjectStorage:
     """A prefix in a bucket: a shared.storage.Storage."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, patience: timedelta = timedelta(seconds=60)) -> None:
         """Opens `s3://bucket/prefix[?endpoint_override=http://host:port&region=...]`; connects when first used.
+
+        Args:
+            uri: of the prefix.
+            patience: how long a call is repeated for that is not answered.
 
         Raises:
             DatasetFormatError: a URI of another kind, without a bucket, or with an option that isn't known.
@@ -45,10 +49,11 @@ class ObjectStorage:
             raise DatasetFormatError(f"has the option {unknown[0]!r}; those known are {', '.join(_OPTIONS)}", uri)
         config: Any = {_OPTIONS[name]: value for name, value in options.items()}
         plain = config.get("endpoint", "").startswith("http://")
+        retries: Any = {"max_retries": _TRIES if patience else 0, "retry_timeout": patience}
         client: Any = {"connect_timeout": _CONNECT_S, **({"allow_http": True} if plain else {})}
         try:
             self._store = obstore.store.from_url(
-                parts._replace(query="").geturl(), client_options=client, retry_config=_RETRIES, **config
+                parts._replace(query="").geturl(), client_options=client, retry_config=retries, **config
             )
         except (BaseError, ValueError) as error:
             raise DatasetFormatError(f"can't be opened: {error}", uri) from None
@@ -69,6 +74,42 @@ class ObjectStorage:
             except FileNotFoundError:
                 return None
 
+    def size(self, name: str) -> int | None:
+        """See Storage.size."""
+        with self._reaching(name):
+            found = self._head(name)
+            return None if found is None else int(found["size"])
+
+    def read_part(self, name: str, first: int, length: int) -> pa.Buffer | None:
+        """See Storage.read_part."""
+        with self._reaching(name):
+            try:
+                return pa.py_buffer(obstore.get_range(self._store, name, start=first, length=length))
+            except FileNotFoundError:
+                return None
+
+    def made_at(self, name: str) -> datetime | None:
+        """When an object was put, or None if there is none."""
+        with self._reaching(name):
+            found = self._head(name)
+            return None if found is None else found["last_modified"]
+
+    def paths(self) -> list[str]:
+        """Names of everything below this prefix."""
+        with self._reaching("its objects"):
+            return [str(item["path"]) for page in obstore.list(self._store) for item in page]
+
+    def folders(self) -> list[str]:
+        """Names of what lies directly below this prefix and has something below itself."""
+        with self._reaching("its folders"):
+            found = obstore.list_with_delimiter(self._store)["common_prefixes"]
+            return [str(prefix).rstrip("/").rpartition("/")[2] for prefix in found]
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Deletes objects, those that are there."""
+        with self._reaching("deleting"):
+            obstore.delete(self._store, list(names))
+
     def names(self, folder: str) -> list[str]:
         """See Storage.names."""
         with self._reaching(folder):
@@ -83,10 +124,10 @@ class ObjectStorage:
                     return True
                 except AlreadyExistsError:
                     # Also the answer while another's put is under way, which may yet fail.
-                    if self._has(name):
+                    if self._head(name) is not None:
                         return False
                     time.sleep(0.1)
-        raise DatasetError("is neither there nor can it be created; try again", f"{self._uri}: {name}")
+        raise ObjectStoreError("is neither there nor can it be created; try again", f"{self._uri}: {name}")
 
     def replace(self, name: str, content: pa.Buffer) -> None:
         """See Storage.replace."""
@@ -96,20 +137,25 @@ class ObjectStorage:
     def sweep(self, older_than_s: float) -> None:
         """See Storage.sweep. An object is there whole or not at all: nothing is left."""
 
-    def _has(self, name: str) -> bool:
+    def _head(self, name: str) -> Any:
         try:
-            obstore.head(self._store, name)
+            return obstore.head(self._store, name)
         except FileNotFoundError:
-            return False
-        return True
+            return None
 
     @contextmanager
     def _reaching(self, name: str) -> Iterator[None]:
-        """Raises a DatasetError that says what the store answered, and what to look at."""
+        """Raises an ObjectStoreError that says what the store answered, and what to look at."""
         try:
             yield
         except BaseError as error:
-            raise DatasetError(f"the object store says {_reason(error)}", f"{self._uri}: {name}") from error
+            raise ObjectStoreError(f"the object store says {_reason(error)}", f"{self._uri}: {name}") from error
+
+
+def below(uri: str, name: str) -> str:
+    """The URI of what is called `name` below `uri`."""
+    parts = urlsplit(uri)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/{name}").geturl()
 
 
 def _reason(error: BaseError) -> str:

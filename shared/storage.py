@@ -36,6 +36,14 @@ class Storage(Protocol):
         """A file's bytes, or None if there is no such file."""
         ...
 
+    def size(self, name: str) -> int | None:
+        """How many bytes a file has, or None if there is no such file."""
+        ...
+
+    def read_part(self, name: str, first: int, length: int) -> pa.Buffer | None:
+        """So many of a file's bytes from `first` on, all of which it has; None if there is no such file."""
+        ...
+
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, in no order. Raises FileNotFoundError if the folder should be there."""
         ...
@@ -97,6 +105,19 @@ class LocalStorage:
     def read(self, name: str) -> pa.Buffer | None:
         """See Storage.read. Memory-mapped: only what is looked at is read."""
         return map_file(self.root / name)
+
+    def size(self, name: str) -> int | None:
+        """See Storage.size."""
+        path = self.root / name
+        return path.stat().st_size if path.is_file() else None
+
+    def read_part(self, name: str, first: int, length: int) -> pa.Buffer | None:
+        """See Storage.read_part."""
+        try:
+            with (self.root / name).open("rb") as file:
+                return pa.py_buffer(os.pread(file.fileno(), length, first))
+        except FileNotFoundError:
+            return None
 
     def names(self, folder: str) -> list[str]:
         """See Storage.names."""

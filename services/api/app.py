@@ -64,6 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         queue = JobQueue(
             settings.data,
             engine,
+            state=settings.state_folder,
             max_queued=settings.max_queued_jobs,
             min_free_bytes=settings.min_free_bytes,
             on_commit=counts.count_commit,
@@ -74,7 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.coverages = coverage.Coverages()
         metrics.StateCollector(counts, queue, app.state.followers)
         app.state.previewer = Aside(settings.preview_seconds, "preview")
-        app.state.robots = RobotShelf(settings.data / "robots", settings.max_robots)
+        app.state.robots = RobotShelf(settings.state_folder / "robots", settings.max_robots)
         app.state.robot_reader = Aside(robots.READ_S, "robot")
         queue.start()
         try:

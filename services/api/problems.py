@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Match
 
 from services import jobs
 from services.api.schemas import Problem, schema_components
-from shared.errors import CorruptShardError, HeadstartError, RequestError, RobotError, SynthesisError
+from shared.errors import CorruptShardError, HeadstartError, ObjectStoreError, RequestError, RobotError, SynthesisError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -22,6 +22,7 @@ _STATUS: dict[type[HeadstartError], int] = {
     RobotError: 422,
     SynthesisError: 422,
     CorruptShardError: 500,
+    ObjectStoreError: 503,
     jobs.UnknownJobError: 404,
     jobs.UnknownShardError: 404,
     jobs.JobStateError: 409,

@@ -8,26 +8,29 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.api.key_file import read_or_make_keys
-from shared.errors import ConfigError
+from shared.errors import ConfigError, DatasetFormatError
+from shared.storage import LocalStorage, open_storage
 
 _KEY_CHARACTERS = 16
 
 
-def _directory(value: Any) -> Any:
-    # As a path, s3://bucket would be a folder called "s3:" here.
-    if "://" in str(value):
-        raise ValueError(
-            f"{value} is not a directory; the service keeps jobs in one. To make a dataset in an object store, use "
-            "`python -m services generate --out URI`"
-        )
-    return value
+def _location(value: Any) -> Any:
+    """A path, or the URI of a prefix in an object store, which as a path would be a folder called "s3:" here."""
+    if "://" not in str(value):
+        return Path(value)
+    try:
+        storage = open_storage(str(value))
+    except DatasetFormatError as error:
+        raise ValueError(str(error)) from None
+    return storage.root if isinstance(storage, LocalStorage) else storage.where
 
 
 class Settings(BaseSettings):
     """How the service runs.
 
     Attributes:
-        data: folder of the datasets.
+        data: folder of the datasets, or the URI of a prefix in an object store.
+        state: folder of uploaded robots and idempotency keys; by default the data folder.
         host: address to listen on.
         port: to listen on; 0 takes a free one.
         engine: where shards are made; not inline, where nothing could be cancelled in time.
@@ -48,7 +51,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HEADSTART_", frozen=True)
 
-    data: Annotated[Path, BeforeValidator(_directory)] = Path("data")
+    data: Annotated[Path | str, BeforeValidator(_location)] = Path("data")
+    state: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     engine: Literal["process", "ray"] = "ray"
@@ -85,6 +89,16 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def state_folder(self) -> Path:
+        """Where `state` is kept. Raises ConfigError if that is nowhere."""
+        if self.state is None and not isinstance(self.data, Path):
+            raise ConfigError(
+                f"{self.data} is for datasets; say with --state DIR (or HEADSTART_STATE) where uploaded robots and "
+                "idempotency keys are kept"
+            )
+        return Path(self.state or self.data)
 
     def keys(self) -> tuple[str, ...]:
         """The keys of which callers must send one; none if none is asked for.

@@ -2,23 +2,27 @@
 
 import base64
 import json
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Annotated
 
 import anyio
 from fastapi import APIRouter, Header, Query, Request
 from fastapi import Path as PathParameter
-from fastapi.responses import FileResponse, Response
-from starlette.types import Receive, Scope, Send
+from fastapi.responses import Response
 
+from services.api.cut import CutResponse
 from services.api.following import Wait, until
 from services.api.jobs import JobId, Jobs
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import ManifestBody, ShardBody, ShardPage
 from services.jobs import Job, commit_of, commit_text
+from shared.dataset import Dataset
 from shared.errors import CorruptShardError
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["data"], responses=RESPONSES)
+
+MEDIA_TYPE = "application/vnd.apache.parquet"
+_PART_BYTES = 1 << 19
 
 After = Annotated[int, Query(ge=-1, lt=10**8, description="only shards beyond this index")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="at most so many")]
@@ -63,10 +67,10 @@ def _page(job: Job, after: int, limit: int) -> ShardPage:
 @router.get(
     "/shards/{index}",
     operation_id="get_shard",
-    response_class=FileResponse,
+    response_class=CutResponse,
     responses={
-        200: {"content": {"application/vnd.apache.parquet": {}}, "description": "The Parquet file"},
-        206: {"content": {"application/vnd.apache.parquet": {}}, "description": "A range of it"},
+        200: {"content": {MEDIA_TYPE: {}}, "description": "The Parquet file"},
+        206: {"content": {MEDIA_TYPE: {}}, "description": "A range of it"},
         304: {"description": "The caller has it"},
     },
 )
@@ -76,6 +80,7 @@ def get_shard(
     index: Annotated[int, PathParameter(ge=0, lt=10**8)],
     range_: Annotated[str | None, Header(alias="Range", description="one range of bytes")] = None,
     if_none_match: Annotated[str | None, Header()] = None,
+    if_range: Annotated[str | None, Header(description="the ETag without which the range is passed over")] = None,
 ) -> Response:
     """One shard as a Parquet file. Its ETag is its sha256; one Range of bytes may be asked for."""
     job = jobs.job(job_id)
@@ -89,37 +94,44 @@ def get_shard(
     }
     if if_none_match is not None and etag in (tag.strip().removeprefix("W/") for tag in if_none_match.split(",")):
         return Response(status_code=304, headers=headers)
-    path = job.dataset.shard_path(index)
-    if not path.is_file() or path.stat().st_size != commit.bytes:
-        raise CorruptShardError("is committed, but not here whole; restore it", path.name)
-    wanted = _one_range(range_, commit.bytes)
-    return _ShardResponse(path, headers, ranged=wanted)
+    if job.dataset.shard_size(index) != commit.bytes:
+        raise CorruptShardError("is committed, but not here whole; restore it", f"shard {index}")
+    ranged = _one_range(range_, commit.bytes) if if_range is None or if_range.strip() == etag else None
+    first, stop = ranged or (0, commit.bytes)
+    headers |= {
+        "Accept-Ranges": "bytes",
+        "Content-Length": str(stop - first),
+        "Content-Disposition": f'attachment; filename="shard-{index:08d}.parquet"',
+        **({"Content-Range": f"bytes {first}-{stop - 1}/{commit.bytes}"} if ranged else {}),
+    }
+    content = _parts(job.dataset, index, first, stop)
+    return CutResponse(content, 206 if ranged else 200, headers, MEDIA_TYPE)
 
 
-class _ShardResponse(FileResponse):
-    """A file, whole unless `ranged`: a Range header that makes no sense to us is passed over, as RFC 9110 has it."""
-
-    def __init__(self, path: Path, headers: dict[str, str], ranged: bool) -> None:
-        super().__init__(path, headers=headers, media_type="application/vnd.apache.parquet", filename=path.name)
-        self._ranged = ranged
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._ranged:
-            scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"range"]}
-        await super().__call__(scope, receive, send)
+def _parts(dataset: Dataset, index: int, first: int, stop: int) -> Iterator[bytes]:
+    """A shard's bytes, read as the caller takes them."""
+    for start in range(first, stop, _PART_BYTES):
+        yield dataset.shard_part(index, start, min(_PART_BYTES, stop - start)).to_pybytes()
 
 
-def _one_range(header: str | None, size: int) -> bool:
-    """Whether `header` asks for one range of a file. Raises ProblemError (416) if it lies outside."""
+def _one_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """The first byte and the end of the one range of a file that `header` asks for.
+
+    None if it asks for something else, or makes no sense to us: RFC 9110 has it passed over.
+
+    Raises ProblemError (416) if the range lies outside.
+    """
     unit, _, span = (header or "").replace(" ", "").partition("=")
     first, dash, last = span.partition("-")
     digits = [text for text in (first, last) if text]
     if unit.lower() != "bytes" or not dash or not digits:
-        return False
+        return None
     if not all(text.isascii() and text.isdigit() and len(text) < 19 for text in digits):
-        return False
+        return None
     if first and last and int(last) < int(first):
-        return False
+        return None
     if (first and int(first) >= size) or (not first and int(last) == 0):
         raise ProblemError(416, f"the file has {size} bytes", headers={"Content-Range": f"bytes */{size}"})
-    return True
+    if not first:
+        return max(0, size - int(last)), size
+    return int(first), min(size, int(last) + 1) if last else size

@@ -1,6 +1,5 @@
 """All of a job's rows as one Arrow stream, sent while they are made."""
 
-import logging
 from collections.abc import AsyncIterator, Generator, Iterator
 from functools import partial
 from typing import Any
@@ -10,15 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
-from starlette.types import Send
 
+from services.api.cut import CutResponse
 from services.api.following import FOLLOWS, POLL_S
 from services.api.jobs import JobId, Jobs
 from services.api.problems import RESPONSES, ProblemError
 from services.api.shards import After
 from services.jobs import Job, JobStateError, commit_of
 from shared import records
-from shared.errors import HeadstartError
 from shared.manifest import Commit
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
@@ -26,7 +24,6 @@ _BATCH_BYTES = 1 << 19
 _MAX_BATCH_ROWS = 1024
 _READ_BYTES = 1 << 16
 
-_log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["data"], responses=RESPONSES)
 
 
@@ -46,17 +43,7 @@ async def stream_rows(call: Request, jobs: Jobs, job_id: JobId, after: After = -
     job = jobs.job(job_id)
     if job.state in ("failed", "cancelling", "cancelled"):
         raise ProblemError(409, f"this job is {job.state}, so its stream would never end; its shards can be fetched")
-    return _ArrowResponse(_arrow_stream(job, after + 1, call.app.state.decoders), media_type=MEDIA_TYPE)
-
-
-class _ArrowResponse(StreamingResponse):
-    """Cut where its rows end too early: an orderly end would pass for the whole of it."""
-
-    async def stream_response(self, send: Send) -> None:
-        try:
-            await super().stream_response(send)
-        except (HeadstartError, pa.ArrowException) as error:
-            _log.warning("a stream is cut: %s", error)
+    return CutResponse(_arrow_stream(job, after + 1, call.app.state.decoders), media_type=MEDIA_TYPE)
 
 
 async def _arrow_stream(job: Job, first: int, decoders: anyio.CapacityLimiter) -> AsyncIterator[bytes]:

@@ -14,6 +14,7 @@ from services.api.app import create_app
 from services.api.key_file import read_or_make_keys
 from services.api.memory import give_memory_back
 from services.api.settings import Settings
+from services.jobs import open_place
 from shared.errors import ConfigError
 
 _DRAIN_S = 3
@@ -23,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments; those not given come from HEADSTART_* variables."""
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (default: 8000)")
-    parser.add_argument("--data", metavar="DIR", help="folder of the datasets (default: data)")
+    parser.add_argument("--data", metavar="DIR|URI", help="of the datasets (default: data)")
+    parser.add_argument("--state", metavar="DIR", help="of robots and idempotency keys (default: as --data)")
     parser.add_argument("--engine", choices=("process", "ray"), help="default: ray")
     parser.add_argument("--workers", type=int, metavar="N", help="shards at once (default: one for each core)")
     parser.add_argument("--api-key-file", type=Path, metavar="FILE", help="holds the API key; made if missing")
@@ -32,15 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serves until SIGTERM or Ctrl-C. Raises ConfigError."""
-    names = ("host", "port", "data", "engine", "workers", "api_key_file")
+    names = ("host", "port", "data", "state", "engine", "workers", "api_key_file")
     give_memory_back()
     settings = Settings.read(**{name: getattr(options, name) for name in names})
     app = create_app(settings)
     if token_file := os.environ.get("RAY_AUTH_TOKEN_PATH"):
         read_or_make_keys(Path(token_file), "Ray token")
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
-        (settings.data / ".writable").touch()
+        settings.state_folder.mkdir(parents=True, exist_ok=True)
+        (settings.state_folder / ".writable").touch()
+        if problem := open_place(settings.data).problem():
+            raise ConfigError(f"can't serve {settings.data}: {problem}")
         listener = _listen(settings.host, settings.port)
     except OSError as error:
         raise ConfigError(f"can't serve {settings.data} on {settings.host}:{settings.port}: {error}") from None

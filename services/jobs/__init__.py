@@ -13,6 +13,7 @@ from services.jobs.errors import (
 from services.jobs.header import library_versions
 from services.jobs.job import JOB_STATES, Job, JobState
 from services.jobs.making import begin, make_dataset
+from services.jobs.place import open_place
 from services.jobs.progress import Progress, Tally
 from services.jobs.queue import JobQueue
 
@@ -35,4 +36,5 @@ __all__ = [
     "commit_text",
     "library_versions",
     "make_dataset",
+    "open_place",
 ]

@@ -14,13 +14,16 @@ from services.engine import Engine
 from services.jobs.errors import JobStateError, QueueFullError, StorageError, UnknownJobError
 from services.jobs.header import request_of
 from services.jobs.job import Job
+from services.jobs.keys import IdempotencyKeys
 from services.jobs.making import begin, failure_reason, make_dataset
+from services.jobs.place import open_place
 from services.jobs.progress import Tally, bytes_wanted
-from services.jobs.store import JobStore
+from services.jobs.store import stored_job, stored_jobs
 from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import EngineError, HeadstartError
 from shared.manifest import Commit
+from shared.storage import Location
 
 _log = logging.getLogger(__name__)
 _ENGINE_RETRY_S = 10.0
@@ -32,9 +35,10 @@ class JobQueue:
 
     def __init__(
         self,
-        data: Path,
+        data: Location,
         engine: Engine,
         *,
+        state: Path | None = None,
         max_queued: int = 100,
         min_free_bytes: int = 0,
         on_commit: Callable[[Commit], None] = lambda commit: None,
@@ -42,21 +46,23 @@ class JobQueue:
         """Reads what is on disk; `start` begins to work on it.
 
         Args:
-            data: folder of the datasets, each in a directory named by its id; made if missing.
+            data: folder or URI of the datasets, each below it under its id; a folder is made if missing.
             engine: that makes the shards.
+            state: folder of the idempotency keys; by default the data folder.
             max_queued: jobs that may wait.
             min_free_bytes: disk space that no job is to use up.
             on_commit: called for each shard that this queue makes, in its own thread.
 
         Raises:
-            OSError: the folder can't be made or read.
+            OSError, DatasetError: the data can't be reached, or the folder not be made.
         """
         self.engine = engine
         self._engine_problem = "starting"
-        self._store = JobStore(data, min_free_bytes)
+        self._place = open_place(data, min_free_bytes)
+        self._keys = IdempotencyKeys(Path(state or data) / ".idempotency")
         self._max_queued = max_queued
         self._on_commit = on_commit
-        self._jobs = {job.id: job for job in self._store.jobs()}
+        self._jobs = {job.id: job for job in stored_jobs(self._place)}
         waiting = sorted((job for job in self._jobs.values() if job.state == "queued"), key=lambda job: job.created_at)
         self._waiting = deque(job.id for job in waiting)
         self._changed = threading.Condition()
@@ -91,7 +97,7 @@ class JobQueue:
             if known is None or known.state in ("failed", "cancelled"):
                 self._check_room(request, known)
             if idempotency_key:
-                self._store.remember(idempotency_key, request.dataset_id)
+                self._keys.remember(idempotency_key, request.dataset_id)
             if known is None or known.state in ("failed", "cancelled"):
                 known = self._enqueue(request)
             return known, known.is_active
@@ -130,11 +136,11 @@ class JobQueue:
                 raise JobStateError(f"this job is {job.state}; cancel it, and delete it once it has ended")
             del self._jobs[job_id]
             try:
-                grave = self._store.bury(job_id)
+                free_room = self._place.remove(job_id)
             except StorageError:
                 self._jobs[job_id] = job
                 raise
-        self._store.clear(grave)
+        free_room()
 
     @property
     def engine_problem(self) -> str:
@@ -143,7 +149,7 @@ class JobQueue:
 
     def storage_problem(self) -> str:
         """Why the data folder takes no new dataset, or ""."""
-        return self._store.problem()
+        return self._place.problem()
 
     @property
     def waiting(self) -> int:
@@ -153,14 +159,14 @@ class JobQueue:
     def _check_room(self, request: TrajectoryRequest, known: Job | None) -> None:
         if len(self._waiting) >= self._max_queued:
             raise QueueFullError(f"{len(self._waiting)} jobs are waiting already; submit again when some are done")
-        problem = self._store.problem(bytes_wanted(request, known.progress if known else None))
+        problem = self._place.problem(bytes_wanted(request, known.progress if known else None))
         if problem:
             raise StorageError(f"{problem}; free some space or choose another data folder")
 
     def _enqueue(self, request: TrajectoryRequest) -> Job:
         try:
-            begin(request, self._store.where(request.dataset_id))
-            job = self._store.job(request.dataset_id)
+            begin(request, self._place.where(request.dataset_id))
+            job = stored_job(self._place, request.dataset_id)
         except OSError as error:
             raise StorageError(f"the dataset can't be begun: {error.strerror}; see the data folder") from error
         self._jobs[job.id] = job
@@ -202,7 +208,7 @@ class JobQueue:
             job.tally = tally
             if commit is not None:
                 self._on_commit(commit)
-                problem = self._store.problem(bytes_wanted(request, tally.progress))
+                problem = self._place.problem(bytes_wanted(request, tally.progress))
                 if problem:
                     raise StorageError(f"{problem}; free some space, then the same request goes on from here")
 

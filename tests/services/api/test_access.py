@@ -72,7 +72,7 @@ def test_hosts_that_need_none(host: str) -> None:
         ({"port": 70000}, r"setting port \(--port or HEADSTART_PORT\)"),
         ({"engine": "gpu"}, "setting engine"),
         ({"workers": 0}, "setting workers"),
-        ({"data": "s3://bucket/data"}, "is not a directory; the service keeps jobs in one"),
+        ({"data": "ftp://host/data"}, "setting data .*is not a place for a dataset; give a directory, or a bucket"),
     ],
 )
 def test_wrong_settings_are_named(given: dict[str, object], message: str) -> None:

@@ -1,0 +1,66 @@
+"""Datasets in an object store."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from services.jobs.errors import StorageError
+from shared.dataset import Dataset
+from shared.errors import DatasetError, ObjectStoreError
+from shared.object_store import ObjectStorage, below
+
+_LOOK_EVERY_S = 5.0
+
+
+class Bucket:
+    """A prefix with one for each dataset below it: a services.jobs.place.Place."""
+
+    def __init__(self, uri: str) -> None:
+        """Connects when first used. Raises DatasetFormatError."""
+        self._uri = uri
+        self._storage, self._probe = ObjectStorage(uri), ObjectStorage(uri, timedelta(0))
+        self._looked_at, self._problem = float("-inf"), ""
+
+    def names(self) -> list[str]:
+        """See Place.names."""
+        return self._storage.folders()
+
+    def where(self, job_id: str) -> str:
+        """See Place.where."""
+        return below(self._uri, job_id)
+
+    def begun_at(self, job_id: str) -> datetime:
+        """See Place.begun_at."""
+        made = self._storage.made_at(f"{job_id}/dataset.json")
+        if made is None:
+            raise StorageError(f"dataset {job_id[:12]} is gone")
+        return made
+
+    def problem(self, wanted_bytes: float = 0.0) -> str:
+        """See Place.problem. There is room without end; asked at most every few seconds whether it answers."""
+        if time.monotonic() - self._looked_at > _LOOK_EVERY_S:
+            try:
+                self._probe.size("dataset.json")
+                self._problem = ""
+            except ObjectStoreError as error:
+                self._problem = str(error)
+            self._looked_at = time.monotonic()
+        return self._problem
+
+    def remove(self, job_id: str) -> Callable[[], None]:
+        """See Place.remove. dataset.json goes last and commits first: until then it is a dataset that lacks some."""
+        storage = ObjectStorage(self.where(job_id))
+        try:
+            Dataset(self.where(job_id)).set_state("cancelled")
+            names = storage.paths()
+            order = ("commits/", "shards/", "robot/", "")
+            for start in order:
+                storage.remove(name for name in names if name.startswith(start) and name != "dataset.json")
+            storage.remove(["dataset.json"])
+        except DatasetError as error:
+            raise StorageError(f"the dataset can't be deleted: {error}") from error
+        return _nothing
+
+
+def _nothing() -> None:
+    """What is removed from an object store frees its room at once."""
