@@ -1,6 +1,6 @@
 """What SIGKILL costs: the API, a worker and Ray's head, each killed at random moments of a job of 50 shards.
 
-    python -m benchmarks.service_kills [--kills N] [--victims api,worker,head] [--engine ray|process] [--out FILE]
+    python -m benchmarks.service_kills [--kills N] [--victims api,worker,head] [--engine ray|process] [--seed S]
 
 Jobs follow one another, each deleted and made again, until a victim has been killed N times: a while after a random
 number of further shards, so that its deaths are spread over the jobs. After each job every row is read back: none may
@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.bars import Bar, conclude
+from benchmarks._bars import Bar, conclude
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
 from services.synthesis.request import TrajectoryRequest
@@ -134,7 +134,6 @@ def main() -> int:
     parser.add_argument("--victims", default=",".join(VICTIMS), help="which, between commas")
     parser.add_argument("--engine", default="ray", choices=tuple(_MARKS))
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--out", type=Path, help="file for the figures")
     options = parser.parse_args()
     victims = [name for name in options.victims.split(",") if name == "api" or name in _MARKS[options.engine]]
     body = {"robot": "panda", "count": SHARDS * SHARD_ROWS, "shard_rows": SHARD_ROWS}
@@ -160,7 +159,7 @@ def main() -> int:
         "orphaned_processes": counts["orphans"],
         "seconds": round(time.monotonic() - began),
     }
-    return conclude(report, BARS, options.out)
+    return conclude(report, BARS)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The service under load: pollers, followers of a stream and previews, while it makes a job.
 
-    python -m benchmarks.service_load [--rounds N] [--seconds S] [--engine process|ray] [--out FILE]
+    python -m benchmarks.service_load [--rounds N] [--seconds S] [--engine process|ray]
 
 Each round times the job undisturbed and then under load, so that other work on the machine weighs on both. Load, probe
 and service share the cores. Memory grows if it is more in the last round than in the first. Loopback only. The
@@ -25,7 +25,7 @@ from typing import Any
 import httpx
 import psutil
 
-from benchmarks.bars import Bar, conclude
+from benchmarks._bars import Bar, conclude
 from shared.client import Client
 from tests.services.example import RunningService, running_service
 
@@ -163,7 +163,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each phase")
     parser.add_argument("--engine", default="process", choices=("process", "ray"))
-    parser.add_argument("--out", type=Path, help="file for the figures")
     options = parser.parse_args()
     quiet, loaded, counts = Phase(), Phase(), Counter[str]()
     ratios: list[float] = []
@@ -195,7 +194,7 @@ def main() -> int:
         "memory_growth_mb": round(memory[-1] - memory[0]),
         **{f"answered_{name}": counts[name] for name in sorted({"errors", *counts})},
     }
-    return conclude(report, BARS, options.out)
+    return conclude(report, BARS)
 
 
 def quantile(values: list[float], at: float) -> float:

@@ -1,6 +1,6 @@
 """Streams whose readers are slow or leave: what that costs the service in memory, file handles and tasks.
 
-    python -m benchmarks.service_streams [--gigabytes G] [--slow-seconds S] [--disconnects N] [--out FILE]
+    python -m benchmarks.service_streams [--gigabytes G] [--slow-seconds S] [--disconnects N] [--mb-per-s R]
 
 A dataset of so many gigabytes (as the stream sends it) is made first. Then one client reads its stream at R MB/s for S
 seconds, or to its end if S is 0, and then N clients leave in the middle of it. Loopback only. The full count is
@@ -20,7 +20,7 @@ import httpx
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.bars import Bar, conclude
+from benchmarks._bars import Bar, conclude
 from benchmarks.service_load import private_mb
 from shared.client import Client
 from tests.services.example import RunningService, running_service
@@ -116,7 +116,6 @@ def main() -> int:
     parser.add_argument("--slow-seconds", type=float, default=20.0, help="0 reads to the end (default 20)")
     parser.add_argument("--mb-per-s", type=float, default=1.0, help="of the slow client (default 1)")
     parser.add_argument("--disconnects", type=int, default=50, help="default 50")
-    parser.add_argument("--out", type=Path, help="file for the figures")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="headstart-streams-") as folder,
@@ -129,7 +128,7 @@ def main() -> int:
         print(json.dumps(slow), flush=True)
         left = disconnect(service, job_id, options.disconnects)
         size = client.job(job_id)["progress"]["bytes"]
-    return conclude({"dataset_mb_packed": round(size / 1e6), **slow, **left}, BARS, options.out)
+    return conclude({"dataset_mb_packed": round(size / 1e6), **slow, **left}, BARS)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import json
 import operator
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 Bar = tuple[str, float]
@@ -21,11 +20,8 @@ def judge(report: Mapping[str, Any], bars: Mapping[str, Bar]) -> bool:
     return passed
 
 
-def conclude(report: Mapping[str, Any], bars: Mapping[str, Bar], out: Path | None = None) -> int:
-    """Judges, writes the report to `out`, and prints it on the last line. Returns the exit status."""
+def conclude(report: Mapping[str, Any], bars: Mapping[str, Bar]) -> int:
+    """Judges the report and prints it on the last line. Returns the exit status."""
     passed = judge(report, bars)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report))
     return 0 if passed else 1
