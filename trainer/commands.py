@@ -21,17 +21,21 @@ from trainer.demonstrations.description import describe_demonstrations, describe
 from trainer.demonstrations.frame_cache import MOST_BYTES, FrameCache
 from trainer.demonstrations.mapping_file import read_mapping
 from trainer.demonstrations.simulator import is_simulators
+from trainer.diffusion import SAMPLING_STEPS
 from trainer.evaluate import describe_error
+from trainer.export import export_policy
 from trainer.pretrain import pretrain as pretrain_head
 from trainer.progress import progress
 from trainer.recipe import FIRST_ROLLOUT_SEED, RecipeOptions, train_decoupled
 from trainer.resampling import resample
 from trainer.results import evaluate as evaluate_run
 from trainer.results import training_summary
+from trainer.serving.command import serve
 from trainer.simulation.collect import collect
 from trainer.summarize import HELD_OUT, HORIZON, WINDOWS, Tolerance, describe, summarize
 
 app = SubcommandApp()
+app.command(serve)
 
 _MARGIN = 0.05
 
@@ -223,6 +227,27 @@ def evaluate(run: Positional[Path], task: str, episodes: int = 100, first_seed: 
     with progress(f"evaluate {task}") as report:
         result = evaluate_run(run, task, episodes, first_seed, report)
     print(f"{result['successes']} of {result['episodes']} rollouts of {task} succeeded: {run / 'result.json'}")
+
+
+@app.command
+def export(
+    checkpoint: Positional[Path],
+    out: Path,
+    backbone: Path | None = None,
+    sampling_steps: int = SAMPLING_STEPS,
+    bundle: bool = False,
+) -> None:
+    """Export a policy as programs that torch runs without this package.
+
+    Args:
+        checkpoint: of Stage 2, or its run folder.
+        out: folder to write.
+        backbone: file of the backbone, if it isn't in the run's backbones/.
+        sampling_steps: of DDIM.
+        bundle: also copy the checkpoint and its backbone: a run folder that needs no other file.
+    """
+    export_policy(checkpoint, out, backbone=backbone, sampling_steps=sampling_steps, bundle=bundle)
+    print(f"exported: {out}")
 
 
 def read_action_range(path: Path, mapping: Path | None = None) -> ActionRange:

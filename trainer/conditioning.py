@@ -152,7 +152,7 @@ class TokenConditioning(Conditioning):
 
     def join(self, time_share: Tensor, feature_share: Tensor) -> tuple[Tensor, ...]:
         """The time's token, then the others, for each block."""
-        time_share = time_share.expand(len(feature_share), -1, -1)
+        time_share = time_share.expand(feature_share.shape[0], -1, -1)
         return torch.split(torch.cat([time_share, feature_share], dim=1), list(self.widths), dim=-1)
 
 

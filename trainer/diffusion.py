@@ -44,6 +44,23 @@ def sampling_timesteps(steps: int = SAMPLING_STEPS) -> list[int]:
     return [int(t) for t in _ddim(steps, "epsilon").timesteps]
 
 
+def sampler_coefficients(steps: int = SAMPLING_STEPS) -> list[dict[str, float]]:
+    """What each step of `sample` without added noise computes with, in order.
+
+    Of the noisy actions x and the head's prediction, step by step:
+
+        x0 = (x - sigma * epsilon) / alpha, or the sample itself, or alpha * x - sigma * velocity; clipped to [-1, 1]
+        x = next_alpha * x0 + next_sigma * (x - alpha * x0) / sigma
+    """
+    cumulative = _ddim(steps, "epsilon").alphas_cumprod.double()
+    timesteps = sampling_timesteps(steps)
+    kept = [float(cumulative[t]) for t in timesteps] + [1.0]
+    return [
+        {"timestep": t, "alpha": a**0.5, "sigma": (1 - a) ** 0.5, "next_alpha": b**0.5, "next_sigma": (1 - b) ** 0.5}
+        for t, a, b in zip(timesteps, kept, kept[1:], strict=False)
+    ]
+
+
 @torch.no_grad()
 def sample(
     predict: Callable[[Tensor, int], Tensor],

@@ -20,6 +20,7 @@ class Range:
 
     Attributes:
         low, high: float64, shape (n,).
+        center, half: of the range and of its width, float32.
     """
 
     def __init__(self, low: Sequence[float], high: Sequence[float], name: str) -> None:
@@ -32,16 +33,16 @@ class Range:
             raise ConfigError(f"action_range '{name}' needs as many minima as maxima, got {low} and {high}")
         if not (np.isfinite(self.low).all() and np.isfinite(self.high).all() and (self.low < self.high).all()):
             raise ConfigError(f"action_range '{name}' needs finite minima below its maxima, got {low} and {high}")
-        self._center = ((self.low + self.high) / 2).astype(np.float32)
-        self._half = ((self.high - self.low) / 2).astype(np.float32)
+        self.center = ((self.low + self.high) / 2).astype(np.float32)
+        self.half = ((self.high - self.low) / 2).astype(np.float32)
 
     def normalize(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """(..., n) in metres or radians to [-1, 1]."""
-        return np.asarray((values - self._center) / self._half, np.float32)
+        return np.asarray((values - self.center) / self.half, np.float32)
 
     def denormalize(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """(..., n) in [-1, 1] to metres or radians."""
-        return np.asarray(values * self._half + self._center, np.float32)
+        return np.asarray(values * self.half + self.center, np.float32)
 
     def to_json(self) -> dict[str, list[float]]:
         """{"min": [n], "max": [n]}."""
@@ -81,6 +82,12 @@ class ActionNormalizer:
     def denormalize(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
         """(..., action_dim) normalized actions to metres or radians, as a new array."""
         return self._scaled(actions, self._range.denormalize)
+
+    def affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Center and scale, (action_dim,) each: action = normalized * scale + center."""
+        center, scale = np.zeros(self.action_dim, np.float32), np.ones(self.action_dim, np.float32)
+        center[: len(self._axes)], scale[: len(self._axes)] = self._range.center, self._range.half
+        return center, scale
 
     def check(self, actions: NDArray[np.float32], what: str) -> None:
         """Raises ConfigError where actions (..., action_dim) leave the range, with the dimension and the numbers.

@@ -100,14 +100,20 @@ class Policy:
     def __call__(
         self, observations: NDArray[np.float32], pictures: Mapping[str, NDArray[np.uint8]] | None = None
     ) -> NDArray[np.float32]:
-        """Actions for a batch of observations.
+        """Actions for a batch of observations: the first `n_action_steps` of what `predict` returns."""
+        return self.predict(observations, pictures)[:, : self.n_action_steps]
+
+    def predict(
+        self, observations: NDArray[np.float32], pictures: Mapping[str, NDArray[np.uint8]] | None = None
+    ) -> NDArray[np.float32]:
+        """All that is predicted from now on for a batch of observations.
 
         Args:
             observations: (n, n_obs_steps, obs_dim), the latest last, keys joined as in `info.observation_widths`.
             pictures: of each of `info.cameras`, (n, n_obs_steps, height, width, 3) RGB, uncropped.
 
         Returns:
-            (n, n_action_steps, action_dim) in metres or radians, the first to be executed now.
+            (n, horizon - n_obs_steps + 1, action_dim) in metres or radians, the first to be executed now.
 
         Raises:
             ConfigError: the observations have another shape.
@@ -126,8 +132,7 @@ class Policy:
         crops = tuple(torch.from_numpy(one).to(self._device) for one in seen)
         step_noise = (lambda index: noise(1 + index)) if self._stochastic else None
         actions = self._normalizer.denormalize(self._sampler(condition, noise(0), step_noise, crops).cpu().numpy())
-        first = self.n_obs_steps - 1
-        return actions[:, first : first + self.n_action_steps]
+        return actions[:, self.n_obs_steps - 1 :]
 
     def _seen(self, pictures: Mapping[str, NDArray[np.uint8]], count: int) -> list[NDArray[np.uint8]]:
         """The middle of each camera's pictures, in their order. Raises ConfigError where they are others."""

@@ -54,11 +54,11 @@ class PictureEncoder(nn.Module):
             (batch, n_obs_steps * (64 * cameras + obs_dim)), step after step.
         """
         features = [
-            encoder(seen.flatten(0, 1)).view(len(seen), self.n_obs_steps, -1).to(low_dim.dtype)
+            encoder(seen.flatten(0, 1)).view(seen.shape[0], self.n_obs_steps, -1).to(low_dim.dtype)
             for encoder, seen in zip(self.cameras, pictures, strict=True)
         ]
         obs_dim = low_dim.shape[1] // self.n_obs_steps
-        return torch.cat([*features, low_dim.view(len(low_dim), self.n_obs_steps, obs_dim)], dim=-1).flatten(1)
+        return torch.cat([*features, low_dim.view(low_dim.shape[0], self.n_obs_steps, obs_dim)], dim=-1).flatten(1)
 
 
 class ResNet18(nn.Module):

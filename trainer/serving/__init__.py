@@ -1,0 +1,1 @@
+"""A policy behind HTTP and WebSocket: observations in, action chunks out, as MessagePack."""

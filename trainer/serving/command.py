@@ -1,0 +1,106 @@
+"""`python -m trainer serve`."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import torch
+import uvicorn
+from tyro.conf import Positional
+
+from shared.api_keys import keys_of
+from shared.errors import ConfigError
+from trainer.config import Precision
+from trainer.diffusion import SAMPLING_STEPS
+from trainer.policy import Policy
+from trainer.serving.app import PolicyServer, create_app
+
+_DRAIN_S = 3
+_MOST_CONNECTIONS = 256
+
+
+def serve(
+    checkpoint: Positional[Path],
+    host: str = "127.0.0.1",
+    port: int = 8100,
+    backbone: Path | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    precision: Precision = "auto",
+    sampling_steps: int = SAMPLING_STEPS,
+    robots: int = 64,
+    ensemble: float | None = None,
+    api_key_file: Path | None = None,
+    ready_file: Path | None = None,
+) -> None:
+    """Serve a policy over HTTP and WebSocket: observations in, action chunks out.
+
+    Args:
+        checkpoint: of Stage 2, or its run folder.
+        host: address to listen on; any but this machine's own asks for a key (HEADSTART_API_KEY or --api-key-file).
+        port: to listen on; 0 takes a free one.
+        backbone: file of the backbone, if it isn't in the run's backbones/.
+        device: "auto" or a torch device.
+        threads: of the CPU.
+        precision: of the network.
+        sampling_steps: of DDIM.
+        robots: most robots in one message.
+        ensemble: average the chunks of a session that cover the same control step, the newest weighing exp(-ENSEMBLE)
+            of the one before (0.01 is usual).
+        api_key_file: holds the keys of which callers must send one, one a line; made if missing.
+        ready_file: where the URL is written once it answers.
+    """
+    if not 0 <= port <= 65535 or robots < 1 or threads < 1 or not 1 <= sampling_steps <= 100:
+        raise ConfigError("--port is 0 to 65535, --robots and --threads at least 1, --sampling-steps 1 to 100")
+    if ensemble is not None and not ensemble >= 0:
+        raise ConfigError(f"--ensemble {ensemble:g}: it must be 0 or more")
+    torch.set_num_threads(threads)
+    keys = keys_of(host, os.environ.get("HEADSTART_API_KEY"), api_key_file)
+    policy = Policy.load(
+        checkpoint, backbone=backbone, device=device, sampling_steps=sampling_steps, precision=precision
+    )
+    server = PolicyServer(policy, robots=robots, decay=ensemble)
+    try:
+        listener = _listen(host, port)
+    except OSError as error:
+        raise ConfigError(f"can't serve on {host}:{port}: {error}") from None
+    bound, port = listener.getsockname()[:2]
+    url = f"http://[{bound}]:{port}" if ":" in bound else f"http://{bound}:{port}"
+    config = uvicorn.Config(
+        create_app(server, keys),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=_DRAIN_S,
+        limit_concurrency=_MOST_CONNECTIONS,
+        ws="websockets-sansio",
+        ws_max_size=server.most_bytes,
+    )
+    uvicorn_server = uvicorn.Server(config)
+    # uvicorn raises the signal that stopped it once more when all is done; by then it has had its effect.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: setattr(uvicorn_server, "should_exit", True))
+    asyncio.run(_serve(uvicorn_server, listener, url, ready_file))
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket, url: str, ready_file: Path | None) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.02)
+    if server.started:
+        print(f"the policy answers on {url}", file=sys.stderr, flush=True)
+        if ready_file is not None:
+            part = ready_file.with_name(f"{ready_file.name}.part")
+            part.write_text(url + "\n")
+            os.replace(part, ready_file)
+    await serving
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    return listener
