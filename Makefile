@@ -56,7 +56,7 @@ test-heads: setup ## Train every head with every conditioning until it fits its 
 
 test-browser: setup ## Drive the page in a headless Chromium, which has to be installed
 	@$(RUN) -m tests.browser.chromium
-	$(RUN) -m pytest -m browser $(ARGS)
+	$(RUN) -m pytest -m browser -n 2 --dist loadfile tests/browser $(ARGS)
 
 test-compose: setup ## Build the images and run them on a real Docker engine
 	$(RUN) -m pytest -m compose --timeout 1800 $(ARGS)

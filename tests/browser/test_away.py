@@ -92,8 +92,7 @@ def test_the_key_is_asked_for_and_kept_in_the_tab(browser: Browser, tmp_path: Pa
         other = page.context.new_page()
         other.goto(service.url)
         expect(other.get_by_role("dialog", name="API key")).to_be_visible()
-        other.close()
-    page.context.close()
+        page.context.close()
     watched.check(service.url)
 
 
@@ -111,5 +110,5 @@ def test_a_failed_job_says_why(browser: Browser, tmp_path: Path) -> None:
         expect(page.locator(".state")).to_have_text("Failed")
         expect(page.locator(".progress .error")).to_contain_text("unreachable")
         expect(page.get_by_role("button", name="Delete the job and its data")).to_be_visible()
-    page.context.close()
+        page.context.close()
     watched.check(service.url)

@@ -21,7 +21,7 @@ export class JobView {
   #id;
   #job = null;
   #chooser = null;
-  #opening = false;
+  #opening = Promise.resolve();
   #closing = new AbortController();
   #viewer;
   #progress = new JobProgress();
@@ -31,7 +31,7 @@ export class JobView {
   #delete = element("button", { type: "button", class: "danger", hidden: true, on: { click: () => this.#deleteIt() } }, "Delete the job and its data");
   #again = element("button", { type: "button", hidden: true, on: { click: () => this.#beginAgain() } }, "New request from this one");
   #body = element("div", { class: "job-body", hidden: true });
-  #coverage = element("div", {}, element("p", { class: "hint" }, "There are no rows yet."));
+  #coverage = element("div", { "data-shards": 0 }, element("p", { class: "hint" }, "There are no rows yet."));
   #coveredAt = 0;
   #coveredShards = 0;
 
@@ -117,17 +117,18 @@ export class JobView {
     return this.#job.request.shard_rows ?? 4096;
   }
 
-  async #firstRow() {
+  /** Shows the first row there is, once. One after the other: a shard may be committed while it is looked for in vain. */
+  #firstRow() {
+    this.#opening = this.#opening.then(() => this.#chooser.opened || this.#closing.signal.aborted || this.#openFirst());
+  }
+
+  async #openFirst() {
     const { signal } = this.#closing;
-    if (this.#opening || this.#chooser.opened) return;
-    this.#opening = true;
     try {
       const { shards } = await this.#service.get(`/v1/jobs/${this.#id}/shards?limit=1`, signal);
       if (shards.length) await this.#chooser.open(shards[0].index * this.#shardRows);
     } catch (error) {
-      if (!signal.aborted) this.#say(`Its shards can't be listed: ${error.message}`);
-    } finally {
-      this.#opening = false;
+      if (!signal.aborted && error.status !== 0) this.#say(`Its shards can't be listed: ${error.message}`);
     }
   }
 
@@ -151,7 +152,9 @@ export class JobView {
     this.#coveredShards = progress.shards_committed;
     try {
       const coverage = await this.#service.get(`/v1/jobs/${this.#id}/coverage`, this.#closing.signal);
-      this.#coverage.replaceChildren(...coverageCharts(coverage));
+      // Another that was asked for later may have come earlier.
+      if (coverage.shards >= this.#coverage.dataset.shards) this.#coverage.replaceChildren(...coverageCharts(coverage));
+      this.#coverage.dataset.shards = Math.max(coverage.shards, this.#coverage.dataset.shards);
     } catch (error) {
       if (!this.#closing.signal.aborted) this.#coverage.replaceChildren(element("p", { class: "error" }, `Coverage can't be worked out: ${error.message}.`));
     }

@@ -53,7 +53,11 @@ export class Player extends EventTarget {
 
   /** Goes on, or stops. */
   toggle() {
-    if (this.playing) return this.stop();
+    if (this.playing) {
+      this.stop();
+      // On a sample, where the slider is: it tells of no change that is none to it.
+      return this.seek(Math.round(this.sample));
+    }
     if (this.sample >= this.#length - 1) this.seek(0);
     this.#play.textContent = "Pause";
     this.#before = performance.now();

@@ -19,7 +19,10 @@ export function drawRequest(request) {
     const cone = workspace.orientation ?? {};
     group.add(directions(workspace, cone.axis ?? [0, 0, -1], cone.angle_deg ?? 30));
   }
-  if (workspace.kind === "poses" && Array.isArray(workspace.poses)) group.add(...workspace.poses.slice(0, SHOWN_POSES).map(pose).filter(Boolean));
+  for (const listed of workspace.kind === "poses" && Array.isArray(workspace.poses) ? workspace.poses.slice(0, SHOWN_POSES) : []) {
+    const axes = pose(listed);
+    if (axes) group.add(axes);
+  }
   for (const solid of Array.isArray(request.keep_out) ? request.keep_out : []) {
     if (solid?.kind === "box" && isBox(solid)) group.add(box(solid, FORBIDDEN, 0.22));
     if (solid?.kind === "half_space" && isPoint(solid.normal) && Number.isFinite(solid.offset)) group.add(plane(solid));

@@ -160,8 +160,8 @@ export class Viewer {
   #press(event) {
     if (!this.#trajectory || event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented) return;
     const own = event.target.closest("button, select, input, textarea");
-    // A control's own keys stay its own; a slider has none for the space bar, nor for leaps.
-    const slider = own?.type === "range" && (event.key === " " || event.shiftKey);
+    // A control's own keys stay its own, but a slider's are the player's.
+    const slider = own?.type === "range";
     if ((own && !slider) || !this.#player.press(event)) return;
     event.preventDefault();
   }
