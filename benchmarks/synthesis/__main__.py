@@ -39,6 +39,7 @@ from benchmarks.synthesis.turns import Contender, cpu_ratio, ratio, take_turns
 from benchmarks.synthesis.workers import worker_contenders
 from services.catalogue import find_arm
 from services.jobs import begin
+from services.memory import keep_memory
 from services.synthesis.pipeline import ShardPlan, plan_shards, synthesize
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import robot_model
@@ -112,6 +113,8 @@ def main() -> None:
     turns = parser.parse_args().turns
     report = start_up_seconds(MIX)
     print(f"start-up of a process up to its first rows: {report}", flush=True)
+    # As workers do.
+    keep_memory()
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(cores)})
     pa.set_cpu_count(1)

@@ -12,9 +12,9 @@ import uvicorn
 
 from services.api.app import create_app
 from services.api.key_file import read_or_make_keys
-from services.api.memory import give_memory_back
 from services.api.settings import Settings
 from services.jobs import open_place
+from services.memory import give_memory_back
 from shared.errors import ConfigError
 
 _DRAIN_S = 3

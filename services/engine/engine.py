@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Literal, Protocol, get_args
 
+from services.memory import keep_memory
 from services.synthesis import GENERATOR_VERSION
 from services.synthesis.pipeline import ShardPlan, synthesize
 from shared.dataset import Dataset
@@ -99,6 +100,12 @@ def make_shard(plan: ShardPlan, root: Location) -> Commit:
         raise
     except Exception as error:
         raise EngineError(f"shard {plan.index}: {type(error).__name__}: {error}") from error
+
+
+def make_shard_alone(plan: ShardPlan, root: Location) -> Commit:
+    """As make_shard, in a process that does nothing else."""
+    keep_memory()
+    return make_shard(plan, root)
 
 
 def dying_workers(plan: ShardPlan) -> EngineError:

@@ -8,7 +8,7 @@ import multiprocessing.connection
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
-from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, make_shard, never
+from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, make_shard_alone, never
 from services.engine.worker import Worker, WorkerDiedError
 from services.synthesis.pipeline import ShardPlan
 from shared.manifest import Commit
@@ -48,7 +48,7 @@ class ProcessEngine:
                         break
                     worker = self._idle.pop() if self._idle else Worker()
                     busy[worker] = plan
-                    worker.send(make_shard, plan, root)
+                    worker.send(make_shard_alone, plan, root)
                 if not busy:
                     return True
                 for worker in _answering(busy):

@@ -14,7 +14,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from services.engine.engine import make_shard
+from services.engine.engine import make_shard_alone
 from services.engine.ray_node import ensure_node
 from services.engine.worker import ignore_interrupts
 from services.synthesis.pipeline import ShardPlan
@@ -102,7 +102,7 @@ class _Driver:
         self._node = ray.get_runtime_context().get_node_id()
         self._count()
         # Deaths are counted by who sends the plans, and each is a new try.
-        self._task = ray.remote(make_shard).options(num_cpus=1, max_retries=0, name="make_shard")
+        self._task = ray.remote(make_shard_alone).options(num_cpus=1, max_retries=0, name="make_shard")
 
     def make(self, plan: ShardPlan, root: Location) -> list[Any]:
         """Has a shard made; `done` follows."""
