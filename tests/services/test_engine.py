@@ -20,7 +20,7 @@ from shared.errors import ConfigError, EngineError, SynthesisError
 from shared.manifest import Commit
 from tests.services.example import LONG_BODY, REQUEST, child_processes, contents
 
-ENGINES = ("inline", "process 1", "process 2", "ray 2")
+ENGINES = ("inline", "process 1", "process 2", "process 4", "ray 2")
 
 
 @pytest.fixture
