@@ -12,6 +12,16 @@ KEPT = Path(__file__).resolve().parent / "results" / "benchmarks"
 
 Figures = dict[str, Any]
 
+FITTED = {
+    "joint_space": "`joint_space`, default families",
+    "reachable": "`reachable`, default families",
+    "box": "a box on the table, tool_speed 0.1 to 0.35 m/s",
+    "fitted": "fitted, default families",
+    "fitted_chains": "fitted, whole chains (`via_points`)",
+    "demonstrations": "the 50 demonstrations themselves",
+}
+"""The datasets of benchmarks.fit, in words."""
+
 
 def _every_figure(figures: Figures) -> list[str]:
     lines = ["| figure | value |", "|---|---|"]
@@ -55,14 +65,28 @@ def _check(checked: int, violations: int, worst: float | None) -> str:
     return f"{violations:,} of {checked:,}" + ("" if worst is None else f", worst {worst:.2g}")
 
 
-_TABLES: dict[str, Callable[[Figures], list[str]]] = {"ik": _ik, "robots": _robots, "audit": _audit}
+def _fit(figures: Figures) -> list[str]:
+    lines = ["| dataset | distance | motion alone | with the scale of `joint_space`'s action_range |", "|---" * 4 + "|"]
+    for name, words in FITTED.items():
+        low, high, whole, motion, wide = (
+            f"{figures[f'{name}_{key}']:.2f}"
+            for key in ("distance_low", "distance_high", "distance", "motion_distance", "distance_wide_scale")
+        )
+        lines.append(f"| {words} | {whole} [{low}, {high}] | {motion} | {wide} |")
+    return lines
+
+
+_TABLES: dict[str, Callable[[Figures], list[str]]] = {"ik": _ik, "robots": _robots, "audit": _audit, "fit": _fit}
+
+
+def benchmark_table(name: str) -> list[str]:
+    """The figures of a benchmark that is kept, below what was run on what and when."""
+    kept: dict[str, Any] = json.loads((KEPT / f"{name}.json").read_text())
+    table = _TABLES.get(name, _every_figure)(kept["figures"])
+    return [f"`{kept['command']}` on {kept['machine']}, {kept['date']}:", "", *table]
 
 
 def benchmark_tables() -> list[str]:
     """A section for each benchmark that is kept."""
-    lines = []
-    for path in sorted(KEPT.glob("*.json")):
-        kept: dict[str, Any] = json.loads(path.read_text())
-        table = _TABLES.get(path.stem, _every_figure)(kept["figures"])
-        lines += ["", f"### {path.stem}", "", f"`{kept['command']}` on {kept['machine']}, {kept['date']}:", "", *table]
-    return lines
+    names = sorted(path.stem for path in KEPT.glob("*.json"))
+    return [line for name in names for line in ("", f"### {name}", "", *benchmark_table(name))]

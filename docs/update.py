@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from docs.benchmark_tables import benchmark_tables
+from docs.benchmark_tables import benchmark_table, benchmark_tables
 from services.catalogue import ARMS
 from services.catalogue.default_limits import RULE
 from shared import records
@@ -106,6 +106,7 @@ PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "presets": (ROOT / "docs" / "recipe.md", presets_table),
     "robots": (ROOT / "docs" / "robots.md", robots_table),
     "benchmarks": (RESULTS / "benchmarks.md", benchmark_tables),
+    "fit": (ROOT / "docs" / "report.md", lambda: benchmark_table("fit")),
     "reports": (RESULTS / "README.md", results_table),
     "results": (ROOT / "README.md", headline_table),
 }
