@@ -11,13 +11,17 @@ from torch import Tensor, nn
 from shared.rotation import geodesic_angle, rot6d_to_matrix
 from trainer.action import GRIPPER, POSITION, ROTATION
 from trainer.action_head import ActionHead
+from trainer.backbones.mlp import PerStepLinear
 from trainer.batches import Batch
 from trainer.config import DIFFUSION_STEPS, ActionName, Precision
 from trainer.device import autocast, compute_dtype
 from trainer.diffusion import SAMPLING_STEPS, Diffusion, sample, sampling_timesteps
 from trainer.normalization import ActionNormalizer
+from trainer.packed_linear import pack_linear
 
 _SEED = 20_000
+_ROWS = 16
+"""Steps of a window, of one robot: weights are packed for these many rows, and fit others too."""
 
 
 class Sampler:
@@ -25,17 +29,19 @@ class Sampler:
 
     def __init__(self, head: ActionHead, precision: Precision, steps: int = SAMPLING_STEPS) -> None:
         """Takes a head in eval mode, whose weights must not change while the sampler is used."""
-        self._conditioning, self._precision, self._steps = head.conditioning, precision, steps
-        self._prediction_type = head.prediction_type
+        self._precision, self._steps, self._prediction_type = precision, steps, head.prediction_type
         self._device = next(head.parameters()).device
-        self._backbone = copy.deepcopy(head.backbone)
-        for part in self._backbone.modules():
-            # As autocast would at every call, where it takes a quarter of the time of a single observation.
-            if isinstance(part, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
-                part.to(compute_dtype(self._device, precision))
         timesteps = torch.tensor(sampling_timesteps(steps), device=self._device)
         with torch.inference_mode():
             self._time = head.conditioning.time_share(head.backbone.time_encoder(timesteps))
+        self._backbone, self._conditioning = copy.deepcopy(head.backbone), copy.deepcopy(head.conditioning)
+        for part in (*self._backbone.modules(), *self._conditioning.modules()):
+            # As autocast would at every call, where it takes a quarter of the time of a single observation.
+            if isinstance(part, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
+                part.to(compute_dtype(self._device, precision))
+            elif isinstance(part, PerStepLinear):
+                part.weight.data = part.weight.data.to(compute_dtype(self._device, precision))
+        pack_linear(self._backbone, _ROWS)
 
     @torch.inference_mode()
     def __call__(

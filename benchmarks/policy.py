@@ -1,0 +1,128 @@
+"""How long a policy thinks about one observation: dp_mlp in the paper's size and small, dp_c small; DDIM of 10 steps.
+
+    python -m benchmarks.policy [--seconds N] [--threads N]
+
+From an observation of two steps of 40 numbers to a chunk of 8 poses in metres, as `Policy` answers it: scaling,
+encoder, ten denoising steps, denormalization; bf16 where the hardware computes in it. One observation at a time. The
+heads take turns. `_cpu_` figures are this process's CPU time, which other work on the machine disturbs less. `_served_`
+are round trips over a WebSocket to a server in a process of its own, on this machine.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import msgpack
+import numpy as np
+import torch
+from websockets.sync.client import connect
+
+from trainer.checkpoint import CheckpointInfo, build_head, save_checkpoint
+from trainer.config import HeadConfig
+from trainer.machine import describe_machine
+from trainer.policy import Policy
+from trainer.serving.messages import array
+
+OBS_DIM = 40
+HEADS = {
+    "dp_mlp": HeadConfig(head="dp_mlp", size="paper"),
+    "dp_mlp_small": HeadConfig(head="dp_mlp", size="small"),
+    "dp_c_small": HeadConfig(head="dp_c", size="small"),
+}
+WARM_UP = 20
+
+
+def untrained(head: HeadConfig, path: Path) -> Path:
+    """A checkpoint of a head with fresh weights, which takes as long as a trained one."""
+    info = CheckpointInfo(
+        stage=2, head=head, mode="normal", backbone=None, condition_dim=OBS_DIM,
+        action_range={"position": {"min": [-1.0] * 3, "max": [1.0] * 3}},
+        observation_scaling={"center": [0.0] * OBS_DIM, "scale": [1.0] * OBS_DIM},
+        observation_widths={"state": OBS_DIM}, cameras={}, robot="panda", rate_hz=20.0, action_label="command", task="",
+        step=0, seconds=0.0, device="cpu", stage1=None,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    save_checkpoint(path, info, build_head(info).state_dict())
+    return path
+
+
+def percentiles(name: str, seconds: list[float]) -> dict[str, float]:
+    """Median and 99th percentile [ms]."""
+    p50, p99 = np.percentile(seconds, [50, 99]) * 1e3
+    return {f"{name}_p50_ms": float(p50), f"{name}_p99_ms": float(p99)}
+
+
+@contextmanager
+def served(checkpoint: Path, threads: int) -> Iterator[Callable[[np.ndarray], None]]:
+    """Asks a server of the policy for a chunk."""
+    ready = checkpoint.with_suffix(".url")
+    command = [sys.executable, "-m", "trainer", "serve", str(checkpoint), "--port", "0", "--device", "cpu"]
+    process = subprocess.Popen([*command, "--threads", str(threads), "--ready-file", str(ready)])
+    try:
+        while not ready.exists():
+            if process.poll() is not None:
+                raise SystemExit("the server ended")
+            time.sleep(0.05)
+        with connect(ready.read_text().strip().replace("http", "ws") + "/v1/actions") as socket:
+
+            def ask(seen: np.ndarray) -> None:
+                socket.send(msgpack.packb({"observations": {"state": array(seen)}}))
+                assert "actions" in msgpack.unpackb(socket.recv())
+
+            yield ask
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def measured(ask: dict[str, Callable[[np.ndarray], object]], seconds: float) -> dict[str, float]:
+    """Figures of each, in turns of ten observations."""
+    rng = np.random.default_rng(0)
+    wall: dict[str, list[float]] = {name: [] for name in ask}
+    cpu: dict[str, list[float]] = {name: [] for name in ask}
+    end, turn = time.perf_counter() + seconds * len(ask), 0
+    while time.perf_counter() < end or turn < 2 * WARM_UP // 10:
+        for name, one in ask.items():
+            for seen in rng.uniform(-1, 1, (10, 1, 2, OBS_DIM)).astype(np.float32):
+                began, used = time.perf_counter(), time.process_time()
+                one(seen)
+                wall[name].append(time.perf_counter() - began)
+                cpu[name].append(time.process_time() - used)
+        turn += 1
+    figures: dict[str, float] = {}
+    for name in ask:
+        figures |= percentiles(name, wall[name][WARM_UP:])
+        if not name.endswith("_served"):
+            figures |= percentiles(f"{name}_cpu", cpu[name][WARM_UP:])
+        figures[f"{name}_chunks"] = len(wall[name]) - WARM_UP
+    return figures
+
+
+def main() -> None:
+    """Measures, and prints one JSON object on the last line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=15.0, help="for each head (default 15)")
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU (default 1)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(f"{describe_machine()}, {options.threads} threads", flush=True)
+    with tempfile.TemporaryDirectory(prefix="headstart-bench-") as folder:
+        saved = {name: untrained(head, Path(folder) / f"{name}.safetensors") for name, head in HEADS.items()}
+        ask: dict[str, Callable[[np.ndarray], object]] = {name: Policy.load(path) for name, path in saved.items()}
+        figures = measured(ask, options.seconds)
+        with served(saved["dp_mlp"], options.threads) as asking:
+            figures |= measured({"dp_mlp_served": asking}, options.seconds)
+    print(json.dumps({name: round(value, 2) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()
