@@ -61,6 +61,9 @@ test-browser: setup ## Drive the page in a headless Chromium, which has to be in
 test-compose: setup ## Build the images and run them on a real Docker engine
 	$(RUN) -m pytest -m compose --timeout 1800 $(ARGS)
 
+test-openapi: setup ## Call every operation of the REST API in more than 3,000 right and wrong ways
+	SCHEMATHESIS_EXAMPLES=60 $(RUN) -m pytest tests/services/api/test_openapi.py --timeout 3600 -rP $(ARGS)
+
 test-lerobot: setup ## Open exports in the real lerobot of LEROBOT_PYTHON, a Python that has it
 	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export $(ARGS)
 
@@ -88,4 +91,4 @@ clean: ## Remove caches; keeps .venv, data and runs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup check fix test test-heads test-browser test-compose test-lerobot bench train-decoupled up down docs lock clean
+.PHONY: help setup check fix test test-heads test-browser test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean

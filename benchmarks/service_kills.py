@@ -35,6 +35,8 @@ BARS: dict[str, Bar] = {
     name: ("==", 0) for name in ("jobs_failed", "rows_lost", "rows_doubled", "shards_that_differ", "orphaned_processes")
 }
 _DEADLINE_S = 600.0
+_GONE_S = 30.0
+"""Ray's processes take a while to notice that who started them is gone."""
 _MARKS = {"ray": {"worker": "ray::make_shard", "head": "gcs_server"}, "process": {"worker": "spawn_main"}}
 
 
@@ -45,6 +47,7 @@ class Bench:
         self._data, self._engine = folder / "data", engine
         self._body, self._expected = body, expected
         self._random = random.Random(seed)
+        self._left: list[psutil.Process] = []
         self.counts: Counter[str] = Counter()
         self._service = self._start()
 
@@ -55,8 +58,10 @@ class Bench:
         return service
 
     def close(self) -> None:
-        """Ends the service."""
+        """Ends the service, and counts what killed ones have left behind."""
         self._service.stop()
+        _, running = psutil.wait_procs(self._left, timeout=_GONE_S)
+        self.counts["orphans"] = len(running)
 
     def run(self, victim: str, kills: int) -> None:
         """Jobs until the victim was killed so often."""
@@ -95,7 +100,7 @@ class Bench:
             below = psutil.Process(service.pid).children(recursive=True)
             self._service.kill()
             self._service = self._start()
-            self.counts["orphans"] += sum(process.is_running() for process in below)
+            self._left += below
             return True
         found = child_processes(_MARKS[self._engine][victim], of=service.pid)
         if not found:

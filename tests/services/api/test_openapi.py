@@ -10,7 +10,7 @@ from shared.client import Client
 from tests.services.example import running_service
 
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "6")
-"""For each operation; 60 of them make more than 3,000 cases."""
+"""For each operation; 60 of them make more than 3,000 cases: `make test-openapi`."""
 LIMITS = {"HEADSTART_MAX_ROWS": "8", "HEADSTART_MAX_QUEUED_JOBS": "3", "HEADSTART_PREVIEW_SECONDS": "5"}
 
 
@@ -34,6 +34,7 @@ def test_every_answer_is_as_the_document_says(tmp_path: Path) -> None:
         found = json.loads(report.read_text())
         log = service.log.read_text()
     assert (found["operations"]["tested"], found["operations"]["errored"]) == (23, 0)
-    assert found["test_cases"]["generated"] > 500
+    print(f"{found['test_cases']['generated']} cases, {found['test_cases']['with_failures']} failures")
+    assert found["test_cases"]["generated"] > (3000 if int(EXAMPLES) >= 60 else 500)
     assert found["test_cases"]["with_failures"] == found["test_cases"]["errored"] == 0
     assert "Traceback" not in log, log
