@@ -79,6 +79,26 @@ def test_wrong_settings_are_named(given: dict[str, object], message: str) -> Non
         Settings.read(**given)
 
 
+def test_an_object_store_needs_a_folder_for_the_rest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"s3://bucket/data is for datasets; say with --state DIR"):
+        _ = Settings.read(data="s3://bucket/data").state_folder
+    settings = Settings.read(data="s3://bucket/data", state=tmp_path)
+    assert (settings.data, settings.state_folder) == ("s3://bucket/data", tmp_path)
+    for local in (tmp_path, f"file://{tmp_path}"):
+        assert (Settings.read(data=local).data, Settings.read(data=local).state_folder) == (tmp_path, tmp_path)
+
+
+def test_a_token_of_ray_that_can_not_be_used_is_refused(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.touch()
+    started = command("serve", "--port", "0", "--data", str(tmp_path), env={"RAY_AUTH_TOKEN_PATH": str(token)})
+    _, err = started.communicate(timeout=60)
+    assert started.returncode == 2
+    assert "the Ray token file" in err
+    assert "is empty; delete it, and one is made" in err
+    assert err.count("\n") == 1
+
+
 def test_keys_that_can_not_be_used_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "key"
     for text, message in (("short\n", "at least 16"), ("\n\n", "is empty"), (f"{'k' * 20}\nshort\n", "at least 16")):
