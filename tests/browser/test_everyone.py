@@ -76,6 +76,18 @@ def test_every_control_has_a_name(watched: Watched, service: RunningService) -> 
     assert len(ids) == len(set(ids))
 
 
+def test_without_webgl_the_plots_are_there(watched: Watched, service: RunningService) -> None:
+    page = watched.page
+    watched.expected.append("THREE.WebGLRenderer")
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    open_form(page, service.url)
+    expect(page.locator(".note")).to_contain_text("This browser has no WebGL")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator(".joint")).to_have_count(7)
+    page.get_by_label("Time", exact=True).fill("10")
+    expect(page.locator(".time")).to_contain_text("0.50 /")
+
+
 def test_on_a_small_screen(watched: Watched, service: RunningService) -> None:
     page = watched.page
     page.set_viewport_size({"width": 360, "height": 740})
