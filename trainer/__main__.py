@@ -20,7 +20,8 @@ def main() -> int:
 
         app.cli(prog="python -m trainer", description=__doc__)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        training = len(sys.argv) > 1 and sys.argv[1] in ("pretrain", "adapt")
+        print(f"stopped; the same command{' with --resume' if training else ''} goes on from here", file=sys.stderr)
         return 130
     except (HeadstartError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -30,6 +30,7 @@ from trainer.recipe import FIRST_ROLLOUT_SEED, RecipeOptions, train_decoupled
 from trainer.resampling import resample
 from trainer.results import evaluate as evaluate_run
 from trainer.results import training_summary
+from trainer.run_folder import RunFolder
 from trainer.serving.command import serve
 from trainer.simulation.collect import collect
 from trainer.summarize import HELD_OUT, HORIZON, WINDOWS, Tolerance, describe, summarize
@@ -56,6 +57,9 @@ def pretrain(
     action_range: Path | None = None,
     mapping: Path | None = None,
     cache_gb: float = 100.0,
+    ahead: bool = True,
+    resume: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Stage 1: pretrain a head on trajectories, finished or still being made.
 
@@ -66,14 +70,20 @@ def pretrain(
         action_range: JSON or demonstrations whose range replaces the dataset's.
         mapping: of those demonstrations, if they aren't our simulator's.
         cache_gb: of shards kept on the disk, once as they came and once decoded; what is dropped is fetched again.
+        ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
+        resume: go on with the run that lies in the folder.
+        overwrite: remove the run that lies in the folder, and start over.
     """
     if not cache_gb > 0:
         raise ConfigError(f"--cache-gb {cache_gb}: it must be more than 0")
     cache_bytes = cache_gb * 1e9
     source = open_dataset(data, cache=out.parent / "shards", tell=_say, max_bytes=cache_bytes)
     ranges = read_action_range(action_range, mapping) if action_range else None
+    RunFolder(out).claim(resume=resume, overwrite=overwrite)
     with progress("pretrain") as report:
-        checkpoint = pretrain_head(out, source, config, action_range=ranges, cache_bytes=cache_bytes, progress=report)
+        checkpoint = pretrain_head(
+            out, source, config, action_range=ranges, cache_bytes=cache_bytes, ahead=ahead, progress=report
+        )
     _say_trained(out, checkpoint)
 
 
@@ -90,6 +100,8 @@ def adapt(
     frames: Path | None = None,
     frames_gb: float = MOST_BYTES / 1e9,
     vision: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Stage 2: adapt a pretrained head to demonstrations, or train one of the baselines on them.
 
@@ -107,6 +119,8 @@ def adapt(
         frames_gb: most gigabytes in it.
         vision: run folder of a policy with the same cameras, whose networks are taken over, frozen: pictures become
             features once, and training costs as little as without them.
+        resume: go on with the run that lies in the folder.
+        overwrite: remove the run that lies in the folder, and start over.
     """
     ranges = read_action_range(action_range, mapping) if action_range else None
     known = read_info(stage1).action_range if stage1 else ranges
@@ -114,6 +128,7 @@ def adapt(
     cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
     with progress("adapt") as report:
         demonstrations = read_demonstrations(demos, count, mapping=meaning, ranges=known, frames=cache, progress=report)
+        RunFolder(out).claim(resume=resume, overwrite=overwrite)
         checkpoint = adapt_head(
             out,
             demonstrations,

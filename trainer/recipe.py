@@ -141,7 +141,7 @@ class _Run:
         data = "" if done.exists() and self._data_summary.exists() else self._dataset()
         if done.exists() and data:
             self._leave_dataset(data)
-        arguments = ["pretrain", "--data", data, "--out", str(run), "--size", recipe.size]
+        arguments = ["pretrain", "--resume", "--data", data, "--out", str(run), "--size", recipe.size]
         arguments += self._training(recipe.stage1_steps, recipe.stage1_batch, seed=0)
         return Step("stage1", tuple(arguments), done, after=lambda: self._leave_dataset(data))
 
@@ -227,7 +227,7 @@ class _Run:
 
     def _adapt(self, plan: TaskPlan, mode: str, seed: int) -> Step:
         run = self._folder_of(plan, mode, seed)
-        arguments = ["adapt", "--mode", mode, "--demos", str(self._demonstrations(plan)), "--out", str(run)]
+        arguments = ["adapt", "--resume", "--mode", mode, "--demos", str(self._demonstrations(plan)), "--out", str(run)]
         arguments += ["--count", str(plan.demonstrations), "--size", self.recipe.size]
         arguments += self._training(plan.steps, self.recipe.batch, seed)
         needs = [] if self.options.demos is not None else [f"demonstrate-{plan.task}"]

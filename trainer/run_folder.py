@@ -1,6 +1,7 @@
 """A run's folder: config.json, metrics.jsonl, checkpoints/, backbones/. A second start goes on with the same run."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,14 @@ import torch
 
 from shared.errors import ConfigError
 from trainer import tensor_file
+from trainer.json_lines import read_lines
+
+_WRITTEN = (
+    # First: without it, the folder holds no run.
+    "config.json", "metrics.jsonl", "checkpoints", "backbones", "decoded", "features", "tensorboard",
+    "non-finite-step-*.safetensors", "result.json", "rollouts-*.jsonl",
+)  # fmt: skip
+"""Everything that training and evaluating a run write."""
 
 
 class RunFolder:
@@ -42,6 +51,35 @@ class RunFolder:
     def checkpoint(self, step: int) -> Path:
         """The policy checkpoint of a step."""
         return self.checkpoints / f"step-{step:08d}.safetensors"
+
+    def claim(self, *, resume: bool, overwrite: bool) -> None:
+        """Makes sure that a run which lies here already is meant to be gone on with, or removes it.
+
+        Raises ConfigError where it is neither to be resumed nor to be overwritten, saying how to do either.
+        """
+        if resume and overwrite:
+            raise ConfigError("--resume goes on with a run, --overwrite removes it; pass one of them")
+        if not (self.path / "config.json").exists():
+            return
+        if overwrite:
+            self._remove()
+        elif not resume:
+            raise ConfigError(
+                f"{self.path} holds a run already, {self._progress()}: pass --resume to go on with it, or --overwrite "
+                "to remove it and start over; or choose another folder"
+            )
+
+    def _progress(self) -> str:
+        if any(self.checkpoints.glob("step-*.safetensors")):
+            return "which is finished"
+        steps = [line["step"] for line in read_lines(self.path / "metrics.jsonl")]
+        return f"at step {steps[-1]}" if steps else "which has just begun"
+
+    def _remove(self) -> None:
+        """Removes what runs write; what else lies in the folder stays."""
+        for pattern in _WRITTEN:
+            for path in self.path.glob(pattern):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def begin(self, stage: int, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         """Writes config.json, or checks that an earlier start wrote the same.
