@@ -22,6 +22,9 @@ PAGES = ("README.md", "docs/audit.md", "docs/recipe.md", "docs/report.md")
 ELSEWHERE = {
     "make train-decoupled": "tests/test_recipe.py, with PRESET=tiny",
     "make test": ".ci/run",
+    ".venv/bin/torchrun --nproc-per-node 2 -m trainer pretrain --data data/example --out runs/shared": (
+        "tests/trainer/test_ranks.py"
+    ),
     "docker compose up --build --detach": "tests/test_compose.py",
     "export HEADSTART_API_KEY=$(docker compose exec -T service cat /data/api-key)": "tests/test_compose.py",
     "docker compose run --rm trainer make train-decoupled PRESET=tiny": "tests/test_compose.py",

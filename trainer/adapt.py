@@ -30,6 +30,7 @@ from trainer.normalization import ActionNormalizer
 from trainer.observation import cameras_of
 from trainer.pretrain import fresh_head, validation
 from trainer.progress import Progress, silent
+from trainer.ranks import Ranks
 from trainer.resampling import resample
 from trainer.run_folder import RunFolder
 
@@ -106,12 +107,15 @@ def adapt(
     data = {"demonstrations": fingerprint(demonstrations), "action_range": normalizer.to_json()}
     data |= {"vision": {"sha256": frozen.sha256}} if frozen else {}
     used = pretrained if config.mode == "decoupled" else None
-    folder.begin(2, to_json(config), {**data, "backbone": used.info.backbone if used else None})
+    ranks = Ranks()
+    if ranks.is_first:
+        folder.begin(2, to_json(config), {**data, "backbone": used.info.backbone if used else None})
+    ranks.wait()
     checkpoint = folder.checkpoint(config.training.steps)
     if checkpoint.exists():
         return checkpoint
     scaling = observation_scaling(demonstrations, config.observation_scaling)
-    device = choose_device(config.training.device)
+    device = ranks.device(choose_device(config.training.device))
     info = CheckpointInfo(
         stage=2, head=config.head, mode=config.mode, backbone=None, condition_dim=scaling.obs_dim,
         action_range=normalizer.to_json(), observation_scaling=scaling.to_json(),
@@ -129,9 +133,11 @@ def adapt(
         windows = DemonstrationWindows(demonstrations, normalizer, scaling, config, device, features=seen)
     loop = TrainingLoop(head.to(device), windows, config.training, folder, progress)
     loop.run(validation(head, windows.validation, normalizer, config.training.precision))
-    weights = {**loop.average.average, **(frozen.weights if frozen else {})}
-    save_checkpoint(checkpoint, replace(info, seconds=loop.seconds), weights)
-    folder.training_state.unlink(missing_ok=True)
+    if ranks.is_first:
+        weights = {**loop.average.average, **(frozen.weights if frozen else {})}
+        save_checkpoint(checkpoint, replace(info, seconds=loop.seconds), weights)
+        folder.training_state.unlink(missing_ok=True)
+    ranks.wait()
     return checkpoint
 
 

@@ -26,6 +26,7 @@ from trainer.evaluate import describe_error
 from trainer.export import export_policy
 from trainer.pretrain import pretrain as pretrain_head
 from trainer.progress import progress
+from trainer.ranks import Ranks
 from trainer.recipe import FIRST_ROLLOUT_SEED, RecipeOptions, train_decoupled
 from trainer.resampling import resample
 from trainer.results import evaluate as evaluate_run
@@ -79,7 +80,7 @@ def pretrain(
     cache_bytes = cache_gb * 1e9
     source = open_dataset(data, cache=out.parent / "shards", tell=_say, max_bytes=cache_bytes)
     ranges = read_action_range(action_range, mapping) if action_range else None
-    RunFolder(out).claim(resume=resume, overwrite=overwrite)
+    _claim(out, resume, overwrite)
     with progress("pretrain") as report:
         checkpoint = pretrain_head(
             out, source, config, action_range=ranges, cache_bytes=cache_bytes, ahead=ahead, progress=report
@@ -128,7 +129,7 @@ def adapt(
     cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
     with progress("adapt") as report:
         demonstrations = read_demonstrations(demos, count, mapping=meaning, ranges=known, frames=cache, progress=report)
-        RunFolder(out).claim(resume=resume, overwrite=overwrite)
+        _claim(out, resume, overwrite)
         checkpoint = adapt_head(
             out,
             demonstrations,
@@ -291,7 +292,14 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _claim(run: Path, resume: bool, overwrite: bool) -> None:
+    if Ranks().is_first:
+        RunFolder(run).claim(resume=resume, overwrite=overwrite)
+
+
 def _say_trained(run: Path, checkpoint: Path) -> None:
+    if not Ranks().is_first:
+        return
     summary = training_summary(run)
     error = summary["action_error"]
     measured = f", held out: {describe_error(error)}" if error else ""

@@ -4,16 +4,14 @@ import logging
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
-
-from trainer.action_head import ActionHead
+from torch import Tensor, nn
 
 _log = logging.getLogger(__name__)
 
 Forward = Callable[[Tensor, Tensor, Tensor, tuple[Tensor, ...]], Tensor]
 
 
-def compiled(head: ActionHead, try_out: Callable[[Forward], Tensor]) -> Forward:
+def compiled(head: nn.Module, try_out: Callable[[Forward], Tensor]) -> Forward:
     """The head compiled, or the head itself, with one message, where compiling fails.
 
     Args:

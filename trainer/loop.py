@@ -20,7 +20,8 @@ from trainer.loss_record import LossRecord
 from trainer.metrics import MetricsLog
 from trainer.moving_average import MovingAverage
 from trainer.optimization import build_optimizer, learning_rate
-from trainer.progress import Progress
+from trainer.progress import Progress, silent
+from trainer.ranks import Ranks
 from trainer.run_folder import RunFolder
 from trainer.stopwatch import Stopwatch
 from trainer.training_state import load_training_state, save_training_state
@@ -46,9 +47,12 @@ class TrainingLoop:
     ) -> None:
         """Takes a head on its device, frozen as its mode says, and goes on from the folder's training state.
 
-        Raises CheckpointError where that state is damaged.
+        Raises CheckpointError where that state is damaged, ConfigError where ranks can't share a batch.
         """
-        self.head, self.source, self.config, self.folder, self.progress = head, source, config, folder, progress
+        self.ranks = Ranks()
+        self.ranks.check(config.batch_size)
+        self.head, self.source, self.config, self.folder = head, source, config, folder
+        self.progress = progress if self.ranks.is_first else silent
         self.device = next(head.parameters()).device
         self.weights: dict[str, Tensor] = dict(head.trained_parameters())
         self.average = MovingAverage(self.weights, config.average_power)
@@ -83,14 +87,17 @@ class TrainingLoop:
         """
         torch.set_num_threads(self.config.threads)
         self.progress(self.step, self.config.steps)
-        metrics = MetricsLog(self.folder.path, self.step, self.config.tensorboard)
+        metrics = None
+        if self.ranks.is_first:
+            metrics = MetricsLog(self.folder.path, self.step, self.config.tensorboard)
         try:
             with Interruption() as interruption:
                 self._run(metrics, interruption, validate)
         finally:
-            metrics.close()
+            if metrics is not None:
+                metrics.close()
 
-    def _run(self, metrics: MetricsLog, interruption: Interruption, validate: Validate | None) -> None:
+    def _run(self, metrics: MetricsLog | None, interruption: Interruption, validate: Validate | None) -> None:
         steps, log_every, save_every = self.config.steps, self.config.log_every, self.config.checkpoint_every
         self.head.train()
         meter = _Meter()
@@ -104,12 +111,13 @@ class TrainingLoop:
             if last or self.step % log_every == 0:
                 self._log(metrics, meter)
             saves = last or self.step % save_every == 0
-            if saves and validate is not None:
+            if saves and validate is not None and metrics is not None:
                 metrics.write({"step": self.step, **self._validated(validate)})
             meter.step_ended()
-            if saves or interruption.requested:
+            interrupted = self.ranks.any(interruption.requested)
+            if saves or interrupted:
                 self._save()
-            if interruption.requested and not last:
+            if interrupted and not last:
                 raise KeyboardInterrupt
 
     def _next_batch(self, interruption: Interruption) -> Batch:
@@ -141,10 +149,11 @@ class TrainingLoop:
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self.average.update()
-        return loss.detach()
+        return self.ranks.mean(loss.detach())
 
     def _loss(self, batch: Batch, forward: Forward) -> Tensor:
-        noise, timesteps = self._draw(batch.actions)
+        noise, timesteps = (self.ranks.part(drawn) for drawn in self._draw(batch.actions))
+        batch = self.ranks.share(batch)
         noisy = self._diffusion.add_noise(batch.actions, noise, timesteps)
         with autocast(self.device, self.config.precision):
             predicted = forward(noisy, timesteps, batch.condition, batch.pictures)
@@ -157,20 +166,22 @@ class TrainingLoop:
         noise = torch.randn(actions.shape, generator=self._generator)
         timesteps = torch.randint(DIFFUSION_STEPS, (len(actions),), generator=self._generator)
         if self._has_dropout:
-            torch.manual_seed(seed)
+            torch.manual_seed(seed + self.ranks.rank)
         return noise.to(self.device, non_blocking=True), timesteps.to(self.device, non_blocking=True)
 
     def _choose_forward(self, batch: Batch) -> Forward:
         # By the whole run's length: a resumed run must compute as the uninterrupted one does.
         if not worth_compiling(self.config.compile, self.device, self.config.steps):
-            return self.head
+            return self.ranks.parallel(self.head)
         self.progress(self.step, self.config.steps, "compiling")
-        return compiled(self.head, lambda forward: self._loss(batch, forward))
+        return compiled(self.ranks.parallel(self.head), lambda forward: self._loss(batch, forward))
 
-    def _log(self, metrics: MetricsLog, meter: "_Meter") -> None:
+    def _log(self, metrics: MetricsLog | None, meter: "_Meter") -> None:
         losses = self._losses.read(self.step, self.folder.path)
         rate, data_wait = meter.read()
         self._losses.clear()
+        if metrics is None:
+            return
         metrics.write(
             {
                 "step": self.step,
@@ -204,7 +215,8 @@ class TrainingLoop:
             "losses": self._losses.read(self.step, self.folder.path),
             "source": self.source.state(),
         }
-        save_training_state(self.folder.training_state, self.weights, self.average, self._optimizer, extra)
+        if self.ranks.is_first:
+            save_training_state(self.folder.training_state, self.weights, self.average, self._optimizer, extra)
 
     def _restore(self) -> None:
         extra = load_training_state(self.folder.training_state, self.weights, self.average, self._optimizer)

@@ -19,6 +19,7 @@ from trainer.evaluate import action_error, noise_loss
 from trainer.loop import TrainingLoop, Validate
 from trainer.normalization import ActionNormalizer
 from trainer.progress import Progress, silent
+from trainer.ranks import Ranks
 from trainer.run_folder import RunFolder
 from trainer.stream import TrajectoryStream
 
@@ -57,11 +58,14 @@ def pretrain(
     folder, header = RunFolder(run), source.header
     normalizer = ActionNormalizer({**header.action_range, **(action_range or {})}, config.head.action)
     data = {"dataset_id": header.dataset_id, "action_range": normalizer.to_json()}
-    folder.begin(1, to_json(config), data)
+    ranks = Ranks()
+    if ranks.is_first:
+        folder.begin(1, to_json(config), data)
+    ranks.wait()
     checkpoint = folder.checkpoint(config.training.steps)
     if checkpoint.exists():
         return checkpoint
-    device = choose_device(config.training.device)
+    device = ranks.device(choose_device(config.training.device))
     cache = folder.path / "decoded"
     stream = TrajectoryStream(source, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
     info = CheckpointInfo(
@@ -73,13 +77,15 @@ def pretrain(
     head = fresh_head(config.training.seed, lambda: build_head(info)).to(device)
     loop = TrainingLoop(head, stream, config.training, folder, progress)
     loop.run(validation(head, stream.validation, normalizer, config.training.precision))
-    with loop.average.applied():
-        name = save_backbone(folder.backbones, head.backbone, config.head)
-        stage1 = Stage1Record(header.dataset_id, config.condition, loop.seconds)
-        info = replace(info, backbone=name, seconds=loop.seconds, stage1=stage1)
-        save_checkpoint(checkpoint, info, loop.weights)
-    folder.training_state.unlink(missing_ok=True)
-    shutil.rmtree(cache, ignore_errors=True)
+    if ranks.is_first:
+        with loop.average.applied():
+            name = save_backbone(folder.backbones, head.backbone, config.head)
+            stage1 = Stage1Record(header.dataset_id, config.condition, loop.seconds)
+            info = replace(info, backbone=name, seconds=loop.seconds, stage1=stage1)
+            save_checkpoint(checkpoint, info, loop.weights)
+        folder.training_state.unlink(missing_ok=True)
+        shutil.rmtree(cache, ignore_errors=True)
+    ranks.wait()
     return checkpoint
 
 
