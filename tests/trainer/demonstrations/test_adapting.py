@@ -106,7 +106,7 @@ def test_pictures_resume_to_the_bit(data: Path, tmp_path: Path, monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr(TrainingLoop, "gradient_step", interrupted)
         assert adapt(monkeypatch, *arguments, "--out", tmp_path / "parts") == 130
-    assert adapt(monkeypatch, *arguments, "--out", tmp_path / "parts") == 0
+    assert adapt(monkeypatch, *arguments, "--out", tmp_path / "parts", "--resume") == 0
     whole, parts = (load_file(find_checkpoint(tmp_path / run)) for run in ("whole", "parts"))
     assert any(name.startswith("conditioning.vision.cameras.0.network") for name in whole)
     assert whole.keys() == parts.keys()
