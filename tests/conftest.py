@@ -21,6 +21,21 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONGEST_FILES = (
+    "test_recipe.py",
+    "test_docs.py",
+    "test_steps.py",
+    "test_overfitting.py",
+    "test_your_data.py",
+    "test_ray.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files go first, so that the processes end together."""
+    items.sort(key=lambda item: item.path.name not in LONGEST_FILES)
+
+
 @pytest.fixture(scope="session")
 def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The endpoint of a real S3 server, one for the whole session: it takes seconds to start."""

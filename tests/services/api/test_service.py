@@ -110,6 +110,8 @@ def test_the_openapi_document_has_stable_names(api: httpx.Client) -> None:
         "POST /v1/jobs/{job_id}:cancel": "cancel_job",
         "GET /v1/jobs/{job_id}/events": "job_events",
         "GET /v1/jobs/{job_id}/coverage": "get_coverage",
+        "GET /v1/jobs/{job_id}/trajectories/{trajectory_id}": "get_trajectory",
+        "GET /v1/robots/{name}/mesh": "get_robot_mesh",
         "GET /v1/jobs/{job_id}/manifest": "get_manifest",
         "GET /v1/jobs/{job_id}/shards": "list_shards",
         "GET /v1/jobs/{job_id}/shards/{index}": "get_shard",
