@@ -18,6 +18,8 @@ from services.memory import give_memory_back
 from shared.errors import ConfigError
 
 _DRAIN_S = 3
+_KEEP_ALIVE_S = 30
+"""Longer than clients keep an idle connection (httpx 5 s): or it is closed just as their next call is sent."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +52,13 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"can't serve {settings.data} on {settings.host}:{settings.port}: {error}") from None
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    config = uvicorn.Config(app, log_level="info", access_log=False, timeout_graceful_shutdown=_DRAIN_S)
+    config = uvicorn.Config(
+        app,
+        log_level="info",
+        access_log=False,
+        timeout_graceful_shutdown=_DRAIN_S,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+    )
     server = uvicorn.Server(config)
     # uvicorn raises the signal that stopped it once more when all is done; by then it has had its effect.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
