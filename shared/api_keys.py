@@ -91,7 +91,7 @@ def keys_of(host: str, key: str | None, file: Path | None) -> tuple[str, ...]:
     if key and key.strip():
         keys = (key.strip(),)
     elif file:
-        keys = _read_or_make(file)
+        keys = read_or_make_keys(file)
     if not keys and not is_loopback(host):
         raise ConfigError(
             f"--host {host} lets other machines in, so an API key is needed: set HEADSTART_API_KEY, "
@@ -103,8 +103,12 @@ def keys_of(host: str, key: str | None, file: Path | None) -> tuple[str, ...]:
     return keys
 
 
-def _read_or_make(path: Path) -> tuple[str, ...]:
-    """The keys in a file, which is made if it is missing. Raises ConfigError."""
+def read_or_make_keys(path: Path, what: str = "API key") -> tuple[str, ...]:
+    """The keys in a file, one a line, which is made, with a random one, if it is missing.
+
+    Raises:
+        ConfigError: it can't be read or made, or is empty; `what` is what the message calls it.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -116,7 +120,7 @@ def _read_or_make(path: Path) -> tuple[str, ...]:
             with os.fdopen(descriptor, "w") as file:
                 file.write(keys[0] + "\n")
     except (OSError, ValueError) as error:
-        raise ConfigError(f"the API key file {path} can't be used: {error}") from None
+        raise ConfigError(f"the {what} file {path} can't be used: {error}") from None
     if not keys:
-        raise ConfigError(f"the API key file {path} is empty; delete it, and one is made")
+        raise ConfigError(f"the {what} file {path} is empty; delete it, and one is made")
     return keys

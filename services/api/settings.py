@@ -1,17 +1,14 @@
 """Settings of the service, from HEADSTART_* environment variables and the command line, which goes first."""
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.api.key_file import read_or_make_keys
+from shared.api_keys import keys_of
 from shared.errors import ConfigError, DatasetFormatError
 from shared.storage import LocalStorage, open_storage
-
-_KEY_CHARACTERS = 16
 
 
 def _location(value: Any) -> Any:
@@ -81,16 +78,6 @@ class Settings(BaseSettings):
             raise ConfigError(f"setting {name} (--{name} or HEADSTART_{name.upper()}): {first['msg']}") from None
 
     @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    @property
     def state_folder(self) -> Path:
         """Where `state` is kept. Raises ConfigError if that is nowhere."""
         if self.state is None and not isinstance(self.data, Path):
@@ -106,17 +93,5 @@ class Settings(BaseSettings):
         Raises:
             ConfigError: there is none although other machines can reach the service, or they can't be used.
         """
-        keys: tuple[str, ...] = ()
-        if self.api_key and self.api_key.get_secret_value().strip():
-            keys = (self.api_key.get_secret_value().strip(),)
-        elif self.api_key_file:
-            keys = read_or_make_keys(self.api_key_file, "API key")
-        if not keys and not self.is_loopback:
-            raise ConfigError(
-                f"--host {self.host} lets other machines in, so an API key is needed: set HEADSTART_API_KEY, "
-                "or --api-key-file to a file that holds one (it is made if missing); or use --host 127.0.0.1"
-            )
-        for key in keys:
-            if len(key) < _KEY_CHARACTERS:
-                raise ConfigError(f"an API key has {len(key)} characters; use at least {_KEY_CHARACTERS}")
-        return keys
+        key = self.api_key.get_secret_value() if self.api_key else None
+        return keys_of(self.host, key, self.api_key_file)

@@ -4,18 +4,17 @@ import argparse
 import asyncio
 import os
 import signal
-import socket
-import sys
 from pathlib import Path
 
 import uvicorn
 
 from services.api.app import create_app
-from services.api.key_file import read_or_make_keys
 from services.api.settings import Settings
 from services.jobs import open_place
 from services.memory import give_memory_back
+from shared.api_keys import read_or_make_keys
 from shared.errors import ConfigError
+from shared.listening import listen, serve_and_announce
 
 _DRAIN_S = 3
 _KEEP_ALIVE_S = 30
@@ -47,11 +46,9 @@ def run(options: argparse.Namespace) -> int:
         (settings.state_folder / ".writable").touch()
         if problem := open_place(settings.data).problem():
             raise ConfigError(f"can't serve {settings.data}: {problem}")
-        listener = _listen(settings.host, settings.port)
+        listener = listen(settings.host, settings.port)
     except OSError as error:
         raise ConfigError(f"can't serve {settings.data} on {settings.host}:{settings.port}: {error}") from None
-    host, port = listener.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     config = uvicorn.Config(
         app,
         log_level="info",
@@ -62,26 +59,9 @@ def run(options: argparse.Namespace) -> int:
     server = uvicorn.Server(config)
     # uvicorn raises the signal that stopped it once more when all is done; by then it has had its effect.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
-    asyncio.run(_serve(server, listener, url, options.ready_file))
+    serving = server.serve(sockets=[listener.socket])
+    announced = serve_and_announce(
+        serving, lambda: server.started, "Headstart serves on", listener.url, options.ready_file
+    )
+    asyncio.run(announced)
     return 0 if server.started else 2
-
-
-async def _serve(server: uvicorn.Server, listener: socket.socket, url: str, ready_file: Path | None) -> None:
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.02)
-    if server.started:
-        print(f"Headstart serves on {url}", file=sys.stderr, flush=True)
-        if ready_file is not None:
-            part = ready_file.with_name(f"{ready_file.name}.part")
-            part.write_text(url + "\n")
-            os.replace(part, ready_file)
-    await serving
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(address)
-    return listener

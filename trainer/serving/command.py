@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
-import sys
 from pathlib import Path
 
 import torch
@@ -13,6 +11,7 @@ from tyro.conf import Positional
 
 from shared.api_keys import keys_of
 from shared.errors import ConfigError
+from shared.listening import listen, serve_and_announce
 from trainer.config import Precision
 from trainer.diffusion import SAMPLING_STEPS
 from trainer.policy import Policy
@@ -64,11 +63,9 @@ def serve(
     )
     server = PolicyServer(policy, robots=robots, decay=ensemble)
     try:
-        listener = _listen(host, port)
+        listener = listen(host, port)
     except OSError as error:
         raise ConfigError(f"can't serve on {host}:{port}: {error}") from None
-    bound, port = listener.getsockname()[:2]
-    url = f"http://[{bound}]:{port}" if ":" in bound else f"http://{bound}:{port}"
     config = uvicorn.Config(
         create_app(server, keys),
         log_level="warning",
@@ -82,25 +79,8 @@ def serve(
     # uvicorn raises the signal that stopped it once more when all is done; by then it has had its effect.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(uvicorn_server, "should_exit", True))
-    asyncio.run(_serve(uvicorn_server, listener, url, ready_file))
-
-
-async def _serve(server: uvicorn.Server, listener: socket.socket, url: str, ready_file: Path | None) -> None:
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.02)
-    if server.started:
-        print(f"the policy answers on {url}", file=sys.stderr, flush=True)
-        if ready_file is not None:
-            part = ready_file.with_name(f"{ready_file.name}.part")
-            part.write_text(url + "\n")
-            os.replace(part, ready_file)
-    await serving
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(address)
-    return listener
+    serving = uvicorn_server.serve(sockets=[listener.socket])
+    announced = serve_and_announce(
+        serving, lambda: uvicorn_server.started, "the policy answers on", listener.url, ready_file
+    )
+    asyncio.run(announced)
