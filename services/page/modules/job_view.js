@@ -163,7 +163,9 @@ export class JobView {
   async #cancelIt() {
     this.#cancel.disabled = true;
     try {
-      Object.assign(this.#job, await this.#service.post(`/v1/jobs/${this.#id}:cancel`));
+      const answer = await this.#service.post(`/v1/jobs/${this.#id}:cancel`);
+      // The events may have told of the end before the answer to this, which is then out of date.
+      if (!ENDED.includes(this.#job.state)) Object.assign(this.#job, answer);
       this.#show();
     } catch (error) {
       this.#cancel.disabled = false;
