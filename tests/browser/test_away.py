@@ -24,7 +24,8 @@ def _tab(browser: Browser) -> Watched:
 def test_a_killed_service_is_missed_and_its_job_goes_on(browser: Browser, tmp_path: Path) -> None:
     watched = _tab(browser)
     page = watched.page
-    watched.expected.append("ERR_")
+    # A service that has just come back may say for a moment that it is not ready.
+    watched.expected += ["ERR_", "status of 503"]
     service = RunningService(tmp_path / "data", *ENGINE)
     try:
         with Client(service.url) as client:
