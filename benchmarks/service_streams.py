@@ -33,7 +33,7 @@ BARS: dict[str, Bar] = {
 }
 REQUEST: dict[str, Any] = {"robot": "panda", "rate_hz": 500.0, "shard_rows": 100}
 """Sampled often, so that a gigabyte takes few rows."""
-_ROWS_PER_GB = 7000
+_ROWS_PER_GB = 2200
 _READ_BYTES = 1 << 16
 
 

@@ -4,11 +4,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from services.memory import use_one_allocator
 from shared.errors import HeadstartError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command. Returns the exit code: 0, 1 if an audit found violations, 2 for an error of the user's."""
+    use_one_allocator()
     try:
         # Here, where Ctrl-C is awaited: Pinocchio, Numba and the rest take a second or two to import.
         from services.commands import audit, export, generate, report, serve
