@@ -3,8 +3,8 @@
     python -m benchmarks.service_load [--rounds N] [--seconds S] [--engine process|ray]
 
 Each round times the job undisturbed and then under load, so that other work on the machine weighs on both. Load, probe
-and service share the cores. Memory grows if it is more in the last round than in the first. Loopback only. The
-full count is --rounds 6.
+and service share the cores. Memory grows if it is more in the second half of the rounds than in the first. Loopback
+only. The full count is --rounds 10.
 """
 
 import argparse
@@ -48,11 +48,13 @@ class Phase:
         rows_per_s: of the job.
         health_ms: how long each /healthz took.
         memory_mb: private memory of the service's process, each second.
+        cores: that the service's process kept busy.
     """
 
     rows_per_s: float = 0.0
     health_ms: list[float] = field(default_factory=list)
     memory_mb: list[float] = field(default_factory=list)
+    cores: float = 0.0
 
 
 def private_mb(pid: int) -> float:
@@ -70,6 +72,7 @@ def measure(service: RunningService, client: Client, job_id: str, seconds: float
 
     watching = threading.Thread(target=watch_memory)
     watching.start()
+    busy = _busy_s(service.process.pid)
     began, before = time.monotonic(), client.job(job_id)["progress"]["accepted"]
     with httpx.Client(base_url=service.url, trust_env=False, timeout=30) as probe:
         while time.monotonic() - began < seconds:
@@ -79,17 +82,26 @@ def measure(service: RunningService, client: Client, job_id: str, seconds: float
             time.sleep(PROBE_EVERY_S)
     rows = client.job(job_id)["progress"]["accepted"] - before
     phase.rows_per_s = rows / (time.monotonic() - began)
+    phase.cores = (_busy_s(service.process.pid) - busy) / (time.monotonic() - began)
     done.set()
     watching.join()
     return phase
 
 
-def load(url: str, job_id: str, seconds: float) -> dict[str, int]:
-    """The load, in a process of its own. Returns how many of each call were answered, and errors."""
-    return asyncio.run(_load(url, job_id, seconds))
+def _busy_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
-async def _load(url: str, job_id: str, seconds: float) -> dict[str, int]:
+def load(url: str, job_id: str, seconds: float) -> Counter[str]:
+    """The load, in a process of its own. Returns how many of each call were answered, and errors by their status."""
+    busy = time.process_time()
+    counts = asyncio.run(_load(url, job_id, seconds))
+    counts["load_cpu_ms"] = round(1e3 * (time.process_time() - busy))
+    return counts
+
+
+async def _load(url: str, job_id: str, seconds: float) -> Counter[str]:
     counts: Counter[str] = Counter()
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60, limits=limits) as http:
@@ -106,7 +118,7 @@ async def _load(url: str, job_id: str, seconds: float) -> dict[str, int]:
             if not isinstance(ended, asyncio.CancelledError):
                 counts["errors"] += 1
                 print(f"load: {ended!r}", flush=True)
-    return dict(counts)
+    return counts
 
 
 async def _poll(http: httpx.AsyncClient, job_id: str, counts: Counter[str], index: int) -> None:
@@ -119,8 +131,14 @@ async def _poll(http: httpx.AsyncClient, job_id: str, counts: Counter[str], inde
         else:
             response = await http.get(f"/v1/jobs/{job_id}/manifest", params={"after": after})
             after = max([after, *(commit["index"] for commit in response.json().get("commits", []))])
-        counts["polls" if response.is_success else "errors"] += 1
+        _count(counts, "polls", response)
         await asyncio.sleep(POLL_EVERY_S)
+
+
+def _count(counts: Counter[str], what: str, response: httpx.Response) -> None:
+    counts[what if response.is_success else "errors"] += 1
+    if response.is_error:
+        print(f"load: {what}: {response.text}", flush=True)
 
 
 async def _follow(http: httpx.AsyncClient, job_id: str, counts: Counter[str]) -> None:
@@ -132,7 +150,7 @@ async def _follow(http: httpx.AsyncClient, job_id: str, counts: Counter[str]) ->
 async def _preview(http: httpx.AsyncClient, counts: Counter[str]) -> None:
     async def one(seed: int) -> None:
         response = await http.post("/v1/preview", json={"robot": "panda", "count": PREVIEW_ROWS, "seed": seed})
-        counts["previews" if response.is_success else "errors"] += 1
+        _count(counts, "previews", response)
 
     async with asyncio.TaskGroup() as asked:
         for seed in itertools.count():
@@ -140,9 +158,7 @@ async def _preview(http: httpx.AsyncClient, counts: Counter[str]) -> None:
             await asyncio.sleep(1 / PREVIEWS_PER_S)
 
 
-def run_round(
-    service: RunningService, client: Client, seed: int, seconds: float
-) -> tuple[Phase, Phase, dict[str, int]]:
+def run_round(service: RunningService, client: Client, seed: int, seconds: float) -> tuple[Phase, Phase, Counter[str]]:
     """One job, watched undisturbed and then under load."""
     job_id = client.submit({**REQUEST, "seed": seed})["id"]
     while client.job(job_id)["progress"]["shards_committed"] < 2:
@@ -167,16 +183,20 @@ def main() -> int:
     quiet, loaded, counts = Phase(), Phase(), Counter[str]()
     ratios: list[float] = []
     memory: list[float] = []
+    cores: list[float] = []
     with (
         tempfile.TemporaryDirectory(prefix="headstart-load-") as folder,
         running_service(Path(folder) / "data", "--engine", options.engine) as service,
         Client(service.url) as client,
     ):
         client.wait_ready()
+        # Its process takes seconds to start.
+        client.preview({"robot": "panda", "count": PREVIEW_ROWS})
         for seed in range(options.rounds):
             one, two, answered = run_round(service, client, seed, options.seconds)
             ratios.append(two.rows_per_s / one.rows_per_s)
             memory.append(statistics.median(two.memory_mb))
+            cores.append(two.cores)
             counts.update(answered)
             for total, part in ((quiet, one), (loaded, two)):
                 total.health_ms += part.health_ms
@@ -191,10 +211,18 @@ def main() -> int:
         "memory_loaded_first_mb": round(loaded.memory_mb[0]),
         "memory_loaded_last_mb": round(loaded.memory_mb[-1]),
         "memory_loaded_max_mb": round(max(loaded.memory_mb)),
-        "memory_growth_mb": round(memory[-1] - memory[0]),
+        "memory_growth_mb": round(_growth(memory)),
+        "service_cores": round(statistics.median(cores), 2),
+        "load_cores": round(counts.pop("load_cpu_ms") / 1e3 / options.rounds / (options.seconds + 2 * SETTLE_S), 2),
         **{f"answered_{name}": counts[name] for name in sorted({"errors", *counts})},
     }
     return conclude(report, BARS)
+
+
+def _growth(values: list[float]) -> float:
+    """From the first half to the second."""
+    half = len(values) // 2
+    return statistics.median(values[half:]) - statistics.median(values[:half] or values)
 
 
 def quantile(values: list[float], at: float) -> float:
