@@ -25,6 +25,7 @@ from services.api import (
 from services.api.access import OPEN_PATHS, AccessGuard
 from services.api.aside import Aside
 from services.api.following import Followers
+from services.api.reading import Readings
 from services.api.settings import Settings
 from services.catalogue.shelf import RobotShelf
 from services.engine import open_engine
@@ -72,6 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.jobs = queue
         app.state.followers = Followers(settings.max_streams)
         app.state.decoders = anyio.CapacityLimiter(_DECODERS)
+        app.state.readings = Readings(app.state.decoders)
         app.state.coverages = coverage.Coverages()
         metrics.StateCollector(counts, queue, app.state.followers)
         app.state.previewer = Aside(settings.preview_seconds, "preview")
