@@ -16,8 +16,14 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        from trainer.commands import app
+        # Here, where Ctrl-C is awaited: PyTorch and the rest take seconds to import.
+        from tyro.extras import SubcommandApp
 
+        from trainer.commands import adapt, demonstrate, evaluate, export, inspect, pretrain, serve, summarize, train
+
+        app = SubcommandApp()
+        for command in (serve, train, pretrain, adapt, inspect, demonstrate, summarize, evaluate, export):
+            app.command(name=command.__name__.rpartition(".")[2])(command.run)
         app.cli(prog="python -m trainer", description=__doc__)
     except KeyboardInterrupt:
         training = len(sys.argv) > 1 and sys.argv[1] in ("pretrain", "adapt")

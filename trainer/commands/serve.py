@@ -21,7 +21,7 @@ _DRAIN_S = 3
 _MOST_CONNECTIONS = 256
 
 
-def serve(
+def run(
     checkpoint: Positional[Path],
     host: str = "127.0.0.1",
     port: int = 8100,

@@ -1,0 +1,37 @@
+"""What `--action-range` names."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from shared.errors import ConfigError
+from trainer.action import POSITION, ActionRange
+from trainer.demonstrations import read_demonstrations
+from trainer.demonstrations.mapping_file import read_mapping
+
+_MARGIN = 0.05
+
+
+def read_action_range(path: Path | None, mapping: Path | None = None) -> ActionRange | None:
+    """From JSON ({"position": {"min": [3], "max": [3]}}), a dataset, or demonstrations; None if the option isn't given.
+
+    The range of demonstrations is widened by 0.05 m or rad a side, for what a policy does beyond them.
+    """
+    if path is None:
+        return None
+    if (path / "dataset.json").is_file():
+        path = path / "dataset.json"
+    if path.suffix != ".json":
+        demonstrations = read_demonstrations(path, mapping=read_mapping(mapping) if mapping else None)
+        joints = "joint_position", slice(None, -1)
+        name, numbers = joints if demonstrations.action_space == "joint_position" else ("position", POSITION)
+        values = np.concatenate([episode.actions[:, numbers] for episode in demonstrations.episodes])
+        low, high = values.min(0) - _MARGIN, values.max(0) + _MARGIN
+        return {name: {"min": low.tolist(), "max": high.tolist()}}
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: can't be read as an action range: {error}") from error
+    ranges: ActionRange = content.get("action_range", content) if isinstance(content, dict) else content
+    return ranges

@@ -1,0 +1,68 @@
+"""`python -m trainer adapt`."""
+
+from pathlib import Path
+
+from tyro.conf import OmitArgPrefixes
+
+from trainer.adapt import adapt
+from trainer.checkpoint import read_info
+from trainer.commands.action_range import read_action_range
+from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
+from trainer.config import AdaptConfig
+from trainer.demonstrations import read_demonstrations
+from trainer.demonstrations.frame_cache import MOST_BYTES, FrameCache
+from trainer.demonstrations.mapping_file import read_mapping
+from trainer.progress import progress
+
+
+def run(
+    demos: Path,
+    out: Path,
+    config: OmitArgPrefixes[AdaptConfig] = AdaptConfig(),  # noqa: B008
+    count: int | None = None,
+    stage1: Path | None = None,
+    backbone: Path | None = None,
+    action_range: Path | None = None,
+    mapping: Path | None = None,
+    frames: Path | None = None,
+    frames_gb: float = MOST_BYTES / 1e9,
+    vision: Path | None = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Stage 2: adapt a pretrained head to demonstrations, or train one of the baselines on them.
+
+    Args:
+        demos: demonstrations: our simulator's file, a robomimic file, or the folder of a LeRobot data set.
+        out: run folder.
+        config: settings.
+        count: use the first so many demonstrations.
+        stage1: run folder or checkpoint of Stage 1; mode decoupled needs it.
+        backbone: file of Stage 1's backbone, if it isn't in its run's backbones/.
+        action_range: where there is no Stage 1: JSON or demonstrations that say the range of actions.
+        mapping: what the columns of the demonstrations mean (.toml or .json, docs/your-data.md), if they aren't our
+            simulator's.
+        frames: folder that pictures are decoded to, shared by runs; by default frames/ beside the run's folder.
+        frames_gb: most gigabytes in it.
+        vision: run folder of a policy with the same cameras, whose networks are taken over, frozen: pictures become
+            features once, and training costs as little as without them.
+    """
+    ranges = read_action_range(action_range, mapping)
+    known = read_info(stage1).action_range if stage1 else ranges
+    meaning = read_mapping(mapping) if mapping else None
+    cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
+    with progress("adapt") as report:
+        demonstrations = read_demonstrations(demos, count, mapping=meaning, ranges=known, frames=cache, progress=report)
+        claim(out, resume, overwrite)
+        checkpoint = adapt(
+            out,
+            demonstrations,
+            config,
+            stage1=stage1,
+            backbone=backbone,
+            action_range=ranges,
+            vision=vision,
+            features=cache.folder / "features",
+            progress=report,
+        )
+    say_trained(out, checkpoint)

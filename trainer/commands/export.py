@@ -1,0 +1,28 @@
+"""`python -m trainer export`."""
+
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from trainer.diffusion import SAMPLING_STEPS
+from trainer.export import export_policy
+
+
+def run(
+    checkpoint: Positional[Path],
+    out: Path,
+    backbone: Path | None = None,
+    sampling_steps: int = SAMPLING_STEPS,
+    bundle: bool = False,
+) -> None:
+    """Export a policy as programs that torch runs without this package.
+
+    Args:
+        checkpoint: of Stage 2, or its run folder.
+        out: folder to write.
+        backbone: file of the backbone, if it isn't in the run's backbones/.
+        sampling_steps: of DDIM.
+        bundle: also copy the checkpoint and its backbone: a run folder that needs no other file.
+    """
+    export_policy(checkpoint, out, backbone=backbone, sampling_steps=sampling_steps, bundle=bundle)
+    print(f"exported: {out}")

@@ -1,0 +1,53 @@
+"""`python -m trainer pretrain`."""
+
+import sys
+from pathlib import Path
+
+from tyro.conf import OmitArgPrefixes
+
+from shared.errors import ConfigError
+from shared.remote_dataset import open_dataset
+from trainer.commands.action_range import read_action_range
+from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
+from trainer.config import PretrainConfig
+from trainer.pretrain import pretrain
+from trainer.progress import progress
+
+
+def run(
+    data: str,
+    out: Path,
+    config: OmitArgPrefixes[PretrainConfig] = PretrainConfig(),  # noqa: B008
+    action_range: Path | None = None,
+    mapping: Path | None = None,
+    cache_gb: float = 100.0,
+    ahead: bool = True,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Stage 1: pretrain a head on trajectories, finished or still being made.
+
+    Args:
+        data: dataset directory, its URI (s3://bucket/prefix), or job URL (http://host:8000/v1/jobs/ID).
+        out: run folder.
+        config: settings.
+        action_range: JSON or demonstrations whose range replaces the dataset's.
+        mapping: of those demonstrations, if they aren't our simulator's.
+        cache_gb: of shards kept on the disk, once as they came and once decoded; what is dropped is fetched again.
+        ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
+    """
+    if not cache_gb > 0:
+        raise ConfigError(f"--cache-gb {cache_gb}: it must be more than 0")
+    cache_bytes = cache_gb * 1e9
+    source = open_dataset(data, cache=out.parent / "shards", tell=_say, max_bytes=cache_bytes)
+    ranges = read_action_range(action_range, mapping)
+    claim(out, resume, overwrite)
+    with progress("pretrain") as report:
+        checkpoint = pretrain(
+            out, source, config, action_range=ranges, cache_bytes=cache_bytes, ahead=ahead, progress=report
+        )
+    say_trained(out, checkpoint)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,30 @@
+"""What pretrain and adapt share: `--resume` and `--overwrite`, and the line that they end with."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from trainer.evaluate import describe_error
+from trainer.ranks import Ranks
+from trainer.results import training_summary
+from trainer.run_folder import RunFolder
+
+Resume = Annotated[bool, arg(help="go on with the run that lies in the folder.")]
+Overwrite = Annotated[bool, arg(help="remove the run that lies in the folder, and start over.")]
+
+
+def claim(run: Path, resume: bool, overwrite: bool) -> None:
+    """Keeps or removes the run that lies in the folder, once for all ranks. Raises ConfigError if neither is asked."""
+    if Ranks().is_first:
+        RunFolder(run).claim(resume=resume, overwrite=overwrite)
+
+
+def say_trained(run: Path, checkpoint: Path) -> None:
+    """Prints how long it took, how good it is and where the checkpoint lies, once for all ranks."""
+    if not Ranks().is_first:
+        return
+    summary = training_summary(run)
+    error = summary["action_error"]
+    measured = f", held out: {describe_error(error)}" if error else ""
+    print(f"{summary['checkpoint_step']} steps in {summary['train_seconds']:.0f} s{measured}: {checkpoint}")
