@@ -5,6 +5,7 @@ itself gives to one caller only. obstore does the talking, because pyarrow.fs ha
 regions come from the usual environment variables (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, ...).
 """
 
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -48,7 +49,8 @@ class ObjectStorage:
         if unknown := sorted(set(options) - set(_OPTIONS)):
             raise DatasetFormatError(f"has the option {unknown[0]!r}; those known are {', '.join(_OPTIONS)}", uri)
         config: Any = {_OPTIONS[name]: value for name, value in options.items()}
-        plain = config.get("endpoint", "").startswith("http://")
+        # Said here, because client options take the place of all that the environment says of the client.
+        plain = config.get("endpoint", os.environ.get("AWS_ENDPOINT_URL", "")).startswith("http://")
         retries: Any = {"max_retries": _TRIES if patience else 0, "retry_timeout": patience}
         client: Any = {"connect_timeout": _CONNECT_S, **({"allow_http": True} if plain else {})}
         try:

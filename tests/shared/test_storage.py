@@ -150,6 +150,15 @@ def test_what_an_object_store_refuses_is_said(
         Dataset(uri.replace(object_server, "http://127.0.0.1:1"))
 
 
+def test_a_server_of_ones_own_is_found_by_the_environment(
+    object_server: str, bucket_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", object_server)
+    storage = ObjectStorage(bucket_uri.partition("?")[0])
+    assert storage.create("name", pa.py_buffer(b"content"))
+    assert ObjectStorage(bucket_uri).read("name") == pa.py_buffer(b"content")
+
+
 def test_places_are_named_for_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert absolute("a") == tmp_path / "a"
