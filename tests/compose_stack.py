@@ -2,21 +2,19 @@
 
 import json
 import os
-import socket
 import subprocess
 import time
 import uuid
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.pages import ROOT, free_port
 
 
 class Stack:
     """What `docker compose up` started, under a project name and ports of its own."""
 
     def __init__(self) -> None:
-        self.port, self.tensorboard_port = _free_port(), _free_port()
+        self.port, self.tensorboard_port = free_port(), free_port()
         self.environment = {
             **os.environ,
             "COMPOSE_PROJECT_NAME": f"headstart-test-{uuid.uuid4().hex[:8]}",
@@ -83,9 +81,3 @@ class Stack:
         """Until a job that goes on has so many."""
         while self.get(f"/v1/jobs/{job_id}")["progress"]["shards_committed"] < count:
             time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

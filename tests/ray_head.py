@@ -4,13 +4,14 @@ import ctypes
 import os
 import secrets
 import signal
-import socket
 import sysconfig
 import tempfile
 import time
 from pathlib import Path
 
 import psutil
+
+from tests.pages import free_port
 
 _START_S = 120.0
 
@@ -24,7 +25,7 @@ class RayHead:
         self._folder = tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
         self.token = Path(self._folder.name) / "token"
         self.token.write_text(secrets.token_hex(32))
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token)}
         command = [
             str(Path(sysconfig.get_path("scripts")) / "ray"),
@@ -77,9 +78,3 @@ def _end_with_parent() -> None:
     """A test run that is killed leaves no cluster behind: `ray start --block` ends what it started when it is ended."""
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -2,45 +2,46 @@
 
 import json
 import re
-import socket
+import shlex
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.pages import ROOT, all_pages, blocks, commands, free_port, runnable, running
+
 PAGES = ("README.md", "docs/audit.md", "docs/recipe.md", "docs/report.md")
+
+OTHER_PAGES = {
+    "docs/deployment.md": ("tests/services/test_deployment.py",),
+    "docs/exports.md": ("tests/services/export/test_docs.py",),
+    "docs/object-stores.md": ("tests/test_object_stores.py",),
+    "docs/policies.md": ("tests/trainer/serving/test_serving.py", "tests/trainer/test_export.py"),
+    "docs/rest.md": ("tests/services/api/test_docs.py",),
+    "docs/robots.md": ("tests/services/api/test_robots_page.py",),
+    "docs/your-data.md": ("tests/test_your_data.py",),
+}
+"""What runs the commands of the others."""
 
 ELSEWHERE = {
     "make train-decoupled": "tests/test_recipe.py, with PRESET=tiny",
     "make test": ".ci/run",
-    ".venv/bin/torchrun --nproc-per-node 2 -m trainer pretrain --data data/example --out runs/shared": (
-        "tests/trainer/test_ranks.py"
-    ),
+    "make test-lerobot LEROBOT_PYTHON=/path/to/a/python/with/lerobot": "by hand",
+    "make test-lerobot LEROBOT_PYTHON=/path/to/one/with/lerobot-0.3 LEROBOT_LAYOUT=lerobot-v2.1": "by hand",
     "docker compose up --build --detach": "tests/test_compose.py",
+    "docker compose up --build --detach --scale ray-worker=2": "tests/test_compose.py",
     "export HEADSTART_API_KEY=$(docker compose exec -T service cat /data/api-key)": "tests/test_compose.py",
     "docker compose run --rm trainer make train-decoupled PRESET=tiny": "tests/test_compose.py",
 }
-
-
-def _commands(page: str) -> list[str]:
-    """The commands of a page's sh blocks, continuation lines joined."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    joined = "\n".join(blocks).replace("\\\n", " ")
-    return [line.strip() for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+"""What needs a machine of its own. What `make` would run is looked at here."""
 
 
 def curl_lines(port: int) -> str:
     """README's REST lines as one script, for a service at `port`."""
-    lines = [command for command in _commands("README.md") if command.startswith(("curl", "JOB="))]
+    lines = [command for command in commands("README.md") if command.startswith(("curl", "JOB="))]
     return "; ".join(["set -e", *lines]).replace("8000", str(port))
 
 
@@ -53,31 +54,6 @@ def check_curl_lines(folder: Path) -> None:
     assert shard.column("trajectory_id").to_pylist() == list(range(500))
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@contextmanager
-def _serving(command: str, folder: Path, port: int) -> Iterator[None]:
-    with (folder / "service.log").open("wb") as log:
-        process = subprocess.Popen(command.split(), cwd=folder, stdout=log, stderr=log)
-        try:
-            deadline = time.monotonic() + 120
-            while time.monotonic() < deadline:
-                try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
-                        break
-                except (urllib.error.URLError, OSError):
-                    assert process.poll() is None, (folder / "service.log").read_text()
-                    time.sleep(0.2)
-            yield
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
 def _run(command: str, folder: Path) -> str:
     done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
@@ -88,27 +64,66 @@ def _run(command: str, folder: Path) -> str:
 def test_every_command_of_the_pages_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("NO_PROXY", "localhost")
-    port = _free_port()
-    commands = [command for page in PAGES for command in _commands(page)]
-    assert {command for command in commands if command in ELSEWHERE} == set(ELSEWHERE)
-    own = [command for command in commands if command not in ELSEWHERE]
-    own = [command.replace(".venv/bin/python", sys.executable).replace("8000", str(port)) for command in own]
+    port = free_port()
+    own = [command for page in PAGES for command in commands(page) if command not in ELSEWHERE]
+    own = [runnable(command).replace("8000", str(port)) for command in own]
     serve = next(command for command in own if " serve " in command)
     rest = [command for command in own if command.startswith(("curl", "JOB="))]
-    with _serving(serve, tmp_path, port):
+    with running(serve, tmp_path, f"http://127.0.0.1:{port}/readyz"):
         _run(curl_lines(port), tmp_path)
     check_curl_lines(tmp_path)
     for command in own:
         if command != serve and command not in rest:
             _run(command, tmp_path)
     assert json.loads((tmp_path / "runs" / "example-lift" / "result.json").read_text())["episodes"] == 2
+    # docs/recipe.md: "the losses are those of one process, up to rounding".
+    assert _losses(tmp_path / "runs" / "shared") == pytest.approx(_losses(tmp_path / "runs" / "example"), rel=1e-3)
+    (code,) = blocks("docs/data-format.md", "python")
+    shape = _run(f"{sys.executable} -c {shlex.quote(code + 'print(q.shape[1])')}", tmp_path)
+    assert shape == "7\n"
+
+
+def _losses(run: Path) -> list[float]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line[name] for line in lines for name in ("loss", "validation_loss") if name in line]
+
+
+def test_no_page_has_commands_that_nothing_runs() -> None:
+    pages = {page: commands(page) for page in all_pages() if commands(page)}
+    assert set(pages) == {*PAGES, *OTHER_PAGES}
+    for page, tests in OTHER_PAGES.items():
+        for test in tests:
+            assert page in (ROOT / test).read_text(), test
+    every = [command for lines in pages.values() for command in lines]
+    assert {command for command in every if re.match(r"make |.*docker compose ", command)} == set(ELSEWHERE)
+    for page in all_pages():
+        assert not re.search(r"^```(bash|shell|console|shell-session)$", (ROOT / page).read_text(), re.MULTILINE), page
+
+
+@pytest.mark.parametrize("page", all_pages())
+def test_make_knows_what_the_page_gives_it(page: str) -> None:
+    """The targets are there, and every NAME=value reaches a command."""
+    quoted = re.findall(r"`(make [a-z][^`\n]*)`", (ROOT / page).read_text())
+    for command in {*quoted, *(command for command in commands(page) if command.startswith("make "))}:
+        _, target, *settings = shlex.split(command)
+        # As if everything were installed, and without running anything.
+        would = subprocess.run(
+            ["make", "--dry-run", "--assume-old", ".venv/.ready", target, *settings],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert would.returncode == 0, f"{command}\n{would.stderr}"
+        for setting in settings:
+            assert setting.partition("=")[2] in would.stdout, f"{command}\n{would.stdout}"
 
 
 def test_links_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+    for page in all_pages():
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text()):
             if not target.startswith("http"):
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+                assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
 
 
 def test_make_help_names_every_target_of_the_readme() -> None:

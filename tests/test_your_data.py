@@ -9,29 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.pages import ROOT, blocks, runnable
 from tests.trainer.demonstrations.written import unpack_lerobot
 from trainer.demonstrations.mapping_file import parse_mapping
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = (ROOT / "docs" / "your-data.md").read_text()
+PAGE = "docs/your-data.md"
 
 # A test has seconds where a user has minutes.
 SHORTER = (
     (r'"count": \d+', '"count": 48, "shard_rows": 16'),
     (r"--steps \d+", "--steps 2 --batch-size 2 --compile off"),
-    (r"\.venv/bin/python", sys.executable),
 )
-
-
-def blocks(kind: str) -> list[str]:
-    found: list[str] = re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
-    return found
 
 
 def shorter(text: str) -> str:
     for pattern, replacement in SHORTER:
         text = re.sub(pattern, replacement, text)
-    return text
+    return runnable(text)
 
 
 def run(command: list[str], folder: Path) -> str:
@@ -44,15 +38,15 @@ def run(command: list[str], folder: Path) -> str:
 @pytest.mark.timeout(900)
 def test_every_command_works_in_its_order(tmp_path: Path) -> None:
     (unpack_lerobot("v3.0", tmp_path) / "poses").rename(tmp_path / "my-demonstrations")
-    (tmp_path / "my-mapping.toml").write_text(blocks("toml")[0])
-    (tmp_path / "request.json").write_text(shorter(blocks("json")[0]))
-    commands = [shorter(block.replace("\\\n", " ")).strip() for block in blocks("sh")]
+    (tmp_path / "my-mapping.toml").write_text(blocks(PAGE, "toml")[0])
+    (tmp_path / "request.json").write_text(shorter(blocks(PAGE, "json")[0]))
+    commands = [shorter(block.replace("\\\n", " ")).strip() for block in blocks(PAGE, "sh")]
     assert len(commands) == 5
     said = [run(["bash", "-c", command], tmp_path) for command in commands]
     assert "observation.state [8]" in said[0]
     assert "3 demonstrations of 'pick up the block' by panda at 20 Hz" in said[1]
     assert said[1].splitlines()[-1] == "checked: every assumption of the mapping holds"
-    (snippet,) = blocks("python")
+    (snippet,) = blocks(PAGE, "python")
     seen = run([sys.executable, "-c", snippet + "\nprint(actions.shape)"], tmp_path).splitlines()
     assert seen[0].startswith("{'observation.state': 8} {'observation.images.front': Camera(size=(64, 64)")
     assert seen[-1] == "(1, 8, 10)"
@@ -60,31 +54,31 @@ def test_every_command_works_in_its_order(tmp_path: Path) -> None:
 
 def test_every_mapping_is_one() -> None:
     whole = 0
-    for text in blocks("toml"):
+    for text in blocks(PAGE, "toml"):
         content = tomllib.loads(text)
         if "action" in content:
-            state = next(tomllib.loads(other) for other in blocks("toml") if "actions_abs" in other)["state"]
+            state = next(tomllib.loads(other) for other in blocks(PAGE, "toml") if "actions_abs" in other)["state"]
             parse_mapping({"state": state} | content, "the page")
             whole += 1
         else:
-            action = tomllib.loads(blocks("toml")[0])["action"]
+            action = tomllib.loads(blocks(PAGE, "toml")[0])["action"]
             parse_mapping({"action": action | content}, "the page")
     assert whole == 4
 
 
 def test_the_error_that_is_shown_is_the_one_that_comes(tmp_path: Path) -> None:
     (unpack_lerobot("v3.0", tmp_path) / "poses").rename(tmp_path / "my-demonstrations")
-    wrong = blocks("toml")[0].replace("quat_xyzw", "quat_wxyz")
+    wrong = blocks(PAGE, "toml")[0].replace("quat_xyzw", "quat_wxyz")
     (tmp_path / "my-mapping.toml").write_text(wrong)
     command = [sys.executable, "-m", "trainer", "inspect", "my-demonstrations", "--mapping", "my-mapping.toml"]
     environment = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=800)
     assert done.returncode == 2
-    (shown,) = re.findall(r"^error: .*?accept$", PAGE, re.DOTALL | re.MULTILINE)
+    (shown,) = re.findall(r"^error: .*?accept$", (ROOT / PAGE).read_text(), re.DOTALL | re.MULTILINE)
     assert done.stderr.split() == shown.split()
 
 
 def test_the_request_is_at_the_demonstrations_rate() -> None:
-    request = json.loads(blocks("json")[0])
+    request = json.loads(blocks(PAGE, "json")[0])
     assert request["rate_hz"] == 20.0
     assert request["robot"] == "panda"

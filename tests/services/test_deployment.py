@@ -2,13 +2,9 @@
 
 import json
 import os
-import re
 import shlex
 import signal
-import socket
 import subprocess
-import sys
-import sysconfig
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,35 +13,27 @@ from pathlib import Path
 import pytest
 
 from shared.client import Client
-from tests.services.example import ROOT
+from tests.pages import ROOT, blocks, free_port, runnable
 
 pytestmark = pytest.mark.timeout(600)
 
 ELSEWHERE = "docker compose up --build --detach --scale ray-worker=2"
 """Run by tests/test_compose.py."""
 REQUEST = {"robot": "panda", "count": 40, "shard_rows": 20}
-BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "deployment.md").read_text(), re.DOTALL)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+BLOCKS = blocks("docs/deployment.md", "sh")
 
 
 @pytest.fixture
 def places(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, str]:
     """What the page's places are called here."""
     (tmp_path / "ray-token").write_text("a random text of sixty-four characters, as long as Ray's own is.")
-    ray = _free_port()
+    ray = free_port()
     found = {
-        "localhost:8000": f"localhost:{_free_port()}",
+        "localhost:8000": f"localhost:{free_port()}",
         "head:6379": f"127.0.0.1:{ray}",
         "--port 6379": f"--port {ray} --node-ip-address 127.0.0.1",
         "/srv/headstart": str(tmp_path / "data"),
         "/etc/headstart": str(tmp_path),
-        ".venv/bin/python": sys.executable,
-        ".venv/bin/ray": str(Path(sysconfig.get_path("scripts")) / "ray"),
     }
     return {**found, "--port 8000": f"--port {found['localhost:8000'].rpartition(':')[2]}"}
 
@@ -78,6 +66,7 @@ def test_the_lines_of_the_page_work(
         places["http://localhost:9000"] = request.getfixturevalue("object_server")
     for place, here in places.items():
         block = block.replace(place, here)
+    block = runnable(block)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADSTART_")}
     environment["NO_PROXY"] = "localhost"
     url, key_file = f"http://{places['localhost:8000']}", tmp_path / "api-key"

@@ -1,25 +1,24 @@
 """docs/client.md's lines, run as they stand against a real service."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.services.example import ROOT, running_service
+from tests.pages import blocks
+from tests.services.example import running_service
 
 
 def test_the_lines_of_the_page_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "client.md").read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     slow_machine = {"HEADSTART_PREVIEW_SECONDS": "200"}
     with running_service(tmp_path / "data", "--engine", "process", "--workers", "1", env=slow_machine) as service:
         port = httpx.URL(service.url).port
         names: dict[str, Any] = {}
-        for block in blocks:
+        for block in blocks("docs/client.md", "python"):
             exec(compile(block.replace("8000", str(port)), "client.md", "exec"), names)
     said = capsys.readouterr().out.splitlines()
     assert "succeeded" in said

@@ -1,24 +1,20 @@
 """The backbone that docs/adding-a-head.md writes works as it says."""
 
-import re
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from tests.pages import blocks
 from trainer.action_head import ActionHead
 from trainer.backbones import Backbone
 from trainer.conditioning import stage2_conditioning
 from trainer.config import HeadConfig
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "adding-a-head.md"
-
 
 def test_the_pages_backbone_can_be_conditioned_frozen_and_trained() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 1
+    (code,) = blocks("docs/adding-a-head.md", "python")
     names: dict[str, Any] = {}
-    exec(blocks[0], names)
+    exec(code, names)
     torch.manual_seed(0)
     config = HeadConfig()
     backbone: Backbone = names["DpGru"](config, 10)

@@ -1,6 +1,6 @@
 """Exported programs, run by the script of docs/policies.md alone, against our own policy."""
 
-import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,15 +12,16 @@ import pytest
 import torch
 
 from shared.errors import CheckpointError, ConfigError
+from tests.pages import ROOT, blocks, commands, runnable
 from tests.trainer.example import HEADS, RANGE, make_demonstrations, training
-from tests.trainer.policies import ROOT
 from trainer.adapt import adapt
 from trainer.config import AdaptConfig, PredictionType
 from trainer.diffusion import sample, sampler_coefficients
 from trainer.export import export_policy
 from trainer.policy import Policy, _hash
 
-SCRIPT = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "policies.md").read_text(), re.DOTALL)[2]
+PAGE = "docs/policies.md"
+SCRIPT = blocks(PAGE, "python")[2]
 RNG = np.random.default_rng(0)
 
 
@@ -72,11 +73,10 @@ def test_pictures_too(camera_run: Path, tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_command_and_nothing_of_ours_is_needed(low_dim_run: Path, tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "my-policy").symlink_to(low_dim_run)
-    (command,) = re.findall(r"^\S+python (-m trainer export .*)$", (ROOT / "docs" / "policies.md").read_text(), re.M)
+    (command,) = (command for command in commands(PAGE) if " export " in command)
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *command.split()], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    words = shlex.split(runnable(command))
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "exported: exported\n"), done.stderr
     script = SCRIPT + "\nimport sys\nprint([name for name in sys.modules if name.startswith(('trainer', 'shared'))])\n"
     run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)

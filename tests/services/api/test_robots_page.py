@@ -3,26 +3,22 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 from services.catalogue.own_arm import ArmOptions, own_arm
 from shared.client import Client
 from shared.dataset import Dataset
+from tests.pages import blocks, runnable
 from tests.services.example import ROOT, running_service
 
 _PAGE = (ROOT / "docs" / "robots.md").read_text()
 
 
-def _blocks(kind: str) -> list[str]:
-    return re.findall(rf"```{kind}\n(.*?)```", _PAGE, re.DOTALL)
-
-
 def test_every_command_of_the_page_works(tmp_path: Path) -> None:
-    (urdf,) = _blocks("xml")
+    (urdf,) = blocks("docs/robots.md", "xml")
     (tmp_path / "arm.urdf").write_text(urdf)
-    alone, served = _blocks("sh")
-    script = alone.replace(".venv/bin/python", sys.executable)
+    alone, served = blocks("docs/robots.md", "sh")
+    script = runnable(alone)
     done = subprocess.run(
         ["bash", "-euc", script],
         cwd=tmp_path,
@@ -48,7 +44,7 @@ def test_every_command_of_the_page_works(tmp_path: Path) -> None:
 
 
 def test_the_page_says_what_the_rule_is() -> None:
-    arm = own_arm(_blocks("xml")[0].encode(), "x", ArmOptions("tool"))
+    arm = own_arm(blocks("docs/robots.md", "xml")[0].encode(), "x", ArmOptions("tool"))
     assert arm.acceleration[0] == 3 / 0.2
     assert arm.jerk[0] == 3 / 0.2 / 0.05
     assert "from rest in 0.2 s, and its greatest acceleration in 0.05 s" in _PAGE.replace("\n", " ")

@@ -1,6 +1,5 @@
 """The policy server in a process of its own, over HTTP and WebSocket, and what it refuses."""
 
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,14 +14,14 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from tests.pages import blocks, commands, free_port, runnable, running
 from tests.trainer.policies import ROOT, serving
 from trainer.policy import Policy
 from trainer.serving.ensemble import TemporalEnsemble
 from trainer.serving.messages import array
 
 TYPE = {"Content-Type": "application/msgpack"}
-PAGE = (ROOT / "docs" / "policies.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PAGE = "docs/policies.md"
 RNG = np.random.default_rng(0)
 
 
@@ -136,15 +135,18 @@ def test_other_machines_need_a_key(low_dim_run: Path, tmp_path: Path) -> None:
             pass
 
 
-def test_the_pages_clients_work_with_pictures(
+def test_the_pages_server_and_its_clients_work_with_pictures(
     camera_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    assert "trainer serve runs/my-policy --port 8100" in PAGE
-    with serving(camera_run, tmp_path, "--device", "cpu") as url:
-        for block in BLOCKS[:2]:
-            assert "8100" in block
-        script = "\n".join(BLOCKS[:2]).replace("127.0.0.1:8100", url.removeprefix("http://"))
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "my-policy").symlink_to(camera_run)
+    (serve,) = (command for command in commands(PAGE) if " serve " in command)
+    clients, port = blocks(PAGE, "python")[:2], str(free_port())
+    for text in (serve, *clients):
+        assert "8100" in text
+    with running(runnable(serve).replace("8100", port), tmp_path, f"http://127.0.0.1:{port}/healthz"):
+        script = "\n".join(clients).replace("8100", port)
         answer: dict[str, Any] = {}
         exec(script, answer)
     assert capsys.readouterr().out.splitlines()[-1] == "(2, 8, 10)"
