@@ -38,7 +38,10 @@ class Range:
 
     def normalize(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """(..., n) in metres or radians to [-1, 1]."""
-        return np.asarray((values - self.center) / self.half, np.float32)
+        normalized = values - self.center
+        # In place: shards are decoded at the speed of memory.
+        normalized /= self.half
+        return np.asarray(normalized, np.float32)
 
     def denormalize(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """(..., n) in [-1, 1] to metres or radians."""
