@@ -1,18 +1,17 @@
 """How far a head's actions are from demonstrated ones, by full denoising."""
 
-import copy
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from shared.rotation import geodesic_angle, rot6d_to_matrix
 from trainer.action import GRIPPER, POSITION, ROTATION
 from trainer.action_head import ActionHead
-from trainer.backbones.mlp import PerStepLinear
 from trainer.batches import Batch
+from trainer.compute_copy import compute_copy
 from trainer.config import DIFFUSION_STEPS, ActionName, Precision
 from trainer.device import autocast, compute_dtype
 from trainer.diffusion import SAMPLING_STEPS, Diffusion, sample, sampling_timesteps
@@ -34,13 +33,9 @@ class Sampler:
         timesteps = torch.tensor(sampling_timesteps(steps), device=self._device)
         with torch.inference_mode():
             self._time = head.conditioning.time_share(head.backbone.time_encoder(timesteps))
-        self._backbone, self._conditioning = copy.deepcopy(head.backbone), copy.deepcopy(head.conditioning)
-        for part in (*self._backbone.modules(), *self._conditioning.modules()):
-            # As autocast would at every call, where it takes a quarter of the time of a single observation.
-            if isinstance(part, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
-                part.to(compute_dtype(self._device, precision))
-            elif isinstance(part, PerStepLinear):
-                part.weight.data = part.weight.data.to(compute_dtype(self._device, precision))
+        dtype = compute_dtype(self._device, precision)
+        self._backbone = compute_copy(head.backbone, dtype)
+        self._conditioning = compute_copy(head.conditioning, dtype)
         pack_linear(self._backbone, _ROWS)
 
     @torch.inference_mode()

@@ -12,8 +12,9 @@ from shared.philox import philox_uint64
 from trainer.action_head import ActionHead
 from trainer.batches import Batch, BatchSource
 from trainer.compilation import Forward, compiled
+from trainer.compute_copy import compute_copy
 from trainer.config import DIFFUSION_STEPS, TrainingConfig
-from trainer.device import autocast, worth_compiling
+from trainer.device import autocast, compute_dtype, worth_compiling
 from trainer.diffusion import Diffusion
 from trainer.interruption import Interruption
 from trainer.loss_record import LossRecord
@@ -170,11 +171,13 @@ class TrainingLoop:
         return noise.to(self.device, non_blocking=True), timesteps.to(self.device, non_blocking=True)
 
     def _choose_forward(self, batch: Batch) -> Forward:
+        dtype = compute_dtype(self.device, self.config.precision)
+        head = self.head if dtype == torch.float32 else compute_copy(self.head, dtype, self.weights.values())
         # By the whole run's length: a resumed run must compute as the uninterrupted one does.
         if not worth_compiling(self.config.compile, self.device, self.config.steps):
-            return self.ranks.parallel(self.head)
+            return self.ranks.parallel(head)
         self.progress(self.step, self.config.steps, "compiling")
-        return compiled(self.ranks.parallel(self.head), lambda forward: self._loss(batch, forward))
+        return compiled(self.ranks.parallel(head), lambda forward: self._loss(batch, forward))
 
     def _log(self, metrics: MetricsLog | None, meter: "_Meter") -> None:
         losses = self._losses.read(self.step, self.folder.path)
