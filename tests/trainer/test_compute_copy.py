@@ -34,7 +34,7 @@ def gradients(head: ActionHead, of: ActionHead, config: HeadConfig) -> tuple[Ten
     with torch.autocast("cpu", torch.bfloat16):
         predicted = head(noisy, torch.arange(BATCH) * 20, condition)
     of.zero_grad(set_to_none=True)
-    predicted.float().square().mean().backward()  # type: ignore[no-untyped-call]
+    predicted.float().square().mean().backward()
     return predicted.detach(), [weight.grad for _, weight in of.trained_parameters()]
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from trainer.backbones.backbone import Backbone
 from trainer.backbones.modulation import AdaNorm
@@ -58,6 +57,7 @@ class AdaLnZeroBlock(nn.Module):
         super().__init__()
         self.signal_width = 3 * size.width
         self.up = nn.Linear(size.width, size.hidden)
+        self.activation = nn.GELU()
         self.down = nn.Linear(size.hidden, size.width)
         self.dropout = nn.Dropout(dropout)
         self.residual = AdaNorm(gated=True)
@@ -68,7 +68,7 @@ class AdaLnZeroBlock(nn.Module):
         return out
 
     def _mlp(self, x: Tensor) -> Tensor:
-        hidden: Tensor = self.down(self.dropout(F.gelu(self.up(x))))
+        hidden: Tensor = self.down(self.dropout(self.activation(self.up(x))))
         return hidden
 
 
@@ -83,6 +83,7 @@ class FilmBlock(nn.Module):
         self.signal_width = 2 * size.hidden
         self.offset = 0.0 if paper_form else 1.0
         self.up = nn.Linear(size.width, size.hidden)
+        self.activation = nn.GELU()
         self.down = nn.Linear(size.hidden, size.width)
         self.norm = nn.LayerNorm(size.width)
         self.dropout = nn.Dropout(dropout)
@@ -90,7 +91,7 @@ class FilmBlock(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         """x (batch, horizon, width), modulation (batch, 2 * hidden) = [gamma, beta]."""
         gamma, beta = modulation[:, None].chunk(2, dim=-1)
-        hidden = self.dropout(F.gelu(self.up(x)))
+        hidden = self.dropout(self.activation(self.up(x)))
         hidden = (self.offset + gamma) * hidden + beta
         normed: Tensor = self.norm(x + self.dropout(self.down(hidden)))
         return normed

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from trainer.backbones.attention import CrossAttention, LoraSelfAttention, SelfAttention
 from trainer.backbones.backbone import Backbone
@@ -57,12 +56,13 @@ class FeedForward(nn.Module):
     def __init__(self, size: TransformerSize, dropout: float) -> None:
         super().__init__()
         self.up = nn.Linear(size.width, size.hidden)
+        self.activation = nn.GELU()
         self.down = nn.Linear(size.hidden, size.width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, steps, width) to the same."""
-        out: Tensor = self.dropout(self.down(self.dropout(F.gelu(self.up(x)))))
+        out: Tensor = self.dropout(self.down(self.dropout(self.activation(self.up(x)))))
         return out
 
 
