@@ -7,8 +7,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from trainer.backbones.mlp import PerStepLinear
-
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
@@ -26,10 +24,8 @@ def compute_copy(network: _Network, dtype: torch.dtype, trained: Iterable[Tensor
     shared = {id(weight): weight for weight in trained}
     copied = copy.deepcopy(network, dict(shared))
     for part in copied.modules():
-        if not isinstance(part, nn.Linear | nn.Conv1d | nn.ConvTranspose1d | PerStepLinear):
-            continue
-        for name, weight in part.named_parameters(recurse=False):
-            # A bias for each step is added, not multiplied with: autocast leaves it alone.
-            if id(weight) not in shared and not (isinstance(part, PerStepLinear) and name == "bias"):
-                weight.data = weight.data.to(dtype)
+        if isinstance(part, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
+            for weight in part.parameters(recurse=False):
+                if id(weight) not in shared:
+                    weight.data = weight.data.to(dtype)
     return copied

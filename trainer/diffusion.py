@@ -6,6 +6,7 @@ DDPM with 100 timesteps and squared-cosine betas (Ho et al. 2020, Nichol and Dha
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
@@ -97,6 +98,7 @@ def sample(
     return actions
 
 
+@cache
 def _ddim(steps: int, prediction_type: PredictionType) -> DDIMScheduler:
     # "leading", the default, would start at timestep 90, where the sample still holds signal: noise is no start there.
     scheduler = DDIMScheduler(
