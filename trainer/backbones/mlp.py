@@ -54,17 +54,19 @@ class PerStepLinear(nn.Module):
 class AdaLnZeroBlock(nn.Module):
     """x + gate * MLP((1 + scale) * LN(x) + shift), where LN has no weights of its own."""
 
+    vectors = 3
+    """Of a modulation: shift, scale and gate."""
+
     def __init__(self, size: MlpSize, dropout: float) -> None:
         super().__init__()
-        self.signal_width = 3 * size.width
+        self.signal_width = self.vectors * size.width
         self.up = nn.Linear(size.width, size.hidden)
         self.activation = nn.GELU()
         self.down = nn.Linear(size.hidden, size.width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
-        """x (batch, horizon, width), modulation (batch, 3 * width) = [shift, scale, gate]."""
-        shift, scale, gate = modulation.view(x.shape[0], 3, 1, -1).unbind(1)
+    def forward(self, x: Tensor, shift: Tensor, scale: Tensor, gate: Tensor) -> Tensor:
+        """x (batch, horizon, width) and vectors (batch, 1, width) to a tensor like x."""
         # As few operations as there can be: of a single robot's window, starting each takes as long as computing it.
         hidden = self.activation(self.up(torch.addcmul(shift, F.layer_norm(x, x.shape[-1:]), 1 + scale)))
         if self.training:
@@ -78,9 +80,12 @@ class FilmBlock(nn.Module):
     The paper's form scales by gamma alone; otherwise by 1 + gamma, so that a zero modulation changes nothing.
     """
 
+    vectors = 2
+    """Of a modulation: gamma and beta."""
+
     def __init__(self, size: MlpSize, dropout: float, paper_form: bool) -> None:
         super().__init__()
-        self.signal_width = 2 * size.hidden
+        self.signal_width = self.vectors * size.hidden
         self.offset = 0.0 if paper_form else 1.0
         self.up = nn.Linear(size.width, size.hidden)
         self.activation = nn.GELU()
@@ -88,9 +93,8 @@ class FilmBlock(nn.Module):
         self.norm = nn.LayerNorm(size.width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
-        """x (batch, horizon, width), modulation (batch, 2 * hidden) = [gamma, beta]."""
-        gamma, beta = modulation[:, None].chunk(2, dim=-1)
+    def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        """x (batch, horizon, width) and vectors (batch, 1, hidden) to a tensor like x."""
         hidden = self.dropout(self.activation(self.up(x)))
         hidden = (self.offset + gamma) * hidden + beta
         normed: Tensor = self.norm(x + self.dropout(self.down(hidden)))
@@ -110,6 +114,7 @@ class DpMlp(Backbone):
         self.final_norm = nn.LayerNorm(size.width)
         self.output_head = nn.Linear(size.width, action_dim)
         self.signal_widths = tuple(block.signal_width for block in blocks)
+        self._vectors = blocks[0].vectors
 
     @property
     def maps(self) -> tuple[nn.Module, ...]:
@@ -119,8 +124,10 @@ class DpMlp(Backbone):
     def forward(self, noisy: Tensor, signals: Sequence[Tensor]) -> Tensor:
         """As `Backbone.forward`, with a modulation (batch, signal_width) for each block."""
         x = self.input_map(noisy)
-        for block, modulation in zip(self.blocks, signals, strict=True):
-            x = block(x, modulation)
+        stacked = torch.stack(tuple(signals))
+        vectors = stacked.view(*stacked.shape[:2], self._vectors, 1, -1).unbind(2)
+        for block, *modulation in zip(self.blocks, *vectors, strict=True):
+            x = block(x, *modulation)
         out: Tensor = self.output_head(self.final_norm(x))
         return out
 

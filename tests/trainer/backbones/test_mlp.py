@@ -25,8 +25,14 @@ def test_adaln_zero_block_against_numpy() -> None:
     shift, scale, gate = np.split(modulation.numpy(), 3, axis=1)
     modulated = (1 + scale[:, None]) * ref.layer_norm(x.numpy()) + shift[:, None]
     expected = x.numpy() + gate[:, None] * reference_mlp(block, modulated, None)
-    assert np.abs(block(x, modulation).detach().numpy() - expected).max() < 1e-10
-    assert np.abs(block.float()(x.float(), modulation.float()).detach().numpy() - expected).max() < 1e-5
+    assert np.abs(block(x, *modulation[:, None].chunk(block.vectors, dim=-1)).detach().numpy() - expected).max() < 1e-10
+    assert (
+        np.abs(
+            block.float()(x.float(), *modulation.float()[:, None].chunk(block.vectors, dim=-1)).detach().numpy()
+            - expected
+        ).max()
+        < 1e-5
+    )
 
 
 @pytest.mark.parametrize("paper_form", [True, False])
@@ -37,13 +43,13 @@ def test_film_block_against_numpy(paper_form: bool) -> None:
     gamma, beta = np.split(modulation.numpy(), 2, axis=1)
     film = (gamma if paper_form else 1 + gamma, beta)
     expected = ref.layer_norm(x.numpy() + reference_mlp(block, x.numpy(), film))
-    assert np.abs(block(x, modulation).detach().numpy() - expected).max() < 1e-10
+    assert np.abs(block(x, *modulation[:, None].chunk(block.vectors, dim=-1)).detach().numpy() - expected).max() < 1e-10
 
 
 def test_a_zero_modulation_leaves_adaln_zero_the_identity() -> None:
     block = AdaLnZeroBlock(SIZES["small"], dropout=0.0)
     x = torch.randn(2, 16, 256)
-    assert torch.equal(block(x, torch.zeros(2, 768)), x)
+    assert torch.equal(block(x, *torch.zeros(3, 2, 1, 256)), x)
 
 
 def test_each_step_has_its_own_input_map_of_unit_variance() -> None:
