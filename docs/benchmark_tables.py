@@ -76,7 +76,25 @@ def _fit(figures: Figures) -> list[str]:
     return lines
 
 
-_TABLES: dict[str, Callable[[Figures], list[str]]] = {"ik": _ik, "robots": _robots, "audit": _audit, "fit": _fit}
+def _heads(figures: Figures) -> list[str]:
+    lines = ["| head | images | `normal` [s/step] | `decoupled` [s/step] | decoupled / normal |", "|---" * 5 + "|"]
+    for suffix, images in (("", "no"), ("_images", "two cameras")):
+        for head in ("dp_c", "dp_mlp"):
+            names = [f"{head}_{mode}{suffix}_s_per_step" for mode in ("normal", "decoupled")]
+            if all(name in figures for name in names):
+                normal, decoupled = (figures[name] for name in names)
+                ratio = decoupled / normal
+                lines.append(f"| `{head}` | {images} | {normal:.3f} | {decoupled:.3f} | {ratio:.2f} |")
+    return lines
+
+
+_TABLES: dict[str, Callable[[Figures], list[str]]] = {
+    "ik": _ik,
+    "robots": _robots,
+    "audit": _audit,
+    "fit": _fit,
+    "heads": _heads,
+}
 
 
 def benchmark_table(name: str) -> list[str]:

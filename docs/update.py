@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from docs.benchmark_tables import benchmark_table, benchmark_tables
+from docs.paper_comparison import comparison_table
 from services.catalogue import ARMS
 from services.catalogue.default_limits import RULE
 from shared import records
@@ -103,6 +104,7 @@ def robots_table() -> list[str]:
 PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "records": (ROOT / "docs" / "data-format.md", records_table),
     "heads": (ROOT / "docs" / "adding-a-head.md", heads_table),
+    "paper": (ROOT / "docs" / "recipe.md", comparison_table),
     "presets": (ROOT / "docs" / "recipe.md", presets_table),
     "robots": (ROOT / "docs" / "robots.md", robots_table),
     "benchmarks": (RESULTS / "benchmarks.md", benchmark_tables),
