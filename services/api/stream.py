@@ -41,10 +41,11 @@ async def stream_rows(call: Request, jobs: Jobs, job_id: JobId, after: After = -
     job = jobs.job(job_id)
     if job.state in ("failed", "cancelling", "cancelled"):
         raise ProblemError(409, f"this job is {job.state}, so its stream would never end; its shards can be fetched")
-    return CutResponse(_arrow_stream(job, after + 1, call.app.state.readings), media_type=MEDIA_TYPE)
+    return CutResponse(arrow_stream(job, after + 1, call.app.state.readings), media_type=MEDIA_TYPE)
 
 
-async def _arrow_stream(job: Job, first: int, readings: Readings) -> AsyncIterator[bytes]:
+async def arrow_stream(job: Job, first: int, readings: Readings) -> AsyncIterator[bytes]:
+    """The stream's bytes from shard `first` on. Raises JobStateError, CorruptShardError where it can't go on."""
     yield records.schema(job.dataset.header.optional_columns).serialize().to_pybytes()
     for index in range(first, job.dataset.header.shards):
         commit = await _committed(job, index)
@@ -55,6 +56,8 @@ async def _arrow_stream(job: Job, first: int, readings: Readings) -> AsyncIterat
                 try:
                     message = await reading.message(batch)
                 except FellBehindError:
+                    # Left first: what it keeps is for those who go on with it.
+                    stack.close()
                     reading = stack.enter_context(readings.alone(job, commit))
                     message = await reading.message(batch)
                 if not message:
