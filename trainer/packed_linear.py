@@ -4,10 +4,11 @@ torch.nn.Linear brings its weights into that order at every call, which for the 
 long as the product.
 """
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
+
+from trainer.backbones.perceptron import Perceptron
+from trainer.device import computes_bf16
 
 
 class PackedLinear(nn.Module):
@@ -19,31 +20,35 @@ class PackedLinear(nn.Module):
         # Looked up once: at every call that takes a fifth of the product's time.
         self._multiply = torch.ops.mkldnn._linear_pointwise.default
         self._then = "gelu" if gelu else "none"
-        # Low-rank attention multiplies by parts of it.
+        # As in torch.nn.Linear: low-rank attention multiplies by parts of the weight.
         self.weight = layer.weight.detach()
-        self._bias = None if layer.bias is None else layer.bias.detach()
+        self.bias = None if layer.bias is None else layer.bias.detach()
         self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, rows)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs)."""
         x = x.to(self.weight.dtype)
-        out: Tensor = self._multiply(x, self._packed, self._bias, self._then, [], "none")
+        out: Tensor = self._multiply(x, self._packed, self.bias, self._then, [], "none")
         return out
 
 
 def pack_linear(module: nn.Module, rows: int) -> None:
     """Replaces every linear layer in a module, on a CPU and where torch has oneDNN; else changes nothing.
 
-    A GELU that is declared right after a linear layer is taken into it: modules name their parts in the order in which
-    they use them.
+    The GELU of a Perceptron is taken into the layer before it. No other is: nothing else says that it is used once.
     """
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return
-    for (name, part), (after, follower) in pairwise([*module.named_children(), ("", None)]):
-        if type(part) is nn.Linear and part.weight.device.type == "cpu":
-            gelu = isinstance(follower, nn.GELU) and follower.approximate == "none"
+    for name, part in module.named_children():
+        if type(part) is nn.Linear and _can_be_packed(part.weight):
+            gelu = isinstance(module, Perceptron) and part is module.up
             setattr(module, name, PackedLinear(part, rows, gelu=gelu))
             if gelu:
-                setattr(module, after, nn.Identity())
-        elif part is not None:
+                module.activation = nn.Identity()
+        else:
             pack_linear(part, rows)
+
+
+def _can_be_packed(weight: Tensor) -> bool:
+    """Whether oneDNN multiplies by it; it does not emulate bf16, as torch.nn.Linear does."""
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return weight.dtype == torch.float32 or (weight.dtype == torch.bfloat16 and computes_bf16(weight.device))

@@ -9,9 +9,11 @@ from trainer.action_head import ActionHead
 from trainer.backbones import Backbone
 from trainer.conditioning import stage2_conditioning
 from trainer.config import HeadConfig
+from trainer.diffusion import sample, sampling_timesteps
+from trainer.evaluate import Sampler
 
 
-def test_the_pages_backbone_can_be_conditioned_frozen_and_trained() -> None:
+def test_the_pages_backbone_can_be_conditioned_frozen_trained_and_sampled() -> None:
     (code,) = blocks("docs/adding-a-head.md", "python")
     names: dict[str, Any] = {}
     exec(code, names)
@@ -23,3 +25,12 @@ def test_the_pages_backbone_can_be_conditioned_frozen_and_trained() -> None:
     head(torch.randn(3, 16, 10), torch.tensor([1, 50, 99]), torch.randn(3, 10)).square().mean().backward()
     trained = {name.split(".")[1] for name, value in head.named_parameters() if value.grad is not None}
     assert trained == {"input_map", "output_head", "encoder", "projection"}
+    with torch.inference_mode():
+        # A projection that starts at zero would hide what the condition does.
+        head.eval().conditioning.projection.weight.normal_(std=0.1)
+        noise, condition = torch.randn(3, 16, 10), torch.randn(3, 10)
+        timesteps = torch.tensor(sampling_timesteps(10))[:, None].expand(-1, 3)
+        expected = sample(lambda noisy, index: head(noisy, timesteps[index], condition), noise)
+    given = Sampler(head, "fp32")(condition, noise)
+    assert (given - expected).abs().max() < 1e-5
+    assert (given[0] - given[1]).abs().max() > 0.1

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.backbones.backbone import Backbone
+from trainer.backbones.perceptron import Perceptron
 from trainer.backbones.time_encoder import TimeEncoder
 from trainer.config import HeadConfig, SizeName
 
@@ -51,19 +52,15 @@ class PerStepLinear(nn.Module):
             return torch.baddbmm(self.bias[:, None], x.float().transpose(0, 1), self.weight).transpose(0, 1)
 
 
-class AdaLnZeroBlock(nn.Module):
+class AdaLnZeroBlock(Perceptron):
     """x + gate * MLP((1 + scale) * LN(x) + shift), where LN has no weights of its own."""
 
     vectors = 3
     """Of a modulation: shift, scale and gate."""
 
     def __init__(self, size: MlpSize, dropout: float) -> None:
-        super().__init__()
+        super().__init__(size.width, size.hidden, dropout)
         self.signal_width = self.vectors * size.width
-        self.up = nn.Linear(size.width, size.hidden)
-        self.activation = nn.GELU()
-        self.down = nn.Linear(size.hidden, size.width)
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, shift: Tensor, scale: Tensor, gate: Tensor) -> Tensor:
         """x (batch, horizon, width) and vectors (batch, 1, width) to a tensor like x."""
@@ -74,7 +71,7 @@ class AdaLnZeroBlock(nn.Module):
         return torch.addcmul(x, gate, self.down(hidden))
 
 
-class FilmBlock(nn.Module):
+class FilmBlock(Perceptron):
     """LN(x + Linear(FiLM(GELU(Linear(x))))), FiLM being scale * h + shift on the wide hidden layer.
 
     The paper's form scales by gamma alone; otherwise by 1 + gamma, so that a zero modulation changes nothing.
@@ -84,14 +81,10 @@ class FilmBlock(nn.Module):
     """Of a modulation: gamma and beta."""
 
     def __init__(self, size: MlpSize, dropout: float, paper_form: bool) -> None:
-        super().__init__()
+        super().__init__(size.width, size.hidden, dropout)
         self.signal_width = self.vectors * size.hidden
         self.offset = 0.0 if paper_form else 1.0
-        self.up = nn.Linear(size.width, size.hidden)
-        self.activation = nn.GELU()
-        self.down = nn.Linear(size.hidden, size.width)
         self.norm = nn.LayerNorm(size.width)
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
         """x (batch, horizon, width) and vectors (batch, 1, hidden) to a tensor like x."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from trainer.backbones.attention import CrossAttention, LoraSelfAttention, SelfAttention
 from trainer.backbones.backbone import Backbone
 from trainer.backbones.modulation import AdaNorm, AdditiveResidual, FilmResidual, Residual
+from trainer.backbones.perceptron import Perceptron
 from trainer.backbones.time_encoder import Sinusoid, TimeEncoder
 from trainer.config import ConditioningName, HeadConfig, SizeName
 
@@ -50,15 +51,11 @@ class InputMap(nn.Module):
         return mapped
 
 
-class FeedForward(nn.Module):
+class FeedForward(Perceptron):
     """Linear(width, hidden), GELU, Linear(hidden, width)."""
 
     def __init__(self, size: TransformerSize, dropout: float) -> None:
-        super().__init__()
-        self.up = nn.Linear(size.width, size.hidden)
-        self.activation = nn.GELU()
-        self.down = nn.Linear(size.hidden, size.width)
-        self.dropout = nn.Dropout(dropout)
+        super().__init__(size.width, size.hidden, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, steps, width) to the same."""
