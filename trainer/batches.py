@@ -9,7 +9,8 @@ from torch import Tensor
 class Batch(NamedTuple):
     """Windows of normalized actions (batch, horizon, action_dim) with their condition (batch, condition_dim).
 
-    In Stage 2 also what each camera saw: (batch, n_obs_steps, height, width, 3) uint8.
+    In Stage 2 also what each camera saw: (batch, n_obs_steps, height, width, 3) uint8. Of a batch that several ranks
+    share, actions and condition are the whole batch's, for they cost little; pictures are this rank's alone.
     """
 
     actions: Tensor

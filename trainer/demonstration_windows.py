@@ -18,6 +18,7 @@ from trainer.demonstrations.episode import Demonstrations, Episode
 from trainer.normalization import ActionNormalizer
 from trainer.observation import Camera, ObservationScaling
 from trainer.pictures import EpisodePictures
+from trainer.ranks import Ranks
 
 # An id that no trajectory has.
 _ORDER_STREAM = np.array([2**62 + 2**61], np.int64)
@@ -51,7 +52,7 @@ class DemonstrationWindows:
         seen = [] if features is None else [torch.from_numpy(features).to(device)]
         self._observations = torch.cat([*seen, scaled], dim=1) if seen else scaled
         self._pictures = [EpisodePictures(episodes, name, camera) for name, camera in (cameras or {}).items()]
-        self._device = device
+        self._device, self._ranks = device, Ranks()
         self._training = self._window_steps(episodes, held_out=False).to(device)
         self._held_out = self._window_steps(episodes, held_out=True).to(device)
         self._position = 0
@@ -85,9 +86,16 @@ class DemonstrationWindows:
         self._position = int(state["position"])
 
     def _batch(self, steps: Tensor, places: IntArray | None) -> Batch:
-        """Windows of these steps; pictures are cropped at random by the samples' places in the order, or centered."""
+        """Windows of these steps.
+
+        Pictures are of this rank's part, cropped at random by the samples' places in the order; without places they are
+        of all, which one rank then validates with, and centered.
+        """
         seen = steps[:, : self._n_obs_steps]
-        crops = tuple(self._crops(camera, seen.cpu().numpy(), places) for camera in range(len(self._pictures)))
+        shown = seen.cpu().numpy()
+        if places is not None:
+            shown, places = self._ranks.part(shown), self._ranks.part(places)
+        crops = tuple(self._crops(camera, shown, places) for camera in range(len(self._pictures)))
         return Batch(self._actions[steps], self._observations[seen].flatten(1), crops)
 
     def _crops(self, camera: int, steps: IntArray, places: IntArray | None) -> Tensor:

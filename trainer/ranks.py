@@ -2,20 +2,26 @@
 
     torchrun --nproc-per-node 2 -m trainer pretrain --data DIR --out RUN
 
-Every rank draws the whole batch and its noise, which are functions of the seed, and computes on its own slice;
-gradients are averaged. So the losses are those of one process, but for the order in which numbers are added.
+Every rank draws the whole batch and its noise, which are functions of the seed, but loads the pictures of its own slice
+alone, and computes on that; gradients are averaged. So the losses are those of one process, but for the order in which
+numbers are added.
 """
 
 import atexit
 import os
 from datetime import timedelta
+from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from shared.errors import ConfigError
 from trainer.batches import Batch
+
+_Array = TypeVar("_Array", Tensor, NDArray[np.int64])
 
 # The first rank validates and saves alone, which the others wait for.
 _PATIENCE = timedelta(hours=1)
@@ -55,10 +61,9 @@ class Ranks:
 
     def share(self, batch: Batch) -> Batch:
         """This rank's part of a batch."""
-        own = self.part
-        return Batch(own(batch.actions), own(batch.condition), tuple(own(seen) for seen in batch.pictures))
+        return Batch(self.part(batch.actions), self.part(batch.condition), batch.pictures)
 
-    def part(self, values: Tensor) -> Tensor:
+    def part(self, values: _Array) -> _Array:
         """This rank's part of the first dimension."""
         size = len(values) // self.count
         return values[self.rank * size : (self.rank + 1) * size]

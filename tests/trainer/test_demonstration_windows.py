@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from tests.trainer.example import RANGE, make_demonstrations, training
@@ -9,6 +10,7 @@ from trainer.demonstration_windows import DemonstrationWindows, fingerprint, joi
 from trainer.demonstrations.episode import Demonstrations, Episode, Images
 from trainer.normalization import ActionNormalizer
 from trainer.observation import Camera
+from trainer.pictures import EpisodePictures, IntArray, Pictures
 
 DEMONSTRATIONS = make_demonstrations(6)
 SCALING = observation_scaling(DEMONSTRATIONS, "min_max")
@@ -146,6 +148,37 @@ def test_crops_depend_on_seed_and_place_alone() -> None:
             expected = 20 * 24 * 2 / room
             assert ((counts - expected).abs() < 5 * expected**0.5).all()
     assert (whole[:, 0, 0] != whole[:, 0, 1]).any(-1).float().mean() > 0.7
+
+
+def test_each_rank_crops_its_own_part_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = picture_windows(8)
+    parts = [picture_windows(8), picture_windows(8)]
+    cropped: list[int] = []
+    crops = EpisodePictures.random_crops
+
+    def counted(pictures: EpisodePictures, steps: IntArray, seed: int, places: IntArray, camera: int) -> Pictures:
+        cropped.append(len(steps))
+        return crops(pictures, steps, seed, places, camera)
+
+    monkeypatch.setattr(EpisodePictures, "random_crops", counted)
+    for rank, source in enumerate(parts):
+        source._ranks.rank, source._ranks.count = rank, 2
+    for _ in range(3):
+        expected = whole.next(lambda text: None)
+        given = [source.next(lambda text: None) for source in parts]
+        for batch in given:
+            assert torch.equal(batch.actions, expected.actions)
+            assert torch.equal(batch.condition, expected.condition)
+        for camera, pictures in enumerate(expected.pictures):
+            assert torch.equal(torch.cat([batch.pictures[camera] for batch in given]), pictures)
+    assert cropped == [8, 8, 4, 4, 4, 4] * 3
+    shared = parts[1]._ranks.share(given[1])
+    assert torch.equal(shared.actions, expected.actions[4:])
+    assert torch.equal(shared.pictures[0], expected.pictures[0][4:])
+    held_out, all_held_out = parts[1].validation(), whole.validation()
+    assert held_out is not None
+    assert all_held_out is not None
+    assert torch.equal(held_out.pictures[1], all_held_out.pictures[1])
 
 
 def test_held_out_windows_show_the_middle() -> None:
