@@ -57,6 +57,10 @@ class _Stage1:
         file = backbone or backbone_path(path, info.backbone)
         return cls(info, file, head.conditioning.projection_bias())
 
+    def lies_in(self, folder: RunFolder) -> bool:
+        """Whether overwriting the folder's run would remove it."""
+        return self.backbone.parent.resolve() == folder.backbones.resolve()
+
 
 def adapt(
     run: Path | str,
@@ -68,6 +72,7 @@ def adapt(
     action_range: ActionRange | None = None,
     vision: Path | None = None,
     features: Path | None = None,
+    overwrite: bool = False,
     progress: Progress = silent,
 ) -> Path:
     """Trains a policy on demonstrations, going on where an earlier call in this folder stopped.
@@ -82,6 +87,7 @@ def adapt(
         action_range: where there is no `stage1`.
         vision: checkpoint or run folder of a policy with the same cameras, whose networks are taken over, frozen.
         features: folder in which what these make of pictures is kept; in the run's folder where it is not given.
+        overwrite: remove the run that lies in the folder, once it is known that this one can begin.
         progress: told of every `log_every` steps.
 
     Returns:
@@ -91,31 +97,34 @@ def adapt(
         ConfigError: the folder holds another run; the demonstrations are of another robot or rate, or leave the
             action range; the head is not Stage 1's.
         CheckpointError: Stage 1's checkpoint or backbone is missing or damaged.
-        TrainingError: the loss is not finite.
-        KeyboardInterrupt: on SIGINT or SIGTERM, after saving.
+        TrainingError: a loss or its gradient is not finite.
+        KeyboardInterrupt: on SIGINT, SIGTERM or SIGHUP, after saving.
     """
     if backbone is not None and stage1 is None:
         raise ConfigError("a backbone is Stage 1's: give --stage1, its checkpoint, too, or leave --backbone out")
-    folder = RunFolder(run)
+    folder, ranks = RunFolder(run), Ranks()
+    ranks.check(config.training.batch_size)
+    device = ranks.device(choose_device(config.training.device))
     pretrained = None if stage1 is None else _Stage1.load(stage1, backbone)
+    if overwrite and pretrained is not None and pretrained.lies_in(folder):
+        raise ConfigError(f"--overwrite would remove {pretrained.backbone}, Stage 1's backbone; choose another --out")
     demonstrations = _accepted(demonstrations, config, pretrained)
     normalizer = _normalizer(config.head, pretrained, action_range)
     actions = np.concatenate([episode.actions for episode in demonstrations.episodes])
     normalizer.check(actions, f"the demonstrations of {demonstrations.task}")
+    scaling = observation_scaling(demonstrations, config.observation_scaling)
     cameras = cameras_of(demonstrations.cameras, config.crop)
     frozen = None if vision is None else FrozenVision.load(vision, cameras)
     data = {"demonstrations": fingerprint(demonstrations), "action_range": normalizer.to_json()}
     data |= {"vision": {"sha256": frozen.sha256}} if frozen else {}
     used = pretrained if config.mode == "decoupled" else None
-    ranks = Ranks()
     if ranks.is_first:
-        folder.begin(2, to_json(config), {**data, "backbone": used.info.backbone if used else None})
+        backbone_hash = used.info.backbone if used else None
+        folder.begin(2, to_json(config), {**data, "backbone": backbone_hash}, overwrite=overwrite)
     ranks.wait()
     checkpoint = folder.checkpoint(config.training.steps)
     if checkpoint.exists():
         return checkpoint
-    scaling = observation_scaling(demonstrations, config.observation_scaling)
-    device = ranks.device(choose_device(config.training.device))
     info = CheckpointInfo(
         stage=2, head=config.head, mode=config.mode, backbone=None, condition_dim=scaling.obs_dim,
         action_range=normalizer.to_json(), observation_scaling=scaling.to_json(),

@@ -48,10 +48,9 @@ class TrainingLoop:
     ) -> None:
         """Takes a head on its device, frozen as its mode says, and goes on from the folder's training state.
 
-        Raises CheckpointError where that state is damaged, ConfigError where ranks can't share a batch.
+        Raises CheckpointError where that state is damaged.
         """
         self.ranks = Ranks()
-        self.ranks.check(config.batch_size)
         self.head, self.source, self.config, self.folder = head, source, config, folder
         self.progress = progress if self.ranks.is_first else silent
         self.device = next(head.parameters()).device

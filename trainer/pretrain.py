@@ -32,6 +32,7 @@ def pretrain(
     action_range: ActionRange | None = None,
     cache_bytes: float = math.inf,
     ahead: bool = True,
+    overwrite: bool = False,
     progress: Progress = silent,
 ) -> Path:
     """Trains a head on a dataset, going on where an earlier call in this folder stopped.
@@ -44,6 +45,7 @@ def pretrain(
             or another arm.
         cache_bytes: of decoded shards kept on the disk, beyond those that a batch needs.
         ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
+        overwrite: remove the run that lies in the folder, once it is known that this one can begin.
         progress: told of every `log_every` steps, and of waiting.
 
     Returns:
@@ -52,22 +54,23 @@ def pretrain(
     Raises:
         ConfigError: the folder holds another run, or a range is missing.
         DatasetError: the dataset failed, was cancelled, stalled, or has a damaged shard.
-        TrainingError: the loss is not finite.
-        KeyboardInterrupt: on SIGINT or SIGTERM, after saving.
+        TrainingError: a loss or its gradient is not finite.
+        KeyboardInterrupt: on SIGINT, SIGTERM or SIGHUP, after saving.
     """
     folder, header = RunFolder(run), source.header
     normalizer = ActionNormalizer({**header.action_range, **(action_range or {})}, config.head.action)
     data = {"dataset_id": header.dataset_id, "action_range": normalizer.to_json()}
     ranks = Ranks()
+    ranks.check(config.training.batch_size)
+    device = ranks.device(choose_device(config.training.device))
+    cache = folder.path / "decoded"
+    stream = TrajectoryStream(source, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
     if ranks.is_first:
-        folder.begin(1, to_json(config), data)
+        folder.begin(1, to_json(config), data, overwrite=overwrite)
     ranks.wait()
     checkpoint = folder.checkpoint(config.training.steps)
     if checkpoint.exists():
         return checkpoint
-    device = ranks.device(choose_device(config.training.device))
-    cache = folder.path / "decoded"
-    stream = TrajectoryStream(source, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
     info = CheckpointInfo(
         stage=1, head=config.head, mode="normal", backbone=None, condition_dim=stream.condition_dim,
         action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, cameras={},

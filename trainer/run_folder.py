@@ -53,17 +53,13 @@ class RunFolder:
         return self.checkpoints / f"step-{step:08d}.safetensors"
 
     def claim(self, *, resume: bool, overwrite: bool) -> None:
-        """Makes sure that a run which lies here already is meant to be gone on with, or removes it.
+        """Makes sure that a run which lies here already is meant to be gone on with, or to be removed by `begin`.
 
         Raises ConfigError where it is neither to be resumed nor to be overwritten, saying how to do either.
         """
         if resume and overwrite:
             raise ConfigError("--resume goes on with a run, --overwrite removes it; pass one of them")
-        if not (self.path / "config.json").exists():
-            return
-        if overwrite:
-            self._remove()
-        elif not resume:
+        if (self.path / "config.json").exists() and not resume and not overwrite:
             raise ConfigError(
                 f"{self.path} holds a run already, {self._progress()}: pass --resume to go on with it, or --overwrite "
                 "to remove it and start over; or choose another folder"
@@ -81,19 +77,23 @@ class RunFolder:
             for path in self.path.glob(pattern):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def begin(self, stage: int, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    def begin(self, stage: int, config: Mapping[str, Any], data: Mapping[str, Any], *, overwrite: bool = False) -> None:
         """Writes config.json, or checks that an earlier start wrote the same.
 
         Args:
             stage: 1 or 2.
             config: everything that was set.
             data: fingerprint of the data it trains on.
+            overwrite: remove the run that lies here first, so call this when all else about the new one is known to
+                be right.
 
         Raises:
             ConfigError: the folder holds another run; names what differs.
         """
         wanted = {"stage": stage, "config": config, "data": data}
         path = self.path / "config.json"
+        if overwrite and path.exists():
+            self._remove()
         if path.exists():
             try:
                 found = json.loads(path.read_text())

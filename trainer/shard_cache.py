@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from functools import cached_property
 from pathlib import Path
 from threading import Thread
 
@@ -50,12 +51,18 @@ class ShardCache:
         self._folder, self._max_wait, self._max_bytes = folder, max_wait, max_bytes
         self._commits: dict[int, Commit] = {}
         self._shards: dict[int, DecodedShard] = {}
-        # Bytes of each shard on the disk, the one used last at the end.
-        self._bytes = {int(name.removeprefix("shard-")): size for name, size in decoded_bytes(folder).items()}
         self._device = device if device is not None and device.type == "cuda" else None
         self._gpu_room = _GPU_SHARE * torch.cuda.mem_get_info(self._device)[0] if self._device else 0.0
         self._ahead = ahead
         self._decoding: dict[int, Future[None]] = {}
+
+    @cached_property
+    def _bytes(self) -> dict[int, int]:
+        """Of each shard on the disk, the one used last at the end.
+
+        Looked up at its first use: until training begins, what lies in the folder may be removed.
+        """
+        return {int(name.removeprefix("shard-")): size for name, size in decoded_bytes(self._folder).items()}
 
     def wait(self, watermark: int, tell: Callable[[str], None]) -> None:
         """Waits until shards 0 to `watermark` - 1 are committed; raises what `wait_for_shards` raises."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.errors import ConfigError
 from trainer.action import GRIPPER, POSE_DIM, FloatArray, join_joint_action
 from trainer.config import ActionName, PretrainConfig, Stage1Condition
 from trainer.normalization import ActionNormalizer
@@ -29,8 +30,13 @@ class Stage1Steps:
     """
 
     def __init__(self, config: PretrainConfig, normalizer: ActionNormalizer, dof: int) -> None:
-        """Raises ConfigError where a range is missing."""
+        """Raises ConfigError where a range is missing, or is not of `dof` joints."""
         self._action, self._condition, self._normalizer = config.head.action, config.condition, normalizer
+        joints = normalizer.joint_position
+        if joints is not None and joints.low.size != dof and "joint_position" in (self._action, self._condition):
+            raise ConfigError(
+                f"action_range 'joint_position' is of {joints.low.size} joints, the dataset's arm has {dof}"
+            )
         actions, part = self(np.zeros((1, dof), np.float32), np.zeros((1, POSE_DIM), np.float32))
         self.per_step = part is not None
         step_dim = (actions if part is None else part).shape[1]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ import pytest
 import torch
 
 from shared.dataset import Dataset
-from shared.errors import ConfigError
-from tests.trainer.example import make_dataset
+from shared.errors import ConfigError, HeadstartError
+from tests.trainer.example import RANGE, make_dataset, make_demonstrations
 from trainer import tensor_file
-from trainer.checkpoint import KIND
-from trainer.config import HeadConfig, PretrainConfig, TrainingConfig
+from trainer.adapt import adapt
+from trainer.checkpoint import KIND, read_info
+from trainer.commands import pretrain as pretrain_command
+from trainer.config import AdaptConfig, HeadConfig, PretrainConfig, TrainingConfig
 from trainer.pretrain import pretrain
 from trainer.run_folder import RunFolder
 
@@ -89,5 +92,43 @@ def test_an_overwritten_run_leaves_nothing_of_it_and_all_else(tmp_path: Path) ->
     run.claim(resume=True, overwrite=False)
     assert sorted(run.path.rglob("*")) == before
     run.claim(resume=False, overwrite=True)
-    assert sorted(run.path.rglob("*")) == [run.path / "notes.txt"]
-    pretrain(run.path, data, replace(short, condition="none"))
+    assert sorted(run.path.rglob("*")) == before
+    (run.path / "decoded").mkdir()
+    other = replace(short, condition="none", training=replace(short.training, steps=2))
+    pretrain_command.run(str(data.root), run.path, other, overwrite=True)
+    after = {str(path.relative_to(run.path)) for path in run.path.rglob("*")}
+    backbone = read_info(run.path).backbone
+    assert after == {
+        "notes.txt", "config.json", "metrics.jsonl", "checkpoints", "checkpoints/step-00000002.safetensors",
+        "backbones", f"backbones/{backbone}.safetensors",
+    }  # fmt: skip
+
+
+def test_a_run_stays_where_the_one_to_replace_it_can_not_begin(tmp_path: Path) -> None:
+    data, run = make_dataset(tmp_path / "data"), tmp_path / "run"
+    short = replace(CONFIG, training=replace(CONFIG.training, steps=3))
+    stage1 = pretrain(tmp_path / "stage1", data, short).parents[1]
+    joints = replace(short, head=replace(short.head, action="joint_position"))
+    demonstrations = make_demonstrations()
+    adapting = AdaptConfig(head=short.head, training=short.training, mode="normal")
+    pretrain(run, data, short)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+
+    def refused(message: str, begin: Callable[..., Path], *args: Any, **settings: Any) -> None:
+        with pytest.raises(HeadstartError, match=message):
+            begin(run, *args, **settings, overwrite=True)
+        assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+    nowhere = replace(short, training=replace(short.training, device="cuda:99"))
+    refused("device 'cuda:99' can't be used", pretrain, data, nowhere)
+    refused("has no trajectory to train on", pretrain, data, replace(short, validation_share=0.9999))
+    wrong = {"joint_position": {"min": [0.0], "max": [1.0]}}
+    refused("'joint_position' is of 1 joints, the dataset's arm has 2", pretrain, data, joints, action_range=wrong)
+    refused("there is no action range", adapt, demonstrations, adapting)
+    refused("the actions of reach", adapt, demonstrations, replace(adapting, head=joints.head), action_range=RANGE)
+    refused("no finished checkpoint", adapt, demonstrations, adapting, stage1=tmp_path / "data")
+    held_out = replace(demonstrations, episodes=demonstrations.episodes[4:5])
+    refused("every demonstration is held out", adapt, held_out, adapting, action_range=RANGE)
+    refused("of robot 'panda'", adapt, replace(demonstrations, robot="panda"), adapting, stage1=stage1)
+    refused("10 Hz", adapt, replace(demonstrations, rate_hz=10.0), adapting, stage1=stage1)
+    refused("would remove .*Stage 1's backbone; choose another --out", adapt, demonstrations, adapting, stage1=run)

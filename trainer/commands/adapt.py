@@ -47,13 +47,13 @@ def run(
         vision: run folder of a policy with the same cameras, whose networks are taken over, frozen: pictures become
             features once, and training costs as little as without them.
     """
+    claim(out, resume, overwrite)
     ranges = read_action_range(action_range, mapping)
     known = read_info(stage1).action_range if stage1 else ranges
     meaning = read_mapping(mapping) if mapping else None
     cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
     with progress("adapt") as report:
         demonstrations = read_demonstrations(demos, count, mapping=meaning, ranges=known, frames=cache, progress=report)
-        claim(out, resume, overwrite)
         checkpoint = adapt(
             out,
             demonstrations,
@@ -63,6 +63,7 @@ def run(
             action_range=ranges,
             vision=vision,
             features=cache.folder / "features",
+            overwrite=overwrite,
             progress=report,
         )
     say_trained(out, checkpoint)

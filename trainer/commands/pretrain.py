@@ -38,13 +38,20 @@ def run(
     """
     if not cache_gb > 0:
         raise ConfigError(f"--cache-gb {cache_gb}: it must be more than 0")
+    claim(out, resume, overwrite)
     cache_bytes = cache_gb * 1e9
     source = open_dataset(data, cache=out.parent / "shards", tell=_say, max_bytes=cache_bytes)
     ranges = read_action_range(action_range, mapping)
-    claim(out, resume, overwrite)
     with progress("pretrain") as report:
         checkpoint = pretrain(
-            out, source, config, action_range=ranges, cache_bytes=cache_bytes, ahead=ahead, progress=report
+            out,
+            source,
+            config,
+            action_range=ranges,
+            cache_bytes=cache_bytes,
+            ahead=ahead,
+            overwrite=overwrite,
+            progress=report,
         )
     say_trained(out, checkpoint)
 

@@ -15,7 +15,7 @@ Overwrite = Annotated[bool, arg(help="remove the run that lies in the folder, an
 
 
 def claim(run: Path, resume: bool, overwrite: bool) -> None:
-    """Keeps or removes the run that lies in the folder, once for all ranks. Raises ConfigError if neither is asked."""
+    """Raises ConfigError where a run lies in the folder and neither is asked, once for all ranks."""
     if Ranks().is_first:
         RunFolder(run).claim(resume=resume, overwrite=overwrite)
 

@@ -126,3 +126,18 @@ def test_too_small_pictures_and_another_space_are_refused(
     assert adapt(monkeypatch, "--demos", data / "v3.0" / "joints", *arguments) == 2
     assert "'joint_position', the head's 'ee_pose'; pass --action joint_position" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_wrong_setting_leaves_the_run_that_was_to_be_overwritten(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapping, run = tmp_path / "mapping.json", tmp_path / "run"
+    mapping.write_text(json.dumps(JOINTS))
+    arguments = ["--demos", data / "v3.0" / "joints", "--mapping", mapping, "--out", run, "--mode", "normal"]
+    arguments += ["--action-range", data / "range.json"]
+    assert adapt(monkeypatch, *arguments, "--action", "joint_position") == 0
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    assert adapt(monkeypatch, *arguments, "--overwrite") == 2
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+    assert adapt(monkeypatch, *arguments, "--action", "joint_position", "--seed", "1", "--overwrite") == 0
+    assert json.loads((run / "config.json").read_text())["config"]["training"]["seed"] == 1
