@@ -1,6 +1,9 @@
-"""`python -m trainer`: pretrain, adapt, evaluate, demonstrate, summarize, or the whole recipe with train.
+"""`python -m trainer`: pretrain, adapt, evaluate, serve and export policies, or run the whole recipe with train.
 
-Errors that a user can mend are printed as one line, with exit code 2. Ctrl-C and SIGTERM save first; exit code 130.
+Demonstrations are made by demonstrate, checked by inspect and described by summarize.
+
+Errors that a user can mend are printed as one line, with exit code 2. Ctrl-C, SIGTERM and SIGHUP save first; exit code
+130.
 """
 
 import signal
@@ -14,7 +17,9 @@ def main() -> int:
     """Runs one command and returns the exit code."""
     # Steps of a recipe are ended by SIGTERM, and a closed terminal sends SIGHUP: both mean what Ctrl-C means.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        # Ignored by whoever started this, as by nohup: then it stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     try:
         # Here, where Ctrl-C is awaited: PyTorch and the rest take seconds to import.
         from tyro.extras import SubcommandApp

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during training: finish the step, save, then stop."""
+"""Ctrl-C, SIGTERM and SIGHUP during training: finish the step, save, then stop."""
 
 import signal
 import threading
@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """While entered, the two signals only set `requested`; while `waiting`, they raise KeyboardInterrupt at once.
+    """While entered, these signals only set `requested`; while `waiting`, they raise KeyboardInterrupt at once.
 
-    Python delivers signals to the main thread alone, so elsewhere this does nothing.
+    One that is ignored, as SIGHUP under nohup, stays so. Python delivers signals to the main thread alone, so elsewhere
+    this does nothing.
     """
 
     def __init__(self) -> None:
@@ -23,7 +24,8 @@ class Interruption:
 
     def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+            heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._previous = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -32,9 +34,12 @@ class Interruption:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """A stretch that may last long and that nothing is lost by breaking off."""
+        """A stretch that may last long and that nothing is lost by breaking off; not begun where that is requested."""
         self._waiting = True
         try:
+            # After the line above: a signal between the two would be missed.
+            if self.requested:
+                raise KeyboardInterrupt
             yield
         finally:
             self._waiting = False

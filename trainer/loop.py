@@ -82,8 +82,8 @@ class TrainingLoop:
             validate: called at every training checkpoint, the last step included, with the average in the head.
 
         Raises:
-            TrainingError: the loss is not finite; the batch has been saved.
-            KeyboardInterrupt: on SIGINT or SIGTERM, after saving.
+            TrainingError: a loss or its gradient is not finite; the batch has been saved.
+            KeyboardInterrupt: on SIGINT, SIGTERM or SIGHUP, after saving.
         """
         torch.set_num_threads(self.config.threads)
         self.progress(self.step, self.config.steps)
@@ -111,12 +111,17 @@ class TrainingLoop:
             if last or self.step % log_every == 0:
                 self._log(metrics, meter)
             saves = last or self.step % save_every == 0
+            if saves:
+                # Weights after a bad step are neither saved nor measured.
+                self._losses.read(self.step, self.folder.path)
             if saves and validate is not None and metrics is not None:
                 metrics.write({"step": self.step, **self._validated(validate)})
             meter.step_ended()
             interrupted = self.ranks.any(interruption.requested)
             if saves or interrupted:
                 self._save()
+                # Ranks must also agree on what came while the first of them saved.
+                interrupted = self.ranks.any(interruption.requested)
             if interrupted and not last:
                 raise KeyboardInterrupt
 
@@ -135,7 +140,11 @@ class TrainingLoop:
         return batch
 
     def gradient_step(self, batch: Batch) -> Tensor:
-        """One step of the optimizer and the average; the loss stays on the device."""
+        """One step of the optimizer and the average.
+
+        Returns:
+            The loss, or NaN where the gradient is not finite, on its device: reading it would make a GPU wait.
+        """
         if self._forward is None:
             self._stopwatch.stop()
             self._forward = self._choose_forward(batch)
@@ -145,11 +154,11 @@ class TrainingLoop:
             group["lr"] = rate
         loss = self._loss(batch, self._forward)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self.average.update()
-        return self.ranks.mean(loss.detach())
+        return self.ranks.mean(loss.detach() + 0 * norm)
 
     def _loss(self, batch: Batch, forward: Forward) -> Tensor:
         noise, timesteps = (self.ranks.part(drawn) for drawn in self._draw(batch.actions))

@@ -47,7 +47,8 @@ class LossRecord:
                 tensors |= {f"pictures_{camera}": seen for camera, seen in enumerate(batch.pictures)}
                 tensor_file.write(path, tensors, {"kind": "batch", "step": bad_step})
                 raise TrainingError(
-                    f"the loss is {loss} at step {bad_step}; its batch is in {path}. If it holds values that are not "
-                    "finite, the data is at fault; if not, lower the learning rate. Nothing was saved since"
+                    f"the loss or its gradient is not finite at step {bad_step}; the batch is in {path}. If it holds "
+                    "values that are not finite, the data is at fault; if not, lower the learning rate. Nothing was "
+                    "saved since"
                 )
         return self._known + losses

@@ -16,6 +16,7 @@ from trainer.backbones import build_backbone
 from trainer.batches import Batch
 from trainer.conditioning import stage2_conditioning
 from trainer.config import HeadConfig, Mode, TrainingConfig
+from trainer.interruption import Interruption
 from trainer.loop import TrainingLoop
 from trainer.optimization import learning_rate
 from trainer.progress import silent
@@ -107,22 +108,57 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     assert lines(tmp_path / "whole") == lines(tmp_path / "parts")
 
 
-def test_a_signal_during_a_step_finishes_it_first(tmp_path: Path) -> None:
-    # A program started in the background of a shell ignores SIGINT, and so do these tests there.
-    handler = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_during_a_step_finishes_it_first(tmp_path: Path, number: signal.Signals) -> None:
+    handler = signal.getsignal(number)
     loop = make_loop(tmp_path, training(5, log_every=1))
     inside = loop.average.update
 
     def update() -> None:
         inside()
         if loop.average.updates == 3:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
     loop.average.update = update  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         loop.run()
     assert (loop.step, loop.folder.training_state.exists()) == (3, True)
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.getsignal(number) is handler
+
+
+def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        loop = make_loop(tmp_path, training(5), on_next=lambda position: signal.raise_signal(signal.SIGHUP))
+        loop.run()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert loop.step == 5
+
+
+def test_a_signal_while_saving_stops_before_the_next_batch_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[int] = []
+    loop = make_loop(tmp_path, training(9, checkpoint_every=4), on_next=waited.append)
+
+    def interrupted_save(*args: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        save_training_state(*args)
+
+    monkeypatch.setattr("trainer.loop.save_training_state", interrupted_save)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run()
+    assert (loop.step, waited) == (4, [0, 8, 16, 24])
+    assert make_loop(tmp_path, training(9)).step == 4
+
+
+def test_waiting_does_not_begin_once_a_stop_is_requested() -> None:
+    with Interruption() as interruption:
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt), interruption.waiting():
+            pytest.fail("it began to wait")
 
 
 class Clock:
@@ -233,13 +269,38 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_its_batch(tmp_path: Path) -> 
             windows.actions[2, 0, 0] = float("nan")
 
     loop.source.on_next = poison  # type: ignore[attr-defined]
-    with pytest.raises(TrainingError, match="the loss is nan at step 7"):
+    with pytest.raises(TrainingError, match="the loss or its gradient is not finite at step 7"):
         loop.run()
     from safetensors.torch import load_file
 
     saved = load_file(tmp_path / "non-finite-step-00000007.safetensors")
     assert torch.isnan(saved["actions"][2, 0, 0])
     assert make_loop(tmp_path, training(20)).step == 6
+
+
+@pytest.mark.parametrize("bad", [3, 4, 6])
+def test_weights_after_a_gradient_that_is_not_finite_are_never_saved(tmp_path: Path, bad: int) -> None:
+    # Steps 3 and 6 save, 6 is the last; after step 4 it is noticed at the end.
+    loop = make_loop(tmp_path, training(6, log_every=4 if bad == 3 else 6, checkpoint_every=3))
+    steps: list[int] = []
+
+    def overflow(gradient: torch.Tensor) -> torch.Tensor:
+        steps.append(len(steps) + 1)
+        return gradient * float("inf") if steps[-1] == bad else gradient
+
+    loop.head.conditioning.projection.bias.register_hook(overflow)  # type: ignore[no-untyped-call]
+
+    def validate() -> dict[str, float]:
+        assert all(weight.isfinite().all() for weight in loop.weights.values())
+        return {}
+
+    with pytest.raises(TrainingError, match=f"the loss or its gradient is not finite at step {bad};"):
+        loop.run(validate)
+    assert loop.step == {3: 3, 4: 6, 6: 6}[bad]
+    assert [path.name for path in tmp_path.glob("non-finite-*")] == [f"non-finite-step-{bad:08d}.safetensors"]
+    again = make_loop(tmp_path, training(6))
+    assert again.step == (0 if bad == 3 else 3)
+    assert all(weight.isfinite().all() for weight in again.weights.values())
 
 
 def test_a_damaged_training_state_is_named(tmp_path: Path) -> None:

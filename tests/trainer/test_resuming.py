@@ -132,3 +132,21 @@ def test_a_run_stays_where_the_one_to_replace_it_can_not_begin(tmp_path: Path) -
     refused("of robot 'panda'", adapt, replace(demonstrations, robot="panda"), adapting, stage1=stage1)
     refused("10 Hz", adapt, replace(demonstrations, rate_hz=10.0), adapting, stage1=stage1)
     refused("would remove .*Stage 1's backbone; choose another --out", adapt, demonstrations, adapting, stage1=run)
+
+
+def test_a_closed_terminal_saves_and_nohup_keeps_it_going(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "data")
+    for launcher, code in ((["nohup"], 0), ([], 130)):
+        run = tmp_path / f"code-{code}"
+        process = subprocess.Popen([*launcher, *command(tmp_path / "data", run)], stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 120
+        while not (run / "checkpoints" / "training.safetensors").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        process.send_signal(signal.SIGHUP)
+        _, told = process.communicate(timeout=120)
+        assert process.returncode == code, told
+        assert RunFolder(run).checkpoint(STEPS).exists() == (code == 0)
+        assert RunFolder(run).training_state.exists() == (code == 130)
+        assert ("--resume goes on from here" in told) == (code == 130)
