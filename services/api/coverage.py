@@ -1,9 +1,9 @@
 """Route of what a job's rows cover."""
 
 import json
-import threading
 from collections import OrderedDict
 
+import anyio
 from fastapi import APIRouter, Request, Response
 
 from services import coverage
@@ -19,29 +19,32 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["data"], responses=RESPONSE
 
 
 @router.get("/coverage", operation_id="get_coverage", responses={200: {"model": CoverageBody}})
-def get_coverage(call: Request, jobs: Jobs, job_id: JobId) -> Response:
+async def get_coverage(call: Request, jobs: Jobs, job_id: JobId) -> Response:
     """What its rows cover so far: exact statistics of every column, and histograms of a sample of its rows."""
-    return Response(call.app.state.coverages.of(jobs.job(job_id)), media_type="application/json")
+    return Response(await call.app.state.coverages.of(jobs.job(job_id)), media_type="application/json")
 
 
 class Coverages:
     """Works out coverage, one job at a time, and keeps the last answers."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Who waits takes no thread: those are for calls that are quick, as cancelling is.
+        self._one_at_a_time = anyio.CapacityLimiter(1)
         self._statistics: OrderedDict[Dataset, coverage.Statistics] = OrderedDict()
         self._answers: dict[Dataset, tuple[int, bytes]] = {}
 
-    def of(self, job: Job) -> bytes:
+    async def of(self, job: Job) -> bytes:
         """The JSON of a job's coverage. Raises CorruptShardError, UnknownShardError (it was deleted meanwhile)."""
+        return await anyio.to_thread.run_sync(self._of, job, limiter=self._one_at_a_time)
+
+    def _of(self, job: Job) -> bytes:
         dataset = job.dataset
-        with self._lock:
-            indices = job.tally.after(-1, job.dataset.header.shards)
-            shards, answer = self._answers.get(dataset, (-1, b""))
-            if shards != len(indices):
-                answer = self._work_out(job, dataset, indices)
-                self._answers[dataset] = len(indices), answer
-            return answer
+        indices = job.tally.after(-1, dataset.header.shards)
+        shards, answer = self._answers.get(dataset, (-1, b""))
+        if shards != len(indices):
+            answer = self._work_out(job, dataset, indices)
+            self._answers[dataset] = len(indices), answer
+        return answer
 
     def _work_out(self, job: Job, dataset: Dataset, indices: list[int]) -> bytes:
         statistics = self._statistics.setdefault(dataset, coverage.Statistics())
@@ -51,12 +54,11 @@ class Coverages:
         for index in indices:
             if index not in statistics.merged:
                 statistics.add(commit_of(job, index))
-        picked = [commit_of(job, index) for index in coverage.pick(indices)]
-        tables = coverage.sample(dataset, picked)
+        sampled = coverage.sample(dataset, [commit_of(job, index) for index in coverage.pick(indices)])
         body = {
             "shards": len(indices),
             "statistics": statistics.to_json(),
-            "sampled_rows": sum(table.num_rows for table in tables),
-            "histograms": coverage.histograms(dataset.header, tables),
+            "sampled_rows": sampled.rows,
+            "histograms": sampled.to_json(),
         }
         return json.dumps(body, allow_nan=False).encode()

@@ -5,8 +5,24 @@ from typing import Any
 import httpx
 import pytest
 
+from services.engine import InlineEngine
+from services.jobs import begin, make_dataset
+from services.synthesis.request import TrajectoryRequest
 from shared.client import Client
+from shared.dataset import Dataset
 from tests.services.example import BODY, RunningService, running_service
+
+DENSE = TrajectoryRequest.parse({"robot": "panda", "count": 128, "shard_rows": 128, "rate_hz": 500.0})
+"""A shard of some 25 MB, unpacked twice as large, more than the buffers between here and there take."""
+
+
+@pytest.fixture(scope="session")
+def dense(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """DENSE's dataset."""
+    dataset = begin(DENSE, tmp_path_factory.mktemp("dense") / DENSE.dataset_id)
+    assert make_dataset(DENSE, dataset, InlineEngine())
+    dataset.set_state("sealed")
+    return Dataset(dataset.root)
 
 
 @pytest.fixture(scope="session")
