@@ -78,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         metrics.StateCollector(counts, queue, app.state.followers)
         app.state.previewer = Aside(settings.preview_seconds, "preview")
         app.state.robots = RobotShelf(settings.state_folder / "robots", settings.max_robots)
+        app.state.uploads = anyio.Semaphore(robots.MAX_UPLOADS)
         app.state.robot_reader = Aside(robots.READ_S, "robot")
         queue.start()
         try:

@@ -1,4 +1,4 @@
-"""Calls that last while a job goes on: how many there may be, and how they wait."""
+"""Calls that last, as streams do: how many there may be, and how they wait."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated
@@ -28,7 +28,9 @@ class Followers:
     def enter(self) -> None:
         """Counts one more. Raises ProblemError (429) if there are too many."""
         if self.count >= self._most:
-            raise ProblemError(429, f"{self.count} streams and waiting calls are open already, as many as may be")
+            raise ProblemError(
+                429, f"{self.count} streams, downloads and waiting calls are open already, as many as may be; try later"
+            )
         self.count += 1
 
     def leave(self) -> None:

@@ -1,6 +1,7 @@
 """Routes of jobs: submit, list, look at, cancel, delete."""
 
 import base64
+import json
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
@@ -10,7 +11,7 @@ from services.api.bodies import REQUEST_BODY, RequestBody
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import JobBody, JobPage
 from services.api.settings import Settings
-from services.jobs import Job, JobQueue, JobState
+from services.jobs import Job, JobQueue, JobState, UnknownJobError
 from services.synthesis.request import TrajectoryRequest
 from shared.errors import RequestError
 
@@ -33,6 +34,8 @@ async def _queue(call: Request) -> JobQueue:
 
 Jobs = Annotated[JobQueue, Depends(_queue)]
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="the job's id, as submitting it answered")]
+MAX_PAGE_BYTES = 1 << 20
+"""A page of jobs ends once it has so many: a request that lists its poses is long."""
 _KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
 
 
@@ -52,6 +55,7 @@ def submit_job(
 ) -> JobBody:
     """Submit a request. The same request is always the same job; one that failed or was cancelled is taken up again."""
     _check_size(request, call.app.state.settings)
+    _check_kept(jobs, request, call.app.state.settings)
     job, active = jobs.submit(request, idempotency_key)
     body = JobBody.of(job)
     response.headers["Location"] = body.links["self"]
@@ -62,25 +66,38 @@ def submit_job(
     return body
 
 
-@router.get("", operation_id="list_jobs")
-async def list_jobs(
+@router.get("", operation_id="list_jobs", responses={200: {"model": JobPage}})
+def list_jobs(
     jobs: Jobs,
-    response: Response,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="next_cursor of the page before")] = None,
     state: Annotated[JobState | None, Query(description="only jobs in this state")] = None,
-) -> JobPage:
-    """The jobs, newest first."""
+) -> Response:
+    """The jobs, newest first. A page has fewer than `limit` where their requests are long."""
     found = [job for job in jobs.jobs() if state is None or job.state == state]
     if cursor is not None:
         last = _decode(cursor)
         found = [job for job in found if _place(job) < last]
-    page, rest = found[:limit], found[limit:]
-    following = _encode(page[-1]) if rest else None
+    page = _bodies(found[:limit])
+    following = _encode(found[len(page) - 1]) if len(page) < len(found) else None
+    headers = {}
     if following:
         query = f"limit={limit}&cursor={following}" + (f"&state={state}" if state else "")
-        response.headers["Link"] = f'</v1/jobs?{query}>; rel="next"'
-    return JobPage(jobs=[JobBody.of(job) for job in page], next_cursor=following)
+        headers["Link"] = f'</v1/jobs?{query}>; rel="next"'
+    content = b'{"jobs": [' + b", ".join(page) + b'], "next_cursor": ' + json.dumps(following).encode() + b"}"
+    return Response(content, headers=headers, media_type="application/json")
+
+
+def _bodies(jobs: list[Job]) -> list[bytes]:
+    """JSON of the first jobs: of as many as a page takes, at least one. Job by job, so that other threads get turns."""
+    bodies: list[bytes] = []
+    size = 0
+    for job in jobs:
+        bodies.append(JobBody.of(job).model_dump_json().encode())
+        size += len(bodies[-1])
+        if size >= MAX_PAGE_BYTES:
+            break
+    return bodies
 
 
 @router.get("/{job_id:up_to_colon}", operation_id="get_job")
@@ -118,6 +135,18 @@ def _check_size(request: TrajectoryRequest, settings: Settings) -> None:
     else:
         return
     raise RequestError("the request is not valid", [(pointer, detail)])
+
+
+def _check_kept(jobs: JobQueue, request: TrajectoryRequest, settings: Settings) -> None:
+    """Raises ProblemError (507) if this would be a job more than this service keeps."""
+    try:
+        jobs.job(request.dataset_id)
+    except UnknownJobError:
+        # Calls at the same moment may exceed it by as many as there are threads.
+        kept = len(jobs.jobs())
+        if kept >= settings.max_jobs:
+            detail = f"{kept} jobs are kept already, as many as may be; delete some that have ended, with their data"
+            raise ProblemError(507, detail) from None
 
 
 def _place(job: Job) -> tuple[str, str]:

@@ -1,8 +1,10 @@
 """Routes of robots: those there are, and uploading one."""
 
 import hashlib
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
+import anyio
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from services.api.aside import Aside
@@ -21,6 +23,8 @@ from shared.errors import RobotError
 
 READ_S = 60.0
 """Longest time for reading an uploaded robot."""
+MAX_UPLOADS = 4
+"""At once, each with its body in memory."""
 
 _XML, _ZIP = ("application/xml", "text/xml"), "application/zip"
 _MESH = "application/octet-stream"
@@ -47,12 +51,21 @@ Frame = Annotated[str | None, Query(min_length=1, max_length=128)]
 Numbers = Annotated[str | None, Query(max_length=500, description="a number, or one for each joint between commas")]
 
 
-async def _content(call: Request) -> tuple[bytes, bool]:
-    """The body, and whether it is an archive."""
+async def _content(call: Request) -> AsyncIterator[tuple[bytes, bool]]:
+    """The body, and whether it is an archive. Counts as an upload until the call is answered."""
     kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (*_XML, _ZIP):
         raise ProblemError(415, f"send a URDF as {_XML[0]}, or one with its meshes as {_ZIP}")
-    return await read_bounded(call, call.app.state.settings.max_robot_bytes, "a robot"), kind == _ZIP
+    uploads = call.app.state.uploads
+    assert isinstance(uploads, anyio.Semaphore)
+    try:
+        uploads.acquire_nowait()
+    except anyio.WouldBlock:
+        raise ProblemError(429, f"{MAX_UPLOADS} robots are being uploaded already; try again in a minute") from None
+    try:
+        yield await read_bounded(call, call.app.state.settings.max_robot_bytes, "a robot"), kind == _ZIP
+    finally:
+        uploads.release()
 
 
 @router.get("", operation_id="list_robots")
@@ -85,13 +98,9 @@ def upload_robot(
     options = ArmOptions(tip, base, **{name: parse_numbers(text, name) for name, text in given.items() if text})
     if problem := jobs.storage_problem():
         raise ProblemError(507, problem)
-    body, archived = content
-    name, urdf, meshes = read_archive(body) if archived else ("the URDF", body, {})
-    # First without its meshes: what is wrong with the URDF is known at once.
-    own_arm(urdf, name, options)
     reader = call.app.state.robot_reader
     assert isinstance(reader, Aside)
-    arm = reader.call(read_robot, urdf, name, options, meshes)
+    arm = reader.call(read_robot, *content, options)
     try:
         if not shelf.add(arm):
             response.status_code = 200
@@ -102,11 +111,18 @@ def upload_robot(
     return robot
 
 
-def read_robot(urdf: bytes, name: str, options: ArmOptions, meshes: dict[str, bytes]) -> Arm:
-    """Runs in a process of its own: the robot, after everything that trajectories need of it was made once.
+def read_robot(body: bytes, archived: bool, options: ArmOptions) -> Arm:
+    """Runs in a process of its own, which also has the unpacked archive in its memory.
 
-    Raises RobotError.
+    Returns:
+        The robot, after everything that trajectories need of it was made once.
+
+    Raises:
+        RobotError: what is wrong with it.
     """
+    name, urdf, meshes = read_archive(body) if archived else ("the URDF", body, {})
+    # First without its meshes: what is wrong with the URDF is known at once.
+    own_arm(urdf, name, options)
     arm = own_arm(urdf, name, options, MeshFiles(meshes, name))
     robot_links(robot_model(arm))
     return arm

@@ -36,12 +36,13 @@ class Settings(BaseSettings):
         api_key_file: holds such keys, one a line; made, with a random key, if missing.
         max_rows: trajectories in one job.
         max_shards: files in one job.
-        max_queued_jobs: jobs that may wait.
+        max_jobs: that are kept, ended ones too.
+        max_queued_jobs: of them, those that may wait.
         max_body_bytes: of a request's body; a summary of demonstrations has at most 2 MiB.
         body_seconds: a body may take to arrive.
         max_robots: that may be uploaded.
         max_robot_bytes: of an uploaded robot.
-        max_streams: calls that last (streams, events, waiting for shards) at once.
+        max_streams: calls that last (streams, events, downloads of shards, waiting for them) at once.
         min_free_bytes: disk space that no job is to use up.
         preview_seconds: a preview may take.
     """
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     api_key_file: Path | None = None
     max_rows: Annotated[int, Field(ge=1)] = 10_000_000
     max_shards: Annotated[int, Field(ge=1)] = 10_000
+    max_jobs: Annotated[int, Field(ge=1)] = 1000
     max_queued_jobs: Annotated[int, Field(ge=1)] = 100
     max_body_bytes: Annotated[int, Field(ge=1)] = (2 << 20) + 65536
     body_seconds: Annotated[float, Field(gt=0)] = 30.0

@@ -11,7 +11,7 @@ from fastapi import Path as PathParameter
 from fastapi.responses import Response
 
 from services.api.cut import CutResponse
-from services.api.following import Wait, until
+from services.api.following import FOLLOWS, Wait, until
 from services.api.jobs import JobId, Jobs
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import ManifestBody, ShardBody, ShardPage
@@ -68,6 +68,7 @@ def _page(job: Job, after: int, limit: int) -> ShardPage:
     "/shards/{index}",
     operation_id="get_shard",
     response_class=CutResponse,
+    dependencies=[FOLLOWS],
     responses={
         200: {"content": {MEDIA_TYPE: {}}, "description": "The Parquet file"},
         206: {"content": {MEDIA_TYPE: {}}, "description": "A range of it"},

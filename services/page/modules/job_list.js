@@ -46,7 +46,7 @@ export class JobList {
     clearTimeout(this.#timer);
     let pause = IDLE_MS;
     try {
-      const page = await this.#service.get(`/v1/jobs?limit=${this.#limit}`);
+      const page = await this.#page();
       this.#show(page);
       if (page.jobs.some((job) => ACTIVE.includes(job.state))) pause = BUSY_MS;
     } catch (error) {
@@ -56,6 +56,18 @@ export class JobList {
     if (this.#service.state === "key" || document.hidden) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.refresh(), pause);
+  }
+
+  /** So many jobs, and whether there are more: where their requests are long, the service answers fewer at once. */
+  async #page() {
+    const jobs = [];
+    let cursor = "";
+    do {
+      const page = await this.#service.get(`/v1/jobs?limit=${this.#limit - jobs.length}${cursor && `&cursor=${cursor}`}`);
+      jobs.push(...page.jobs);
+      cursor = page.next_cursor;
+    } while (cursor !== null && jobs.length < this.#limit);
+    return { jobs, next_cursor: cursor };
   }
 
   #grow() {
