@@ -61,8 +61,9 @@ class Dataset:
         """
         storage = open_storage(where)
         storage.prepare(("shards", "commits"))
-        if storage.read("dataset.json") is None:
-            storage.create("dataset.json", pa.py_buffer(json.dumps(header.to_json(), indent=1).encode()))
+        begun = storage.read("dataset.json") is None and storage.create(
+            "dataset.json", pa.py_buffer(json.dumps(header.to_json(), indent=1).encode())
+        )
         dataset = cls(where)
         if dataset.header.generator_version != header.generator_version:
             raise GeneratorVersionError(
@@ -76,7 +77,8 @@ class Dataset:
                 "choose another directory",
                 dataset.where,
             )
-        if storage.read("manifest.json") is None:
+        # A manifest that is there already is left of a deleted dataset.
+        if begun or storage.read("manifest.json") is None:
             dataset.set_state("growing")
         return dataset
 

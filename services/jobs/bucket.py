@@ -48,15 +48,19 @@ class Bucket:
         return self._problem
 
     def remove(self, job_id: str) -> Callable[[], None]:
-        """See Place.remove. dataset.json goes last and commits first: until then it is a dataset that lacks some."""
+        """See Place.remove. Commits go first: until dataset.json goes it is a dataset that lacks some.
+
+        manifest.json, which says that it is cancelled, goes last: without it, it would be one that grows.
+        """
         storage = ObjectStorage(self.where(job_id))
         try:
             Dataset(self.where(job_id)).set_state("cancelled")
             names = storage.paths()
-            order = ("commits/", "shards/", "robot/", "")
-            for start in order:
-                storage.remove(name for name in names if name.startswith(start) and name != "dataset.json")
-            storage.remove(["dataset.json"])
+            last = ("dataset.json", "manifest.json")
+            for start in ("commits/", "shards/", "robot/", ""):
+                storage.remove(name for name in names if name.startswith(start) and name not in last)
+            for name in last:
+                storage.remove([name])
         except DatasetError as error:
             raise StorageError(f"the dataset can't be deleted: {error}") from error
         return _nothing

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -19,6 +20,7 @@ class IdempotencyKeys:
         """Makes the folder if it is missing. Raises OSError."""
         self._folder = folder
         self._swept_at = 0.0
+        self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
     def remember(self, key: str, job_id: str) -> None:
@@ -26,17 +28,19 @@ class IdempotencyKeys:
         path = self._folder / hashlib.sha256(key.encode()).hexdigest()
         part = self._folder / f"{uuid.uuid4().hex}.part"
         try:
-            self._forget_old_keys()
-            part.write_text(job_id)
-            try:
-                os.link(part, path)
-            except FileExistsError:
-                if path.read_text() != job_id:
-                    raise IdempotencyError(
-                        "this Idempotency-Key was used for another request; use a new key for a new request"
-                    ) from None
-            finally:
-                part.unlink()
+            # One thread at a time: what another is writing is no old key.
+            with self._lock:
+                self._forget_old_keys()
+                part.write_text(job_id)
+                try:
+                    os.link(part, path)
+                except FileExistsError:
+                    if path.read_text() != job_id:
+                        raise IdempotencyError(
+                            "this Idempotency-Key was used for another request; use a new key for a new request"
+                        ) from None
+                finally:
+                    part.unlink()
         except OSError as error:
             raise StorageError(f"the data folder can't be written: {error.strerror}") from error
 

@@ -7,21 +7,22 @@ rebuilt from it. A job whose dataset is still growing when the service starts is
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from services.engine import Engine
 from services.jobs.errors import JobStateError, QueueFullError, StorageError, UnknownJobError
-from services.jobs.header import request_of
 from services.jobs.job import Job
 from services.jobs.keys import IdempotencyKeys
-from services.jobs.making import begin, failure_reason, make_dataset
+from services.jobs.maker import Maker
+from services.jobs.making import begin
 from services.jobs.place import open_place
-from services.jobs.progress import Tally, bytes_wanted
+from services.jobs.progress import bytes_wanted
 from services.jobs.store import stored_job, stored_jobs
+from services.jobs.turns import Turns
 from services.synthesis.request import TrajectoryRequest
-from shared.dataset import Dataset
-from shared.errors import EngineError, HeadstartError
+from shared.errors import DatasetError, EngineError
 from shared.manifest import Commit
 from shared.storage import Location
 
@@ -31,7 +32,12 @@ _FAREWELL_S = 10.0
 
 
 class JobQueue:
-    """The jobs of one data folder. Every method may be called from any thread."""
+    """The jobs of one data folder. Every method may be called from any thread.
+
+    Which jobs there are and which wait is changed under one lock, held for moments. What is stored of a job, and how
+    it ends, is changed in its turn, for as long as the storage takes. Who has a turn may take the lock, not the other
+    way round.
+    """
 
     def __init__(
         self,
@@ -60,11 +66,13 @@ class JobQueue:
         self._engine_problem = "starting"
         self._place = open_place(data, min_free_bytes)
         self._keys = IdempotencyKeys(Path(state or data) / ".idempotency")
+        self._turns = Turns()
+        self._maker = Maker(engine, self._place, self._turns, on_commit)
         self._max_queued = max_queued
-        self._on_commit = on_commit
         self._jobs = {job.id: job for job in stored_jobs(self._place)}
         waiting = sorted((job for job in self._jobs.values() if job.state == "queued"), key=lambda job: job.created_at)
         self._waiting = deque(job.id for job in waiting)
+        self._beginning: set[str] = set()
         self._changed = threading.Condition()
         self._stopping = False
         # Not a daemon: its end is waited for, so that workers are never orphaned.
@@ -88,19 +96,20 @@ class JobQueue:
             The job, and whether it is active: False if its dataset is complete.
 
         Raises:
-            IdempotencyError, QueueFullError, StorageError, JobStateError (it is being cancelled).
+            IdempotencyError, QueueFullError, StorageError, JobStateError (it is being cancelled, or deleted).
         """
-        with self._changed:
+        with ExitStack() as stack:
+            stack.enter_context(self._turns.of(request.dataset_id))
             known = self._jobs.get(request.dataset_id)
             if known is not None and known.state == "cancelling":
                 raise JobStateError("this job is being cancelled; submit it again in a few seconds")
-            if known is None or known.state in ("failed", "cancelled"):
-                self._check_room(request, known)
+            begins = known is None or known.state in ("failed", "cancelled")
+            if begins:
+                stack.enter_context(self._room(request, known))
             if idempotency_key:
                 self._keys.remember(idempotency_key, request.dataset_id)
-            if known is None or known.state in ("failed", "cancelled"):
-                known = self._enqueue(request)
-            return known, known.is_active
+            job = self._enqueue(request) if known is None or begins else known
+            return job, job.is_active
 
     def job(self, job_id: str) -> Job:
         """The job called `job_id`. Raises UnknownJobError."""
@@ -111,34 +120,54 @@ class JobQueue:
 
     def jobs(self) -> list[Job]:
         """Every job, the newest first."""
-        return sorted(self._jobs.values(), key=lambda job: (job.created_at, job.id), reverse=True)
+        # A copy, made at once: others come and go meanwhile.
+        jobs = list(self._jobs.values())
+        return sorted(jobs, key=lambda job: (job.created_at, job.id), reverse=True)
 
     def cancel(self, job_id: str) -> Job:
-        """Cancels a job; shards already committed stay. Raises UnknownJobError, or JobStateError if it has ended."""
-        with self._changed:
-            job = self.job(job_id)
-            if job.state in ("succeeded", "failed"):
-                raise JobStateError(f"this job has {job.state} already; there is nothing to cancel")
-            if job.state in ("queued", "running"):
-                # First on disk: a service killed now does not take the job up again.
-                job.dataset.set_state("cancelled")
-                if job.state == "queued":
+        """Cancels a job; shards already committed stay.
+
+        Raises:
+            UnknownJobError, JobStateError (it has ended).
+            StorageError: it is stopped, but that can't be stored. Cancelling it once more tries again.
+        """
+        with self._turns.of(job_id):
+            with self._changed:
+                job = self.job(job_id)
+                if job.state in ("succeeded", "failed"):
+                    raise JobStateError(f"this job has {job.state} already; there is nothing to cancel")
+                waited = job.state == "queued"
+                if waited:
                     self._waiting.remove(job_id)
-                job.state = "cancelling" if job.state == "running" else "cancelled"
-                self._changed.notify_all()
+                if job.is_active:
+                    # Before it is stored: it stops at once, however long that takes. It is `cancelled` only after that.
+                    job.state = "cancelling"
+            try:
+                # So that a service started anew does not take the job up again.
+                job.dataset.set_state("cancelled")
+            except (OSError, DatasetError) as error:
+                why = error.strerror or error if isinstance(error, OSError) else error
+                raise StorageError(
+                    f"the job is stopped, but that can't be stored: {why}; mend that and cancel it again, or it goes "
+                    "on when the service is started the next time"
+                ) from error
+            finally:
+                if waited:
+                    job.state = "cancelled"
             return job
 
     def delete(self, job_id: str) -> None:
         """Deletes a job that has ended, and its data. Raises UnknownJobError, JobStateError, StorageError."""
-        with self._changed:
-            job = self.job(job_id)
-            if job.is_active:
-                raise JobStateError(f"this job is {job.state}; cancel it, and delete it once it has ended")
-            del self._jobs[job_id]
+        with self._turns.of(job_id, deletes=True):
+            with self._changed:
+                job = self.job(job_id)
+                if job.is_active:
+                    raise JobStateError(f"this job is {job.state}; cancel it, and delete it once it has ended")
+                del self._jobs[job_id]
             try:
                 free_room = self._place.remove(job_id)
-            except StorageError:
-                self._jobs[job_id] = job
+            except StorageError as error:
+                self._jobs[job_id] = self._what_is_left(job, error)
                 raise
         free_room()
 
@@ -151,17 +180,22 @@ class JobQueue:
         """Why the data folder takes no new dataset, or ""."""
         return self._place.problem()
 
-    @property
-    def waiting(self) -> int:
-        """How many jobs wait for their turn."""
-        return len(self._waiting)
-
-    def _check_room(self, request: TrajectoryRequest, known: Job | None) -> None:
-        if len(self._waiting) >= self._max_queued:
-            raise QueueFullError(f"{len(self._waiting)} jobs are waiting already; submit again when some are done")
-        problem = self._place.problem(bytes_wanted(request, known.progress if known else None))
-        if problem:
-            raise StorageError(f"{problem}; free some space or choose another data folder")
+    @contextmanager
+    def _room(self, request: TrajectoryRequest, known: Job | None) -> Iterator[None]:
+        """Keeps a place in the queue for a job while it is begun. Raises QueueFullError, StorageError."""
+        with self._changed:
+            waiting = len({*self._waiting, *self._beginning})
+            if waiting >= self._max_queued:
+                raise QueueFullError(f"{waiting} jobs are waiting already; submit again when some are done")
+            self._beginning.add(request.dataset_id)
+        try:
+            problem = self._place.problem(bytes_wanted(request, known.progress if known else None))
+            if problem:
+                raise StorageError(f"{problem}; free some space or choose another data folder")
+            yield
+        finally:
+            with self._changed:
+                self._beginning.remove(request.dataset_id)
 
     def _enqueue(self, request: TrajectoryRequest) -> Job:
         try:
@@ -169,11 +203,20 @@ class JobQueue:
             job = stored_job(self._place, request.dataset_id)
         except OSError as error:
             raise StorageError(f"the dataset can't be begun: {error.strerror}; see the data folder") from error
-        self._jobs[job.id] = job
-        if job.is_active:
-            self._waiting.append(job.id)
-        self._changed.notify_all()
+        with self._changed:
+            self._jobs[job.id] = job
+            if job.is_active:
+                self._waiting.append(job.id)
+            self._changed.notify_all()
         return job
+
+    def _what_is_left(self, job: Job, error: StorageError) -> Job:
+        """The job of a dataset that could not be deleted, some of which may be gone."""
+        try:
+            return stored_job(self._place, job.id)
+        except (OSError, DatasetError):
+            job.reason, job.state = str(error), "failed"
+            return job
 
     def _work(self) -> None:
         try:
@@ -185,8 +228,9 @@ class JobQueue:
                         return
                     job = self._jobs[self._waiting.popleft()]
                     job.state = "running"
-                self._make(job)
+                self._maker.make(job, lambda: self._stopping)
         finally:
+            self._engine_problem = "no job is made any more; start the service again"
             self.engine.close()
 
     def _start_engine(self) -> bool:
@@ -196,44 +240,9 @@ class JobQueue:
                 self.engine.start(lambda: self._stopping)
                 self._engine_problem = ""
                 return True
-            except EngineError as error:
+            except (EngineError, OSError) as error:
                 self._engine_problem = str(error)
                 _log.error("%s; trying again in %.0f s", error, _ENGINE_RETRY_S)
             with self._changed:
                 if self._changed.wait_for(lambda: self._stopping, _ENGINE_RETRY_S):
                     return False
-
-    def _make(self, job: Job) -> None:
-        def on_progress(tally: Tally, commit: Commit | None) -> None:
-            job.tally = tally
-            if commit is not None:
-                self._on_commit(commit)
-                problem = self._place.problem(bytes_wanted(request, tally.progress))
-                if problem:
-                    raise StorageError(f"{problem}; free some space, then the same request goes on from here")
-
-        try:
-            request = request_of(job.dataset)
-            finished = make_dataset(
-                request,
-                job.dataset,
-                self.engine,
-                on_progress=on_progress,
-                should_stop=lambda: self._stopping or job.state == "cancelling",
-            )
-            with self._changed:
-                if job.state == "cancelling":
-                    job.dataset.set_state("cancelled")
-                    job.state = "cancelled"
-                elif finished:
-                    job.dataset.set_state("sealed")
-                    job.state = "succeeded"
-        except Exception as error:
-            if isinstance(error, EngineError):
-                # Whatever is left of its workers; the next job starts them anew.
-                self.engine.close()
-            with self._changed:
-                job.reason, job.state = failure_reason(error), "failed"
-            _log.error("job %s failed: %s", job.id[:12], job.reason, exc_info=not isinstance(error, HeadstartError))
-        # It has read every commit, which need not stay in memory.
-        job.dataset = Dataset(job.dataset.where)

@@ -1,9 +1,11 @@
 import json
 import resource
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,9 @@ from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import EngineError, GeneratorVersionError, SynthesisError
 from shared.manifest import Commit
+from shared.object_store import ObjectStorage
 from shared.storage import Location
-from tests.services.example import LONG_BODY, REQUEST, contents
+from tests.services.example import LONG_BODY, REQUEST, child_processes, contents
 
 LONG = TrajectoryRequest.parse(LONG_BODY)
 OTHER = TrajectoryRequest.parse({"robot": "panda", "count": 3, "seed": 9})
@@ -57,8 +60,23 @@ class GatedEngine(InlineEngine):
         return super().run_shards(gated(), root, on_commit, should_stop)
 
 
+class StubbornEngine(InlineEngine):
+    """An engine that does not stop until it may: a job that is being cancelled and waits to be looked at."""
+
+    def __init__(self) -> None:
+        self.may_stop = threading.Event()
+
+    def run_shards(
+        self, plans: Any, root: Location, on_commit: Callable[[Commit], None], should_stop: Callable[[], bool]
+    ) -> bool:
+        while not should_stop():
+            time.sleep(0.01)
+        assert self.may_stop.wait(60)
+        return False
+
+
 @contextmanager
-def _queue(data: Path, engine: Engine, **limits: Any) -> Iterator[JobQueue]:
+def _queue(data: Location, engine: Engine, **limits: Any) -> Iterator[JobQueue]:
     queue = JobQueue(data, engine, **limits)
     queue.start()
     try:
@@ -128,11 +146,9 @@ def test_cancelling_a_running_job_is_quick_and_resubmitting_goes_on(tmp_path: Pa
         waiting, _ = queue.submit(OTHER)
         _until(lambda: job.state == "running")
         begun = time.monotonic()
-        assert queue.cancel(job.id).state == "cancelling"
+        assert queue.cancel(job.id).state in ("cancelling", "cancelled")
         # On disk at once, so that a crash now does not bring it back.
         assert Dataset(tmp_path / job.id).state().state == "cancelled"
-        with pytest.raises(JobStateError, match="being cancelled"):
-            queue.submit(LONG)
         _until(lambda: job.state == "cancelled", 2)
         assert time.monotonic() - begun < 2
         assert queue.cancel(job.id).state == "cancelled"
@@ -144,6 +160,21 @@ def test_cancelling_a_running_job_is_quick_and_resubmitting_goes_on(tmp_path: Pa
         assert Dataset(tmp_path / job.id).state().state == "growing"
         with pytest.raises(JobStateError, match="has succeeded already"):
             queue.cancel(waiting.id)
+
+
+def test_a_job_that_is_being_cancelled_is_not_begun_again_yet(tmp_path: Path) -> None:
+    engine = StubbornEngine()
+    with _queue(tmp_path, engine) as queue:
+        job, _ = queue.submit(REQUEST)
+        _until(lambda: job.state == "running")
+        assert queue.cancel(job.id).state == queue.cancel(job.id).state == "cancelling"
+        with pytest.raises(JobStateError, match="being cancelled"):
+            queue.submit(REQUEST)
+        with pytest.raises(JobStateError, match="is cancelling"):
+            queue.delete(job.id)
+        engine.may_stop.set()
+        _ends(job)
+        assert job.state == "cancelled"
 
 
 def test_a_queued_job_is_cancelled_without_a_trace_of_work(tmp_path: Path) -> None:
@@ -194,6 +225,116 @@ def test_a_folder_that_stops_being_writable_fails_the_job_and_keeps_its_shards(
         _ends(again)
         assert again.state == "succeeded"
     assert contents(dataset) == contents(reference)
+
+
+def test_data_that_is_gone_fails_its_job_and_no_other(tmp_path: Path) -> None:
+    engine = GatedEngine()
+    with _queue(tmp_path, engine) as queue:
+        job, _ = queue.submit(REQUEST)
+        other, _ = queue.submit(OTHER)
+        engine.step(1)
+        _until(lambda: job.progress.shards_committed == 1)
+        dataset = job.dataset
+        (tmp_path / job.id).rename(tmp_path / "gone")
+        engine.step(2)
+        _ends(other)
+        assert (job.state, other.state) == ("failed", "succeeded")
+        assert "no dataset.json here" in job.reason
+        # The same one all the time: what remembers commits is gone with the making.
+        assert job.dataset is dataset
+        (tmp_path / "gone").rename(tmp_path / job.id)
+        again, _ = queue.submit(REQUEST)
+        engine.step(11)
+        _ends(again)
+        assert again.state == "succeeded"
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_job_is_stopped_also_where_that_can_not_be_stored(tmp_path: Path, state: str) -> None:
+    with _queue(tmp_path, GatedEngine()) as queue:
+        if state == "queued":
+            queue.submit(OTHER)
+        job, _ = queue.submit(REQUEST)
+        _until(lambda: job.state == state)
+        parts = tmp_path / job.id / ".tmp"
+        parts.rename(tmp_path / "aside")
+        parts.write_text("in the way")
+        with pytest.raises(StorageError, match="is stopped, but that can't be stored: Not a directory; mend that and"):
+            queue.cancel(job.id)
+        _ends(job)
+        assert job.state == "cancelled"
+        # It would go on, and can still be kept from it.
+        assert Dataset(tmp_path / job.id).state().state == "growing"
+        parts.unlink()
+        (tmp_path / "aside").rename(parts)
+        assert queue.cancel(job.id).state == "cancelled"
+        assert Dataset(tmp_path / job.id).state().state == "cancelled"
+
+
+def test_a_dataset_that_can_not_be_deleted_is_looked_at_again(tmp_path: Path) -> None:
+    with _queue(tmp_path, InlineEngine()) as queue:
+        job, _ = queue.submit(OTHER)
+        _ends(job)
+        (tmp_path / ".trash").write_text("in the way")
+        with pytest.raises(StorageError, match="can't be deleted"):
+            queue.delete(job.id)
+        assert queue.job(job.id).state == "succeeded"
+        (tmp_path / job.id).rename(tmp_path / "gone")
+        with pytest.raises(StorageError, match="can't be deleted"):
+            queue.delete(job.id)
+        assert queue.job(job.id).state == "failed"
+        assert "can't be deleted" in queue.job(job.id).reason
+
+
+@contextmanager
+def _paused_store() -> Iterator[None]:
+    """The object server answers nothing for the time of a block."""
+    (server,) = child_processes("-s3.port=")
+    server.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.send_signal(signal.SIGCONT)
+
+
+def test_calls_that_wait_for_a_store_hold_up_no_others(bucket_uri: str, tmp_path: Path) -> None:
+    engine = GatedEngine()
+    with _queue(bucket_uri, engine, state=tmp_path) as queue, ThreadPoolExecutor() as calls:
+        done, _ = queue.submit(OTHER)
+        engine.step(1)
+        _ends(done)
+        running, _ = queue.submit(REQUEST)
+        _until(lambda: running.state == "running")
+        queued, _ = queue.submit(LONG)
+        with _paused_store():
+            deleting = calls.submit(queue.delete, done.id)
+            _until(lambda: done not in queue.jobs())
+            with pytest.raises(JobStateError, match="being deleted"):
+                queue.submit(OTHER)
+            assert queue.submit(REQUEST) == (running, True)
+            cancelling = [calls.submit(queue.cancel, job.id) for job in (queued, running)]
+            _until(lambda: queued.state == running.state == "cancelling")
+            assert not deleting.done()
+        deleting.result(60)
+        assert [call.result(60).id for call in cancelling] == [queued.id, running.id]
+        _ends(running)
+        assert (queued.state, running.state) == ("cancelled", "cancelled")
+        assert queue.submit(OTHER)[1]
+    with _queue(bucket_uri, GatedEngine(), state=tmp_path) as queue:
+        states = {job.id: job.state for job in queue.jobs()}
+        assert states[queued.id] == states[running.id] == "cancelled"
+
+
+def test_a_deletion_cut_short_brings_no_job_back(bucket_uri: str, tmp_path: Path) -> None:
+    with _queue(bucket_uri, GatedEngine(), state=tmp_path) as queue:
+        job, _ = queue.submit(REQUEST)
+        queue.cancel(job.id)
+        _ends(job)
+        # As a service leaves it that is killed before the last object goes.
+        ObjectStorage(bucket_uri).remove(name for name in ObjectStorage(bucket_uri).paths() if "manifest" not in name)
+    with _queue(bucket_uri, GatedEngine(), state=tmp_path) as queue:
+        assert queue.jobs() == []
+        assert queue.submit(REQUEST)[1]
 
 
 @pytest.fixture

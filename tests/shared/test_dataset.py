@@ -47,6 +47,13 @@ def test_only_a_commit_makes_a_shard_visible(tmp_path: Path) -> None:
     assert dataset.state().watermark == 1
 
 
+def test_what_is_left_of_a_deleted_dataset_says_nothing_of_the_next(tmp_path: Path) -> None:
+    Dataset.create(tmp_path, HEADER).set_state("cancelled")
+    assert Dataset.create(tmp_path, HEADER).state().state == "cancelled"
+    (tmp_path / "dataset.json").unlink()
+    assert Dataset.create(tmp_path, HEADER).state().state == "growing"
+
+
 def test_watermark_stops_at_the_first_gap(tmp_path: Path) -> None:
     dataset = Dataset.create(tmp_path, HEADER)
     for index in (0, 2):
