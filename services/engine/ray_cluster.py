@@ -60,7 +60,8 @@ class RayEngine:
         except BaseException:
             driver.kill()
             raise
-        self._driver, self.workers = driver, value
+        # Lost and back: also where the job that lost it did not live to see that.
+        self._driver, self.workers, self._problem = driver, value, ""
 
     def run_shards(
         self,
@@ -77,7 +78,8 @@ class RayEngine:
                 try:
                     if not run.give(self._alive(), self.workers):
                         return True
-                    for commit in run.take(self._alive()):
+                    commit = run.take(self._alive())
+                    if commit is not None:
                         on_commit(commit)
                 except WorkerDiedError as lost:
                     self._driver = None
@@ -110,7 +112,6 @@ class RayEngine:
         while not should_stop():
             try:
                 self.start(should_stop)
-                self._problem = ""
                 return
             except EngineError as error:
                 self._problem = f"Ray is lost: {error}"
@@ -159,10 +160,10 @@ class _Run:
             driver.give(("make", plan, self._root))
         return bool(self.running)
 
-    def take(self, driver: Child) -> Iterable[Commit]:
+    def take(self, driver: Child) -> Commit | None:
         """Waits POLL_S for a shard, and gives its commit. Raises what it raised, or WorkerDiedError."""
         if not driver.connection.poll(POLL_S):
-            return
+            return None
         answer, index, value, *more = driver.take()
         plan = self.running.pop(index)
         if answer == "raised":
@@ -173,9 +174,10 @@ class _Run:
             if self._deaths[index] > MAX_DEATHS:
                 raise dying_workers(plan)
             self._again.append(plan)
-            return
+            return None
         self._losses, (self.workers,) = 0, more
-        yield value
+        commit: Commit = value
+        return commit
 
     def lose_all(self, lost: Any) -> None:
         """Ray is lost: what was in the making is made again. Raises EngineError if that happens again and again."""

@@ -61,6 +61,25 @@ def test_embedded_ray_or_what_speaks_with_it_is_killed_and_started_again(
     assert contents(empty) == contents(reference)
 
 
+def test_a_job_that_is_cancelled_while_ray_is_lost_leaves_no_problem_behind(
+    ray_of_two: RayEngine, empty: Dataset
+) -> None:
+    def kill(_: Commit) -> None:
+        for process in child_processes("gcs_server"):
+            driver = process.parent()
+            assert driver is not None
+            driver.kill()
+            driver.wait(60)
+
+    def lost() -> bool:
+        return "is being started or joined again" in ray_of_two.problem
+
+    assert not ray_of_two.run_shards(plan_shards(REQUEST), empty.where, kill, lost)
+    assert lost()
+    ray_of_two.start()
+    assert ray_of_two.problem == ""
+
+
 def test_a_cluster_is_joined_lost_and_joined_again(
     cluster: list[RayHead], empty: Dataset, reference: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
