@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ from urllib.parse import urlsplit
 from shared.errors import ConfigError
 
 _LEAST_CHARACTERS = 16
-_OWN_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_PLACE = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::\d*)?")
+"""A host, an IPv6 address in brackets, and perhaps a port."""
 
 
 class Refusal(NamedTuple):
@@ -45,9 +47,9 @@ class AccessRule:
                 return None
             return Refusal(401, "this service asks for its API key, as the header `Authorization: Bearer KEY`")
         places = [host, *(_place(origin) for origin in origins)]
-        if all((place.rpartition(":")[0] or place) in _OWN_NAMES for place in places):
+        if all(_is_own(place) for place in places):
             return None
-        return Refusal(403, "without an API key this service answers to 127.0.0.1 and localhost only")
+        return Refusal(403, "without an API key this service answers to loopback addresses and localhost only")
 
     def knows(self, authorization: str) -> bool:
         """Whether an Authorization header has one of the keys."""
@@ -64,6 +66,12 @@ def _place(origin: str) -> str:
         return urlsplit(origin).netloc
     except ValueError:
         return origin
+
+
+def _is_own(place: str) -> bool:
+    """Whether that names this machine in a way that nobody's name server can point elsewhere."""
+    parts = _PLACE.fullmatch(place)
+    return parts is not None and is_loopback(parts[1] or parts[2])
 
 
 def is_loopback(host: str) -> bool:

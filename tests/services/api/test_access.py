@@ -123,9 +123,13 @@ def test_several_keys_are_good_at_once(tmp_path: Path) -> None:
 
 def test_foreign_names_for_this_machine_are_refused(api: httpx.Client) -> None:
     # As a page that rebinds its own name to 127.0.0.1 would send.
-    for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", ""):
+    for host in (
+        *("evil.example", "evil.example:80", "127.0.0.1.evil.example", "192.0.2.7:8000", "[2001:db8::1]"),
+        *("[::1]evil.example", "[::1]:80:80", "::1", "[]", "127.0.0.1:evil.example", "me@127.0.0.1", ""),
+    ):
         problem(api.get("/v1/jobs", headers={"Host": host}), 403)
-    for host in ("localhost:1", "127.0.0.1", "[::1]:8000"):
+    # Also all that a service without a key listens on.
+    for host in ("localhost:1", "localhost", "127.0.0.1", "127.0.0.2", "127.8.9.1:8000", "[::1]", "[::1]:8000"):
         assert api.get("/v1/jobs", headers={"Host": host}).status_code == 200
 
 
