@@ -23,7 +23,7 @@ from shared.arrow_stream import record_batches
 from shared.connection import NONE, Connection, Json, Patience, broken_off
 from shared.errors import ServiceError
 from shared.event_stream import events_of
-from shared.job import Event, Job, JobState
+from shared.job import Event, Job, JobState, ShardPage, Trajectory
 from shared.manifest import Commit
 from shared.shard_file import fetch_shard
 
@@ -51,7 +51,8 @@ class Client:
         Args:
             url: of the service, without /v1.
             api_key: sent as a bearer key; by default HEADSTART_API_KEY, or the contents of HEADSTART_API_KEY_FILE.
-            timeout: seconds without a byte before a call is given up.
+            timeout: seconds without a byte before a call is given up; `stream` waits for as long as there is a
+                connection.
             patience: seconds that calls are repeated for while the service can't be reached.
             tell: told, every ten seconds of that, what is waited for.
         """
@@ -178,15 +179,28 @@ class Client:
         params = {"after": after, "wait": wait}
         return self._connection.json("GET", f"/v1/jobs/{job_id}/manifest", self._patience, params=params)
 
+    def shards(self, job_id: str, after: int = -1, wait: float = 0.0) -> ShardPage:
+        """One page of a job's committed shards, those beyond index `after`; `wait` as in `manifest`."""
+        params = {"after": after, "wait": wait}
+        answer = self._connection.json("GET", f"/v1/jobs/{job_id}/shards", self._patience, params=params)
+        return cast(ShardPage, answer)
+
+    def trajectory(self, job_id: str, trajectory_id: int) -> Trajectory:
+        """One row, once its shard is committed, rounded to 1e-7 for looking at it."""
+        path = f"/v1/jobs/{job_id}/trajectories/{trajectory_id}"
+        return cast(Trajectory, self._connection.json("GET", path, self._patience))
+
     def stream(self, job_id: str) -> Iterator[pa.RecordBatch]:
         """Every row in order of its id, in small batches, as shards are committed; ends when the dataset is whole.
+
+        Waits for a job's turn and for slow shards without end; a connection that has died is noticed within a minute.
 
         Raises:
             ServiceError: also when it breaks off, because the job failed or was cancelled, or the service stopped.
         """
         missing = self.job(job_id)["progress"]["count"]
         try:
-            with self._connection.open(f"/v1/jobs/{job_id}/stream") as response:
+            with self._connection.open(f"/v1/jobs/{job_id}/stream", silent=True) as response:
                 for batch in record_batches(response.iter_bytes()):
                     missing -= batch.num_rows
                     yield batch

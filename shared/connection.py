@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -12,15 +13,17 @@ from typing import Any, TypeVar
 
 import httpx
 
+from shared.api_keys import is_loopback
 from shared.errors import ServiceError
 
 Json = dict[str, Any]
 T = TypeVar("T")
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _AWAY_STATUS = (502, 503, 504)
 _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _TELL_EVERY_S = 10.0
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""A connection over which nothing comes is asked after 30 s, then every 10 s, and is dead after three silences."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Connection:
                 headers={"Authorization": f"Bearer {key}"} if key else {},
                 timeout=timeout,
                 # A proxy set for the outside world can't reach a service on this machine.
-                trust_env=httpx.URL(self.url).host not in _LOOPBACK,
+                trust_env=not is_loopback(httpx.URL(self.url).host),
             )
         except (httpx.InvalidURL, ValueError) as error:
             raise ServiceError(f"{url!r} or its key can't be used: {error}; a URL is like http://host:8000") from None
@@ -99,12 +102,27 @@ class Connection:
         self.patiently(once, patience)
 
     @contextmanager
-    def open(self, path: str, headers: dict[str, str] | None = None) -> Iterator[httpx.Response]:
-        """An answer as it arrives. Raises ServiceError for a problem, httpx.TransportError if it breaks off."""
-        with self._http.stream("GET", path, headers=headers or {}) as response:
+    def open(self, path: str, headers: dict[str, str] | None = None, silent: bool = False) -> Iterator[httpx.Response]:
+        """An answer as it arrives.
+
+        Args:
+            path: of the call.
+            headers: of the call.
+            silent: nothing may come for hours, while the connection lives; TCP notices within a minute when it is dead.
+
+        Raises:
+            ServiceError: it is a problem.
+            httpx.TransportError: it breaks off.
+        """
+        timeout = httpx.Timeout(self._http.timeout)
+        if silent:
+            timeout.read = None
+        with self._http.stream("GET", path, headers=headers or {}, timeout=timeout) as response:
             if response.is_error:
                 response.read()
                 raise _problem(response, self.url)
+            if silent:
+                _keep_alive(response.extensions["network_stream"].get_extra_info("socket"))
             yield response
 
     def patiently(self, action: Callable[[], T], patience: Patience) -> T:
@@ -128,6 +146,15 @@ class Connection:
                 patience.tell(f"{problem}; trying for another {began + patience.seconds - now:.0f} s")
             time.sleep(pause)
             pause = min(_LONGEST_PAUSE_S, 2 * pause)
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """Has the system ask now and then whether the other side is there; silence then ends in an OSError."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        # Not every system has every one.
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def broken_off(url: str, error: httpx.TransportError) -> ServiceError:

@@ -32,6 +32,40 @@ class Job(TypedDict):
     links: dict[str, str]
 
 
+class Shard(TypedDict):
+    """A committed shard: its rows, size, hashes, and the path it is fetched from."""
+
+    index: int
+    rows: int
+    bytes: int
+    file_sha256: str
+    content_sha256: str
+    url: str
+
+
+class ShardPage(TypedDict):
+    """Committed shards in index order; `more` says whether there are others beyond them."""
+
+    shards: list[Shard]
+    more: bool
+
+
+class Trajectory(TypedDict):
+    """One row; lists have an item for each sample."""
+
+    trajectory_id: int
+    family: str
+    attempts: int
+    length: int
+    duration: float
+    rate_hz: float
+    joint_position: list[list[float]]
+    joint_velocity: list[list[float]]
+    ee_position: list[list[float]]
+    ee_rotation_6d: list[list[float]]
+    gripper: list[float]
+
+
 @dataclass(frozen=True)
 class Event:
     """Something that happened to a job.

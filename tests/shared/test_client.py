@@ -18,7 +18,7 @@ from shared.connection import NONE
 from shared.dataset import Dataset, verify_shard
 from shared.errors import CorruptShardError, DatasetCancelledError, DatasetFormatError, ServiceError
 from shared.follow import wait_for_shards
-from shared.job import Event
+from shared.job import Event, Trajectory
 from shared.manifest import Commit
 from shared.remote_dataset import RemoteDataset, open_dataset
 from tests.services.catalogue.own import GANTRY
@@ -145,6 +145,40 @@ def test_rows_stream_in_order_while_they_are_made(client: Client, tmp_path: Path
     assert 0 < first.num_rows <= 70
     assert client.wait(job["id"])["state"] == "succeeded"
     assert client.version()["schema_version"] == "1.0"
+
+
+def test_a_stream_waits_for_its_jobs_turn_for_longer_than_other_calls(client: Client, service: RunningService) -> None:
+    first = client.submit({**BODY, "count": 500_000, "shard_rows": 20_000, "seed": 80})
+    second = client.submit({**BODY, "seed": 81, "count": 40})
+    with Client(service.url, timeout=3) as hasty:
+        rows = hasty.stream(second["id"])
+        waited = threading.Timer(4, lambda: client.cancel(first["id"]))
+        waited.start()
+        assert pa.Table.from_batches(rows).num_rows == 40
+        waited.join()
+        with hasty._connection.open(f"/v1/jobs/{second['id']}/stream", silent=True) as response:
+            connection = response.extensions["network_stream"].get_extra_info("socket")
+            assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+
+
+def test_shards_and_single_rows_are_looked_at(client: Client, service: RunningService) -> None:
+    job = client.submit(BODY)
+    assert client.wait(job["id"])["state"] == "succeeded"
+    dataset = Dataset(service.log.with_suffix("") / job["id"])
+    page = client.shards(job["id"], after=9, wait=5)
+    assert not page["more"]
+    for shard, commit in zip(page["shards"], dataset.commits()[10:], strict=True):
+        assert (shard["index"], shard["rows"], shard["bytes"]) == (commit.index, commit.rows, commit.bytes)
+        assert (shard["file_sha256"], shard["content_sha256"]) == (commit.file_sha256, commit.content_sha256)
+        assert shard["url"] == f"/v1/jobs/{job['id']}/shards/{commit.index}"
+    row = client.trajectory(job["id"], 27)
+    assert set(row) == set(Trajectory.__annotations__)
+    table = dataset.read_shard(dataset.commits()[1])
+    assert (row["trajectory_id"], row["length"]) == (27, table.column("length")[7].as_py())
+    assert [len(sample) for sample in row["joint_position"]] == [7] * row["length"]
+    with pytest.raises(ServiceError, match="this dataset has trajectories 0 to 229"):
+        client.trajectory(job["id"], 230)
 
 
 def test_events_tell_every_commit_once_and_how_the_job_ended(client: Client) -> None:
