@@ -24,6 +24,9 @@ class Aside:
         self._what = what
         self._lock = threading.Lock()
         self._places = threading.Semaphore(_MAX_WAITING + 1)
+        # Held for moments, where `_lock` is held for as long as a call.
+        self._ending = threading.Lock()
+        self._closed = False
         self._worker: Worker | None = None
 
     def call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
@@ -47,7 +50,7 @@ class Aside:
 
     def _call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         try:
-            worker = self._worker = self._worker or self._start(function.__module__)
+            worker = self._worker or self._start(function.__module__)
             worker.send(function, *arguments)
             if not worker.connection.poll(self._seconds):
                 self._end()
@@ -56,22 +59,30 @@ class Aside:
             return answer
         except WorkerDiedError:
             self._worker = None
-            raise ProblemError(
-                503, f"the process of the {self._what} ended, perhaps for lack of memory; try again"
-            ) from None
+            why = "because the service stops" if self._closed else "perhaps for lack of memory; try again"
+            raise ProblemError(503, f"the process of the {self._what} ended, {why}") from None
 
     def _start(self, module: str) -> Worker:
         """A process that has what it needs imported: those seconds are not the call's."""
-        worker = Worker()
+        with self._ending:
+            if self._closed:
+                raise ProblemError(503, "the service stops")
+            worker = self._worker = Worker()
         worker.send(load, module)
         if not worker.connection.poll(_START_S):
-            worker.kill()
+            self._end()
             raise ProblemError(503, f"the process of the {self._what} does not start; is this machine very busy?")
         worker.receive()
         return worker
 
     def close(self) -> None:
-        """Ends the process."""
+        """Ends the process at once. A call under way raises ProblemError, and so do those that wait."""
+        with self._ending:
+            self._closed = True
+            worker = self._worker
+            if worker is not None:
+                worker.end()
+        # Those have no process any more, and are over in a moment.
         with self._lock:
             self._end()
 

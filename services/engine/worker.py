@@ -59,6 +59,10 @@ class Child:
         """Waits until it has ended by itself."""
         self._process.join(seconds)
 
+    def end(self) -> None:
+        """Ends it under a thread that waits for its answer, which then raises WorkerDiedError."""
+        self._process.kill()
+
     def kill(self) -> None:
         """Ends it. Killed, not asked: it may be inside a long native call."""
         self._process.kill()

@@ -1,0 +1,138 @@
+"""What a service answers beyond its limits, and when the processes beside it are busy, dead or slow."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.api.aside import Aside
+from services.api.problems import ProblemError
+from tests.services.api.conftest import problem
+from tests.services.catalogue.own import GANTRY
+from tests.services.example import BODY, LONG_BODY, RunningService, child_processes, running_service
+
+_ENGINE = ("--engine", "process", "--workers", "1")
+_XML = {"Content-Type": "application/xml"}
+_FEW = {**BODY, "count": 1}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service with room for one waiting job and one robot."""
+    limits = {"HEADSTART_MAX_QUEUED_JOBS": "1", "HEADSTART_MAX_ROBOTS": "1", "HEADSTART_PREVIEW_SECONDS": "200"}
+    with running_service(tmp_path_factory.mktemp("small") / "data", *_ENGINE, env=limits) as running:
+        yield running
+
+
+@pytest.fixture
+def small_api(small: RunningService) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=small.url, timeout=200, trust_env=False) as client:
+        yield client
+
+
+def test_a_full_queue_takes_no_other_job(small_api: httpx.Client) -> None:
+    job = small_api.post("/v1/jobs", json=LONG_BODY).raise_for_status().json()
+    while small_api.get(f"/v1/jobs/{job['id']}").json()["state"] == "queued":
+        pass
+    waiting = small_api.post("/v1/jobs", json=BODY).raise_for_status().json()
+    refused = small_api.post("/v1/jobs", json=_FEW)
+    assert "1 jobs are waiting already; submit again when some are done" in problem(refused, 429)["detail"]
+    assert refused.headers["retry-after"] == "30"
+    # Those that are known are no others.
+    assert small_api.post("/v1/jobs", json=BODY).json()["id"] == waiting["id"]
+    small_api.post(f"/v1/jobs/{waiting['id']}:cancel").raise_for_status()
+    assert small_api.post("/v1/jobs", json=_FEW).status_code == 202
+    small_api.post(f"/v1/jobs/{job['id']}:cancel").raise_for_status()
+
+
+def test_a_full_shelf_takes_no_other_robot(small_api: httpx.Client) -> None:
+    def upload(acceleration: str) -> httpx.Response:
+        params = {"tip": "tool", "acceleration": acceleration}
+        return small_api.post("/v1/robots", params=params, content=GANTRY, headers=_XML)
+
+    assert upload("4").status_code == 201
+    assert "1 robots were uploaded already; delete one first" in problem(upload("5"), 507)["detail"]
+    assert upload("4").status_code == 200
+
+
+def test_previews_wait_for_each_other_but_not_long_and_outlive_their_process(
+    small: RunningService, small_api: httpx.Client
+) -> None:
+    before = {process.pid for process in child_processes("spawn_main", small.process.pid)}
+    preview = small_api.post("/v1/preview", json=_FEW).raise_for_status().json()
+    (previewer,) = [p for p in child_processes("spawn_main", small.process.pid) if p.pid not in before]
+    previewer.suspend()
+    with ThreadPoolExecutor(10) as pool:
+        calls = [pool.submit(small_api.post, "/v1/preview", json=_FEW) for _ in range(10)]
+        first, others = wait(calls, return_when=FIRST_COMPLETED)
+        busy = first.pop().result()
+        assert "other previews are being made; try again in a few seconds" in problem(busy, 503)["detail"]
+        assert busy.headers["retry-after"] == "2"
+        previewer.kill()
+        answers = [call.result() for call in {*first, *others}]
+    ended = [answer for answer in answers if "the process of the preview ended" in answer.text]
+    assert len(ended) == 1
+    assert "perhaps for lack of memory; try again" in problem(ended[0], 503)["detail"]
+    # The others are made in a new process, unless that has them wait for too long.
+    assert all(answer.status_code == 200 or "other previews" in answer.text for answer in answers if answer != ended[0])
+    assert small_api.post("/v1/preview", json=_FEW).json() == preview
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service that never has disk enough, nor time for a preview."""
+    limits = {"HEADSTART_MIN_FREE_BYTES": str(1 << 60), "HEADSTART_PREVIEW_SECONDS": "0.001"}
+    with running_service(tmp_path_factory.mktemp("strict") / "data", *_ENGINE, env=limits) as running:
+        yield running
+
+
+@pytest.fixture
+def strict_api(strict: RunningService) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=strict.url, timeout=200, trust_env=False) as client:
+        yield client
+
+
+def test_a_disk_without_room_takes_nothing(strict_api: httpx.Client) -> None:
+    refused = strict_api.post("/v1/jobs", json=BODY)
+    assert "MiB are required; free some space or choose another" in problem(refused, 507)["detail"]
+    assert refused.headers["retry-after"] == "60"
+    robot = strict_api.post("/v1/robots", params={"tip": "tool"}, content=GANTRY, headers=_XML)
+    assert "MiB are required" in problem(robot, 507)["detail"]
+    unready = problem(strict_api.get("/readyz"), 503)
+    assert "/storage" in [item["pointer"] for item in unready["errors"]]
+    assert strict_api.get("/v1/jobs").json()["jobs"] == []
+
+
+def test_a_preview_that_takes_too_long_is_given_up(strict_api: httpx.Client) -> None:
+    refused = problem(strict_api.post("/v1/preview", json={**BODY, "count": 64}), 422)
+    assert refused["detail"] == "this preview takes longer than 0.001 s; ask for less"
+
+
+def test_closing_waits_for_no_call(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    aside = Aside(600, "call")
+    failures: list[str] = []
+
+    def call() -> None:
+        with pytest.raises(ProblemError) as caught:
+            aside.call(subprocess.run, ["sh", "-c", f"echo $$ > {begun}.part; mv {begun}.part {begun}; exec sleep 600"])
+        failures.append(str(caught.value))
+
+    callers = [threading.Thread(target=call, daemon=True) for _ in range(2)]
+    try:
+        callers[0].start()
+        while not begun.exists():
+            pass
+        callers[1].start()
+        aside.close()
+        for caller in callers:
+            caller.join(60)
+        assert sorted(failures) == ["the process of the call ended, because the service stops", "the service stops"]
+    finally:
+        os.kill(int(begun.read_text()), signal.SIGKILL)
