@@ -29,7 +29,7 @@ from benchmarks._bars import Bar, conclude
 from shared.client import Client
 from tests.services.example import RunningService, running_service
 
-POLLERS, FOLLOWERS, PREVIEWS_PER_S, PREVIEW_ROWS = 100, 10, 5.0, 4
+PREVIEW_ROWS = 4
 POLL_EVERY_S, PROBE_EVERY_S, SETTLE_S = 1.0, 0.02, 2.0
 BARS: dict[str, Bar] = {
     "rows_ratio": (">=", 0.5),
@@ -38,6 +38,21 @@ BARS: dict[str, Bar] = {
     "answered_errors": ("==", 0),
 }
 REQUEST: dict[str, Any] = {"robot": "panda", "workspace": {"kind": "reachable"}, "shard_rows": 500, "count": 2_000_000}
+
+
+@dataclass(frozen=True)
+class Load:
+    """Who calls while the job is made.
+
+    Attributes:
+        pollers: that look at it each second.
+        followers: of its stream.
+        previews_per_s: that are asked for.
+    """
+
+    pollers: int = 100
+    followers: int = 10
+    previews_per_s: float = 5.0
 
 
 @dataclass
@@ -93,22 +108,22 @@ def _busy_s(pid: int) -> float:
     return float(times.user + times.system)
 
 
-def load(url: str, job_id: str, seconds: float) -> Counter[str]:
+def load(url: str, job_id: str, seconds: float, size: Load) -> Counter[str]:
     """The load, in a process of its own. Returns how many of each call were answered, and errors by their status."""
     busy = time.process_time()
-    counts = asyncio.run(_load(url, job_id, seconds))
+    counts = asyncio.run(_load(url, job_id, seconds, size))
     counts["load_cpu_ms"] = round(1e3 * (time.process_time() - busy))
     return counts
 
 
-async def _load(url: str, job_id: str, seconds: float) -> Counter[str]:
+async def _load(url: str, job_id: str, seconds: float, size: Load) -> Counter[str]:
     counts: Counter[str] = Counter()
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60, limits=limits) as http:
         calls = [
-            *(_poll(http, job_id, counts, index) for index in range(POLLERS)),
-            *(_follow(http, job_id, counts) for _ in range(FOLLOWERS)),
-            _preview(http, counts),
+            *(_poll(http, job_id, counts, index, size.pollers) for index in range(size.pollers)),
+            *(_follow(http, job_id, counts) for _ in range(size.followers)),
+            _preview(http, counts, size.previews_per_s),
         ]
         tasks = [asyncio.create_task(call) for call in calls]
         await asyncio.wait(tasks, timeout=seconds)
@@ -121,9 +136,9 @@ async def _load(url: str, job_id: str, seconds: float) -> Counter[str]:
     return counts
 
 
-async def _poll(http: httpx.AsyncClient, job_id: str, counts: Counter[str], index: int) -> None:
+async def _poll(http: httpx.AsyncClient, job_id: str, counts: Counter[str], index: int, pollers: int) -> None:
     """Half of them look at the job as a page would, half at its new commits as a trainer would."""
-    await asyncio.sleep(POLL_EVERY_S * index / POLLERS)
+    await asyncio.sleep(POLL_EVERY_S * index / pollers)
     after = -1
     while True:
         if index % 2:
@@ -147,7 +162,7 @@ async def _follow(http: httpx.AsyncClient, job_id: str, counts: Counter[str]) ->
             counts["stream_bytes"] += len(chunk)
 
 
-async def _preview(http: httpx.AsyncClient, counts: Counter[str]) -> None:
+async def _preview(http: httpx.AsyncClient, counts: Counter[str], per_s: float) -> None:
     async def one(seed: int) -> None:
         response = await http.post("/v1/preview", json={"robot": "panda", "count": PREVIEW_ROWS, "seed": seed})
         _count(counts, "previews", response)
@@ -155,17 +170,19 @@ async def _preview(http: httpx.AsyncClient, counts: Counter[str]) -> None:
     async with asyncio.TaskGroup() as asked:
         for seed in itertools.count():
             asked.create_task(one(seed))
-            await asyncio.sleep(1 / PREVIEWS_PER_S)
+            await asyncio.sleep(1 / per_s)
 
 
-def run_round(service: RunningService, client: Client, seed: int, seconds: float) -> tuple[Phase, Phase, Counter[str]]:
+def run_round(
+    service: RunningService, client: Client, seed: int, seconds: float, size: Load = Load()
+) -> tuple[Phase, Phase, Counter[str]]:
     """One job, watched undisturbed and then under load."""
     job_id = client.submit({**REQUEST, "seed": seed})["id"]
     while client.job(job_id)["progress"]["shards_committed"] < 2:
         time.sleep(0.1)
     quiet = measure(service, client, job_id, seconds)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        loading = pool.submit(load, service.url, job_id, seconds + 2 * SETTLE_S)
+        loading = pool.submit(load, service.url, job_id, seconds + 2 * SETTLE_S, size)
         time.sleep(SETTLE_S)
         loaded = measure(service, client, job_id, seconds)
         counts = loading.result()
