@@ -1,6 +1,8 @@
 """Every head can learn: it fits 32 windows by full denoising. `make test-heads` runs all of them, `make test` a few.
 
-The heads predict the actions (`sample`): predicting the noise reaches the same bar with many times the steps.
+The heads predict the actions (`sample`), which is learned in far fewer steps than the noise: dp_mlp's smallest size is
+0.6 mm and 0.1 degrees off after 2000 steps of 32 windows; predicting the noise it was 10.0 mm and 1.3 degrees off
+after 4000, and 5.1 mm and 0.6 degrees after 3000 steps of 128.
 """
 
 from dataclasses import replace
