@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,9 @@ def read_meta(root: Path) -> Meta:
     wanted = info.get("total_episodes")
     if len(meta.episodes) != wanted:
         raise DemonstrationError(f"says that there are {wanted} episodes, meta/ has {len(meta.episodes)}", info_path)
+    for one, after in pairwise(meta.episodes):
+        if one.index == after.index:
+            raise DemonstrationError(f"meta/ has episode {one.index} twice", info_path)
     if not meta.episodes:
         raise DemonstrationError("has no episodes", info_path)
     return meta

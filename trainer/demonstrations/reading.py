@@ -1,13 +1,14 @@
 """From a data set and its mapping to demonstrations that have been checked."""
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as Dict
 from pathlib import Path
 
 import numpy as np
 
 from shared.errors import ConfigError, DemonstrationError
 from trainer.demonstrations.diagnosis import diagnose, other_quaternion_order
-from trainer.demonstrations.episode import Demonstrations, Episode
+from trainer.demonstrations.episode import Demonstrations, Episode, Images
 from trainer.demonstrations.implausible import Implausible
 from trainer.demonstrations.mapping import Mapping, split_columns
 from trainer.demonstrations.motion import RawEpisode, commanded_motion, observed_motion
@@ -48,11 +49,13 @@ def read_source(
         raise DemonstrationError("has no demonstration that the mapping chooses", path)
     columns = sorted({split_columns(text)[0] for text in (*keys, *_meant_columns(mapping))})
     raws = [source.read(one.index, columns) for one in chosen]
+    _require_widths(raws, contents, path)
     tracks = checked_tracks(raws, mapping, rate_hz, ranges, path)
     size = mapping.observation.image_size
     episodes: list[Episode] = []
     for one, raw, track in zip(chosen, raws, tracks, strict=True):
         images = {camera: source.images(one.index, camera, size) for camera in cameras}
+        _require_a_picture_a_step(raw, images, path)
         if cameras:
             progress(len(episodes) + 1, len(chosen), "decoding pictures")
         observations = {key: raw.select(key).astype(np.float32) for key in keys}
@@ -154,6 +157,28 @@ def _observation(contents: Contents, mapping: Mapping, path: Path) -> tuple[tupl
         if split_columns(text)[0] not in contents.columns:
             raise ConfigError(f"{path}: has no column '{text}'; it has {_listed(contents.columns)}")
     return keys, cameras
+
+
+def _require_a_picture_a_step(raw: RawEpisode, images: Dict[str, Images], path: Path) -> None:
+    """Raises DemonstrationError else. In training, one too many would shift the pictures of all later episodes."""
+    steps = len(next(iter(raw.columns.values())))
+    for camera, seen in images.items():
+        if len(seen.rows) != steps:
+            raise DemonstrationError(
+                f"{raw.name}: '{camera}' has {len(seen.rows)} pictures for {steps} steps; each step needs one", path
+            )
+
+
+def _require_widths(raws: Sequence[RawEpisode], contents: Contents, path: Path) -> None:
+    """Raises DemonstrationError where a column is wider or narrower than elsewhere: what is left out is unknown."""
+    for raw in raws:
+        for name, values in raw.columns.items():
+            width, expected = values.shape[1], contents.columns[name]
+            if width != expected:
+                raise DemonstrationError(
+                    f"{raw.name}: '{name}' has {width} components, expected {expected} as in the rest of the data set",
+                    path,
+                )
 
 
 def _meant_columns(mapping: Mapping) -> Iterator[str]:

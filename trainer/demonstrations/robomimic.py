@@ -87,13 +87,23 @@ class RobomimicFile:
         return RawEpisode(name, found, frames)
 
     def images(self, index: int, camera: str, size: tuple[int, int] | None) -> Images:
-        """A demo's pictures: mapped where they lie as they are, else decoded into the cache."""
+        """A demo's pictures: mapped where they lie as they are, else decoded into the cache.
+
+        Raises DemonstrationError naming the demo where they are of another size, or not one for each step.
+        """
         name = f"data/{self._names[index]}"
         with open_hdf5(self.path) as file:
             dataset, stored = file[name].get(camera), self.contents.cameras[camera]
             if dataset is None or dataset.dtype != np.uint8 or dataset.shape[1:] != (*stored, 3):
                 raise DemonstrationError(f"{name}: '{camera}' has no pictures of {stored[0]} x {stored[1]}", self.path)
             steps, offset = len(dataset), dataset.id.get_offset()
+            wanted = file[name].attrs.get("num_samples", steps)
+            if steps != wanted:
+                raise DemonstrationError(
+                    f"{name}: '{camera}' has {steps} pictures, num_samples is {wanted}; each step needs one, taken "
+                    "before its action",
+                    self.path,
+                )
             if offset is not None and size in (None, stored) and not file.userblock_size:
                 frames = np.memmap(self.path, np.uint8, "r", offset, dataset.shape)
                 status = self.path.stat()

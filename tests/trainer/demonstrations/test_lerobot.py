@@ -207,6 +207,26 @@ def edit_info(**changes: Any) -> Callable[[Path], None]:
     return spoil
 
 
+def change_width(root: Path) -> None:
+    """info.json says that actions have a component more than they have."""
+    path = root / "meta" / "info.json"
+    info = json.loads(path.read_text())
+    info["features"]["action"]["shape"] = [8]
+    path.write_text(json.dumps(info))
+
+
+def twice(root: Path) -> None:
+    """Two of the three episodes are said to be number 1."""
+    lines = root / "meta" / "episodes.jsonl"
+    if lines.exists():
+        lines.write_text(lines.read_text().replace('"episode_index": 2', '"episode_index": 1'))
+        return
+    path = first(root, "meta/episodes/*/*.parquet")
+    table = pq.read_table(path)
+    numbers = pa.array([0, 1, 1], table.schema.field("episode_index").type)
+    pq.write_table(table.set_column(table.column_names.index("episode_index"), "episode_index", numbers), path)
+
+
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
@@ -223,6 +243,8 @@ def edit_info(**changes: Any) -> Callable[[Path], None]:
         (edit_info(codebase_version="v1.6"), r"is of LeRobot's version v1\.6; v2\.0 to v3\.x can be read"),
         (edit_info(fps=0), r"info\.json: is not whole"),
         (edit_info(features=[]), r"info\.json: is not whole"),
+        (change_width, r"poses: episode 0: 'action' has 7 components, expected 8 as in the rest of the data set"),
+        (twice, r"info\.json: meta/ has episode 1 twice"),
         (edit_info(total_episodes=4), r"says that there are 4 episodes, meta/ has 3"),
         (edit_info(data_path="../{episode_index}.parquet"), "leads outside the data set"),
         (edit_info(data_path="{secret}.parquet"), r"has an unknown \{secret\}"),

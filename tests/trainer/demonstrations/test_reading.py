@@ -359,3 +359,21 @@ def test_columns_of_different_lengths_are_named(tmp_path: Path) -> None:
         del file["data/demo_1/obs/rotation"]
     with pytest.raises(DemonstrationError, match="data/demo_1: lacks 'obs/rotation'"):
         read_demonstrations(path, mapping=mapping())
+
+
+def with_pictures(steps: int) -> Callable[[Reach], Columns]:
+    return with_columns(**{"obs/front": lambda motion: np.zeros((steps, 8, 8, 3), np.uint8)})
+
+
+@pytest.mark.parametrize(("pictures", "num_samples"), [(41, True), (39, True), (41, False)])
+def test_each_step_needs_a_picture(tmp_path: Path, pictures: int, num_samples: bool) -> None:
+    """With one too many an episode, the steps of every later episode would be shown another step's picture."""
+    path = write_robomimic(tmp_path / "demos.hdf5", 2, with_pictures(pictures))
+    complaint = rf"data/demo_0: 'obs/front' has {pictures} pictures, num_samples is 40; each step needs one"
+    if not num_samples:
+        complaint = r"data/demo_0: 'obs/front' has 41 pictures for 40 steps; each step needs one"
+        with h5py.File(path, "r+") as file:
+            for demo in file["data"].values():
+                del demo.attrs["num_samples"]
+    with pytest.raises(DemonstrationError, match=rf"demos\.hdf5: {complaint}"):
+        read_demonstrations(path, mapping=mapping(observation={"cameras": ["obs/front"]}))
