@@ -23,7 +23,8 @@ def read_action_range(path: Path | None, mapping: Path | None = None) -> ActionR
     if (path / "dataset.json").is_file():
         path = path / "dataset.json"
     if path.suffix != ".json":
-        demonstrations = read_demonstrations(path, mapping=read_mapping(mapping) if mapping else None)
+        meaning = read_mapping(mapping) if mapping else None
+        demonstrations = read_demonstrations(path, mapping=meaning, pictures=False)
         joints = "joint_position", slice(None, -1)
         name, numbers = joints if demonstrations.action_space == "joint_position" else ("position", POSITION)
         values = np.concatenate([episode.actions[:, numbers] for episode in demonstrations.episodes])

@@ -40,7 +40,8 @@ def run(
         mapping: what the columns of the demonstrations mean (.toml or .json, docs/your-data.md), if they aren't our
             simulator's.
     """
-    read = read_demonstrations(demonstrations, count, mapping=read_mapping(mapping) if mapping else None)
+    meaning = read_mapping(mapping) if mapping else None
+    read = read_demonstrations(demonstrations, count, mapping=meaning, pictures=False)
     if rate_hz is not None:
         if not 1 <= rate_hz <= 1000:
             raise ConfigError(f"--rate-hz {rate_hz:g}: give 1 to 1000")

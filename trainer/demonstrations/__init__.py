@@ -31,6 +31,7 @@ def read_demonstrations(
     ranges: Ranges | None = None,
     frames: FrameCache | None = None,
     progress: Progress = silent,
+    pictures: bool = True,
 ) -> Demonstrations:
     """The demonstrations of a data set, or the first `count` of them.
 
@@ -41,6 +42,7 @@ def read_demonstrations(
         ranges: that positions and joints must lie in, as in dataset.json.
         frames: where pictures are decoded to; needed where the mapping asks for cameras.
         progress: told of each episode whose pictures are there.
+        pictures: whether cameras are read; without them, the demonstrations have none, and `frames` is not needed.
 
     Raises:
         ConfigError: the mapping is missing, or does not fit the data set.
@@ -60,7 +62,7 @@ def read_demonstrations(
             f"{path}: needs a mapping, which says what its columns mean (docs/your-data.md); it has "
             f"{', '.join(source.contents.columns)}"
         )
-    return read_source(source, path, mapping, count, ranges or {}, progress)
+    return read_source(source, path, mapping, count, ranges or {}, progress, pictures=pictures)
 
 
 def open_source(path: Path, frames: FrameCache | None = None) -> Source:

@@ -22,7 +22,14 @@ _SELDOM, _NEARLY_ALWAYS = 0.5, 0.95
 
 
 def read_source(
-    source: Source, path: Path, mapping: Mapping, count: int | None, ranges: Ranges, progress: Progress = silent
+    source: Source,
+    path: Path,
+    mapping: Mapping,
+    count: int | None,
+    ranges: Ranges,
+    progress: Progress = silent,
+    *,
+    pictures: bool = True,
 ) -> Demonstrations:
     """The episodes that a mapping chooses, as it reads them, or the first `count` of them.
 
@@ -33,6 +40,7 @@ def read_source(
         count: how many; None for all.
         ranges: that positions and joints must lie in, as in dataset.json; those not in it are not checked.
         progress: told of each episode whose pictures are there.
+        pictures: whether cameras are read; without them, the demonstrations have none.
 
     Raises:
         ConfigError: the mapping asks for what the data set has not, or leaves out what it does not say either.
@@ -41,6 +49,8 @@ def read_source(
     contents = source.contents
     task, robot, rate_hz = _settings(contents, mapping, path)
     keys, cameras = _observation(contents, mapping, path)
+    if not pictures:
+        cameras = ()
     chosen = source.choose(mapping)
     if count is not None and count > len(chosen):
         raise DemonstrationError(f"has {len(chosen)} demonstrations, {count} were asked for", path)

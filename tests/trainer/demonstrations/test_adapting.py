@@ -13,6 +13,7 @@ from shared.errors import ConfigError
 from tests.trainer.demonstrations.written import JOINTS, LIFT, POSES, VERSIONS, unpack_lerobot, unpack_lift
 from trainer.__main__ import main
 from trainer.checkpoint import find_checkpoint
+from trainer.commands.action_range import read_action_range
 from trainer.demonstration_windows import joined_observations
 from trainer.demonstrations import read_demonstrations
 from trainer.demonstrations.frame_cache import FrameCache
@@ -141,3 +142,25 @@ def test_a_wrong_setting_leaves_the_run_that_was_to_be_overwritten(
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
     assert adapt(monkeypatch, *arguments, "--action", "joint_position", "--seed", "1", "--overwrite") == 0
     assert json.loads((run / "config.json").read_text())["config"]["training"]["seed"] == 1
+
+
+def test_ranges_and_summaries_need_no_pictures(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mapping with cameras serves `--action-range` and `summarize` as it is, though neither has a frame cache."""
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text(json.dumps(POSES | {"observation": SEEN}))
+    ranges = read_action_range(data / "v3.0" / "poses", mapping)
+    assert ranges is not None
+    # The formulas are write_lerobot.py's: from (0.4, -0.1, 0.3) to (0.5 + 0.05 * episode, 0.1, 0.05), and 0.05 a side.
+    assert np.abs(np.array(ranges["position"]["min"]) - [0.35, -0.15, 0.0]).max() < 1e-6
+    assert np.abs(np.array(ranges["position"]["max"]) - [0.65, 0.15, 0.35]).max() < 1e-6
+    without = read_demonstrations(data / "v3.0" / "poses", mapping=read_mapping(mapping), pictures=False)
+    assert without.cameras == {}
+    assert [episode.images for episode in without.episodes] == [{}, {}, {}]
+    assert without.observation_widths == {"observation.state": 8}
+    out = tmp_path / "summary.json"
+    arguments = ["summarize", data / "v3.0" / "poses", "--mapping", mapping, "--out", out, "--held-out", "0.34"]
+    monkeypatch.setattr("sys.argv", ["trainer", *map(str, arguments)])
+    assert main() == 0, capsys.readouterr().err
+    assert out.is_file()
