@@ -15,9 +15,12 @@ IntArray = NDArray[np.int64]
 ActionLabel = Literal["command", "reached"]
 
 
-def is_validation(index: int) -> bool:
-    """Whether demonstration `index` is held out: every tenth from the fifth on, so that five are enough to have one."""
-    return index % 10 == 4
+def is_validation(place: int) -> bool:
+    """Whether one is held out, by its place among those that are used.
+
+    It is every tenth from the fifth on, so that five are enough to have one.
+    """
+    return place % 10 == 4
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,16 +51,15 @@ class LeRobotDataset:
         self.contents = _describe(self._meta)
 
     def choose(self, mapping: Mapping) -> Sequence[Chosen]:
-        """The episodes of the mapping's task, every tenth held out."""
+        """The episodes of the mapping's task; of these, every tenth is held out."""
         for key in ("filter_key", "validation_filter_key"):
             if getattr(mapping, key) is not None:
                 raise ConfigError(f"{self.path}: {key} is of robomimic's files; a LeRobot data set has no masks")
         only = mapping.only_task
-        return [
-            Chosen(index, is_validation(index))
-            for index, entry in enumerate(self._meta.episodes)
-            if only in (None, "*") or only in entry.tasks
-        ]
+        episodes = enumerate(self._meta.episodes)
+        used = [index for index, entry in episodes if only in (None, "*") or only in entry.tasks]
+        # By the place among these: tasks recorded in turn would else have all of their episodes held out, or none.
+        return [Chosen(index, is_validation(place)) for place, index in enumerate(used)]
 
     def read(self, index: int, columns: Sequence[str]) -> RawEpisode:
         """An episode's columns. Raises DemonstrationError naming its file."""

@@ -54,7 +54,10 @@ class RobomimicFile:
             self.contents = self._describe(file)
 
     def choose(self, mapping: Mapping) -> Sequence[Chosen]:
-        """The demos of the mapping's masks, else of train and valid, else all of them with every tenth held out."""
+        """The demos of the mapping's masks, else of train and valid, else all.
+
+        Held out are those of the mask for it, else every tenth of those that are used.
+        """
         masks = self.contents.masks
         for key in (mapping.filter_key, mapping.validation_filter_key):
             if key is not None and key not in masks:
@@ -63,12 +66,13 @@ class RobomimicFile:
         if train is None and valid is None and {_TRAIN, _VALID} <= set(masks):
             train, valid = _TRAIN, _VALID
         with open_hdf5(self.path) as file:
-            used = self._names if train is None else self._mask(file, train)
+            used = set(self._names if train is None else self._mask(file, train))
             held_out = set() if valid is None else set(self._mask(file, valid))
+        wanted = used | held_out
+        chosen = [(index, name) for index, name in enumerate(self._names) if name in wanted]
         return [
-            Chosen(index, name in held_out if valid is not None else is_validation(index))
-            for index, name in enumerate(self._names)
-            if name in used or name in held_out
+            Chosen(index, name in held_out if valid is not None else is_validation(place))
+            for place, (index, name) in enumerate(chosen)
         ]
 
     def read(self, index: int, columns: Sequence[str]) -> RawEpisode:

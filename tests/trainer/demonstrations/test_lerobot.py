@@ -155,6 +155,20 @@ def test_only_one_task_of_several(written: Path, tmp_path: Path) -> None:
     assert len(read(root, JOINTS, only_task="*").episodes) == 3
 
 
+@pytest.mark.parametrize("tasks", [1, 5, 10])
+def test_every_tenth_of_the_chosen_task_is_held_out(written: Path, tmp_path: Path, tasks: int) -> None:
+    """Tasks that were recorded in turn: by its number in the data set, one of five had half of it held out."""
+    root = Path(shutil.copytree(written / "v2.1" / "joints", tmp_path / "joints"))
+    line = json.loads((root / "meta" / "episodes.jsonl").read_text().splitlines()[0])
+    lines = [line | {"episode_index": index, "tasks": [f"task {index % tasks}"]} for index in range(30 * tasks)]
+    (root / "meta" / "episodes.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    edit_info(total_episodes=len(lines))(root)
+    for task in range(tasks):
+        chosen = open_source(root).choose(parse_mapping(JOINTS | {"only_task": f"task {task}"}, "mapping"))
+        assert [one.index for one in chosen] == list(range(task, 30 * tasks, tasks))
+        assert [place for place, one in enumerate(chosen) if one.validation] == [4, 14, 24]
+
+
 def test_the_contents_are_described(written: Path) -> None:
     contents = open_source(written / "v3.0" / "poses").contents
     assert (contents.format, contents.episodes, contents.masks) == ("LeRobot v3.0", 3, ())

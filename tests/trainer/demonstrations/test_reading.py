@@ -333,8 +333,14 @@ def test_filter_keys_choose_and_hold_out(tmp_path: Path) -> None:
     assert found(filter_key="few") == [("2", False), ("3", False)]
     assert found(filter_key="few", validation_filter_key="valid") == [("1", True), ("2", False), ("3", False)]
     with h5py.File(path, "r+") as file:
-        file["mask/gone"] = np.array(["demo_9"], dtype="S")
-    with pytest.raises(DemonstrationError, match="mask 'gone' names demo_9, which is not in it"):
+        file["mask/even"] = np.array([f"demo_{index}" for index in range(0, 12, 2)], dtype="S")
+        for index in range(EPISODES, 12):
+            file.copy("data/demo_0", file["data"], f"demo_{index}")
+    # The fifth of those that are used, rather than demo_4.
+    assert [held for _, held in found(filter_key="even")] == [False] * 4 + [True, False]
+    with h5py.File(path, "r+") as file:
+        file["mask/gone"] = np.array(["demo_99"], dtype="S")
+    with pytest.raises(DemonstrationError, match="mask 'gone' names demo_99, which is not in it"):
         found(filter_key="gone")
 
 
