@@ -47,7 +47,7 @@ class FrameCache:
 
     def __init__(self, folder: Path, most_bytes: int = MOST_BYTES) -> None:
         self.folder, self.most_bytes = folder, most_bytes
-        self._used: dict[str, int] = {}
+        self._used: dict[str, Decoded] = {}
 
     def get(
         self,
@@ -70,13 +70,16 @@ class FrameCache:
             ConfigError: they do not fit into `most_bytes` beside what this program uses already.
         """
         key = hashlib.sha256(f"{_VERSION}|{self._hash(source)}|{part}|{size}".encode()).hexdigest()[:40]
+        # Episodes share videos, and the times of a long one are megabytes of JSON.
+        if (used := self._used.get(key)) is not None:
+            return used
         entry = self.folder / key
         if (found := self._open(entry)) is None:
             self._make_room(expected * size[0] * size[1] * 3, size)
             self._write(entry, size, decode())
             found = self._open(entry)
             assert found is not None
-        self._used[key] = found.frames.nbytes
+        self._used[key] = found
         os.utime(entry)
         return found
 
@@ -118,11 +121,12 @@ class FrameCache:
 
     def _make_room(self, needed: int, size: tuple[int, int]) -> None:
         """Removes entries that this program does not use until `needed` bytes fit."""
-        if sum(self._used.values()) + needed > self.most_bytes:
+        used = sum(found.frames.nbytes for found in self._used.values())
+        if used + needed > self.most_bytes:
             raise self._too_large(size)
         others = [path for path in self._entries() if path.name not in self._used]
         oldest_first = sorted(others, key=lambda path: path.stat().st_mtime)
-        total = needed + sum(self._used.values()) + sum(_size(path) for path in others)
+        total = needed + used + sum(_size(path) for path in others)
         for path in oldest_first:
             if total <= self.most_bytes:
                 break

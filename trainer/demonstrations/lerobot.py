@@ -48,6 +48,7 @@ class LeRobotDataset:
         self.path, self._cache = path, cache
         self._meta = read_meta(path)
         self._tables: dict[tuple[Path, tuple[str, ...]], pa.Table] = {}
+        self._steps_in_videos: dict[str, dict[Path, int]] = {}
         self.contents = _describe(self._meta)
 
     def choose(self, mapping: Mapping) -> Sequence[Chosen]:
@@ -90,8 +91,9 @@ class LeRobotDataset:
     def _from_video(
         self, cache: FrameCache, path: Path, entry: Entry, camera: str, stored: tuple[int, int], size: tuple[int, int]
     ) -> Images:
-        shared = [other for other in self._meta.episodes if self._meta.video_path(other, camera) == path]
-        expected = sum(other.length for other in shared)
+        if camera not in self._steps_in_videos:
+            self._steps_in_videos[camera] = self._meta.steps_in_videos(camera)
+        expected = self._steps_in_videos[camera][path]
         decoded = cache.get(path, "", size, expected, lambda: decode_video(path, stored, size))
         if not len(decoded.times):
             raise ValueError("holds no picture")
@@ -144,6 +146,10 @@ class LeRobotDataset:
         if (path, wanted) not in self._tables:
             try:
                 table = pq.read_table(path, columns=list(wanted), partitioning=None)
+                # LeRobot writes a group of rows for each episode: every look at a column in pieces would join them all.
+                # Pictures are left so: together they may be more than a column can hold in one piece.
+                if not self.contents.cameras.keys() & wanted:
+                    table = table.combine_chunks()
             except (OSError, pa.ArrowException) as error:
                 raise DemonstrationError(f"can't be read as Parquet ({_first_line(error)})", path) from error
             missing = sorted(set(wanted) - set(table.column_names))

@@ -62,8 +62,30 @@ class Meta:
         return self._path(self.paths[0], entry, entry.data)
 
     def video_path(self, entry: Entry, camera: str) -> Path:
-        """The video of an episode."""
+        """The video of an episode. Raises DemonstrationError where meta/ does not say which one it is."""
+        if camera not in entry.video and self.version.startswith("v3"):
+            raise DemonstrationError(
+                f"does not say where the video of '{camera}' is: meta/episodes/ lacks videos/{camera}/file_index",
+                self.info,
+            )
         return self._path(self.paths[1], entry, entry.video.get(camera, (0, 0)), camera)
+
+    def steps_in_videos(self, camera: str) -> dict[Path, int]:
+        """The steps in each video of a camera, of all its episodes.
+
+        Raises DemonstrationError as `video_path`, and where v2.1's videos, of an episode each, are of several.
+        """
+        found: dict[Path, list[Entry]] = {}
+        for entry in self.episodes:
+            found.setdefault(self.video_path(entry, camera), []).append(entry)
+        for path, entries in found.items():
+            if len(entries) > 1 and not self.version.startswith("v3"):
+                raise DemonstrationError(
+                    f"its path template '{self.paths[1]}' names {path.name} for episode {entries[0].index} and for "
+                    f"episode {entries[1].index}; {self.version} has a video for each",
+                    self.info,
+                )
+        return {path: sum(entry.length for entry in entries) for path, entries in found.items()}
 
     def _path(self, template: str, entry: Entry, place: tuple[int, int], camera: str = "") -> Path:
         values: dict[str, int | str] = {

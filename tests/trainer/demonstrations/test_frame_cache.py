@@ -50,6 +50,13 @@ def test_pictures_are_decoded_once_for_a_content(tmp_path: Path) -> None:
     assert entries(cache) == 3
 
 
+def test_an_entry_is_opened_once(tmp_path: Path) -> None:
+    """Hundreds of episodes share a video, and each would parse the times of all of its frames."""
+    one, cache = source(tmp_path, "one"), FrameCache(tmp_path / "frames")
+    decoded = cache.get(one, "", SIZE, 3, lambda: pictures(3))
+    assert cache.get(one, "", SIZE, 3, never) is decoded
+
+
 def test_nothing_is_left_of_what_was_broken_off(tmp_path: Path) -> None:
     cache = FrameCache(tmp_path / "frames")
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.trainer.demonstrations.written import EPISODES, JOINTS, POSES, STEPS,
 from trainer.demonstrations import open_source, read_demonstrations
 from trainer.demonstrations.episode import Demonstrations
 from trainer.demonstrations.frame_cache import FrameCache
+from trainer.demonstrations.lerobot_meta import Entry, Meta
 from trainer.demonstrations.mapping_file import parse_mapping
 
 CAMERAS = ("observation.images.front", "observation.images.wrist")
@@ -287,6 +289,36 @@ def test_a_video_that_ends_early_is_named(copy: Path) -> None:
     (copy / "meta" / "info.json").write_text(json.dumps(info))
     with pytest.raises(DemonstrationError, match="has pictures of 64 x 64, expected 32 x 32"):
         read(copy, POSES, observation={})
+
+
+def test_videos_are_looked_up_a_fixed_number_of_times_an_episode(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once where its camera's steps are counted, once where it is read: not once for each other episode."""
+    calls: Counter[tuple[int, str]] = Counter()
+    found = Meta.video_path
+
+    def counted(meta: Meta, entry: Entry, camera: str) -> Path:
+        calls[entry.index, camera] += 1
+        return found(meta, entry, camera)
+
+    monkeypatch.setattr(Meta, "video_path", counted)
+    read(copy, POSES, observation={})
+    assert calls == {(index, camera): 2 for index in range(EPISODES) for camera in CAMERAS}
+
+
+def test_episodes_whose_video_is_not_said_are_refused(written: Path, tmp_path: Path) -> None:
+    """Else every one of them would show the beginning of the first file."""
+    newer, older = (Path(shutil.copytree(written / v / "poses", tmp_path / v)) for v in VERSIONS)
+    path = first(newer, "meta/episodes/*/*.parquet")
+    table = pq.read_table(path)
+    pq.write_table(table.drop_columns([name for name in table.column_names if name.startswith("videos/")]), path)
+    complaint = r"info\.json: does not say where the video of '\S+front' is: meta/episodes/ lacks videos/\S+front/file"
+    with pytest.raises(DemonstrationError, match=complaint):
+        read(newer, POSES, observation={})
+    assert len(read(newer, POSES).episodes) == EPISODES
+    edit_info(video_path="videos/chunk-{episode_chunk:03d}/{video_key}/episode_000000.mp4")(older)
+    complaint = r"info\.json: its path template '.*' names episode_000000\.mp4 for episode 0 and for episode 1; v2\.1"
+    with pytest.raises(DemonstrationError, match=complaint):
+        read(older, POSES, observation={})
 
 
 def test_masks_are_of_robomimic(written: Path) -> None:
