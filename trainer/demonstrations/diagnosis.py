@@ -37,6 +37,9 @@ _REMEDIES: dict[Assumption, str] = {
     "continuity": "look at rate_hz, at the rotation's encoding, and whether this is one episode",
     "observed": "one of action and state is not what the mapping says",
 }
+_REMEDY_OF_SOME = (
+    "the others agree with the mapping, so that these were recorded in another way: correct them, or leave them out"
+)
 # Of a constant transform between commands and observations: how far half of the steps may be from it.
 _CONSTANT_POSITION = 0.05
 _CONSTANT_ANGLE = np.deg2rad(10)
@@ -73,6 +76,8 @@ def diagnose(
         except ValueError:
             continue
         return f"{other.name}: {problem}; all would agree with {other.change}{accept}"
+    if problem.some:
+        return f"{_NAMES[problem.assumption]}: {problem}; {_REMEDY_OF_SOME}{accept}"
     if problem.assumption == "observed" and (offset := _constant_offset(read(mapping))) is not None:
         return f"{_NAMES['frame']}: {problem}; all would agree with {offset}{accept}"
     doubt = "" if problem.certain else ", it seems"

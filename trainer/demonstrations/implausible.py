@@ -9,8 +9,9 @@ class Implausible(ValueError):
     Attributes:
         assumption: which assumption is in doubt.
         certain: whether it is contradicted, rather than unlikely.
+        some: whether only some episodes contradict it, which the message names; all of them together do not.
     """
 
-    def __init__(self, assumption: Assumption, message: str, *, certain: bool = True) -> None:
+    def __init__(self, assumption: Assumption, message: str, *, certain: bool = True, some: bool = False) -> None:
         super().__init__(message)
-        self.assumption, self.certain = assumption, certain
+        self.assumption, self.certain, self.some = assumption, certain, some

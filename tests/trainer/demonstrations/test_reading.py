@@ -1,5 +1,6 @@
 """Mappings and mistakes, on robomimic files of a made-up arm whose truth is known."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -291,6 +292,91 @@ def test_a_wrong_assumption_is_named(tmp_path: Path, mistake: str) -> None:
     columns, changes, complaint = MISTAKES[mistake]
     with pytest.raises(DemonstrationError, match=rf"demos\.hdf5: .*{complaint}"):
         read(tmp_path, columns, **changes)  # type: ignore[arg-type]
+
+
+QUARTER = rotvec_to_matrix(np.array([0, 0, np.pi / 2]))
+MINORITIES = {
+    "a swapped gripper": (
+        with_columns(gripper=lambda m: -m.gripper),
+        "gripper",
+        r"swapped gripper: data/demo_1 and 3 more of 10 episodes: the gripper is seen to open when it is told to close "
+        r"\(their correlation is -1\.00\)",
+    ),
+    "a tool turned by 90 degrees": (
+        with_columns(rotation=lambda m: matrix_to_rot6d(m.rotation @ QUARTER)),
+        "observed",
+        r"not what was observed: data/demo_1 and 3 more of 10 episodes: the commanded rotations are "
+        r"1\.\d+ rad \(median\) from the observed ones",
+    ),
+    "reversed in time": (
+        with_columns(position=lambda m: m.position[::-1], rotation=lambda m: matrix_to_rot6d(m.rotation[::-1])),
+        "observed",
+        r"not what was observed: data/demo_\d( and \d more of 10 episodes)?: the commanded positions are 0\.\d+ m",
+    ),
+    "y mirrored": (
+        with_columns(position=lambda m: m.position * [1, -1, 1]),
+        "observed",
+        r"not what was observed: data/demo_\d( and \d more of 10 episodes)?: the commanded positions are 0\.\d+ m",
+    ),
+    "nothing but zeros": (
+        with_columns(position=lambda m: 0 * m.position),
+        "delta",
+        r"a delta taken as absolute: data/demo_1 and 3 more of 10 episodes: half of the commanded positions lie within "
+        r"0\.000 m of the base's origin",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MINORITIES)
+def test_a_minority_of_wrong_episodes_is_named(tmp_path: Path, mistake: str) -> None:
+    """Four of ten, which the median over all episodes does not see."""
+    columns, assumption, complaint = MINORITIES[mistake]
+    numbers = itertools.count()
+    path = write_robomimic(
+        tmp_path / "demos.hdf5", 10, lambda m: (columns if next(numbers) in (1, 4, 6, 8) else plain_columns)(m)
+    )
+    remedy = "the others agree with the mapping, so that these were recorded in another way"
+    complaint = rf"demos\.hdf5: {complaint}.*; {remedy}.*add \"{assumption}\" to accept"
+    with pytest.raises(DemonstrationError, match=complaint):
+        read_demonstrations(path, mapping=mapping())
+    accepted = ["observed", assumption]
+    assert len(read_demonstrations(path, mapping=mapping(accept=accepted)).episodes) == 10
+
+
+def _as_real_arms_do(motion: Reach, rng: np.random.Generator) -> Columns:
+    """Observed 0.1 to 0.4 s late, by noisy sensors, beside the commands by what loads bend, and around a held thing."""
+    seen = motion.seen(int(rng.integers(2, 9)))
+    count = len(seen.gripper)
+    turn = rotvec_to_matrix(rng.normal(0, 0.1, 3) + rng.normal(0, 0.05, (count, 3)))
+    opening = np.where(seen.gripper > 0, rng.uniform(0.0, 0.03), 0.04) + rng.normal(0, 0.001, count)
+    return plain_columns(motion) | {
+        "obs/position": seen.position + rng.normal(0, 0.03, 3) + rng.normal(0, 0.01, (count, 3)),
+        "obs/rotation": matrix_to_rot6d(seen.rotation @ turn),
+        "obs/joints": seen.joints + rng.normal(0, 0.05, 6) + rng.normal(0, 0.01, (count, 6)),
+        "obs/gripper": opening,
+    }
+
+
+@pytest.mark.parametrize("changes", [{}, "joints"])
+def test_noisy_episodes_are_not_refused(tmp_path: Path, changes: Any) -> None:
+    rng = np.random.default_rng(0)
+    path = write_robomimic(tmp_path / "demos.hdf5", 200, lambda m: _as_real_arms_do(m, rng))
+    meant = mapping(**JOINTS) if changes == "joints" else mapping()
+    assert len(read_demonstrations(path, mapping=meant).episodes) == 200
+
+
+def test_an_observed_gripper_that_never_moves_decides_nothing(tmp_path: Path) -> None:
+    swapped = {"columns": "gripper", "open": 1, "closed": -1}
+    for noise in (0.0, 1e-4):
+        rng = np.random.default_rng(0)
+        columns = with_columns(**{"obs/gripper": lambda m, n=noise, r=rng: 0.02 + r.normal(0, n, len(m.gripper))})
+        assert_true(read(tmp_path, columns))
+        complaint = (
+            "swapped gripper, it seems: every episode that uses the gripper begins with it told to be closed, and what "
+            "is observed of it does not follow; exchange open and closed of action.gripper"
+        )
+        with pytest.raises(DemonstrationError, match=complaint):
+            read(tmp_path, columns, action__gripper=swapped)
 
 
 def test_an_assumption_can_be_accepted(tmp_path: Path) -> None:
