@@ -17,8 +17,10 @@ settings.load_profile("headstart")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
-# A shell starts background jobs with SIGINT ignored, and children inherit that: tests of Ctrl-C then test nothing.
+# A shell starts background jobs with SIGINT ignored, nohup with SIGHUP, and children inherit that: tests of these
+# signals would then test nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 LONGEST_FILES = (
