@@ -58,23 +58,22 @@ def _long_rows(root: Path, shards: int) -> Dataset:
 _MEASURED = """
 import sys
 from pathlib import Path
-from services.memory import use_one_allocator
-# As in the command: Arrow's own allocator gave 10 to 50 MB more from one run to the next.
-use_one_allocator()
-from services.export import Content, export_dataset
-from shared.dataset import Dataset
-dataset = Dataset(sys.argv[1])
-export_dataset(dataset, Path(sys.argv[2]), sys.argv[3], Content(dataset.header))
+from services.__main__ import main
+assert main(["export", *sys.argv[1:]]) == 0
 # Not getrusage's ru_maxrss, which begins at what the process that started this one had.
 print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line[:6] == "VmHWM:"))
 """
+
+
+def _exporting(dataset: Dataset, out: Path, layout: str) -> list[str]:
+    return [sys.executable, "-c", _MEASURED, dataset.where, "--out", str(out), "--format", layout]
 
 
 @pytest.mark.parametrize("layout", FORMATS)
 def test_memory_does_not_grow_with_the_dataset(tmp_path: Path, long_rows: dict[int, Dataset], layout: str) -> None:
     peaks = []
     for shards, dataset in long_rows.items():
-        command = [sys.executable, "-c", _MEASURED, dataset.where, str(tmp_path / f"{shards}.out"), layout]
+        command = _exporting(dataset, tmp_path / f"{shards}.out", layout)
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
         peaks.append(int(done.stdout) / 1024)
     # Ten more shards are 150 MB of steps.
@@ -87,7 +86,7 @@ def test_a_killed_export_leaves_nothing_that_could_be_taken_for_one(
 ) -> None:
     dataset = long_rows[12]
     out = tmp_path / "exports" / "out"
-    command = [sys.executable, "-c", _MEASURED, dataset.where, str(out), layout]
+    command = _exporting(dataset, out, layout)
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     part = out.with_name(".out.part")
     while not part.exists():
