@@ -4,8 +4,9 @@
 
 From an observation of two steps of 40 numbers to a chunk of 8 poses in metres, as `Policy` answers it: scaling,
 encoder, ten denoising steps, denormalization; bf16 where the hardware computes in it. One observation at a time. The
-heads take turns. `_cpu_` figures are this process's CPU time, which other work on the machine disturbs less. `_served_`
-are round trips over a WebSocket to a server in a process of its own, on this machine.
+heads take turns. `_compiled_` is with `compile_for=1`, as `serve --compile-for 1` answers. `_cpu_` figures are this
+process's CPU time, which other work on the machine disturbs less. `_served_` are round trips over a WebSocket to a
+server in a process of its own, on this machine.
 """
 
 import argparse
@@ -38,6 +39,7 @@ HEADS = {
     "dp_mlp_small": HeadConfig(head="dp_mlp", size="small"),
     "dp_c_small": HeadConfig(head="dp_c", size="small"),
 }
+COMPILED = ("dp_mlp", "dp_c_small")
 WARM_UP = 20
 
 
@@ -62,11 +64,12 @@ def percentiles(name: str, seconds: list[float]) -> dict[str, float]:
 
 
 @contextmanager
-def served(checkpoint: Path, threads: int) -> Iterator[Callable[[np.ndarray], None]]:
+def served(checkpoint: Path, threads: int, *arguments: str) -> Iterator[Callable[[np.ndarray], None]]:
     """Asks a server of the policy for a chunk."""
     ready = checkpoint.with_suffix(".url")
     command = [sys.executable, "-m", "trainer", "serve", str(checkpoint), "--port", "0", "--device", "cpu"]
-    process = subprocess.Popen([*command, "--threads", str(threads), "--ready-file", str(ready)])
+    ready.unlink(missing_ok=True)
+    process = subprocess.Popen([*command, "--threads", str(threads), "--ready-file", str(ready), *arguments])
     try:
         while not ready.exists():
             if process.poll() is not None:
@@ -118,9 +121,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="headstart-bench-") as folder:
         saved = {name: untrained(head, Path(folder) / f"{name}.safetensors") for name, head in HEADS.items()}
         ask: dict[str, Callable[[np.ndarray], object]] = {name: Policy.load(path) for name, path in saved.items()}
-        figures = measured(ask, options.seconds)
-        with served(saved["dp_mlp"], options.threads) as asking:
-            figures |= measured({"dp_mlp_served": asking}, options.seconds)
+        figures: dict[str, float] = {}
+        for name in COMPILED:
+            began = time.perf_counter()
+            ask[f"{name}_compiled"] = Policy.load(saved[name], compile_for=1)
+            figures[f"{name}_compiled_load_s"] = time.perf_counter() - began
+        figures |= measured(ask, options.seconds)
+        for name, arguments in {"dp_mlp": (), "dp_mlp_compiled": ("--compile-for", "1")}.items():
+            with served(saved["dp_mlp"], options.threads, *arguments) as asking:
+                figures |= measured({f"{name}_served": asking}, options.seconds)
     print(json.dumps({name: round(value, 2) for name, value in figures.items()}))
 
 

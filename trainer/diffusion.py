@@ -1,4 +1,4 @@
-"""The diffusion process: noise in training, DDIM at inference. Schedules and steps are diffusers'.
+"""The diffusion process: noise in training, DDIM at inference. The schedule is diffusers'.
 
 DDPM with 100 timesteps and squared-cosine betas (Ho et al. 2020, Nichol and Dhariwal 2021). A head predicts the noise
 (epsilon), the actions (sample), or the velocity (v_prediction, Salimans and Ho 2022). Sampling is by DDIM (Song et al.
@@ -6,6 +6,7 @@ DDPM with 100 timesteps and squared-cosine betas (Ho et al. 2020, Nichol and Dha
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -40,26 +41,59 @@ class Diffusion:
         return velocity
 
 
-def sampling_timesteps(steps: int = SAMPLING_STEPS) -> list[int]:
-    """Timesteps of the sampler, from the noisiest down; the first is the last of the training schedule."""
-    return [int(t) for t in _ddim(steps, "epsilon").timesteps]
+@dataclass(frozen=True)
+class SamplingStep:
+    """One step of the sampler, from `timestep` to the next that it visits, the last to no noise.
 
-
-def sampler_coefficients(steps: int = SAMPLING_STEPS) -> list[dict[str, float]]:
-    """What each step of `sample` without added noise computes with, in order.
-
-    Of the noisy actions x and the head's prediction, step by step:
-
-        x0 = (x - sigma * epsilon) / alpha, or the sample itself, or alpha * x - sigma * velocity; clipped to [-1, 1]
-        x = next_alpha * x0 + next_sigma * (x - alpha * x0) / sigma
+    Attributes:
+        timestep: at which the head is asked.
+        alpha, sigma: sqrt(abar) and sqrt(1 - abar) of it: noisy actions are alpha * actions + sigma * noise.
+        next_alpha, next_sigma: of the next.
     """
-    cumulative = _ddim(steps, "epsilon").alphas_cumprod.double()
-    timesteps = sampling_timesteps(steps)
-    kept = [float(cumulative[t]) for t in timesteps] + [1.0]
-    return [
-        {"timestep": t, "alpha": a**0.5, "sigma": (1 - a) ** 0.5, "next_alpha": b**0.5, "next_sigma": (1 - b) ** 0.5}
-        for t, a, b in zip(timesteps, kept, kept[1:], strict=False)
-    ]
+
+    timestep: int
+    alpha: float
+    sigma: float
+    next_alpha: float
+    next_sigma: float
+
+    def denoised(self, noisy: Tensor, predicted: Tensor, prediction_type: PredictionType) -> Tensor:
+        """The actions that a prediction implies, clipped to [-1, 1]."""
+        if prediction_type == "epsilon":
+            actions = torch.add(noisy, predicted, alpha=-self.sigma) / self.alpha
+        elif prediction_type == "sample":
+            actions = predicted
+        else:
+            actions = torch.add(self.alpha * noisy, predicted, alpha=-self.sigma)
+        return actions.clamp(-1, 1)
+
+    def next(self, noisy: Tensor, actions: Tensor, step_noise: Tensor | None) -> Tensor:
+        """Noisy actions of the next step: next_alpha * actions + next_sigma * noise.
+
+        The noise is that in `noisy`, given these actions, or, with `step_noise` (eta 1), as much of that as makes
+        sampling over every timestep DDPM (Song et al. 2021, eq. 12 and 16).
+        """
+        added = 0.0
+        if step_noise is not None:
+            added = self.next_sigma / self.sigma * (1 - (self.alpha / self.next_alpha) ** 2) ** 0.5
+        kept = (self.next_sigma**2 - added**2) ** 0.5 / self.sigma
+        # Of the noise (noisy - alpha * actions) / sigma.
+        out = torch.add(kept * noisy, actions, alpha=self.next_alpha - kept * self.alpha)
+        return out if step_noise is None else torch.add(out, step_noise, alpha=added)
+
+
+@cache
+def sampling_steps(steps: int = SAMPLING_STEPS) -> tuple[SamplingStep, ...]:
+    """The steps of DDIM, from the noisiest timestep down; the first is the last of the training schedule."""
+    # "leading", the default, would start at timestep 90, where the sample still holds signal: noise is no start there.
+    scheduler = DDIMScheduler(**_SCHEDULE, timestep_spacing="trailing", set_alpha_to_one=True)
+    scheduler.set_timesteps(steps)
+    cumulative, timesteps = scheduler.alphas_cumprod.double(), scheduler.timesteps.tolist()
+    visited = [float(cumulative[timestep]) for timestep in timesteps] + [1.0]
+    return tuple(
+        SamplingStep(timestep, now**0.5, (1 - now) ** 0.5, after**0.5, (1 - after) ** 0.5)
+        for timestep, now, after in zip(timesteps, visited, visited[1:], strict=False)
+    )
 
 
 @torch.no_grad()
@@ -72,6 +106,10 @@ def sample(
 ) -> Tensor:
     """Denoises by DDIM without added noise (eta 0), or with all of it (eta 1), which over every timestep is DDPM.
 
+    As diffusers' DDIMScheduler with `use_clipped_model_output`: with 10 steps the prediction and the clipped actions
+    disagree where clipping acts. That would take a twentieth of dp_mlp's time, and where `steps` does not divide the
+    schedule, as 7, it denoises to other timesteps than it visits next.
+
     Args:
         predict: given noisy actions (batch, horizon, dim) and the index of the sampling step, the head's prediction.
         noise: the start, from N(0, 1).
@@ -82,27 +120,8 @@ def sample(
     Returns:
         Normalized actions, like `noise`, each number within [-1, 1].
     """
-    scheduler = _ddim(steps, prediction_type)
-    actions = noise
-    for index, timestep in enumerate(scheduler.timesteps.tolist()):
-        actions = scheduler.step(
-            predict(actions, index).float(),
-            timestep,
-            actions,
-            eta=0.0 if step_noise is None else 1.0,
-            # The noise is recomputed from the clipped sample: with 10 steps the two disagree where clipping acts.
-            use_clipped_model_output=True,
-            variance_noise=None if step_noise is None else step_noise(index),
-            return_dict=False,
-        )[0]
-    return actions
-
-
-@cache
-def _ddim(steps: int, prediction_type: PredictionType) -> DDIMScheduler:
-    # "leading", the default, would start at timestep 90, where the sample still holds signal: noise is no start there.
-    scheduler = DDIMScheduler(
-        **_SCHEDULE, prediction_type=prediction_type, timestep_spacing="trailing", set_alpha_to_one=True
-    )
-    scheduler.set_timesteps(steps)
-    return scheduler
+    noisy = noise
+    for index, step in enumerate(sampling_steps(steps)):
+        actions = step.denoised(noisy, predict(noisy, index).float(), prediction_type)
+        noisy = step.next(noisy, actions, None if step_noise is None else step_noise(index))
+    return noisy

@@ -1,5 +1,6 @@
 """How far a head's actions are from demonstrated ones, by full denoising."""
 
+import copy
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,35 +11,48 @@ from torch import Tensor
 from shared.rotation import geodesic_angle, rot6d_to_matrix
 from trainer.action import GRIPPER, POSITION, ROTATION
 from trainer.action_head import ActionHead
+from trainer.backbones import Backbone
 from trainer.batches import Batch
+from trainer.compilation import compiled_for_inference
 from trainer.compute_copy import compute_copy
 from trainer.config import DIFFUSION_STEPS, ActionName, Precision
 from trainer.device import autocast, compute_dtype
-from trainer.diffusion import SAMPLING_STEPS, Diffusion, sample, sampling_timesteps
+from trainer.diffusion import SAMPLING_STEPS, Diffusion, sample, sampling_steps
 from trainer.normalization import ActionNormalizer
 from trainer.packed_linear import pack_linear
 
 _SEED = 20_000
-_ROWS = 16
-"""Steps of a window, of one robot: weights are packed for these many rows, and fit others too."""
+_ROWS = 64
+"""That weights are packed for; they fit others too. So packed, the products of the 16 rows that one robot's window has
+take 6 % less time than when packed for 16."""
 
 
 class Sampler:
     """Denoises with a head. What depends on the timestep alone is computed once."""
 
-    def __init__(self, head: ActionHead, precision: Precision, steps: int = SAMPLING_STEPS) -> None:
-        """Takes a head in eval mode, whose weights must not change while the sampler is used."""
+    def __init__(
+        self, head: ActionHead, precision: Precision, steps: int = SAMPLING_STEPS, compile_for: int | None = None
+    ) -> None:
+        """Takes a head in eval mode, whose weights must not change while the sampler is used.
+
+        The backbone is compiled for batches of `compile_for`, when the first comes; others are denoised as they are
+        without it.
+        """
         self._precision, self._steps, self._prediction_type = precision, steps, head.prediction_type
         self._device = next(head.parameters()).device
-        timesteps = torch.tensor(sampling_timesteps(steps), device=self._device)
+        timesteps = torch.tensor([step.timestep for step in sampling_steps(steps)], device=self._device)
         with torch.inference_mode():
             self._time = head.conditioning.time_share(head.backbone.time_encoder(timesteps))
         dtype = compute_dtype(self._device, precision)
-        self._backbone = compute_copy(head.backbone, dtype)
         self._conditioning = compute_copy(head.conditioning, dtype)
-        pack_linear(self._backbone, _ROWS)
+        backbone = compute_copy(head.backbone, dtype)
+        self._compile_for = compile_for
+        if compile_for is not None:
+            # A packed weight is none that a compiler knows.
+            self._compiled = compiled_for_inference(self._prediction(copy.deepcopy(backbone)))
+        pack_linear(backbone, _ROWS)
+        self._predict = self._prediction(backbone)
 
-    @torch.inference_mode()
     def __call__(
         self,
         condition: Tensor,
@@ -48,14 +62,25 @@ class Sampler:
     ) -> Tensor:
         """Normalized actions (batch, horizon, action_dim) from noise like them and a condition (diffusion.sample)."""
         conditioning = self._conditioning
-        with autocast(self._device, self._precision):
+        compiled = len(noise) == self._compile_for
+        prediction = self._compiled if compiled else self._predict
+        # The compiler keeps no weights as constants in inference mode.
+        with torch.no_grad() if compiled else torch.inference_mode(), autocast(self._device, self._precision):
             features = conditioning.feature_share(conditioning.encode(condition, pictures))
 
             def predict(noisy: Tensor, index: int) -> Tensor:
-                predicted: Tensor = self._backbone(noisy, conditioning.join(self._time[index], features))
-                return predicted
+                return prediction(noisy, self._time[index], features)
 
             return sample(predict, noise, self._steps, self._prediction_type, step_noise)
+
+    def _prediction(self, backbone: Backbone) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        conditioning = self._conditioning
+
+        def prediction(noisy: Tensor, time_share: Tensor, feature_share: Tensor) -> Tensor:
+            predicted: Tensor = backbone(noisy, conditioning.join(time_share, feature_share))
+            return predicted
+
+        return prediction
 
 
 def action_error(

@@ -9,6 +9,7 @@ docs/policies.md has the script that runs them.
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from shared.errors import CheckpointError, ConfigError
 from trainer import tensor_file
 from trainer.action_head import ActionHead
 from trainer.checkpoint import CheckpointInfo, backbone_path, find_checkpoint, link_backbone, load_checkpoint
-from trainer.diffusion import SAMPLING_STEPS, sampler_coefficients
+from trainer.diffusion import SAMPLING_STEPS, sampling_steps
 
 _EXAMPLES = 2
 """Of a batch that programs are traced with; one would be taken for a constant."""
@@ -112,7 +113,7 @@ def _programs(head: ActionHead, info: CheckpointInfo) -> Mapping[str, torch.expo
     }
 
 
-def _description(info: CheckpointInfo, sampling_steps: int) -> dict[str, Any]:
+def _description(info: CheckpointInfo, steps: int) -> dict[str, Any]:
     """policy.json."""
     center, scale = info.normalizer.affine()
     scaling = info.scaling
@@ -133,5 +134,5 @@ def _description(info: CheckpointInfo, sampling_steps: int) -> dict[str, Any]:
         ],
         "action_scaling": {"center": center.tolist(), "scale": scale.tolist()},
         "prediction_type": info.head.prediction_type,
-        "sampler": sampler_coefficients(sampling_steps),
+        "sampler": [asdict(step) for step in sampling_steps(steps)],
     }

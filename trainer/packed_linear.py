@@ -31,6 +31,8 @@ class PackedLinear(nn.Module):
         out: Tensor = self._multiply(x, self._packed, self.bias, self._then, [], "none")
         return out
 
+    __call__ = forward
+
 
 def pack_linear(module: nn.Module, rows: int) -> None:
     """Replaces every linear layer in a module, on a CPU and where torch has oneDNN; else changes nothing.

@@ -9,7 +9,7 @@ from trainer.action_head import ActionHead
 from trainer.backbones import Backbone
 from trainer.conditioning import stage2_conditioning
 from trainer.config import HeadConfig
-from trainer.diffusion import sample, sampling_timesteps
+from trainer.diffusion import sample, sampling_steps
 from trainer.evaluate import Sampler
 
 
@@ -29,7 +29,7 @@ def test_the_pages_backbone_can_be_conditioned_frozen_trained_and_sampled() -> N
         # A projection that starts at zero would hide what the condition does.
         head.eval().conditioning.projection.weight.normal_(std=0.1)
         noise, condition = torch.randn(3, 16, 10), torch.randn(3, 10)
-        timesteps = torch.tensor(sampling_timesteps(10))[:, None].expand(-1, 3)
+        timesteps = torch.tensor([step.timestep for step in sampling_steps(10)])[:, None].expand(-1, 3)
         expected = sample(lambda noisy, index: head(noisy, timesteps[index], condition), noise)
     given = Sampler(head, "fp32")(condition, noise)
     assert (given - expected).abs().max() < 1e-5

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from diffusers import DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler
 
 from trainer.config import PredictionType
-from trainer.diffusion import Diffusion, sample, sampling_timesteps
+from trainer.diffusion import Diffusion, sample, sampling_steps
 
 PREDICTIONS: tuple[PredictionType, ...] = ("epsilon", "v_prediction", "sample")
 
@@ -41,18 +41,18 @@ def test_adding_noise_and_targets_against_numpy() -> None:
 
 
 def test_the_sampler_begins_at_the_noisiest_timestep() -> None:
-    assert sampling_timesteps(10) == [99, 89, 79, 69, 59, 49, 39, 29, 19, 9]
+    assert [step.timestep for step in sampling_steps(10)] == [99, 89, 79, 69, 59, 49, 39, 29, 19, 9]
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
-@pytest.mark.parametrize("steps", [1, 10, 100])
+@pytest.mark.parametrize("steps", [1, 7, 10, 100])
 def test_sampling_by_ddim_against_numpy(steps: int, prediction: PredictionType) -> None:
     """DDIM with eta 0 (Song et al. 2021, eq. 12), the noise recomputed from the clipped sample."""
     rng = np.random.default_rng(0)
     start = rng.normal(size=(3, 16, 10))
     predictions = rng.normal(size=(steps, 3, 16, 10))
     bar = alphas_cumprod()
-    timesteps = sampling_timesteps(steps)
+    timesteps = [step.timestep for step in sampling_steps(steps)]
     x = start
     for index, timestep in enumerate(timesteps):
         now = bar[timestep]
@@ -109,11 +109,36 @@ def test_a_ddpm_step_is_that_of_diffusers_ddpm_scheduler() -> None:
     assert (seen[1] - theirs).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("stochastic", [False, True])
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("steps", [1, 4, 10, 100])
+def test_sampling_is_that_of_diffusers_ddim_scheduler(steps: int, prediction: PredictionType, stochastic: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    start, predictions, added = (torch.randn(steps, 3, 16, 10, generator=generator) for _ in range(3))
+    scheduler = DDIMScheduler(
+        num_train_timesteps=100,
+        beta_schedule="squaredcos_cap_v2",
+        timestep_spacing="trailing",
+        prediction_type=prediction,
+    )
+    scheduler.set_timesteps(steps)
+    theirs = start[0]
+    for index, timestep in enumerate(scheduler.timesteps.tolist()):
+        noise = {"eta": 1.0, "variance_noise": added[index]} if stochastic else {}
+        (theirs,) = scheduler.step(
+            predictions[index], timestep, theirs, use_clipped_model_output=True, return_dict=False, **noise
+        )[:1]
+    step_noise = added.__getitem__ if stochastic else None
+    ours = sample(lambda noisy, index: predictions[index], start[0], steps, prediction, step_noise)
+    # It computes with the schedule in float32, and the first step divides by 5e-4.
+    assert (ours - theirs).abs().max() < 1e-3
+
+
 def test_a_perfect_predictor_is_inverted_exactly() -> None:
     generator = torch.Generator().manual_seed(0)
     actions = 2 * torch.rand(4, 16, 10, generator=generator) - 1
     bar = torch.from_numpy(alphas_cumprod()).float()
-    timesteps = sampling_timesteps()
+    timesteps = [step.timestep for step in sampling_steps()]
 
     def predict(noisy: torch.Tensor, index: int) -> torch.Tensor:
         now = bar[timesteps[index]]

@@ -16,7 +16,7 @@ from tests.pages import ROOT, blocks, commands, runnable
 from tests.trainer.example import HEADS, RANGE, make_demonstrations, training
 from trainer.adapt import adapt
 from trainer.config import AdaptConfig, PredictionType
-from trainer.diffusion import sample, sampler_coefficients
+from trainer.diffusion import sample, sampling_steps
 from trainer.export import export_policy
 from trainer.policy import Policy, _hash
 
@@ -88,9 +88,9 @@ def test_coefficients_are_the_samplers() -> None:
     weights = torch.randn(10, 10, generator=torch.Generator().manual_seed(1)) / 4
     for steps in (1, 4, 10, 100):
         x = noise.double()
-        for step in sampler_coefficients(steps):
-            x0 = ((x - step["sigma"] * (x @ weights.double())) / step["alpha"]).clamp(-1, 1)
-            x = step["next_alpha"] * x0 + step["next_sigma"] * (x - step["alpha"] * x0) / step["sigma"]
+        for step in sampling_steps(steps):
+            x0 = ((x - step.sigma * (x @ weights.double())) / step.alpha).clamp(-1, 1)
+            x = step.next_alpha * x0 + step.next_sigma * (x - step.alpha * x0) / step.sigma
         assert (x - sample(lambda noisy, index: noisy @ weights, noise, steps)).abs().max() < 1e-5
 
 

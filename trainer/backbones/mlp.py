@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from trainer.backbones.backbone import Backbone
 from trainer.backbones.perceptron import Perceptron
@@ -55,17 +54,18 @@ class PerStepLinear(nn.Module):
 class AdaLnZeroBlock(Perceptron):
     """x + gate * MLP((1 + scale) * LN(x) + shift), where LN has no weights of its own."""
 
-    vectors = 3
-    """Of a modulation: shift, scale and gate."""
+    neutral = (0.0, 1.0, 0.0)
+    """What is added to a modulation's vectors: shift, scale and gate."""
 
     def __init__(self, size: MlpSize, dropout: float) -> None:
         super().__init__(size.width, size.hidden, dropout)
-        self.signal_width = self.vectors * size.width
+        self.signal_width = len(self.neutral) * size.width
+        self._normed = (size.width,)
 
     def forward(self, x: Tensor, shift: Tensor, scale: Tensor, gate: Tensor) -> Tensor:
-        """x (batch, horizon, width) and vectors (batch, 1, width) to a tensor like x."""
+        """x (batch, horizon, width) and vectors (batch, 1, width), the scale's with its 1, to a tensor like x."""
         # As few operations as there can be: of a single robot's window, starting each takes as long as computing it.
-        hidden = self.activation(self.up(torch.addcmul(shift, F.layer_norm(x, x.shape[-1:]), 1 + scale)))
+        hidden = self.activation(self.up(torch.addcmul(shift, torch.layer_norm(x, self._normed), scale)))
         if self.training:
             hidden = self.dropout(hidden)
         return torch.addcmul(x, gate, self.down(hidden))
@@ -75,27 +75,29 @@ class FilmBlock(Perceptron):
     """LN(x + Linear(FiLM(GELU(Linear(x))))), FiLM being scale * h + shift on the wide hidden layer.
 
     The paper's form scales by gamma alone; otherwise by 1 + gamma, so that a zero modulation changes nothing.
-    """
 
-    vectors = 2
-    """Of a modulation: gamma and beta."""
+    Attributes:
+        neutral: what is added to a modulation's vectors, gamma and beta.
+    """
 
     def __init__(self, size: MlpSize, dropout: float, paper_form: bool) -> None:
         super().__init__(size.width, size.hidden, dropout)
-        self.signal_width = self.vectors * size.hidden
-        self.offset = 0.0 if paper_form else 1.0
+        self.neutral = (0.0 if paper_form else 1.0, 0.0)
+        self.signal_width = len(self.neutral) * size.hidden
         self.norm = nn.LayerNorm(size.width)
 
     def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-        """x (batch, horizon, width) and vectors (batch, 1, hidden) to a tensor like x."""
+        """x (batch, horizon, width) and vectors (batch, 1, hidden), with what is `neutral`, to a tensor like x."""
         hidden = self.dropout(self.activation(self.up(x)))
-        hidden = (self.offset + gamma) * hidden + beta
+        hidden = torch.addcmul(beta, gamma, hidden)
         normed: Tensor = self.norm(x + self.dropout(self.down(hidden)))
         return normed
 
 
 class DpMlp(Backbone):
     """The backbone of dp_mlp. It takes one modulation vector for each block."""
+
+    neutral: Tensor
 
     def __init__(self, config: HeadConfig, action_dim: int) -> None:
         super().__init__()
@@ -107,7 +109,7 @@ class DpMlp(Backbone):
         self.final_norm = nn.LayerNorm(size.width)
         self.output_head = nn.Linear(size.width, action_dim)
         self.signal_widths = tuple(block.signal_width for block in blocks)
-        self._vectors = blocks[0].vectors
+        self.register_buffer("neutral", torch.tensor(blocks[0].neutral)[:, None, None], persistent=False)
 
     @property
     def maps(self) -> tuple[nn.Module, ...]:
@@ -118,7 +120,7 @@ class DpMlp(Backbone):
         """As `Backbone.forward`, with a modulation (batch, signal_width) for each block."""
         x = self.input_map(noisy)
         stacked = torch.stack(tuple(signals))
-        vectors = stacked.view(*stacked.shape[:2], self._vectors, 1, -1).unbind(2)
+        vectors = (stacked.view(*stacked.shape[:2], len(self.neutral), 1, -1) + self.neutral).unbind(2)
         for block, *modulation in zip(self.blocks, *vectors, strict=True):
             x = block(x, *modulation)
         out: Tensor = self.output_head(self.final_norm(x))

@@ -31,6 +31,7 @@ def run(
     precision: Precision = "auto",
     sampling_steps: int = SAMPLING_STEPS,
     robots: int = 64,
+    compile_for: int | None = None,
     ensemble: float | None = None,
     api_key_file: Path | None = None,
     ready_file: Path | None = None,
@@ -47,6 +48,7 @@ def run(
         precision: of the network.
         sampling_steps: of DDIM.
         robots: most robots in one message.
+        compile_for: compile for messages of so many robots, which takes half a minute and answers them in less time.
         ensemble: average the chunks of a session that cover the same control step, the newest weighing exp(-ENSEMBLE)
             of the one before (0.01 is usual).
         api_key_file: holds the keys of which callers must send one, one a line; made if missing.
@@ -54,12 +56,19 @@ def run(
     """
     if not 0 <= port <= 65535 or robots < 1 or threads < 1 or not 1 <= sampling_steps <= 100:
         raise ConfigError("--port is 0 to 65535, --robots and --threads at least 1, --sampling-steps 1 to 100")
+    if compile_for is not None and not 1 <= compile_for <= robots:
+        raise ConfigError(f"--compile-for {compile_for}: a message has 1 to {robots} robots")
     if ensemble is not None and not ensemble >= 0:
         raise ConfigError(f"--ensemble {ensemble:g}: it must be 0 or more")
     torch.set_num_threads(threads)
     keys = keys_of(host, os.environ.get("HEADSTART_API_KEY"), api_key_file)
     policy = Policy.load(
-        checkpoint, backbone=backbone, device=device, sampling_steps=sampling_steps, precision=precision
+        checkpoint,
+        backbone=backbone,
+        device=device,
+        sampling_steps=sampling_steps,
+        precision=precision,
+        compile_for=compile_for,
     )
     server = PolicyServer(policy, robots=robots, decay=ensemble)
     try:

@@ -135,6 +135,18 @@ def test_other_machines_need_a_key(low_dim_run: Path, tmp_path: Path) -> None:
             pass
 
 
+def test_compiled_it_answers_the_same_but_for_rounding(low_dim_run: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "trainer", "serve", str(low_dim_run), "--robots", "8", "--compile-for", "9"]
+    refused = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert (refused.returncode, refused.stderr) == (2, "error: --compile-for 9: a message has 1 to 8 robots\n")
+    policy = Policy.load(low_dim_run)
+    with serving(low_dim_run, tmp_path, "--device", "cpu", "--compile-for", "1") as url:
+        for robots, most in ((1, 0.01), (3, 0.0), (1, 0.01)):
+            seen, asked = message(robots)
+            answer = post(url, msgpack.packb(asked)).raise_for_status()
+            assert np.abs(unpacked(answer.content) - policy(seen)).max() <= most
+
+
 def test_the_pages_server_and_its_clients_work_with_pictures(
     camera_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
