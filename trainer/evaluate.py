@@ -50,7 +50,8 @@ class Sampler:
         if compile_for is not None:
             # A packed weight is none that a compiler knows.
             self._compiled = compiled_for_inference(self._prediction(copy.deepcopy(backbone)))
-        pack_linear(backbone, _ROWS)
+        for network in (backbone, self._conditioning):
+            pack_linear(network, _ROWS)
         self._predict = self._prediction(backbone)
 
     def __call__(
