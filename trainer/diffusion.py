@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import DDPMScheduler
 from torch import Tensor
 
+from shared.errors import ConfigError
 from trainer.config import DIFFUSION_STEPS, PredictionType
 
 SAMPLING_STEPS = 10
@@ -84,11 +85,13 @@ class SamplingStep:
 
 @cache
 def sampling_steps(steps: int = SAMPLING_STEPS) -> tuple[SamplingStep, ...]:
-    """The steps of DDIM, from the noisiest timestep down; the first is the last of the training schedule."""
-    # "leading", the default, would start at timestep 90, where the sample still holds signal: noise is no start there.
-    scheduler = DDIMScheduler(**_SCHEDULE, timestep_spacing="trailing", set_alpha_to_one=True)
-    scheduler.set_timesteps(steps)
-    cumulative, timesteps = scheduler.alphas_cumprod.double(), scheduler.timesteps.tolist()
+    """The steps of DDIM, from the training schedule's last timestep down. Raises ConfigError for no or too many."""
+    if not 1 <= steps <= DIFFUSION_STEPS:
+        raise ConfigError(f"{steps} sampling steps: there are 1 to {DIFFUSION_STEPS}")
+    # diffusers' "trailing", whose rounding adds -1 as a thirtieth of 29 steps. Its default, "leading", would start at
+    # timestep 90, where the sample still holds signal: noise is no start there.
+    timesteps = [round(DIFFUSION_STEPS * (steps - index) / steps) - 1 for index in range(steps)]
+    cumulative = DDPMScheduler(**_SCHEDULE).alphas_cumprod.double()
     visited = [float(cumulative[timestep]) for timestep in timesteps] + [1.0]
     return tuple(
         SamplingStep(timestep, now**0.5, (1 - now) ** 0.5, after**0.5, (1 - after) ** 0.5)

@@ -1,6 +1,7 @@
 """How far a head's actions are from demonstrated ones, by full denoising."""
 
 import copy
+import logging
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -13,13 +14,16 @@ from trainer.action import GRIPPER, POSITION, ROTATION
 from trainer.action_head import ActionHead
 from trainer.backbones import Backbone
 from trainer.batches import Batch
-from trainer.compilation import compiled_for_inference
+from trainer.compilation import CompiledForInference, RecompileError
 from trainer.compute_copy import compute_copy
+from trainer.conditioning import Conditioning
 from trainer.config import DIFFUSION_STEPS, ActionName, Precision
 from trainer.device import autocast, compute_dtype
 from trainer.diffusion import SAMPLING_STEPS, Diffusion, sample, sampling_steps
 from trainer.normalization import ActionNormalizer
 from trainer.packed_linear import pack_linear
+
+_log = logging.getLogger(__name__)
 
 _SEED = 20_000
 _ROWS = 64
@@ -47,12 +51,12 @@ class Sampler:
         self._conditioning = compute_copy(head.conditioning, dtype)
         backbone = compute_copy(head.backbone, dtype)
         self._compile_for = compile_for
-        if compile_for is not None:
-            # A packed weight is none that a compiler knows.
-            self._compiled = compiled_for_inference(self._prediction(copy.deepcopy(backbone)))
+        # A packed weight is none that a compiler knows.
+        unpacked = backbone if compile_for is None else copy.deepcopy(backbone)
+        self._compiled = CompiledForInference(_prediction(unpacked, self._conditioning))
         for network in (backbone, self._conditioning):
             pack_linear(network, _ROWS)
-        self._predict = self._prediction(backbone)
+        self._predict = _prediction(backbone, self._conditioning)
 
     def __call__(
         self,
@@ -62,11 +66,30 @@ class Sampler:
         pictures: tuple[Tensor, ...] = (),
     ) -> Tensor:
         """Normalized actions (batch, horizon, action_dim) from noise like them and a condition (diffusion.sample)."""
+        if len(noise) == self._compile_for:
+            try:
+                # Of inference mode's weights the compiler makes no constants.
+                with torch.no_grad(), self._compiled.only_once():
+                    return self._denoise(self._compiled, condition, noise, step_noise, pictures)
+            except RecompileError:
+                _log.warning(
+                    "torch is set differently than when the policy was compiled (threads, autocast, inference mode); "
+                    "it goes on as it is without compile_for"
+                )
+                self._compile_for = None
+        with torch.inference_mode():
+            return self._denoise(self._predict, condition, noise, step_noise, pictures)
+
+    def _denoise(
+        self,
+        prediction: Callable[[Tensor, Tensor, Tensor], Tensor],
+        condition: Tensor,
+        noise: Tensor,
+        step_noise: Callable[[int], Tensor] | None,
+        pictures: tuple[Tensor, ...],
+    ) -> Tensor:
         conditioning = self._conditioning
-        compiled = len(noise) == self._compile_for
-        prediction = self._compiled if compiled else self._predict
-        # The compiler keeps no weights as constants in inference mode.
-        with torch.no_grad() if compiled else torch.inference_mode(), autocast(self._device, self._precision):
+        with autocast(self._device, self._precision):
             features = conditioning.feature_share(conditioning.encode(condition, pictures))
 
             def predict(noisy: Tensor, index: int) -> Tensor:
@@ -74,14 +97,15 @@ class Sampler:
 
             return sample(predict, noise, self._steps, self._prediction_type, step_noise)
 
-    def _prediction(self, backbone: Backbone) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        conditioning = self._conditioning
 
-        def prediction(noisy: Tensor, time_share: Tensor, feature_share: Tensor) -> Tensor:
-            predicted: Tensor = backbone(noisy, conditioning.join(time_share, feature_share))
-            return predicted
+def _prediction(backbone: Backbone, conditioning: Conditioning) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Of noisy actions, from the shares of time and features."""
 
-        return prediction
+    def prediction(noisy: Tensor, time_share: Tensor, feature_share: Tensor) -> Tensor:
+        predicted: Tensor = backbone(noisy, conditioning.join(time_share, feature_share))
+        return predicted
+
+    return prediction
 
 
 def action_error(

@@ -24,7 +24,8 @@ class Policy:
     """Denoises actions for a batch of observations. Its answer to an observation depends on nothing else.
 
     The noise that an answer starts from is drawn from a hash of the observation: neither what else is in the batch
-    nor what was asked before changes it, yet it differs from step to step.
+    nor what was asked before changes it, yet it differs from step to step. Compiled, batches of one size are rounded
+    differently than others.
 
     Attributes:
         info: what the checkpoint says of itself.
@@ -42,6 +43,8 @@ class Policy:
         precision: Precision = "auto",
         compile_for: int | None = None,
     ) -> None:
+        if compile_for is not None and compile_for < 1:
+            raise ConfigError(f"compile_for is {compile_for}; batches have at least one observation")
         self.info = info
         self._seed = seed
         self._stochastic = stochastic
@@ -74,12 +77,13 @@ class Policy:
             sampling_steps: of DDIM.
             stochastic: add noise in every step; with 100 steps this is DDPM, which the paper samples by.
             precision: "auto" is bf16 where the hardware computes in it.
-            compile_for: compile the backbone for batches of so many observations, which takes half a minute now and
-                gives the same actions but for rounding; batches of other sizes are answered as without it.
+            compile_for: compile the backbone for batches of so many observations, which takes up to a minute now and
+                gives the same actions but for rounding; batches of other sizes are answered as without it. It is meant
+                for one policy of a process: what is compiled stays in memory.
 
         Raises:
             CheckpointError: it can't be loaded, or is Stage 1's.
-            ConfigError: it can't be compiled.
+            ConfigError: `sampling_steps` or `compile_for` is out of range, or it can't be compiled.
         """
         head, info = load_checkpoint(checkpoint, backbone)
         if info.stage != 2:
@@ -111,6 +115,7 @@ class Policy:
         """Actions for a batch of observations: the first `n_action_steps` of what `predict` returns."""
         return self.predict(observations, pictures)[:, : self.n_action_steps]
 
+    @torch.inference_mode(False)
     def predict(
         self, observations: NDArray[np.float32], pictures: Mapping[str, NDArray[np.uint8]] | None = None
     ) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ def serving(run: Path, folder: Path, *arguments: str) -> Iterator[str]:
     with (folder / "server.log").open("w+") as log:
         process = subprocess.Popen([*command, *arguments], stderr=log, env=environment, cwd=ROOT)
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 240
             while not ready.exists():
                 assert process.poll() is None, (folder / "server.log").read_text()
                 assert time.monotonic() < deadline

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch._dynamo import config as dynamo
+from torch._dynamo.utils import counters
 from torch._inductor import config as inductor
 
 from shared.errors import ConfigError
@@ -37,6 +39,11 @@ def inputs(robots: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(robots, 2 * OBS_DIM, generator=generator), torch.randn(robots, 16, 10, generator=generator)
 
 
+def compilations() -> tuple[int, int]:
+    """How many graphs have been compiled, and how many products from a template."""
+    return counters["stats"]["unique_graphs"], counters["inductor"]["cpp_templated_kernel_counter"]
+
+
 @pytest.mark.parametrize(("name", "robots"), [("dp_mlp-adaln_zero", 1), ("dp_c-film", 2), ("dp_t-cross_attn", 1)])
 def test_actions_are_the_same_but_for_rounding(name: str, robots: int) -> None:
     head = moved_head(name)
@@ -44,29 +51,65 @@ def test_actions_are_the_same_but_for_rounding(name: str, robots: int) -> None:
     for precision, most in worst.items():
         plain, compiled = Sampler(head, precision), Sampler(head, precision, compile_for=robots)
         expected = plain(*inputs(robots))
+        graphs, products = compilations()
         assert (compiled(*inputs(robots)) - expected).abs().max() < most
+        after = compilations()
+        assert after[0] == graphs + 1
+        # dp_c has only convolutions.
+        assert (after[1] > products) == (name != "dp_c-film")
         assert (compiled(*inputs(robots)) - expected).abs().max() < most
         # Of another size: not compiled, so not only nearly the same.
         assert torch.equal(compiled(*inputs(5)), plain(*inputs(5)))
+        assert compilations() == after
 
 
-def test_it_is_compiled_once_and_for_every_thread(low_dim_run: Path) -> None:
+def ask(policy: Policy, seed: int = 0) -> np.ndarray:
+    seen = np.random.default_rng(seed).uniform(-1, 1, (1, 2, policy.info.condition_dim))
+    return policy(seen.astype(np.float32))
+
+
+def test_it_is_compiled_once_whoever_asks(low_dim_run: Path) -> None:
     policy = Policy.load(low_dim_run, compile_for=1)
-    seen = np.random.default_rng(0).uniform(-1, 1, (1, 2, policy.info.condition_dim)).astype(np.float32)
-    answers = [policy(seen)]
-    with torch.compiler.set_stance("fail_on_recompile"):
-        answers.append(policy(seen))
-        thread = threading.Thread(target=lambda: answers.append(policy(seen)))
-        thread.start()
-        thread.join()
+    after = compilations()
+    answers = [ask(policy)]
+    thread = threading.Thread(target=lambda: answers.append(ask(policy)))
+    thread.start()
+    thread.join()
+    with torch.inference_mode():
+        answers.append(ask(policy))
     assert len(answers) == 3
     assert all(np.array_equal(answer, answers[0]) for answer in answers)
-    assert np.abs(answers[0] - Policy.load(low_dim_run)(seen)).max() < 0.01
+    assert np.abs(answers[0] - ask(Policy.load(low_dim_run))).max() < 0.01
+    assert compilations() == after
 
 
-def test_without_a_compiler_it_is_said(low_dim_run: Path) -> None:
+def test_where_torch_is_set_differently_later_it_goes_on_uncompiled(
+    low_dim_run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    policy, plain = Policy.load(low_dim_run, compile_for=1), Policy.load(low_dim_run)
+    after, threads = compilations(), torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        for seed in range(2):
+            assert np.array_equal(ask(policy, seed), ask(plain, seed))
+    finally:
+        torch.set_num_threads(threads)
+    (said,) = (record.message for record in caplog.records if record.name == "trainer.evaluate")
+    assert said.startswith("torch is set differently than when the policy was compiled (threads, ")
+    assert compilations() == after
+
+
+def test_policies_do_not_use_up_what_torch_compiles_of_one_function(low_dim_run: Path) -> None:
+    with dynamo.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):
+        answers = [ask(Policy.load(low_dim_run, compile_for=1)) for _ in range(2)]
+    assert np.array_equal(answers[0], answers[1])
+
+
+def test_what_can_not_be_compiled_is_said(low_dim_run: Path) -> None:
+    with pytest.raises(ConfigError, match="compile_for is 0; batches have at least one observation"):
+        Policy.load(low_dim_run, compile_for=0)
     with (
         inductor.patch({"cpp.cxx": ("/no/compiler",), "force_disable_caches": True}),
-        pytest.raises(ConfigError, match=r"the policy can't be compiled: .+; leave --compile-for out"),
+        pytest.raises(ConfigError, match=r"the policy can't be compiled: .+; do without compile_for"),
     ):
         Policy.load(low_dim_run, compile_for=1)

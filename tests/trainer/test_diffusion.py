@@ -1,8 +1,11 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
+from shared.errors import ConfigError
 from trainer.config import PredictionType
 from trainer.diffusion import Diffusion, sample, sampling_steps
 
@@ -42,6 +45,25 @@ def test_adding_noise_and_targets_against_numpy() -> None:
 
 def test_the_sampler_begins_at_the_noisiest_timestep() -> None:
     assert [step.timestep for step in sampling_steps(10)] == [99, 89, 79, 69, 59, 49, 39, 29, 19, 9]
+
+
+def test_any_number_of_steps_goes_down_to_no_noise_in_as_many() -> None:
+    for steps in range(1, 101):
+        visited = sampling_steps(steps)
+        timesteps = [step.timestep for step in visited]
+        assert len(timesteps) == steps
+        assert timesteps[0] == 99
+        assert all(now > after >= 0 for now, after in pairwise(timesteps))
+        assert all(now.next_alpha == after.alpha for now, after in pairwise(visited))
+        assert (visited[-1].next_alpha, visited[-1].next_sigma) == (1.0, 0.0)
+        start, added = torch.randn(2, 1, 16, 10, generator=torch.Generator().manual_seed(steps))
+        result = sample(
+            lambda noisy, index: noisy, start, steps, step_noise=added.expand(steps, -1, -1, -1).__getitem__
+        )
+        assert result.abs().max() <= 1
+    for steps in (0, 101):
+        with pytest.raises(ConfigError, match=f"{steps} sampling steps: there are 1 to 100"):
+            sampling_steps(steps)
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)

@@ -48,7 +48,7 @@ def run(
         precision: of the network.
         sampling_steps: of DDIM.
         robots: most robots in one message.
-        compile_for: compile for messages of so many robots, which takes half a minute and answers them in less time.
+        compile_for: compile for messages of so many robots, which takes up to a minute and answers them in less time.
         ensemble: average the chunks of a session that cover the same control step, the newest weighing exp(-ENSEMBLE)
             of the one before (0.01 is usual).
         api_key_file: holds the keys of which callers must send one, one a line; made if missing.
