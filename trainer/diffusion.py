@@ -110,8 +110,8 @@ def sample(
     """Denoises by DDIM without added noise (eta 0), or with all of it (eta 1), which over every timestep is DDPM.
 
     As diffusers' DDIMScheduler with `use_clipped_model_output`: with 10 steps the prediction and the clipped actions
-    disagree where clipping acts. That would take a twentieth of dp_mlp's time, and where `steps` does not divide the
-    schedule, as 7, it denoises to other timesteps than it visits next.
+    disagree where clipping acts. Its own `step` would take a twentieth of dp_mlp's time, and where
+    `steps` does not divide the schedule, as 7, it denoises to other timesteps than it visits next.
 
     Args:
         predict: given noisy actions (batch, horizon, dim) and the index of the sampling step, the head's prediction.

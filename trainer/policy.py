@@ -17,7 +17,7 @@ from trainer.checkpoint import CheckpointInfo, load_checkpoint
 from trainer.config import Precision
 from trainer.device import choose_device
 from trainer.diffusion import SAMPLING_STEPS
-from trainer.evaluate import Sampler
+from trainer.sampler import Sampler
 
 
 class Policy:

@@ -10,7 +10,7 @@ from trainer.backbones import Backbone
 from trainer.conditioning import stage2_conditioning
 from trainer.config import HeadConfig
 from trainer.diffusion import sample, sampling_steps
-from trainer.evaluate import Sampler
+from trainer.sampler import Sampler
 
 
 def test_the_pages_backbone_can_be_conditioned_frozen_trained_and_sampled() -> None:

@@ -16,8 +16,8 @@ from trainer.action_head import ActionHead
 from trainer.backbones import build_backbone
 from trainer.conditioning import stage2_conditioning
 from trainer.config import Precision
-from trainer.evaluate import Sampler
 from trainer.policy import Policy
+from trainer.sampler import Sampler
 
 OBS_DIM = 20
 
@@ -94,7 +94,7 @@ def test_where_torch_is_set_differently_later_it_goes_on_uncompiled(
             assert np.array_equal(ask(policy, seed), ask(plain, seed))
     finally:
         torch.set_num_threads(threads)
-    (said,) = (record.message for record in caplog.records if record.name == "trainer.evaluate")
+    (said,) = (record.message for record in caplog.records if record.name == "trainer.sampler")
     assert said.startswith("torch is set differently than when the policy was compiled (threads, ")
     assert compilations() == after
 

@@ -120,10 +120,8 @@ class DpMlp(Backbone):
         """As `Backbone.forward`, with a modulation (batch, signal_width) for each block."""
         x = self.input_map(noisy)
         stacked = torch.stack(tuple(signals))
-        vectors = (stacked.view(*stacked.shape[:2], len(self.neutral), 1, -1) + self.neutral.to(stacked.dtype)).unbind(
-            2
-        )
-        for block, *modulation in zip(self.blocks, *vectors, strict=True):
+        vectors = stacked.view(*stacked.shape[:2], len(self.neutral), 1, -1) + self.neutral.to(stacked.dtype)
+        for block, *modulation in zip(self.blocks, *vectors.unbind(2), strict=True):
             x = block(x, *modulation)
         out: Tensor = self.output_head(self.final_norm(x))
         return out
