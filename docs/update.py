@@ -23,7 +23,7 @@ from trainer.action import POSE_DIM
 from trainer.backbones import build_backbone
 from trainer.conditioning import stage1_conditioning
 from trainer.config import CONDITIONINGS, HeadConfig, SizeName
-from trainer.report import groups, success_table, training_table
+from trainer.result_tables import compared, groups, motion_table, success_table, training_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
@@ -42,9 +42,13 @@ def records_table() -> list[str]:
 def presets_table() -> list[str]:
     """Every preset of the recipe, as it is where there is a GPU."""
     lines = ["| preset | trajectories | head | Stage 1 | Stage 2 | seeds | rollouts |", "|---|---|---|---|---|---|---|"]
-    for name in ("quick", "tiny", "cpu", "paper"):
+    for name in ("quick", "tiny", "few", "cpu", "paper"):
         recipe = presets.recipe(name, gpu=True)
-        plans = [f"{t.task}: {t.demonstrations} demos, {t.steps:,} steps, {len(t.modes)} modes" for t in recipe.tasks]
+        plans = [
+            f"{t.task}: {t.demonstrations} demos{f' of {t.pool}' if t.pool else ''}, {t.steps:,} steps, "
+            f"{len(t.modes)} modes"
+            for t in recipe.tasks
+        ]
         lines.append(
             f"| `{name}` | {recipe.trajectories:,} | dp_mlp {recipe.size} | {recipe.stage1_steps:,} steps of "
             f"{recipe.stage1_batch} | {'; '.join(plans)} | {len(recipe.seeds)} | {recipe.episodes} each |"
@@ -77,7 +81,10 @@ def results_table() -> list[str]:
         report: dict[str, Any] = json.loads(path.read_text())
         grouped = groups(report["results"])
         lines += ["", f"`{report['command']}` on {report['machine']}:", ""]
-        lines += [*success_table(grouped), "", *training_table(report, grouped), ""]
+        lines += [*success_table(grouped), ""]
+        lines += ["From the same initial states:", "", *differences, ""] if (differences := compared(grouped)) else []
+        lines += [*motion, ""] if (motion := motion_table(grouped)) else []
+        lines += [*training_table(report, grouped), ""]
     return lines
 
 

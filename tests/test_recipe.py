@@ -53,7 +53,9 @@ def test_interrupted_then_finished_then_run_on_own_data(tmp_path: Path) -> None:
     report = json.loads((run / "report.json").read_text())
     _check_report(report)
     _check_dataset(tmp_path / "data", report["data"])
-    assert "| lift | decoupled |" in (run / "report.md").read_text()
+    text = (run / "report.md").read_text()
+    assert "| lift | 4 | decoupled | " in text
+    assert "| lift | 4 | normal | " in text.partition("## Motion")[2]
     for name in ("losses", "success", "seconds"):
         assert (run / "figures" / f"{name}.png").stat().st_size > 5000
     # Interrupted or not, Stage 1 made each of its steps once.
@@ -67,7 +69,7 @@ def test_interrupted_then_finished_then_run_on_own_data(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*.safetensors")}
     code, output = _finish(_recipe(tmp_path))
     assert code == 0, output
-    assert output.count("done earlier") == 6
+    assert output.count("done earlier") == 7
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*.safetensors")} == before
     assert (run / "data.json").read_bytes() == note
 
@@ -100,7 +102,13 @@ def _check_report(report: dict[str, Any]) -> None:
         assert len(result["outcomes"]) == 2
         assert result["successes"] == sum(result["outcomes"])
         assert result["demonstrations"] == 4
+        # The motion of what was commanded, beside the demonstrations' own.
+        assert 1 <= result["basis"] <= 16
+        assert result["chunk_jerk_m_per_s3"] > 0
+        assert 1 < result["demonstration_jerk_m_per_s3"] < 30
+        assert result["border_jump_m"] > 0
     decoupled, normal = report["results"]
+    assert decoupled["basis"] == normal["basis"]
     assert decoupled["stage1"]["dataset_id"] == report["data"]["dataset_id"]
     assert normal["stage1"] is None
     # The frozen backbone is what decoupled does not train.
@@ -128,7 +136,7 @@ def test_another_recipe_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 def test_a_wrong_preset_names_the_right_ones(tmp_path: Path) -> None:
     code, output = _finish(_recipe(tmp_path, "--preset", "huge"))
     assert code == 2
-    assert "unknown preset 'huge'; choose one of quick, tiny, cpu, paper" in output
+    assert "unknown preset 'huge'; choose one of quick, tiny, few, cpu, paper" in output
 
 
 def test_missing_data_and_demonstrations_are_named(tmp_path: Path) -> None:

@@ -24,10 +24,21 @@ def main() -> int:
         # Here, where Ctrl-C is awaited: PyTorch and the rest take seconds to import.
         from tyro.extras import SubcommandApp
 
-        from trainer.commands import adapt, demonstrate, evaluate, export, inspect, pretrain, serve, summarize, train
+        from trainer.commands import (
+            adapt,
+            basis,
+            demonstrate,
+            evaluate,
+            export,
+            inspect,
+            pretrain,
+            serve,
+            summarize,
+            train,
+        )
 
         app = SubcommandApp()
-        for command in (serve, train, pretrain, adapt, inspect, demonstrate, summarize, evaluate, export):
+        for command in (serve, train, pretrain, basis, adapt, inspect, demonstrate, summarize, evaluate, export):
             app.command(name=command.__name__.rpartition(".")[2])(command.run)
         app.cli(prog="python -m trainer", description=__doc__)
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from trainer.backbones import Backbone
 from trainer.conditioning import Conditioning
 from trainer.config import Mode, PredictionType
+from trainer.modes import MODES
 
 
 class ActionHead(nn.Module):
@@ -44,16 +45,13 @@ class ActionHead(nn.Module):
         return predicted
 
     def freeze(self, mode: Mode) -> None:
-        """Freezes what `mode` says, as whole modules, which also stay in eval mode.
-
-        `normal` trains everything. `decoupled` and `random_frozen` train the conditioning alone; they differ in
-        what the backbone holds. `random_body` also trains the backbone's `maps`.
-        """
+        """Freezes what `mode` does not train (modes.MODES), as whole modules, which also stay in eval mode."""
         self.requires_grad_(True)
-        self._frozen = mode != "normal"
+        trained = MODES[mode].trained
+        self._frozen = trained != "all"
         if self._frozen:
             self.backbone.requires_grad_(False)
-        if mode == "random_body":
+        if trained == "maps":
             for module in self.backbone.maps:
                 module.requires_grad_(True)
         self.train(self.training)

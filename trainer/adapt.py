@@ -1,5 +1,7 @@
 """Stage 2: the head learns a task from demonstrations; what its mode freezes stays as it is."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,13 +28,18 @@ from trainer.demonstrations.episode import Demonstrations
 from trainer.device import choose_device
 from trainer.frozen_vision import FrozenVision
 from trainer.loop import TrainingLoop
+from trainer.modes import MODES
+from trainer.motion_basis import TOLERANCE, MotionBasis
 from trainer.normalization import ActionNormalizer
 from trainer.observation import cameras_of
-from trainer.pretrain import fresh_head, validation
+from trainer.pretrain import fresh_head, learn_basis, validation
 from trainer.progress import Progress, silent
 from trainer.ranks import Ranks
 from trainer.resampling import resample
 from trainer.run_folder import RunFolder
+from trainer.smoothness import describe_motion
+
+_log = logging.getLogger(__name__)
 
 _BACKBONE_SHAPE = (
     "head", "size", "conditioning", "paper_film", "paper_key_values", "action", "prediction_type", "horizon",
@@ -46,7 +53,7 @@ class _Stage1:
 
     info: CheckpointInfo
     backbone: Path
-    projection_bias: Tensor
+    kept: Mapping[str, Tensor]
 
     @classmethod
     def load(cls, path: Path | str, backbone: Path | None) -> "_Stage1":
@@ -55,7 +62,7 @@ class _Stage1:
         if info.stage != 1 or info.backbone is None:
             raise ConfigError(f"{path} is not a Stage-1 checkpoint; give one that `pretrain` wrote")
         file = backbone or backbone_path(path, info.backbone)
-        return cls(info, file, head.conditioning.projection_bias())
+        return cls(info, file, head.conditioning.kept())
 
     def lies_in(self, folder: RunFolder) -> bool:
         """Whether overwriting the folder's run would remove it."""
@@ -70,6 +77,7 @@ def adapt(
     stage1: Path | str | None = None,
     backbone: Path | None = None,
     action_range: ActionRange | None = None,
+    basis: MotionBasis | None = None,
     vision: Path | None = None,
     features: Path | None = None,
     overwrite: bool = False,
@@ -81,17 +89,18 @@ def adapt(
         run: the run's folder; made where it is not there.
         demonstrations: successful ones; those it marks as held out are not trained on.
         config: of the stage.
-        stage1: Stage 1's checkpoint or run folder. Mode `decoupled` needs it; the others take its action range, so
-            that they differ from it in nothing but what is trained.
+        stage1: Stage 1's checkpoint or run folder. Modes that start from it need it; the others take its action range
+            and its motion basis, so that they differ from them in nothing but what is trained.
         backbone: file of Stage 1's backbone, where it is not in that run's `backbones/`; only with `stage1`.
         action_range: where there is no `stage1`.
+        basis: likewise; where neither is given, it is learned from the demonstrations.
         vision: checkpoint or run folder of a policy with the same cameras, whose networks are taken over, frozen.
         features: folder in which what these make of pictures is kept; in the run's folder where it is not given.
         overwrite: remove the run that lies in the folder, once it is known that this one can begin.
         progress: told of every `log_every` steps.
 
     Returns:
-        The checkpoint, which names its backbone by hash except in mode `normal`.
+        The checkpoint, which names its backbone by hash except in the modes that train all of it.
 
     Raises:
         ConfigError: the folder holds another run; the demonstrations are of another robot or rate, or leave the
@@ -117,7 +126,9 @@ def adapt(
     frozen = None if vision is None else FrozenVision.load(vision, cameras)
     data = {"demonstrations": fingerprint(demonstrations), "action_range": normalizer.to_json()}
     data |= {"vision": {"sha256": frozen.sha256}} if frozen else {}
-    used = pretrained if config.mode == "decoupled" else None
+    known = pretrained.info.basis if pretrained and basis is None else basis
+    data |= {"motion_basis": {"sha256": known.sha256()}} if known else {}
+    used = pretrained if MODES[config.mode].pretrained else None
     if ranks.is_first:
         backbone_hash = used.info.backbone if used else None
         folder.begin(2, to_json(config), {**data, "backbone": backbone_hash}, overwrite=overwrite)
@@ -132,6 +143,10 @@ def adapt(
         rate_hz=demonstrations.rate_hz, action_label=demonstrations.action_label, task=demonstrations.task,
         step=config.training.steps, seconds=0.0, device=device.type,
         stage1=used.info.stage1 if used else None,
+        joint_limits=pretrained.info.joint_limits if pretrained else None,
+        demonstrated=describe_motion(
+            [episode.actions for episode in demonstrations.episodes], config.head.action, demonstrations.rate_hz
+        ),
     )  # fmt: skip
     head, info = _begin_head(info, config, used, folder)
     if frozen is None:
@@ -140,8 +155,11 @@ def adapt(
         frozen.put_into(head)
         seen = frozen.features(demonstrations, features or folder.path / "features", device, progress)
         windows = DemonstrationWindows(demonstrations, normalizer, scaling, config, device, features=seen)
+    learned = _basis(known, windows, normalizer, config, demonstrations.task)
+    info = replace(info, motion_basis=None if learned is None else learned.to_json())
     loop = TrainingLoop(head.to(device), windows, config.training, folder, progress)
-    loop.run(validation(head, windows.validation, normalizer, config.training.precision))
+    precision, rate_hz = config.training.precision, demonstrations.rate_hz
+    loop.run(validation(head, windows.validation, normalizer, precision, lambda: learned, rate_hz, info.limits))
     if ranks.is_first:
         weights = {**loop.average.average, **(frozen.weights if frozen else {})}
         save_checkpoint(checkpoint, replace(info, seconds=loop.seconds), weights)
@@ -154,16 +172,47 @@ def _begin_head(
     info: CheckpointInfo, config: AdaptConfig, used: _Stage1 | None, folder: RunFolder
 ) -> tuple[ActionHead, CheckpointInfo]:
     """The head as its mode begins, with the backbone that stays saved in the run's folder."""
-    bias = used.projection_bias if used else None
-    head = fresh_head(config.training.seed, lambda: build_head(info, bias))
+    traits = MODES[config.mode]
+    head = fresh_head(config.training.seed, lambda: build_head(info, used.kept if used else None))
     if used is not None and used.info.backbone is not None:
         load_backbone(head.backbone, used.backbone, used.info.backbone)
-        link_backbone(used.info.backbone, used.backbone, folder.backbones)
-        info = replace(info, backbone=used.info.backbone)
-    elif config.mode != "normal":
+        if traits.freezes:
+            link_backbone(used.info.backbone, used.backbone, folder.backbones)
+            info = replace(info, backbone=used.info.backbone)
+    elif traits.freezes:
+        if config.gates == "open":
+            head.conditioning.open_gates(head.backbone)
         info = replace(info, backbone=save_backbone(folder.backbones, head.backbone, config.head))
     head.freeze(config.mode)
     return head, info
+
+
+def _basis(
+    known: MotionBasis | None,
+    windows: DemonstrationWindows,
+    normalizer: ActionNormalizer,
+    config: AdaptConfig,
+    task: str,
+) -> MotionBasis | None:
+    """What the policy projects onto: what is known from elsewhere, else what the demonstrations span.
+
+    Names demonstrations that it can't carry.
+    """
+    if config.directions == 0:
+        return None
+    if known is None or (known.horizon, known.action) != (config.head.horizon, config.head.action):
+        return learn_basis(windows.motion_windows, normalizer, config.directions)
+    basis = known if config.directions is None else known.keeping(config.directions)
+    motion = windows.motion_windows()
+    if not basis.carries(motion, normalizer):
+        numbers = basis.truncation(motion[:1], normalizer)
+        allowed = ", ".join(f"{TOLERANCE[name]:g} {name.rpartition('_')[2]}" for name in numbers)
+        _log.warning(
+            "the demonstrations of %s move faster than %d directions of the motion basis can carry: from %.0f %% of "
+            "their windows projecting takes more than is meant (%s); --directions %d would carry them",
+            task, basis.kept, 100 * basis.beyond(motion, normalizer), allowed, basis.needed(motion, normalizer),
+        )  # fmt: skip
+    return basis
 
 
 def _accepted(demonstrations: Demonstrations, config: AdaptConfig, stage1: _Stage1 | None) -> Demonstrations:
@@ -174,12 +223,13 @@ def _accepted(demonstrations: Demonstrations, config: AdaptConfig, stage1: _Stag
             f"the actions of {demonstrations.task} are '{space}', the head's '{config.head.action}'; pass --action "
             f"{space}, to pretrain too"
         )
-    if config.mode == "decoupled" and stage1 is None:
-        raise ConfigError("mode decoupled needs Stage 1's checkpoint; run pretrain first, or choose another mode")
+    pretrained = MODES[config.mode].pretrained
+    if pretrained and stage1 is None:
+        raise ConfigError(f"mode {config.mode} needs Stage 1's checkpoint; run pretrain first, or choose another mode")
     if stage1 is None:
         return demonstrations
     info = stage1.info
-    if config.mode == "decoupled":
+    if pretrained:
         _check_shape(config.head, info.head)
     if demonstrations.robot != info.robot and not config.other_robot:
         raise ConfigError(

@@ -4,7 +4,7 @@
     runs/<name>/backbones/<sha256>.safetensors           a whole backbone, named by the hash of the file
 
 A Stage-1 checkpoint holds its conditioning and names the backbone it trained. A Stage-2 checkpoint holds what its mode
-trained, and names the backbone that was frozen; in mode `normal` it holds everything and names none.
+trained, and names the backbone that was frozen; in modes that train all of it, it holds everything and names none.
 """
 
 import os
@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from shared.errors import CheckpointError, ConfigError
+from shared.robots import JointLimits
 from trainer import tensor_file
 from trainer.action_head import ActionHead
 from trainer.backbones import Backbone, build_backbone
 from trainer.conditioning import stage1_conditioning, stage2_conditioning
 from trainer.config import HeadConfig, Mode, from_json, to_json
+from trainer.motion_basis import MotionBasis
 from trainer.normalization import ActionNormalizer
 from trainer.observation import Camera, ObservationScaling
 from trainer.stage1_steps import condition_steps
@@ -30,6 +33,8 @@ from trainer.stage1_steps import condition_steps
 KIND = "policy checkpoint"
 BACKBONE_KIND = "backbone"
 _BACKBONE = "backbone."
+_ADDED = ("motion_basis", "demonstrated", "joint_limits")
+"""Fields of CheckpointInfo that have come since the first release."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,9 @@ class CheckpointInfo:
         seconds: they took, as `TrainingLoop.seconds` counts them.
         device: type of the device it was trained on, such as "cpu" or "cuda".
         stage1: None where nothing of Stage 1 is in it.
+        motion_basis: what a policy projects onto, as `MotionBasis.to_json`; None where it does not.
+        demonstrated: the motion of the demonstrations it was trained on (smoothness.describe_motion).
+        joint_limits: of the arm, as the dataset's header has them; None where no dataset told.
     """
 
     stage: Literal[1, 2]
@@ -83,6 +91,19 @@ class CheckpointInfo:
     seconds: float
     device: str
     stage1: Stage1Record | None
+    motion_basis: dict[str, Any] | None = None
+    demonstrated: dict[str, float] | None = None
+    joint_limits: dict[str, list[float]] | None = None
+
+    @property
+    def limits(self) -> JointLimits | None:
+        """The arm's joint limits, where a dataset told them."""
+        return None if self.joint_limits is None else JointLimits(**_arrays(self.joint_limits))
+
+    @property
+    def basis(self) -> MotionBasis | None:
+        """The motion basis."""
+        return None if self.motion_basis is None else MotionBasis.from_json(self.motion_basis)
 
     @property
     def normalizer(self) -> ActionNormalizer:
@@ -97,26 +118,29 @@ class CheckpointInfo:
         return ObservationScaling.from_json(self.observation_scaling)
 
 
-def build_head(info: CheckpointInfo, projection_bias: Tensor | None = None) -> ActionHead:
-    """A head of this shape with fresh weights; Stage 2's conditioning may start from Stage 1's bias."""
+def build_head(info: CheckpointInfo, kept: Mapping[str, Tensor] | None = None) -> ActionHead:
+    """A head of this shape with fresh weights; Stage 2's conditioning may start from what is `kept` of Stage 1's."""
     backbone = build_backbone(info.head, info.normalizer.action_dim)
     if info.stage == 1:
         steps = condition_steps(info.stage1.condition, info.head.horizon) if info.stage1 else 0
         conditioning = stage1_conditioning(info.head, backbone, info.condition_dim, steps)
     else:
         cameras = len(info.cameras)
-        conditioning = stage2_conditioning(info.head, backbone, info.condition_dim, projection_bias, cameras)
+        conditioning = stage2_conditioning(info.head, backbone, info.condition_dim, kept, cameras)
     return ActionHead(backbone, conditioning, info.head.prediction_type)
 
 
-def pack_backbone(backbone: Backbone, config: HeadConfig) -> bytes:
-    """The bytes of a backbone's file; their hash is its name."""
-    return tensor_file.pack(backbone.state_dict(), {"kind": BACKBONE_KIND, "head": to_json(config)})
+def pack_backbone(backbone: Backbone, config: HeadConfig, basis: MotionBasis | None = None) -> bytes:
+    """The bytes of a backbone's file; their hash is its name. Stage 1's has its motion basis beside the weights."""
+    metadata = {"kind": BACKBONE_KIND, "head": to_json(config)}
+    if basis is not None:
+        metadata["motion_basis"] = basis.to_json()
+    return tensor_file.pack(backbone.state_dict(), metadata)
 
 
-def save_backbone(folder: Path, backbone: Backbone, config: HeadConfig) -> str:
+def save_backbone(folder: Path, backbone: Backbone, config: HeadConfig, basis: MotionBasis | None = None) -> str:
     """Writes a backbone into `folder`, unless it lies there, and returns its hash."""
-    content = pack_backbone(backbone, config)
+    content = pack_backbone(backbone, config, basis)
     name = tensor_file.sha256(content)
     path = folder / f"{name}.safetensors"
     if not path.exists():
@@ -209,12 +233,16 @@ def backbone_path(checkpoint: Path, name: str) -> Path:
 
 def _info(metadata: Mapping[str, Any], path: Path) -> CheckpointInfo:
     try:
-        fields = {name: metadata[name] for name in CheckpointInfo.__dataclass_fields__}
+        fields = {name: metadata[name] for name in CheckpointInfo.__dataclass_fields__ if name not in _ADDED}
+        # Earlier releases wrote neither: such a checkpoint samples as it did then.
+        fields |= {name: metadata.get(name) for name in _ADDED}
         fields["head"] = from_json(HeadConfig, fields["head"])
         fields["observation_widths"] = dict(fields["observation_widths"])
         fields["cameras"] = {name: from_json(Camera, camera) for name, camera in fields["cameras"]}
         fields["stage1"] = Stage1Record(**fields["stage1"]) if fields["stage1"] else None
-        return CheckpointInfo(**fields)
+        info = CheckpointInfo(**fields)
+        _ = info.basis, info.limits
+        return info
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise CheckpointError(
             f"was written by another release ({error!r}); use that release, or train again", path
@@ -234,6 +262,10 @@ def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
             path,
         )
     module.load_state_dict(dict(tensors))
+
+
+def _arrays(lists: Mapping[str, list[float]]) -> dict[str, Any]:
+    return {name: np.array(values, np.float64) for name, values in lists.items()}
 
 
 def _shape(shape: torch.Size | None) -> str:

@@ -2,12 +2,13 @@
 
 Two kinds. A VectorConditioning reads one vector of [time, features] and gives each block one vector: modulation of some
 form, which the block knows. A TokenConditioning reads one token of the time and one for each step of the condition, and
-gives each block keys and values of these tokens. Either ends in one projection, and Stage 2 starts with that
-projection's weights at zero and its bias from Stage 1: a backbone as it was pretrained, blind to the observation.
+gives each block keys and values of these tokens. Either ends in one projection, of which Stage 2 keeps Stage 1's bias
+and the columns that read the time, and starts the others at zero: a backbone as it was pretrained, which knows how
+noisy its input is and is blind to the observation.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +30,11 @@ class Conditioning(nn.Module):
         vision: pictures to numbers that join the condition, where there are cameras.
         encoder: condition to features; the observation's in Stage 2.
         projection: its last map. One for all blocks: they read the same input, and one product is faster than many.
+        time_columns: how many of its first inputs are the encoded time; none where time is a token like others.
     """
 
     projection: Projection | LowRankProjection
+    time_columns = 0
 
     def __init__(self, backbone: Backbone, condition_dim: int, encoder: nn.Module) -> None:
         super().__init__()
@@ -70,15 +73,21 @@ class Conditioning(nn.Module):
     def join(self, time_share: Tensor, feature_share: Tensor) -> tuple[Tensor, ...]:
         """Both parts as each block's signal; the time's may be of one sample, without a batch dimension."""
 
-    def projection_bias(self) -> Tensor:
-        """The projection's output at a zero input, which Stage 2 starts from."""
-        return self.projection.bias.detach().clone()
+    def kept(self) -> dict[str, Tensor]:
+        """What Stage 2 keeps of this projection: what does not depend on the condition."""
+        return self.projection.kept(self.time_columns)
 
-    def start_from(self, bias: Tensor | Sequence[float]) -> None:
-        """Starts Stage 2: the projection's weights at zero, its bias from Stage 1's `projection_bias`."""
-        self.projection.start_at_zero()
-        with torch.no_grad():
-            self.projection.bias.copy_(torch.as_tensor(bias))
+    def start_from(self, kept: Mapping[str, Tensor]) -> None:
+        """Starts Stage 2 from what `kept` gave of Stage 1's conditioning."""
+        self.projection.start_from(kept)
+
+    @torch.no_grad()
+    def open_gates(self, backbone: Backbone) -> None:
+        """Starts with every block of a backbone in full effect, where the signals would begin at zero.
+
+        Closed, blocks that stay random would begin with no effect, and a gate's gradient alone could open them.
+        """
+        self.projection.bias.add_(torch.cat(backbone.open_signals()))
 
 
 class VectorConditioning(Conditioning):
@@ -93,6 +102,7 @@ class VectorConditioning(Conditioning):
     ) -> None:
         """With an encoder that gives (batch, features)."""
         super().__init__(backbone, condition_dim, encoder)
+        self.time_columns = self.time_width
         inputs = self.time_width + features
         if config.conditioning == "lora_cond":
             width = self.widths[0] // 2
@@ -189,15 +199,15 @@ def stage1_conditioning(config: HeadConfig, backbone: Backbone, condition_dim: i
 
 
 def stage2_conditioning(
-    config: HeadConfig, backbone: Backbone, obs_dim: int, bias: Tensor | Sequence[float] | None, cameras: int = 0
+    config: HeadConfig, backbone: Backbone, obs_dim: int, kept: Mapping[str, Tensor] | None, cameras: int = 0
 ) -> Conditioning:
-    """Stage 2's: an observation encoder, and a projection with zero weights and Stage 1's bias.
+    """Stage 2's: an observation encoder, and a projection that starts from what is kept of Stage 1's.
 
     Args:
         config: of the head.
         backbone: that it will condition.
         obs_dim: numbers in the low-dimensional part of one observation step.
-        bias: Stage 1's `projection_bias`; None where there was no Stage 1.
+        kept: of Stage 1's conditioning; None where there was no Stage 1.
         cameras: whose pictures are seen beside it.
     """
     obs_dim += PICTURE_FEATURES * cameras
@@ -210,6 +220,6 @@ def stage2_conditioning(
         conditioning = VectorConditioning(config, backbone, inputs, LowDimEncoder(inputs), OBSERVATION_WIDTH)
     if cameras:
         conditioning.vision = PictureEncoder(cameras, steps)
-    if bias is not None:
-        conditioning.start_from(bias)
+    if kept is not None:
+        conditioning.start_from(kept)
     return conditioning

@@ -15,11 +15,12 @@ ConditioningName = Literal[
 ]
 ActionName = Literal["ee_pose", "joint_position"]
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
-Mode = Literal["normal", "decoupled", "random_frozen", "random_body"]
+Mode = Literal["normal", "decoupled", "pretrained_body", "finetune", "random_frozen", "random_body"]
 Stage1Condition = Literal["joint_position", "ee_pose", "endpoints", "none"]
 Endpoints = Literal["window", "motion"]
 Scaling = Literal["min_max", "standard"]
 Switch = Literal["auto", "on", "off"]
+Gates = Literal["open", "closed"]
 Precision = Literal["auto", "bf16", "fp32"]
 
 DIFFUSION_STEPS = 100
@@ -76,11 +77,10 @@ class HeadConfig:
         self._check_conditioning()
         if not 1 <= self.n_obs_steps <= self.horizon:
             raise ConfigError(f"n_obs_steps is {self.n_obs_steps}; it must be 1 to the horizon, {self.horizon}")
-        longest = self.horizon - self.n_obs_steps + 1
-        if not 1 <= self.n_action_steps <= longest:
+        if not 1 <= self.n_action_steps <= self.longest_answer:
             raise ConfigError(
-                f"n_action_steps is {self.n_action_steps}; a window of {self.horizon} steps holds at most {longest} "
-                f"after {self.n_obs_steps} observation steps"
+                f"n_action_steps is {self.n_action_steps}; a window of {self.horizon} steps holds at most "
+                f"{self.longest_answer} after {self.n_obs_steps} observation steps"
             )
         if self.head == "dp_c" and self.horizon % 4:
             raise ConfigError(f"horizon is {self.horizon}; dp_c halves it twice, so it must be a multiple of 4")
@@ -88,6 +88,11 @@ class HeadConfig:
             raise ConfigError(f"dropout is {self.dropout}; it must be 0 or more and below 1")
         if self.dropout and self.head == "dp_c":
             raise ConfigError(f"dropout is {self.dropout}; dp_c has none, leave it at 0")
+
+    @property
+    def longest_answer(self) -> int:
+        """Steps of a window from the current one on, all that a policy predicts."""
+        return self.horizon - self.n_obs_steps + 1
 
     @property
     def attends_to_tokens(self) -> bool:
@@ -172,6 +177,8 @@ class PretrainConfig:
         windows_per_row: windows drawn from each trajectory in one pass.
         validation_share: of trajectories held out, by hash of their id.
         validation_windows: held-out windows that loss and action error are measured on at every checkpoint.
+        directions: of the motion basis that policies project onto; None takes as many as its trajectories need, 0 is no
+            basis.
         max_wait: seconds without a new shard before giving up.
     """
 
@@ -182,6 +189,7 @@ class PretrainConfig:
     windows_per_row: int = 1
     validation_share: float = 0.02
     validation_windows: int = 128
+    directions: int | None = None
     max_wait: float = 600.0
 
     def __post_init__(self) -> None:
@@ -190,6 +198,7 @@ class PretrainConfig:
             raise ConfigError(f"windows_per_row is {self.windows_per_row}; it must be at least 1")
         if not 0 <= self.validation_share < 1:
             raise ConfigError(f"validation_share is {self.validation_share}; it must be 0 or more and below 1")
+        _check_directions(self.directions, self.head)
 
 
 @dataclass(frozen=True)
@@ -197,14 +206,17 @@ class AdaptConfig:
     """Stage 2: the head learns a task from demonstrations.
 
     Attributes:
-        mode: what is trained and what the backbone holds (action_head.ActionHead.freeze).
-        head: its shape; Stage 1's backbone must have it where the mode is `decoupled`.
+        mode: what the backbone starts from and what of it is trained (modes.MODES).
+        head: its shape; Stage 1's backbone must have it where the mode starts from that.
         training: how long and how.
         validation_windows: windows of held-out episodes that loss and action error are measured on.
         observation_scaling: min-max or standardization, by statistics of the training demonstrations.
         crop: share of each side of a picture that is seen: a random part in training, else the middle.
         resample: accept demonstrations at another rate than Stage 1's, by interpolation.
         other_robot: accept demonstrations of another robot than Stage 1's.
+        directions: of the motion basis that the policy projects onto; None takes Stage 1's number, or where there is no
+            Stage 1, as many as the demonstrations need; 0 is no basis.
+        gates: how the gates of a frozen random backbone's blocks start: closed, its blocks would begin with no effect.
     """
 
     mode: Mode = "decoupled"
@@ -215,11 +227,14 @@ class AdaptConfig:
     crop: float = 0.9
     resample: bool = False
     other_robot: bool = False
+    directions: int | None = None
+    gates: Gates = "open"
 
     def __post_init__(self) -> None:
         _check_choices(self)
         if not 0 < self.crop <= 1:
             raise ConfigError(f"crop is {self.crop}; it must be above 0 and at most 1, the whole picture")
+        _check_directions(self.directions, self.head)
 
 
 def to_json(config: Any) -> dict[str, Any]:
@@ -242,6 +257,11 @@ def from_json(kind: type[T], value: Mapping[str, Any]) -> T:
         else:
             fields[name] = tuple(entry) if isinstance(entry, list) else entry
     return kind(**fields)
+
+
+def _check_directions(directions: int | None, head: HeadConfig) -> None:
+    if directions is not None and not 0 <= directions <= head.horizon:
+        raise ConfigError(f"directions is {directions}; it must be 0 (no motion basis) to the horizon, {head.horizon}")
 
 
 def _check_choices(config: Any) -> None:

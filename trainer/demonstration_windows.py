@@ -15,6 +15,7 @@ from shared.philox import philox_uint64
 from trainer.batches import Batch
 from trainer.config import AdaptConfig, Scaling
 from trainer.demonstrations.episode import Demonstrations, Episode
+from trainer.motion_basis import MOST_WINDOWS
 from trainer.normalization import ActionNormalizer
 from trainer.observation import Camera, ObservationScaling
 from trainer.pictures import EpisodePictures
@@ -76,6 +77,11 @@ class DemonstrationWindows:
             return None
         chosen = torch.linspace(0, len(self._held_out) - 1, count).round().long()
         return self._batch(self._held_out[chosen.to(self._held_out.device)], None)
+
+    def motion_windows(self, most: int = MOST_WINDOWS) -> NDArray[np.float32]:
+        """Normalized actions of up to `most` training windows, evenly spread, (n, horizon, action_dim)."""
+        chosen = torch.linspace(0, len(self._training) - 1, min(most, len(self._training))).round().long()
+        return self._actions[self._training[chosen.to(self._training.device)]].cpu().numpy()
 
     def state(self) -> dict[str, Any]:
         """Windows given so far."""

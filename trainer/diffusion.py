@@ -106,6 +106,7 @@ def sample(
     steps: int = SAMPLING_STEPS,
     prediction_type: PredictionType = "epsilon",
     step_noise: Callable[[int], Tensor] | None = None,
+    constrain: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Denoises by DDIM without added noise (eta 0), or with all of it (eta 1), which over every timestep is DDPM.
 
@@ -119,12 +120,15 @@ def sample(
         steps: of the sampler; DDPM takes all of them, config.DIFFUSION_STEPS.
         prediction_type: of the head.
         step_noise: given the index of the sampling step, the noise it adds, from N(0, 1) like `noise`; None is eta 0.
+        constrain: brings the clipped actions of every step back to what is known of them (constraint.Constraint).
 
     Returns:
-        Normalized actions, like `noise`, each number within [-1, 1].
+        Normalized actions, like `noise`, each number within [-1, 1] but for what `constrain` adds.
     """
     noisy = noise
     for index, step in enumerate(sampling_steps(steps)):
         actions = step.denoised(noisy, predict(noisy, index).float(), prediction_type)
+        if constrain is not None:
+            actions = constrain(actions)
         noisy = step.next(noisy, actions, None if step_noise is None else step_noise(index))
     return noisy

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shared.robots import JointLimits
 from shared.rotation import geodesic_angle, rot6d_to_matrix
 from trainer.action import GRIPPER, POSITION, ROTATION
 from trainer.action_head import ActionHead
@@ -13,31 +14,56 @@ from trainer.batches import Batch
 from trainer.config import DIFFUSION_STEPS, ActionName, Precision
 from trainer.device import autocast
 from trainer.diffusion import Diffusion
+from trainer.motion_basis import MotionBasis
 from trainer.normalization import ActionNormalizer
 from trainer.sampler import Sampler
+from trainer.smoothness import describe_chunks, joint_limit_breaks
 
 _SEED = 20_000
 
 
+_SLOW_DIRECTIONS = 5
+"""Which split errors into slow and fast, where no motion basis says how many."""
+
+
 def action_error(
-    head: ActionHead, windows: Batch, normalizer: ActionNormalizer, precision: Precision = "auto"
+    head: ActionHead,
+    windows: Batch,
+    normalizer: ActionNormalizer,
+    precision: Precision = "auto",
+    *,
+    basis: MotionBasis | None = None,
+    rate_hz: float | None = None,
+    limits: JointLimits | None = None,
 ) -> dict[str, float]:
-    """Denoises each window from fixed noise and compares it with the demonstrated actions (`compare_actions`).
+    """Denoises each window from fixed noise and compares it with the demonstrated actions.
 
     Args:
         head: in eval mode.
         windows: held out.
         normalizer: of the actions.
         precision: of the network.
+        basis: that is projected onto; None is none.
+        rate_hz: actions per second; None leaves out the motion.
+        limits: of the joints that are actions; None leaves out what breaks them.
+
+    Returns:
+        As `compare_actions`; with a rate also `slow_*` and `fast_*` (`split_errors`) and the motion of what is
+        predicted beside that of the windows (`smoothness.describe_chunks`, `joint_limit_breaks`).
     """
     noise = torch.randn(windows.actions.shape, generator=torch.Generator().manual_seed(_SEED))
-    sampler = Sampler(head, precision)
-    predicted = sampler(windows.condition, noise.to(windows.actions.device), pictures=windows.pictures)
-    return compare_actions(
-        normalizer.denormalize(predicted.cpu().numpy()),
-        normalizer.denormalize(windows.actions.cpu().numpy()),
-        normalizer.action,
-    )
+    sampler = Sampler(head, precision, basis=basis)
+    predicted = sampler(windows.condition, noise.to(windows.actions.device), pictures=windows.pictures).cpu().numpy()
+    demonstrated = windows.actions.cpu().numpy()
+    ours, theirs = normalizer.denormalize(predicted), normalizer.denormalize(demonstrated)
+    found = compare_actions(ours, theirs, normalizer.action)
+    if rate_hz is None:
+        return found
+    split = split_errors(ours, theirs, normalizer.action, basis.kept if basis else _SLOW_DIRECTIONS)
+    found |= split | describe_chunks(ours, theirs, normalizer.action, rate_hz)
+    if limits is not None and normalizer.action == "joint_position":
+        found |= joint_limit_breaks(ours, limits, rate_hz)
+    return found
 
 
 def compare_actions(
@@ -61,6 +87,28 @@ def compare_actions(
         "rotation_deg": float(np.rad2deg(angle.mean())),
         "gripper_accuracy": agree,
     }
+
+
+def split_errors(
+    predicted: NDArray[np.float32], target: NDArray[np.float32], action: ActionName, directions: int
+) -> dict[str, float]:
+    """The slow and the fast part of the errors of windows (n, horizon, action_dim): where they go, and their jitter.
+
+    Slow is what the first so many cosines over the window (DCT-II) make of it, fast is the rest.
+
+    Returns:
+        Root mean squares over all steps: `slow_position_mm` and `fast_position_mm`, or `slow_joint_rad` and
+        `fast_joint_rad`.
+    """
+    axes = slice(0, GRIPPER) if action == "joint_position" else POSITION
+    error = (predicted[..., axes] - target[..., axes]).astype(np.float64)
+    horizon = error.shape[1]
+    step = (np.arange(horizon) + 0.5) * np.pi / horizon
+    cosines, _ = np.linalg.qr(np.cos(np.arange(min(directions, horizon))[:, None] * step).T)
+    slow = cosines @ (cosines.T @ error)
+    unit, scale = ("joint_rad", 1.0) if action == "joint_position" else ("position_mm", 1e3 * 3**0.5)
+    parts = {"slow": slow, "fast": error - slow}
+    return {f"{name}_{unit}": scale * float(np.sqrt((part**2).mean())) for name, part in parts.items()}
 
 
 def describe_error(error: Mapping[str, float]) -> str:

@@ -134,5 +134,6 @@ def _description(info: CheckpointInfo, steps: int) -> dict[str, Any]:
         ],
         "action_scaling": {"center": center.tolist(), "scale": scale.tolist()},
         "prediction_type": info.head.prediction_type,
+        "projection": None if info.basis is None else info.basis.projection().tolist(),
         "sampler": [asdict(step) for step in sampling_steps(steps)],
     }

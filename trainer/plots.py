@@ -8,7 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLORS = {"decoupled": "#0b7285", "normal": "#868e96", "random_body": "#e8590c", "random_frozen": "#f0a868"}
+COLORS = {
+    "decoupled": "#0b7285",
+    "pretrained_body": "#22b8cf",
+    "finetune": "#5f3dc4",
+    "normal": "#868e96",
+    "random_body": "#e8590c",
+    "random_frozen": "#f0a868",
+}
 
 
 def losses(path: Path, metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -28,24 +35,25 @@ def losses(path: Path, metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> No
 
 
 def success(path: Path, rows: Sequence[tuple[str, str, float, float, float]]) -> None:
-    """Bars of (task, mode, rate, low, high), with the interval as a whisker."""
+    """Bars of (label, mode, rate, low, high), with the interval as a whisker."""
     figure, axes = _figure(1.5 + 1.1 * len(rows), 3.6)
     for x, (_, mode, rate, low, high) in enumerate(rows):
         error = [[max(0.0, 100 * (rate - low))], [max(0.0, 100 * (high - rate))]]
         axes.bar(x, 100 * rate, color=COLORS[mode], yerr=error, capsize=4)
         axes.text(x, 3, f"{100 * rate:.0f}", ha="center", color="white", fontweight="bold")
-    axes.set_xticks(range(len(rows)), [f"{task}\n{mode}" for task, mode, *_ in rows], fontsize=8)
-    axes.set(ylabel="success rate [%], Wilson 95 %", ylim=(0, 105))
+    axes.set_xticks(range(len(rows)), [label for label, *_ in rows], fontsize=8)
+    axes.set(ylabel="success rate [%], 95 %", ylim=(0, 105))
     _save(figure, path)
 
 
-def seconds(path: Path, rows: Sequence[tuple[str, str, float]]) -> None:
-    """Bars of (task, mode, training seconds)."""
+def seconds(path: Path, rows: Sequence[tuple[str, str, float | None]]) -> None:
+    """Bars of (label, mode, training seconds)."""
     figure, axes = _figure(1.5 + 1.1 * len(rows), 3.2)
-    for x, (_, mode, value) in enumerate(rows):
+    for x, (_, mode, known) in enumerate(rows):
+        value = known or 0.0
         axes.bar(x, value, color=COLORS[mode])
         axes.text(x, value, f"{value:.0f}", ha="center", va="bottom", fontsize=8)
-    axes.set_xticks(range(len(rows)), [f"{task}\n{mode}" for task, mode, _ in rows], fontsize=8)
+    axes.set_xticks(range(len(rows)), [label for label, *_ in rows], fontsize=8)
     axes.set(ylabel="training time [s]")
     axes.margins(y=0.15)
     _save(figure, path)

@@ -17,6 +17,7 @@ from trainer.checkpoint import CheckpointInfo, load_checkpoint
 from trainer.config import Precision
 from trainer.device import choose_device
 from trainer.diffusion import SAMPLING_STEPS
+from trainer.motion_basis import MotionBasis
 from trainer.sampler import Sampler
 
 
@@ -29,6 +30,7 @@ class Policy:
 
     Attributes:
         info: what the checkpoint says of itself.
+        directions: of the motion basis that it projects onto; 0 where it does not.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Policy:
         stochastic: bool = False,
         precision: Precision = "auto",
         compile_for: int | None = None,
+        directions: int | None = None,
     ) -> None:
         if compile_for is not None and compile_for < 1:
             raise ConfigError(f"compile_for is {compile_for}; batches have at least one observation")
@@ -50,7 +53,8 @@ class Policy:
         self._stochastic = stochastic
         self._device = choose_device(device)
         self._normalizer, self._scaling = info.normalizer, info.scaling
-        self._sampler = Sampler(head.to(self._device).eval(), precision, sampling_steps, compile_for)
+        self.directions, basis = _chosen(info.basis, directions)
+        self._sampler = Sampler(head.to(self._device).eval(), precision, sampling_steps, compile_for, basis)
         if compile_for is not None:
             self._warm_up(compile_for)
 
@@ -66,6 +70,7 @@ class Policy:
         stochastic: bool = False,
         precision: Precision = "auto",
         compile_for: int | None = None,
+        directions: int | None = None,
     ) -> "Policy":
         """A policy from a Stage-2 checkpoint.
 
@@ -80,10 +85,11 @@ class Policy:
             compile_for: compile the backbone for batches of so many observations, which takes up to a minute now and
                 gives the same actions but for rounding; batches of other sizes are answered as without it. It is meant
                 for one policy of a process: what is compiled stays in memory.
+            directions: of the motion basis to project onto, instead of the checkpoint's number; 0 is no basis.
 
         Raises:
             CheckpointError: it can't be loaded, or is Stage 1's.
-            ConfigError: `sampling_steps` or `compile_for` is out of range, or it can't be compiled.
+            ConfigError: `sampling_steps`, `compile_for` or `directions` is out of range, or it can't be compiled.
         """
         head, info = load_checkpoint(checkpoint, backbone)
         if info.stage != 2:
@@ -97,6 +103,7 @@ class Policy:
             stochastic=stochastic,
             precision=precision,
             compile_for=compile_for,
+            directions=directions,
         )
 
     @property
@@ -110,26 +117,36 @@ class Policy:
         return self.info.head.n_action_steps
 
     def __call__(
-        self, observations: NDArray[np.float32], pictures: Mapping[str, NDArray[np.uint8]] | None = None
+        self,
+        observations: NDArray[np.float32],
+        pictures: Mapping[str, NDArray[np.uint8]] | None = None,
+        prefix: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Actions for a batch of observations: the first `n_action_steps` of what `predict` returns."""
-        return self.predict(observations, pictures)[:, : self.n_action_steps]
+        return self.predict(observations, pictures, prefix)[:, : self.n_action_steps]
 
     @torch.inference_mode(False)
     def predict(
-        self, observations: NDArray[np.float32], pictures: Mapping[str, NDArray[np.uint8]] | None = None
+        self,
+        observations: NDArray[np.float32],
+        pictures: Mapping[str, NDArray[np.uint8]] | None = None,
+        prefix: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """All that is predicted from now on for a batch of observations.
 
         Args:
             observations: (n, n_obs_steps, obs_dim), the latest last, keys joined as in `info.observation_widths`.
             pictures: of each of `info.cameras`, (n, n_obs_steps, height, width, 3) RGB, uncropped.
+            prefix: the actions that are fixed already, (n, m, action_dim) in metres or radians: first the
+                n_obs_steps - 1 that were commanded last, then those that will still be carried out before this answer
+                is. The answer goes on from them without a jump. NaN in all of a robot's where it has none, as at the
+                beginning of an episode; None where no robot has any.
 
         Returns:
             (n, horizon - n_obs_steps + 1, action_dim) in metres or radians, the first to be executed now.
 
         Raises:
-            ConfigError: the observations have another shape.
+            ConfigError: the observations or the prefix have another shape.
         """
         expected = (self.n_obs_steps, self.info.condition_dim)
         if observations.ndim != 3 or observations.shape[1:] != expected:
@@ -144,7 +161,9 @@ class Policy:
         condition = self._scaling.apply(torch.from_numpy(observations).to(self._device)).flatten(1)
         crops = tuple(torch.from_numpy(one).to(self._device) for one in seen)
         step_noise = (lambda index: noise(1 + index)) if self._stochastic else None
-        actions = self._normalizer.denormalize(self._sampler(condition, noise(0), step_noise, crops).cpu().numpy())
+        fixed = None if prefix is None else self._fixed(prefix, len(observations))
+        sampled = self._sampler(condition, noise(0), step_noise, crops, fixed)
+        actions = self._normalizer.denormalize(sampled.cpu().numpy())
         return actions[:, self.n_obs_steps - 1 :]
 
     def _warm_up(self, robots: int) -> None:
@@ -170,6 +189,14 @@ class Policy:
             seen.append(np.ascontiguousarray(camera.center(given)))
         return seen
 
+    def _fixed(self, prefix: NDArray[np.float32], count: int) -> Tensor:
+        """A prefix, normalized. Raises ConfigError where it has another shape."""
+        horizon, numbers = self.info.head.horizon, self._normalizer.action_dim
+        shape = prefix.shape
+        if prefix.ndim != 3 or (shape[0], shape[2]) != (count, numbers) or not 1 <= shape[1] <= horizon:
+            raise ConfigError(f"the prefix has shape {shape}, expected ({count}, 1 to {horizon}, {numbers})")
+        return torch.from_numpy(self._normalizer.normalize(prefix.astype(np.float32))).to(self._device)
+
     def _noise(self, keys: NDArray[np.int64], draw: int) -> NDArray[np.float32]:
         """N(0, 1) of shape (n, horizon, action_dim) by Box and Muller, a stream for each observation's hash."""
         shape = (self.info.head.horizon, self._normalizer.action_dim)
@@ -178,6 +205,18 @@ class Policy:
         radius, angle = np.sqrt(-2 * np.log1p(-uniform[:, :half])), 2 * np.pi * uniform[:, half:]
         normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
         return normal[:, : shape[0] * shape[1]].astype(np.float32).reshape(-1, *shape)
+
+
+def _chosen(basis: MotionBasis | None, directions: int | None) -> tuple[int, MotionBasis | None]:
+    """How many directions are projected onto, and the basis of them. Raises ConfigError where it has not so many."""
+    if directions == 0 or (basis is None and directions is None):
+        return 0, None
+    if basis is None:
+        raise ConfigError(
+            f"directions is {directions}, but this checkpoint has no motion basis; leave it out, or adapt again for one"
+        )
+    chosen = basis if directions is None else basis.keeping(directions)
+    return chosen.kept, chosen
 
 
 def _hash(*arrays: NDArray[Any]) -> int:

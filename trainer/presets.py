@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.errors import ConfigError
+from trainer.config import Mode
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,20 @@ class TaskPlan:
         demonstrations: successful ones to collect.
         steps: of Stage 2, and of the normal baseline.
         modes: trained on it.
+        pool: demonstrations to collect, of which the seed of each training draws its own; None collects no more than
+            are used, and all seeds use the same.
     """
 
     task: str
     demonstrations: int
     steps: int
-    modes: tuple[str, ...] = ("decoupled", "normal")
+    modes: tuple[Mode, ...] = ("decoupled", "normal")
+    pool: int | None = None
+
+    @property
+    def collected(self) -> int:
+        """Demonstrations to collect."""
+        return self.demonstrations if self.pool is None else self.pool
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class Recipe:
         episodes: rollouts of each trained policy.
         learning_rate: peak of the cosine schedule.
         stage1_batch: windows in a batch of Stage 1.
+        without_basis: roll each policy out a second time, without motion basis and with chunks that do not join.
         estimate_of: the recipe that this one is a few steps of, in order to estimate it.
     """
 
@@ -54,6 +64,7 @@ class Recipe:
     episodes: int = 100
     learning_rate: float = 1e-3
     stage1_batch: int = 128
+    without_basis: bool = False
     estimate_of: "Recipe | None" = None
 
 
@@ -109,7 +120,7 @@ def tiny() -> Recipe:
 
 def cpu() -> Recipe:
     """Stack with three seeds and both controls, for a few hours of two cores."""
-    modes = ("decoupled", "normal", "random_body", "random_frozen")
+    modes: tuple[Mode, ...] = ("decoupled", "normal", "random_body", "random_frozen")
     return Recipe(
         "cpu",
         trajectories=50_000,
@@ -122,9 +133,25 @@ def cpu() -> Recipe:
     )
 
 
+def few() -> Recipe:
+    """Stack from few demonstrations, where a head start shows: three seeds, each with demonstrations of its own."""
+    modes: tuple[Mode, ...] = ("decoupled", "normal", "random_body", "pretrained_body")
+    return Recipe(
+        "few",
+        trajectories=20_000,
+        shard_rows=1024,
+        size="small",
+        batch=128,
+        stage1_steps=8000,
+        tasks=(TaskPlan("stack", 25, 2000, modes, pool=300), TaskPlan("stack", 50, 2000, modes, pool=300)),
+        seeds=(0, 1, 2),
+        without_basis=True,
+    )
+
+
 def paper() -> Recipe:
     """The paper's sizes and steps (facts 1.4 and 4): a GPU's work. Without one, 20 steps and an estimate."""
-    modes = ("decoupled", "normal", "random_body", "random_frozen")
+    modes: tuple[Mode, ...] = ("decoupled", "normal", "random_body", "random_frozen")
     return Recipe(
         "paper",
         trajectories=200_000,
@@ -140,7 +167,7 @@ def paper() -> Recipe:
     )
 
 
-_PRESETS: dict[str, Callable[[], Recipe]] = {"quick": quick, "tiny": tiny, "cpu": cpu, "paper": paper}
+_PRESETS: dict[str, Callable[[], Recipe]] = {"quick": quick, "tiny": tiny, "few": few, "cpu": cpu, "paper": paper}
 
 
 def recipe(name: str, gpu: bool) -> Recipe:

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from shared.follow import ShardSource
+from shared.robots import JointLimits
 from trainer.action import ActionRange
 from trainer.action_head import ActionHead
 from trainer.batches import Batch
@@ -17,6 +20,7 @@ from trainer.config import Precision, PretrainConfig, to_json
 from trainer.device import choose_device
 from trainer.evaluate import action_error, noise_loss
 from trainer.loop import TrainingLoop, Validate
+from trainer.motion_basis import MotionBasis
 from trainer.normalization import ActionNormalizer
 from trainer.progress import Progress, silent
 from trainer.ranks import Ranks
@@ -76,15 +80,27 @@ def pretrain(
         action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, cameras={},
         robot=header.robot.name, rate_hz=header.rate_hz, action_label="command", task="", step=config.training.steps,
         seconds=0.0, device=device.type, stage1=Stage1Record(header.dataset_id, config.condition, 0.0),
+        joint_limits=header.robot.to_json()["limits"],
     )  # fmt: skip
     head = fresh_head(config.training.seed, lambda: build_head(info)).to(device)
     loop = TrainingLoop(head, stream, config.training, folder, progress)
-    loop.run(validation(head, stream.validation, normalizer, config.training.precision))
+
+    def basis() -> MotionBasis | None:
+        return learn_basis(stream.motion_windows, normalizer, config.directions)
+
+    measure = validation(
+        head, stream.validation, normalizer, config.training.precision, basis, header.rate_hz, info.limits
+    )
+    loop.run(measure)
     if ranks.is_first:
+        learned = basis()
         with loop.average.applied():
-            name = save_backbone(folder.backbones, head.backbone, config.head)
+            name = save_backbone(folder.backbones, head.backbone, config.head, learned)
             stage1 = Stage1Record(header.dataset_id, config.condition, loop.seconds)
-            info = replace(info, backbone=name, seconds=loop.seconds, stage1=stage1)
+            info = replace(
+                info, backbone=name, seconds=loop.seconds, stage1=stage1,
+                motion_basis=None if learned is None else learned.to_json(),
+            )  # fmt: skip
             save_checkpoint(checkpoint, info, loop.weights)
         folder.training_state.unlink(missing_ok=True)
         shutil.rmtree(cache, ignore_errors=True)
@@ -99,10 +115,23 @@ def fresh_head(seed: int, build: Callable[[], ActionHead]) -> ActionHead:
         return build()
 
 
+def learn_basis(
+    windows: Callable[[], NDArray[np.float32]], normalizer: ActionNormalizer, directions: int | None
+) -> MotionBasis | None:
+    """The motion basis of normalized windows, with so many directions kept; None where that is 0."""
+    return None if directions == 0 else MotionBasis.learn(windows(), normalizer, directions)
+
+
 def validation(
-    head: ActionHead, windows: Callable[[], Batch | None], normalizer: ActionNormalizer, precision: Precision
+    head: ActionHead,
+    windows: Callable[[], Batch | None],
+    normalizer: ActionNormalizer,
+    precision: Precision,
+    basis: Callable[[], MotionBasis | None],
+    rate_hz: float,
+    limits: JointLimits | None = None,
 ) -> Validate:
-    """Measures held-out loss and action error; asks for the windows at its first call."""
+    """Measures held-out loss, action error and motion; asks for the windows once, for the basis at each call."""
     held_out: list[Batch | None] = []
 
     def validate() -> Mapping[str, float]:
@@ -111,7 +140,7 @@ def validation(
         batch = held_out[0]
         if batch is None:
             return {}
-        error = action_error(head, batch, normalizer, precision)
+        error = action_error(head, batch, normalizer, precision, basis=basis(), rate_hz=rate_hz, limits=limits)
         return {"validation_loss": noise_loss(head, batch, precision), **error}
 
     return validate

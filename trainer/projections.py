@@ -1,4 +1,10 @@
-"""The last maps of a conditioning, from features to what the backbone's blocks are given."""
+"""The last maps of a conditioning, from time and features to what the backbone's blocks are given.
+
+Of Stage 1's, Stage 2 keeps what does not depend on the condition (`kept`): the bias, and the columns that read the
+encoded time. The columns that read features start at zero.
+"""
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +12,7 @@ from torch.nn import functional as F
 
 
 class Projection(nn.Linear):
-    """One Linear to every block's signal. Stage 2 starts it with zero weights and Stage 1's bias."""
+    """One Linear to every block's signal."""
 
     def part(self, x: Tensor, columns: slice, *, bias: bool) -> Tensor:
         """What these of its inputs, given as x (batch, columns), add to its output."""
@@ -16,6 +22,17 @@ class Projection(nn.Linear):
         """Weights and bias to zero: the output is zero, and the first gradient moves it."""
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
+
+    def kept(self, time_columns: int) -> dict[str, Tensor]:
+        """What Stage 2 starts from, of a projection whose first so many inputs are the encoded time."""
+        return {"bias": _copy(self.bias), "time": _copy(self.weight[:, :time_columns])}
+
+    @torch.no_grad()
+    def start_from(self, kept: Mapping[str, Tensor]) -> None:
+        """Starts with what `kept` gave, and zero in every other column."""
+        self.start_at_zero()
+        self.bias.copy_(kept["bias"])
+        self.weight[:, : kept["time"].shape[1]] = kept["time"]
 
 
 class LowRankProjection(nn.Module):
@@ -42,3 +59,21 @@ class LowRankProjection(nn.Module):
         """As `Projection.start_at_zero`; the first map keeps its weights, or no gradient would reach either."""
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
+
+    def kept(self, time_columns: int) -> dict[str, Tensor]:
+        """As `Projection.kept`: the first map's time columns and bias, and all of the second map."""
+        down = {"down_bias": _copy(self.down.bias), "time": _copy(self.down.weight[:, :time_columns])}
+        return {"bias": _copy(self.bias), "weight": _copy(self.weight), **down}
+
+    @torch.no_grad()
+    def start_from(self, kept: Mapping[str, Tensor]) -> None:
+        """As `Projection.start_from`; the gradient reaches the other columns by way of the second map."""
+        self.bias.copy_(kept["bias"])
+        self.weight.copy_(kept["weight"])
+        self.down.bias.copy_(kept["down_bias"])
+        self.down.weight.zero_()
+        self.down.weight[:, : kept["time"].shape[1]] = kept["time"]
+
+
+def _copy(values: Tensor) -> Tensor:
+    return values.detach().clone()

@@ -20,14 +20,16 @@ from shared.errors import ConfigError
 from shared.manifest import DatasetHeader
 from shared.remote_dataset import open_dataset
 from trainer import presets
+from trainer.config import Mode
 from trainer.demonstrations import read_demonstrations
 from trainer.demonstrations.simulator import read_header
 from trainer.machine import describe_machine
+from trainer.modes import MODES
 from trainer.normalization import ActionNormalizer
 from trainer.presets import Recipe, TaskPlan
 from trainer.recipe_folder import keep_same, only_one
 from trainer.report import write_report
-from trainer.results import training_summary
+from trainer.results import result_file, training_summary
 from trainer.run_folder import RunFolder
 from trainer.service import Service
 from trainer.simulation.collect import EXPERT_VERSION, ROBOT
@@ -45,8 +47,9 @@ class RecipeOptions:
     """What `python -m trainer train` is given.
 
     Attributes:
-        preset: quick (two tasks in under 25 minutes), tiny (every real part in 2 minutes, no success bar), cpu (three
-            seeds and both controls) or paper (the paper's sizes and steps).
+        preset: quick (two tasks in under 25 minutes), tiny (every real part in 2 minutes, no success bar), few (25 and
+            50 demonstrations, where a head start shows), cpu (three seeds and both controls) or paper (the paper's
+            sizes and steps).
         data: a dataset directory or job URL to pretrain on, instead of generating one.
         demos: a demonstrations file to adapt to, instead of making one.
         runs: folder of runs.
@@ -106,6 +109,7 @@ class _Run:
         self.options = options
         self.folder = folder
         self.console = console
+        self._data = ""
         self.service = Service(options.store, folder / "logs" / "service.log", console)
 
     def run(self) -> Path:
@@ -125,11 +129,14 @@ class _Run:
     def _steps(self) -> list[Step]:
         """In order of preference among those that are ready: a policy is rolled out as soon as it is trained."""
         pretrain = self._pretrain()
-        demonstrate = [self._demonstrate(plan) for plan in self.recipe.tasks if self.options.demos is None]
+        own = self.options.demos is None
+        # Plans of one task share what is collected for it.
+        demonstrate = {self._demonstrations(plan): self._demonstrate(plan) for plan in self.recipe.tasks if own}
         runs = self._runs()
-        return [pretrain, *demonstrate, *(self._evaluate(*run) for run in runs), *(self._adapt(*run) for run in runs)]
+        evaluate = [step for run in runs for step in self._evaluate(*run)]
+        return [pretrain, *demonstrate.values(), self._basis(), *evaluate, *(self._adapt(*run) for run in runs)]
 
-    def _runs(self) -> list[tuple[TaskPlan, str, int]]:
+    def _runs(self) -> list[tuple[TaskPlan, Mode, int]]:
         """Task, mode and seed of each training."""
         tasks = self.recipe.tasks
         return [(plan, mode, seed) for seed in self.recipe.seeds for plan in tasks for mode in plan.modes]
@@ -138,12 +145,23 @@ class _Run:
         run, recipe = self.folder / "stage1", self.recipe
         done = RunFolder(run).checkpoint(recipe.stage1_steps)
         # A finished Stage 1 needs no service any more, unless it was ended just before it was asked for its figures.
-        data = "" if done.exists() and self._data_summary.exists() else self._dataset()
-        if done.exists() and data:
-            self._leave_dataset(data)
+        left = done.exists() and self._data_summary.exists() and self._basis_file.exists()
+        self._data = data = "" if left else self._dataset()
+        if data:
+            self._leave_dataset(done)
         arguments = ["pretrain", "--resume", "--data", data, "--out", str(run), "--size", recipe.size]
         arguments += self._training(recipe.stage1_steps, recipe.stage1_batch, seed=0)
-        return Step("stage1", tuple(arguments), done, after=lambda: self._leave_dataset(data))
+        return Step("stage1", tuple(arguments), done, after=lambda: self._leave_dataset(done))
+
+    @property
+    def _basis_file(self) -> Path:
+        return self.folder / "motion_basis.json"
+
+    def _basis(self) -> Step:
+        """Of the whole dataset, for the trainings that do not wait for Stage 1, which learns the same."""
+        arguments = ("basis", "--data", self._data, "--out", str(self._basis_file))
+        stage1 = RunFolder(self.folder / "stage1").checkpoint(self.recipe.stage1_steps)
+        return Step("basis", arguments, self._basis_file, after=lambda: self._leave_dataset(stage1))
 
     def _dataset(self) -> str:
         """Path or URL of the trajectories. Writes action_range.json, which every training shares."""
@@ -172,9 +190,14 @@ class _Run:
                 "to interpolate the demonstrations, or generate trajectories at their rate"
             )
 
-    def _leave_dataset(self, data: str) -> None:
-        """Keeps what the report says of the dataset, and ends the service if this run started it."""
-        source = open_dataset(data, cache=self.folder / "shards")
+    def _leave_dataset(self, stage1: Path) -> None:
+        """Keeps what the report says of the dataset, and ends the service if this run started it.
+
+        Once nothing needs it any more: Stage 1 is done, and so is the motion basis.
+        """
+        if not (stage1.exists() and self._basis_file.exists()):
+            return
+        source = open_dataset(self._data, cache=self.folder / "shards")
         commits = source.state().commits
         rejections: Counter[str] = Counter()
         for commit in commits:
@@ -210,42 +233,53 @@ class _Run:
         if self.options.demos is not None:
             return self.options.demos
         # Those of an older expert stay, and are not mixed up with what this release would collect.
-        name = f"{plan.task}-{plan.demonstrations}-expert{EXPERT_VERSION}.hdf5"
+        name = f"{plan.task}-{plan.collected}-expert{EXPERT_VERSION}.hdf5"
         return self.options.store / "demonstrations" / name
 
     def _demonstrate(self, plan: TaskPlan) -> Step:
         path = self._demonstrations(plan)
-        arguments = ("demonstrate", "--task", plan.task, "--successes", str(plan.demonstrations), "--out", str(path))
+        arguments = ("demonstrate", "--task", plan.task, "--successes", str(plan.collected), "--out", str(path))
         return Step(f"demonstrate-{plan.task}", arguments, path)
 
     def _training(self, steps: int, batch: int, seed: int) -> list[str]:
         arguments = ["--steps", str(steps), "--batch-size", str(batch), "--seed", str(seed)]
         return [*arguments, "--learning-rate", str(self.recipe.learning_rate)]
 
-    def _folder_of(self, plan: TaskPlan, mode: str, seed: int) -> Path:
-        return self.folder / f"{plan.task}-{mode}-{seed}"
+    def _folder_of(self, plan: TaskPlan, mode: Mode, seed: int) -> Path:
+        alone = sum(other.task == plan.task for other in self.recipe.tasks) == 1
+        return self.folder / (
+            f"{plan.task}-{mode}-{seed}" if alone else f"{plan.task}-{plan.demonstrations}-{mode}-{seed}"
+        )
 
-    def _adapt(self, plan: TaskPlan, mode: str, seed: int) -> Step:
+    def _adapt(self, plan: TaskPlan, mode: Mode, seed: int) -> Step:
         run = self._folder_of(plan, mode, seed)
         arguments = ["adapt", "--resume", "--mode", mode, "--demos", str(self._demonstrations(plan)), "--out", str(run)]
         arguments += ["--count", str(plan.demonstrations), "--size", self.recipe.size]
+        arguments += [] if plan.pool is None else ["--draw", str(seed)]
         arguments += self._training(plan.steps, self.recipe.batch, seed)
         needs = [] if self.options.demos is not None else [f"demonstrate-{plan.task}"]
         allowed = {"--resample": self.options.resample, "--other-robot": self.options.other_robot}
         arguments += [flag for flag, on in allowed.items() if on]
-        if mode == "decoupled" or any(allowed.values()):
+        if MODES[mode].pretrained or any(allowed.values()):
             # Resampling goes by Stage 1's rate, in every mode.
             arguments += ["--stage1", str(self.folder / "stage1")]
             needs.append("stage1")
         else:
-            # The same normalization, without waiting for Stage 1: modes differ in nothing but what is trained.
-            arguments += ["--action-range", str(self.folder / "action_range.json")]
+            # The same normalization and motion basis, without waiting for Stage 1: modes differ in nothing but what is
+            # trained.
+            arguments += ["--action-range", str(self.folder / "action_range.json"), "--basis", str(self._basis_file)]
+            needs.append("basis")
         return Step(f"adapt-{run.name}", tuple(arguments), RunFolder(run).checkpoint(plan.steps), tuple(needs))
 
-    def _evaluate(self, plan: TaskPlan, mode: str, seed: int) -> Step:
-        run = self._folder_of(plan, mode, seed)
-        arguments = ("evaluate", str(run), "--task", plan.task, "--episodes", str(self.recipe.episodes))
-        return Step(f"evaluate-{run.name}", arguments, run / "result.json", (f"adapt-{run.name}",))
+    def _evaluate(self, plan: TaskPlan, mode: Mode, seed: int) -> list[Step]:
+        run, needs = self._folder_of(plan, mode, seed), (f"adapt-{self._folder_of(plan, mode, seed).name}",)
+        arguments = ["evaluate", str(run), "--task", plan.task, "--episodes", str(self.recipe.episodes)]
+        steps = [Step(f"evaluate-{run.name}", tuple(arguments), result_file(run), needs)]
+        if self.recipe.without_basis:
+            arguments += ["--directions", "0", "--no-hold"]
+            done = result_file(run, directions=0, hold=False)
+            steps.append(Step(f"evaluate-{run.name}-without", tuple(arguments), done, needs))
+        return steps
 
     def _report(self, seconds: float) -> Path:
         recipe, own = self.recipe, self.options.demos is None
@@ -255,7 +289,7 @@ class _Run:
             "machine": describe_machine(),
             "seconds": seconds,
             "data": json.loads(self._data_summary.read_text()),
-            "experts": [expert_success(self._demonstrations(plan)) for plan in recipe.tasks if own],
+            "experts": [expert_success(path) for path in dict.fromkeys(map(self._demonstrations, recipe.tasks)) if own],
             "demos": None if own else {"file": str(self.options.demos), **_first_task(recipe)},
             "stage1": training_summary(self.folder / "stage1"),
         }
@@ -263,7 +297,10 @@ class _Run:
         if recipe.estimate_of is not None:
             summary["estimate"] = estimate(recipe, summary["stage1"], [training_summary(run) for run in runs])
             self.console.print(summary["estimate"])
-        return write_report(self.folder, summary, runs)
+        found = [result_file(run) for run in runs]
+        if recipe.without_basis:
+            found += [result_file(run, directions=0, hold=False) for run in runs]
+        return write_report(self.folder, summary, found)
 
 
 def _command(options: RecipeOptions) -> str:
@@ -297,4 +334,7 @@ def _with_demonstrations(recipe: Recipe, demos: Path) -> Recipe:
             f"{demos} is of task '{task}', which this simulator can't roll out (it has {', '.join(task_names())}); "
             "train with `python -m trainer adapt` instead"
         )
-    return replace(recipe, tasks=(replace(like, task=task, demonstrations=count),))
+    if like.pool is None:
+        return replace(recipe, tasks=(replace(like, task=task, demonstrations=count),))
+    drawn = min(like.demonstrations, count)
+    return replace(recipe, tasks=(replace(like, task=task, demonstrations=drawn, pool=count),))

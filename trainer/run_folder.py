@@ -18,7 +18,7 @@ from trainer.json_lines import read_lines
 _WRITTEN = (
     # First: without it, the folder holds no run.
     "config.json", "metrics.jsonl", "checkpoints", "backbones", "decoded", "features", "tensorboard",
-    "non-finite-step-*.safetensors", "result.json", "rollouts-*.jsonl",
+    "non-finite-step-*.safetensors", "result.json", "result-*.json", "rollouts-*.jsonl", "strip-*.png",
 )  # fmt: skip
 """Everything that training and evaluating a run write."""
 

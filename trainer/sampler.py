@@ -13,8 +13,10 @@ from trainer.compilation import CompiledForInference, RecompileError
 from trainer.compute_copy import compute_copy
 from trainer.conditioning import Conditioning
 from trainer.config import Precision
+from trainer.constraint import Constraint
 from trainer.device import autocast, compute_dtype
 from trainer.diffusion import SAMPLING_STEPS, sample, sampling_steps
+from trainer.motion_basis import MotionBasis
 from trainer.packed_linear import pack_linear
 
 _log = logging.getLogger(__name__)
@@ -28,15 +30,21 @@ class Sampler:
     """Denoises with a head. What depends on the timestep alone is computed once."""
 
     def __init__(
-        self, head: ActionHead, precision: Precision, steps: int = SAMPLING_STEPS, compile_for: int | None = None
+        self,
+        head: ActionHead,
+        precision: Precision,
+        steps: int = SAMPLING_STEPS,
+        compile_for: int | None = None,
+        basis: MotionBasis | None = None,
     ) -> None:
         """Takes a head in eval mode, whose weights must not change while the sampler is used.
 
         The backbone is compiled for batches of `compile_for`, when the first comes; others are denoised as they are
-        without it.
+        without it. Where there is a basis, what is denoised is projected onto it at every step.
         """
         self._precision, self._steps, self._prediction_type = precision, steps, head.prediction_type
         self._device = next(head.parameters()).device
+        self._constraint = Constraint(basis, self._device)
         timesteps = torch.tensor([step.timestep for step in sampling_steps(steps)], device=self._device)
         with torch.inference_mode():
             self._time = head.conditioning.time_share(head.backbone.time_encoder(timesteps))
@@ -57,6 +65,7 @@ class Sampler:
         noise: Tensor,
         step_noise: Callable[[int], Tensor] | None = None,
         pictures: tuple[Tensor, ...] = (),
+        prefix: Tensor | None = None,
     ) -> Tensor:
         """Denoises, as `diffusion.sample` says.
 
@@ -65,6 +74,7 @@ class Sampler:
             noise: from N(0, 1), (batch, horizon, action_dim).
             step_noise: given the index of the sampling step, the noise that it adds; None adds none.
             pictures: what each camera saw, (batch, n_obs_steps, height, width, 3) uint8.
+            prefix: the first actions of each window where they are known already, as `Constraint.on` takes them.
 
         Returns:
             Normalized actions, like `noise`.
@@ -72,11 +82,12 @@ class Sampler:
         Raises:
             ConfigError: the backbone can't be compiled.
         """
+        constrain = self._constraint.on(prefix)
         if len(noise) == self._compile_for:
             try:
                 # Of inference mode's weights the compiler makes no constants.
                 with torch.no_grad(), self._compiled.only_once():
-                    return self._denoise(self._compiled, condition, noise, step_noise, pictures)
+                    return self._denoise(self._compiled, condition, noise, step_noise, pictures, constrain)
             except RecompileError:
                 _log.warning(
                     "torch is set differently than when the policy was compiled (threads, autocast, inference mode); "
@@ -84,7 +95,7 @@ class Sampler:
                 )
                 self._compile_for = None
         with torch.inference_mode():
-            return self._denoise(self._predict, condition, noise, step_noise, pictures)
+            return self._denoise(self._predict, condition, noise, step_noise, pictures, constrain)
 
     def _denoise(
         self,
@@ -93,6 +104,7 @@ class Sampler:
         noise: Tensor,
         step_noise: Callable[[int], Tensor] | None,
         pictures: tuple[Tensor, ...],
+        constrain: Callable[[Tensor], Tensor] | None,
     ) -> Tensor:
         conditioning = self._conditioning
         with autocast(self._device, self._precision):
@@ -101,7 +113,7 @@ class Sampler:
             def predict(noisy: Tensor, index: int) -> Tensor:
                 return prediction(noisy, self._time[index], features)
 
-            return sample(predict, noise, self._steps, self._prediction_type, step_noise)
+            return sample(predict, noise, self._steps, self._prediction_type, step_noise, constrain)
 
 
 def _prediction(backbone: Backbone, conditioning: Conditioning) -> Callable[[Tensor, Tensor, Tensor], Tensor]:

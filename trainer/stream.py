@@ -12,15 +12,18 @@ from torch import Tensor
 from shared.errors import TrainingError
 from shared.follow import ShardSource
 from shared.order import IntArray, PassOrder, SampleOrder, WindowSpan, is_validation, window_starts
+from trainer.action import FloatArray
 from trainer.batches import Batch
 from trainer.config import PretrainConfig
 from trainer.decoded_shard import DecodedShard, ShardDecoder, windows
+from trainer.motion_basis import MOST_WINDOWS
 from trainer.normalization import ActionNormalizer
 from trainer.shard_cache import ShardCache
 from trainer.stage1_steps import Stage1Steps
 
-# A pass that training never reaches: held-out windows do not depend on how long it runs.
+# Passes that training never reaches: held-out windows and those of the motion basis do not depend on how long it runs.
 _VALIDATION_PASS = 2**32
+_MOTION_PASS = 2**32 + 1
 _CHUNK = 4096
 """Windows copied at once, of which batches are parts: for one batch alone, calls would take longer than copying."""
 
@@ -126,6 +129,30 @@ class TrajectoryStream:
         index = np.arange(self._config.validation_windows)
         samples = held_out[index % held_out.size], index // held_out.size
         return self._gather(self._locate(_VALIDATION_PASS, *samples), slice(None))
+
+    def motion_windows(self, shards: int | None = None, most: int = MOST_WINDOWS) -> FloatArray:
+        """One window of each of up to `most` training trajectories of the first shards, evenly spread, in one walk.
+
+        Args:
+            shards: how many; waits for them. None is those that training has come to, a function of its place.
+            most: windows.
+
+        Returns:
+            Normalized actions, (n, horizon, action_dim) float32.
+        """
+        if shards is None:
+            shards = self._shards
+            if self._pass.pass_index == 0:
+                last = self._pass.block_of(max(0, self._position - 1))
+                shards = int(self._pass.blocks[last].max()) + 1
+        self.cache.wait(shards, lambda text: None)
+        ids = np.concatenate([self._order.training_ids(index) for index in range(shards)])
+        chosen = ids[np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(np.int64)]
+        parts = []
+        for own in np.split(chosen, np.flatnonzero(np.diff(chosen // self._order.shard_rows)) + 1):
+            where = self._locate(_MOTION_PASS, own, np.zeros_like(own))
+            parts.append(self._gather(where, slice(None)).actions.cpu().numpy())
+        return np.concatenate(parts)
 
     def state(self) -> dict[str, Any]:
         """The place of the next batch."""

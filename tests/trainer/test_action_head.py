@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ from trainer.action_head import ActionHead
 from trainer.backbones import build_backbone
 from trainer.conditioning import stage1_conditioning, stage2_conditioning
 from trainer.config import HeadConfig, HeadName, Mode
+from trainer.modes import MODES
+from trainer.projections import LowRankProjection
 
 MAPS: dict[HeadName, tuple[str, ...]] = {
     "dp_mlp": ("input_map.", "final_norm.", "output_head."),
@@ -15,7 +18,7 @@ MAPS: dict[HeadName, tuple[str, ...]] = {
     "dp_t": ("input_map.", "final_norm.", "output_head."),
     "dp_t_film": ("input_map.", "final_norm.", "output_head."),
 }
-"""What random_body trains of each backbone."""
+"""What random_body and pretrained_body train of each backbone."""
 
 every_head = pytest.mark.parametrize("name", HEADS)
 
@@ -36,10 +39,17 @@ def inputs(action_dim: int = 10) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
 
 def is_trained(name: str, mode: Mode, head: HeadName) -> bool:
     maps = tuple(f"backbone.{part}" for part in MAPS[head])
-    return mode == "normal" or name.startswith("conditioning.") or (mode == "random_body" and name.startswith(maps))
+    everything, body = mode in ("normal", "finetune"), mode in ("random_body", "pretrained_body")
+    return everything or name.startswith("conditioning.") or (body and name.startswith(maps))
 
 
-@pytest.mark.parametrize("mode", ["normal", "decoupled", "random_frozen", "random_body"])
+def test_the_modes_are_the_whole_factorial() -> None:
+    assert set(MODES) == set(get_args(Mode))
+    cells = {(traits.pretrained, traits.trained) for traits in MODES.values()}
+    assert cells == {(pretrained, trained) for pretrained in (True, False) for trained in ("nothing", "maps", "all")}
+
+
+@pytest.mark.parametrize("mode", get_args(Mode))
 @every_head
 def test_gradients_are_where_the_mode_trains_and_nowhere_else(name: str, mode: Mode) -> None:
     config = HEADS[name]
@@ -54,31 +64,76 @@ def test_gradients_are_where_the_mode_trains_and_nowhere_else(name: str, mode: M
     }
 
 
-@pytest.mark.parametrize("mode", ["normal", "decoupled", "random_body"])
+@pytest.mark.parametrize("mode", get_args(Mode))
 @pytest.mark.parametrize("name", ["dp_mlp-adaln_zero", "dp_t-cross_attn"])
 def test_a_frozen_backbone_stays_in_eval_mode(name: str, mode: Mode) -> None:
     head = make_head(replace(HEADS[name], dropout=0.5))
     head.freeze(mode)
     head.eval()
     head.train()
-    assert all(part.training == (mode == "normal") for part in head.backbone.modules())
+    trains_all = mode in ("normal", "finetune")
+    assert all(part.training == trains_all for part in head.backbone.modules())
     assert head.conditioning.training
     x = inputs()
-    assert torch.equal(head(*x), head(*x)) == (mode != "normal")
+    assert torch.equal(head(*x), head(*x)) == (not trains_all)
 
 
 @every_head
-def test_stage_2_begins_at_stage_1s_bias_with_no_dependence_on_the_observation(name: str) -> None:
+def test_stage_2_begins_with_stage_1s_time_and_no_dependence_on_the_observation(name: str) -> None:
     config = HEADS[name]
     backbone = build_backbone(config, 10)
     first = stage1_conditioning(config, backbone, 16 * 3, 16)
     for parameter in first.projection.parameters():
         torch.nn.init.normal_(parameter)
-    second = stage2_conditioning(config, backbone, 5, first.projection_bias())
+    second = stage2_conditioning(config, backbone, 5, first.kept())
     time = torch.randn(3, backbone.time_encoder.width)
     out = torch.cat(second(time, second.encode(torch.randn(3, 10))), dim=-1)
-    bias = first.projection.bias if out.ndim == 2 else first.projection.bias[None]
-    assert torch.equal(out, bias.expand_as(out))
+    assert torch.equal(out, torch.cat(second(time, second.encode(torch.randn(3, 10))), dim=-1))
+    if config.attends_to_tokens:
+        # Time is a token like others: nothing but the bias is free of the condition.
+        assert torch.equal(out, first.projection.bias.expand_as(out))
+    else:
+        assert (out - first.time_share(time)).abs().max() < 1e-4
+        assert out.std(0).min() > 0
+
+
+@every_head
+def test_every_column_of_the_projection_can_be_learned_from_that_start(name: str) -> None:
+    config = HEADS[name]
+    backbone = build_backbone(config, 10)
+    first = stage1_conditioning(config, backbone, 16 * 3, 16)
+    for parameter in first.projection.parameters():
+        torch.nn.init.normal_(parameter)
+    second = stage2_conditioning(config, backbone, 5, first.kept())
+    time = torch.randn(3, backbone.time_encoder.width)
+    sum(signal.square().sum() for signal in second(time, second.encode(torch.randn(3, 10)))).backward()
+    projection = second.projection
+    gradient = (projection.down.weight if isinstance(projection, LowRankProjection) else projection.weight).grad
+    assert gradient is not None
+    assert (gradient.abs().sum(0) > 0).all()
+
+
+def test_open_gates_give_every_block_its_full_effect() -> None:
+    for name in ("dp_mlp-adaln_zero", "dp_c-adaln_zero", "dp_t-adaln_zero"):
+        config = HEADS[name]
+        torch.manual_seed(0)
+        backbone = build_backbone(config, 10)
+        closed = tuple(torch.zeros(1, width) for width in backbone.signal_widths)
+        opened = tuple(signal[None] for signal in backbone.open_signals())
+        # [shift, scale, gate], once or twice in each signal.
+        assert all(float(signal.sum()) == signal.shape[1] / 3 for signal in opened)
+        noisy = torch.randn(1, 16, 10)
+        assert not torch.allclose(backbone(noisy, opened), backbone(noisy, closed), atol=1e-3)
+        conditioning = stage2_conditioning(config, backbone, 5, None)
+        conditioning.open_gates(backbone)
+        out = conditioning(torch.randn(2, conditioning.time_width), conditioning.encode(torch.randn(2, 10)))
+        assert all(torch.equal(a, b.expand_as(a)) for a, b in zip(out, opened, strict=True))
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if "adaln_zero" not in name])
+def test_where_there_are_no_gates_opening_changes_nothing(name: str) -> None:
+    backbone = build_backbone(HEADS[name], 10)
+    assert all((signal == 0).all() for signal in backbone.open_signals())
 
 
 @every_head

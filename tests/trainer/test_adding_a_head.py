@@ -20,7 +20,9 @@ def test_the_pages_backbone_can_be_conditioned_frozen_trained_and_sampled() -> N
     torch.manual_seed(0)
     config = HeadConfig()
     backbone: Backbone = names["DpGru"](config, 10)
-    head = ActionHead(backbone, stage2_conditioning(config, backbone, 5, torch.ones(64)))
+    head = ActionHead(
+        backbone, stage2_conditioning(config, backbone, 5, {"bias": torch.ones(64), "time": torch.ones(64, 64)})
+    )
     head.freeze("random_body")
     head(torch.randn(3, 16, 10), torch.tensor([1, 50, 99]), torch.randn(3, 10)).square().mean().backward()
     trained = {name.split(".")[1] for name, value in head.named_parameters() if value.grad is not None}

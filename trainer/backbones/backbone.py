@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from trainer.backbones.time_encoder import Sinusoid
@@ -23,7 +24,11 @@ class Backbone(nn.Module):
     @property
     @abstractmethod
     def maps(self) -> tuple[nn.Module, ...]:
-        """What maps actions into the blocks and out of them: all that mode `random_body` trains of a backbone."""
+        """What maps actions into the blocks and out of them: all that the modes `*_body` train of a backbone."""
+
+    def open_signals(self) -> tuple[Tensor, ...]:
+        """Signals (width,) that modulate nothing and let every block have its full effect: zero, and one for gates."""
+        return tuple(torch.zeros(width) for width in self.signal_widths)
 
     @abstractmethod
     def forward(self, noisy: Tensor, signals: Sequence[Tensor]) -> Tensor:
@@ -36,3 +41,10 @@ class Backbone(nn.Module):
         Returns:
             Like `noisy`.
         """
+
+
+def open_gates(signal_width: int, width: int) -> Tensor:
+    """An open signal (signal_width,) of [shift, scale, gate], once or more, each of `width` numbers."""
+    signal = torch.zeros(signal_width // (3 * width), 3, width)
+    signal[:, 2] = 1
+    return signal.flatten()

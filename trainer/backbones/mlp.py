@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trainer.backbones.backbone import Backbone
+from trainer.backbones.backbone import Backbone, open_gates
 from trainer.backbones.perceptron import Perceptron
 from trainer.backbones.time_encoder import TimeEncoder
 from trainer.config import HeadConfig, SizeName
@@ -115,6 +115,12 @@ class DpMlp(Backbone):
     def maps(self) -> tuple[nn.Module, ...]:
         """Input maps, final norm and output head."""
         return (self.input_map, self.final_norm, self.output_head)
+
+    def open_signals(self) -> tuple[Tensor, ...]:
+        """As `Backbone.open_signals`."""
+        if isinstance(self.blocks[0], AdaLnZeroBlock):
+            return tuple(open_gates(width, width // 3) for width in self.signal_widths)
+        return super().open_signals()
 
     def forward(self, noisy: Tensor, signals: Sequence[Tensor]) -> Tensor:
         """As `Backbone.forward`, with a modulation (batch, signal_width) for each block."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.backbones.attention import CrossAttention, LoraSelfAttention, SelfAttention
-from trainer.backbones.backbone import Backbone
+from trainer.backbones.backbone import Backbone, open_gates
 from trainer.backbones.modulation import AdaNorm, AdditiveResidual, FilmResidual, Residual
 from trainer.backbones.perceptron import Perceptron
 from trainer.backbones.time_encoder import Sinusoid, TimeEncoder
@@ -164,6 +164,7 @@ class DpT(Backbone):
         self.blocks = nn.ModuleList(blocks)
         self.final_norm = nn.LayerNorm(size.width)
         self.output_head = nn.Linear(size.width, action_dim)
+        self._gated_width = size.width if config.conditioning == "adaln_zero" else None
         self._shares_tokens = config.paper_key_values
         widths = tuple(block.signal_width for block in blocks)
         self.signal_widths = (size.width,) if self._shares_tokens else widths
@@ -173,6 +174,12 @@ class DpT(Backbone):
     def maps(self) -> tuple[nn.Module, ...]:
         """Input map with its positions, final norm and output head."""
         return (self.input_map, self.final_norm, self.output_head)
+
+    def open_signals(self) -> tuple[Tensor, ...]:
+        """As `Backbone.open_signals`."""
+        if self._gated_width is not None:
+            return tuple(open_gates(width, self._gated_width) for width in self.signal_widths)
+        return super().open_signals()
 
     def forward(self, noisy: Tensor, signals: Sequence[Tensor]) -> Tensor:
         """As `Backbone.forward`."""

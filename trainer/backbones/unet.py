@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.backbones.backbone import Backbone
+from trainer.backbones.backbone import Backbone, open_gates
 from trainer.backbones.time_encoder import TimeEncoder
 from trainer.config import HeadConfig, SizeName
 
@@ -126,6 +126,12 @@ class DpC(Backbone):
         first = self.blocks[0]
         assert isinstance(first, ResidualBlock)
         return (first.first.convolution, first.skip, self.final.norm, self.output_head)
+
+    def open_signals(self) -> tuple[Tensor, ...]:
+        """As `Backbone.open_signals`."""
+        if isinstance(self.blocks[0], AdaLnZeroBlock):
+            return tuple(open_gates(width, width // 3) for width in self.signal_widths)
+        return super().open_signals()
 
     def forward(self, noisy: Tensor, signals: Sequence[Tensor]) -> Tensor:
         """As `Backbone.forward`, with a modulation (batch, signal_width) for each block."""

@@ -12,6 +12,7 @@ from trainer.config import AdaptConfig
 from trainer.demonstrations import read_demonstrations
 from trainer.demonstrations.frame_cache import MOST_BYTES, FrameCache
 from trainer.demonstrations.mapping_file import read_mapping
+from trainer.motion_basis import read_basis
 from trainer.progress import progress
 
 
@@ -20,9 +21,11 @@ def run(
     out: Path,
     config: OmitArgPrefixes[AdaptConfig] = AdaptConfig(),  # noqa: B008
     count: int | None = None,
+    draw: int | None = None,
     stage1: Path | None = None,
     backbone: Path | None = None,
     action_range: Path | None = None,
+    basis: Path | None = None,
     mapping: Path | None = None,
     frames: Path | None = None,
     frames_gb: float = MOST_BYTES / 1e9,
@@ -37,9 +40,11 @@ def run(
         out: run folder.
         config: settings.
         count: use the first so many demonstrations.
-        stage1: run folder or checkpoint of Stage 1; mode decoupled needs it.
+        draw: use so many that this seed draws, instead of the first.
+        stage1: run folder or checkpoint of Stage 1; modes that start from it need it.
         backbone: file of Stage 1's backbone, if it isn't in its run's backbones/.
         action_range: where there is no Stage 1: JSON or demonstrations that say the range of actions.
+        basis: motion basis that `python -m trainer basis` wrote; by default Stage 1's, or the demonstrations' own.
         mapping: what the columns of the demonstrations mean (.toml or .json, docs/your-data.md), if they aren't our
             simulator's.
         frames: folder that pictures are decoded to, shared by runs; by default frames/ beside the run's folder.
@@ -53,7 +58,9 @@ def run(
     meaning = read_mapping(mapping) if mapping else None
     cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
     with progress("adapt") as report:
-        demonstrations = read_demonstrations(demos, count, mapping=meaning, ranges=known, frames=cache, progress=report)
+        demonstrations = read_demonstrations(
+            demos, count, mapping=meaning, ranges=known, frames=cache, progress=report, draw=draw
+        )
         checkpoint = adapt(
             out,
             demonstrations,
@@ -61,6 +68,7 @@ def run(
             stage1=stage1,
             backbone=backbone,
             action_range=ranges,
+            basis=None if basis is None else read_basis(basis),
             vision=vision,
             features=cache.folder / "features",
             overwrite=overwrite,

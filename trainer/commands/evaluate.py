@@ -6,10 +6,18 @@ from tyro.conf import Positional
 
 from trainer.progress import progress
 from trainer.recipe import FIRST_ROLLOUT_SEED
-from trainer.results import evaluate
+from trainer.results import evaluate, result_file
+from trainer.rollout_motion import describe
 
 
-def run(run: Positional[Path], task: str, episodes: int = 100, first_seed: int = FIRST_ROLLOUT_SEED) -> None:
+def run(
+    run: Positional[Path],
+    task: str,
+    episodes: int = 100,
+    first_seed: int = FIRST_ROLLOUT_SEED,
+    directions: int | None = None,
+    hold: bool = True,
+) -> None:
     """Roll a trained policy out in closed loop and count successes.
 
     Args:
@@ -17,7 +25,11 @@ def run(run: Positional[Path], task: str, episodes: int = 100, first_seed: int =
         task: of the simulator.
         episodes: rollouts.
         first_seed: seed of the first initial state; the same one makes policies comparable.
+        directions: of the motion basis to project onto, instead of the checkpoint's number; 0 is no basis.
+        hold: let each chunk go on from the last commands and one step of the chunk before, which is carried out
+            meanwhile; else chunks may jump where they join.
     """
     with progress(f"evaluate {task}") as report:
-        result = evaluate(run, task, episodes, first_seed, report)
-    print(f"{result['successes']} of {result['episodes']} rollouts of {task} succeeded: {run / 'result.json'}")
+        result = evaluate(run, task, episodes, first_seed, report, directions=directions, hold=hold)
+    found = result_file(run, directions, hold)
+    print(f"{result['successes']} of {result['episodes']} rollouts of {task} succeeded{describe(result)}: {found}")

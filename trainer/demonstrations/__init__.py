@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shared.errors import ConfigError, DemonstrationError
-from trainer.demonstrations.episode import Demonstrations
+from trainer.demonstrations.episode import Demonstrations, drawn, is_validation
 from trainer.demonstrations.frame_cache import FrameCache
 from trainer.demonstrations.lerobot import LeRobotDataset
 from trainer.demonstrations.mapping import Mapping
@@ -32,8 +32,9 @@ def read_demonstrations(
     frames: FrameCache | None = None,
     progress: Progress = silent,
     pictures: bool = True,
+    draw: int | None = None,
 ) -> Demonstrations:
-    """The demonstrations of a data set, or the first `count` of them.
+    """The demonstrations of a data set, or the first `count` of them, or those that a seed draws.
 
     Args:
         path: a file of our simulator or of robomimic's layout, or the folder of a LeRobot data set.
@@ -43,6 +44,7 @@ def read_demonstrations(
         frames: where pictures are decoded to; needed where the mapping asks for cameras.
         progress: told of each episode whose pictures are there.
         pictures: whether cameras are read; without them, the demonstrations have none, and `frames` is not needed.
+        draw: seed that draws `count` of them, of which every tenth is held out (`is_validation`).
 
     Raises:
         ConfigError: the mapping is missing, or does not fit the data set.
@@ -50,19 +52,21 @@ def read_demonstrations(
             the mapping says. Names the demonstration.
     """
     path = Path(path)
+    if draw is not None and count is None:
+        raise ConfigError("--draw draws some of the demonstrations; say with --count how many")
     if count is not None and count < 1:
         raise DemonstrationError(f"{count} demonstrations were asked for; ask for 1 at least, or for all", path)
     if not path.is_dir() and is_simulators(path):
         if mapping is not None:
             raise ConfigError(f"{path}: is of our simulator and says itself what it means; leave the mapping out")
-        return _first(read_simulator(path), count, path)
+        return _chosen(read_simulator(path), count, draw, path)
     source = open_source(path, frames)
     if mapping is None:
         raise ConfigError(
             f"{path}: needs a mapping, which says what its columns mean (docs/your-data.md); it has "
             f"{', '.join(source.contents.columns)}"
         )
-    return read_source(source, path, mapping, count, ranges or {}, progress, pictures=pictures)
+    return read_source(source, path, mapping, count, ranges or {}, progress, pictures=pictures, draw=draw)
 
 
 def open_source(path: Path, frames: FrameCache | None = None) -> Source:
@@ -70,9 +74,14 @@ def open_source(path: Path, frames: FrameCache | None = None) -> Source:
     return LeRobotDataset(path, frames) if path.is_dir() else RobomimicFile(path, frames)
 
 
-def _first(demonstrations: Demonstrations, count: int | None, path: Path) -> Demonstrations:
+def _chosen(demonstrations: Demonstrations, count: int | None, draw: int | None, path: Path) -> Demonstrations:
     if not demonstrations.episodes:
         raise DemonstrationError("has no successful demonstration", path)
     if count is not None and count > len(demonstrations.episodes):
         raise DemonstrationError(f"has {len(demonstrations.episodes)} demonstrations, {count} were asked for", path)
-    return replace(demonstrations, episodes=demonstrations.episodes[:count])
+    episodes = demonstrations.episodes
+    if count is None or draw is None:
+        return replace(demonstrations, episodes=episodes[:count])
+    places = enumerate(drawn(count, len(episodes), draw).tolist())
+    kept = (replace(episodes[index], validation=is_validation(place)) for place, index in places)
+    return replace(demonstrations, episodes=tuple(kept))

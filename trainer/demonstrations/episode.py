@@ -7,12 +7,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.philox import philox_uint64
 from trainer.config import ActionName
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 ActionLabel = Literal["command", "reached"]
+
+# An id that no trajectory has.
+_DRAW_STREAM = np.array([2**62 + 2**60], np.int64)
 
 
 def is_validation(place: int) -> bool:
@@ -21,6 +25,12 @@ def is_validation(place: int) -> bool:
     It is every tenth from the fifth on, so that five are enough to have one.
     """
     return place % 10 == 4
+
+
+def drawn(count: int, of: int, seed: int) -> IntArray:
+    """Which `count` of so many demonstrations a seed draws, ascending."""
+    keys = philox_uint64(seed, _DRAW_STREAM, 0, of)[0]
+    return np.sort(np.argsort(keys, kind="stable")[:count])
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from shared.errors import ConfigError, DemonstrationError
 from trainer.demonstrations.diagnosis import diagnose, other_quaternion_order
-from trainer.demonstrations.episode import Demonstrations, Episode, Images
+from trainer.demonstrations.episode import Demonstrations, Episode, Images, drawn, is_validation
 from trainer.demonstrations.implausible import Implausible
 from trainer.demonstrations.mapping import Mapping, split_columns
 from trainer.demonstrations.motion import RawEpisode, commanded_motion, observed_motion
@@ -30,8 +31,9 @@ def read_source(
     progress: Progress = silent,
     *,
     pictures: bool = True,
+    draw: int | None = None,
 ) -> Demonstrations:
-    """The episodes that a mapping chooses, as it reads them, or the first `count` of them.
+    """The episodes that a mapping chooses, as it reads them, or the first `count` of them, or those a seed draws.
 
     Args:
         source: the data set.
@@ -41,6 +43,7 @@ def read_source(
         ranges: that positions and joints must lie in, as in dataset.json; those not in it are not checked.
         progress: told of each episode whose pictures are there.
         pictures: whether cameras are read; without them, the demonstrations have none.
+        draw: seed that draws `count` of them.
 
     Raises:
         ConfigError: the mapping asks for what the data set has not, or leaves out what it does not say either.
@@ -54,7 +57,11 @@ def read_source(
     chosen = source.choose(mapping)
     if count is not None and count > len(chosen):
         raise DemonstrationError(f"has {len(chosen)} demonstrations, {count} were asked for", path)
-    chosen = chosen[:count]
+    if count is None or draw is None:
+        chosen = chosen[:count]
+    else:
+        places = enumerate(drawn(count, len(chosen), draw).tolist())
+        chosen = [replace(chosen[index], validation=is_validation(place)) for place, index in places]
     if not chosen:
         raise DemonstrationError("has no demonstration that the mapping chooses", path)
     columns = sorted({split_columns(text)[0] for text in (*keys, *_meant_columns(mapping))})

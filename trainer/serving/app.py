@@ -59,6 +59,9 @@ class PolicyServer:
             "action_dim": info.normalizer.action_dim,
             "n_obs_steps": policy.n_obs_steps,
             "n_action_steps": policy.n_action_steps,
+            "directions": policy.directions,
+            "most_action_steps": info.head.longest_answer,
+            "most_prefix_steps": info.head.horizon,
             "observations": info.observation_widths,
             "cameras": {name: asdict(camera)["size"] for name, camera in info.cameras.items()},
             "ensembles": self._ensemble is not None,
@@ -78,11 +81,11 @@ class PolicyServer:
             raise ProblemError(
                 422, "this server does not ensemble; leave out sessions and steps, or start it with --ensemble"
             )
-        chunks = self._policy.predict(asked.low_dim, asked.pictures)
+        chunks = self._policy.predict(asked.low_dim, asked.pictures, asked.prefix)
         if asked.sessions is not None and self._ensemble is not None:
             for index, (session, step) in enumerate(zip(asked.sessions, asked.steps, strict=True)):
                 chunks[index] = self._ensemble(session, step, chunks[index])
-        return write_actions(chunks[:, : self._policy.n_action_steps], self._policy.info.rate_hz)
+        return write_actions(chunks[:, : asked.n_action_steps], self._policy.info.rate_hz)
 
 
 def create_app(server: PolicyServer, keys: Sequence[str] = ()) -> Starlette:

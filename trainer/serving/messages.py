@@ -16,7 +16,7 @@ from trainer.checkpoint import CheckpointInfo
 
 NAME_CHARACTERS = 100
 """Most characters of a session's name."""
-_KEYS = {"observations", "pictures", "sessions", "steps"}
+_KEYS = {"observations", "pictures", "prefix", "n_action_steps", "sessions", "steps"}
 _FLOATS = ("float32", "float64")
 _OVERHEAD_BYTES = 65536
 _LIST_BYTES = 9
@@ -29,12 +29,17 @@ class Observations(NamedTuple):
     Attributes:
         low_dim: (n, n_obs_steps, obs_dim), the keys joined.
         pictures: of each camera, (n, n_obs_steps, height, width, 3).
+        prefix: the actions that are fixed already, (n, m, action_dim), NaN in all of a robot's that has none; None
+            where no robot has any.
+        n_action_steps: actions to answer with.
         sessions: name of each robot, or None where chunks are not to be ensembled.
         steps: control steps of each robot since its episode began; as long as `sessions`.
     """
 
     low_dim: NDArray[np.float32]
     pictures: dict[str, NDArray[np.uint8]]
+    prefix: NDArray[np.float32] | None
+    n_action_steps: int
     sessions: list[str] | None
     steps: list[int]
 
@@ -43,7 +48,8 @@ def most_bytes(info: CheckpointInfo, robots: int) -> int:
     """Most bytes that a message of so many robots can need."""
     pixels = sum(3 * math.prod(camera.size) for camera in info.cameras.values())
     step = _LIST_BYTES * info.condition_dim + pixels
-    return robots * (info.head.n_obs_steps * step + 2 * NAME_CHARACTERS) + _OVERHEAD_BYTES
+    prefix = info.head.horizon * _LIST_BYTES * info.normalizer.action_dim
+    return robots * (info.head.n_obs_steps * step + prefix + 2 * NAME_CHARACTERS) + _OVERHEAD_BYTES
 
 
 def read_message(content: bytes, info: CheckpointInfo, most_robots: int) -> Observations:
@@ -69,8 +75,12 @@ def read_message(content: bytes, info: CheckpointInfo, most_robots: int) -> Obse
     if not robots or robots > most_robots:
         raise _wrong(("", f"asks for {robots} robots; 1 to {most_robots} are answered in one message"))
     joined = np.concatenate(low_dim, axis=-1) if low_dim else np.zeros((robots, info.head.n_obs_steps, 0), np.float32)
+    prefix = None if value.get("prefix") is None else _prefix(value["prefix"], robots, info)
+    n_action_steps, longest = value.get("n_action_steps", info.head.n_action_steps), info.head.longest_answer
+    if type(n_action_steps) is not int or not 1 <= n_action_steps <= longest:
+        raise _wrong(("/n_action_steps", f"must be 1 to {longest}, all that is predicted from now on"))
     sessions, steps = _sessions(value, robots)
-    return Observations(joined, pictures, sessions, steps)
+    return Observations(joined, pictures, prefix, n_action_steps, sessions, steps)
 
 
 def write_actions(actions: NDArray[np.float32], rate_hz: float) -> bytes:
@@ -112,7 +122,19 @@ def _map(value: Mapping[str, Any], name: str, keys: Mapping[str, Any]) -> Mappin
     return given
 
 
-def _floats(value: Any, pointer: str, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
+def _prefix(value: Any, robots: int, info: CheckpointInfo) -> NDArray[np.float32]:
+    """Actions that are fixed already: of each robot numbers alone, or NaN alone."""
+    horizon, numbers = info.head.horizon, info.normalizer.action_dim
+    values = _floats(value, "/prefix", (robots, None, numbers), lacking=True)
+    if not 1 <= values.shape[1] <= horizon:
+        raise _wrong(("/prefix", f"has {values.shape[1]} steps, must have 1 to {horizon}"))
+    unknown = np.isnan(values).reshape(robots, -1)
+    if (unknown.any(1) != unknown.all(1)).any():
+        raise _wrong(("/prefix", "must be NaN in all of a robot's numbers or in none"))
+    return values
+
+
+def _floats(value: Any, pointer: str, shape: tuple[int | None, ...], *, lacking: bool = False) -> NDArray[np.float32]:
     if isinstance(value, dict):
         values = _encoded(value, pointer, _FLOATS)
     else:
@@ -125,7 +147,7 @@ def _floats(value: Any, pointer: str, shape: tuple[int | None, ...]) -> NDArray[
     _check_shape(values, pointer, shape)
     most = np.finfo(np.float32).max
     # Not finite, or no float32: comparing is false for NaN.
-    if not np.all(np.abs(values) <= most):
+    if not np.all((np.abs(values) <= most) | (lacking & np.isnan(values))):
         raise _wrong((pointer, "holds numbers that are not finite"))
     return values.astype(np.float32)
 
@@ -159,7 +181,8 @@ def _check_shape(values: NDArray[Any], pointer: str, shape: tuple[int | None, ..
         wanted is None or wanted == size for wanted, size in zip(shape, values.shape, strict=True)
     )
     if not fits:
-        text = ", ".join("robots" if size is None else str(size) for size in shape)
+        names = ["robots", *["steps"] * len(shape)]
+        text = ", ".join(name if size is None else str(size) for name, size in zip(names, shape, strict=False))
         raise _wrong((pointer, f"has shape {list(values.shape)}, must have [{text}]"))
 
 

@@ -11,7 +11,8 @@ from trainer.observation import Camera
 from trainer.serving.messages import array, most_bytes, read_message
 
 INFO = CheckpointInfo(
-    stage=2, head=HeadConfig(), mode="normal", backbone=None, condition_dim=5, action_range={},
+    stage=2, head=HeadConfig(), mode="normal", backbone=None, condition_dim=5,
+    action_range={"position": {"min": [-1, -1, -1], "max": [1, 1, 1]}},
     observation_scaling=None, observation_widths={"a": 2, "b": 3},
     cameras={"front": Camera((6, 4), (5, 3))}, robot="panda", rate_hz=20.0,
     action_label="command", task="", step=1, seconds=0.0, device="cpu", stage1=None,
@@ -34,7 +35,35 @@ def test_lists_and_encoded_arrays_of_either_precision_are_joined_in_the_policys_
     assert np.abs(read.low_dim - np.concatenate([A, B], axis=-1)).max() < 1e-6
     assert read.low_dim.dtype == np.float32
     assert np.array_equal(read.pictures["front"], FRONT)
-    assert (read.sessions, read.steps) == (None, [])
+    assert (read.prefix, read.sessions, read.steps) == (None, None, [])
+
+
+def test_more_actions_may_be_asked_for_than_are_carried_out() -> None:
+    assert read_message(msgpack.packb(GOOD), INFO, 4).n_action_steps == 8
+    assert read_message(msgpack.packb({**GOOD, "n_action_steps": 15}), INFO, 4).n_action_steps == 15
+    for value in (0, 16, 2.0, True, None):
+        said = [("/n_action_steps", "must be 1 to 15, all that is predicted from now on")]
+        assert wrong({**GOOD, "n_action_steps": value}) == said
+
+
+def test_a_prefix_is_actions_of_each_robot_or_nan_alone() -> None:
+    prefix = RNG.normal(size=(3, 2, 10)).astype(np.float32)
+    prefix[1] = np.nan
+    read = read_message(msgpack.packb({**GOOD, "prefix": array(prefix)}), INFO, 4)
+    assert read.prefix is not None
+    assert np.array_equal(read.prefix, prefix, equal_nan=True)
+    assert read.prefix.dtype == np.float32
+    shape = "must have [3, steps, 10]"
+    assert wrong({**GOOD, "prefix": array(prefix[:2])}) == [("/prefix", f"has shape [2, 2, 10], {shape}")]
+    assert wrong({**GOOD, "prefix": array(prefix[..., :9])}) == [("/prefix", f"has shape [3, 2, 9], {shape}")]
+    assert wrong({**GOOD, "prefix": array(prefix[:, :0])}) == [("/prefix", "has 0 steps, must have 1 to 16")]
+    long = np.zeros((3, 17, 10))
+    assert wrong({**GOOD, "prefix": array(long)}) == [("/prefix", "has 17 steps, must have 1 to 16")]
+    prefix[0, 1, 3] = np.nan
+    partly = [("/prefix", "must be NaN in all of a robot's numbers or in none")]
+    assert wrong({**GOOD, "prefix": array(prefix)}) == partly
+    prefix[0, 1, 3] = np.inf
+    assert wrong({**GOOD, "prefix": array(prefix)}) == [("/prefix", "holds numbers that are not finite")]
 
 
 def test_what_fits_the_limit_is_no_more_than_a_full_message() -> None:
@@ -44,6 +73,7 @@ def test_what_fits_the_limit_is_no_more_than_a_full_message() -> None:
         "pictures": {"front": array(np.zeros((robots, 2, 6, 4, 3), np.uint8))},
         "sessions": [f"{index:0100}" for index in range(robots)],
         "steps": [2**52] * robots,
+        "prefix": np.full((robots, 16, 10), 0.1).tolist(),
     }
     content = msgpack.packb(message)
     assert len(content) <= most_bytes(INFO, robots) < len(content) + 70_000

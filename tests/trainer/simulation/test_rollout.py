@@ -13,7 +13,7 @@ from trainer.simulation.task import find_task, task_names
 LIFT = find_task("lift")
 
 
-def reaching(observations: np.ndarray) -> np.ndarray:
+def reaching(observations: np.ndarray, fixed: np.ndarray) -> np.ndarray:
     """A deterministic policy that lifts: down on the cube, close when there, up when closed."""
     latest = observations[:, -1].astype(np.float64)
     tcp, fingers, cube = latest[:, :3], latest[:, 9:11].sum(1), latest[:, 11:14]
@@ -40,7 +40,7 @@ class Replay:
     def __init__(self, actions: np.ndarray) -> None:
         self.chunks = iter(np.array_split(actions, range(8, len(actions), 8)))
 
-    def __call__(self, observations: np.ndarray) -> np.ndarray:
+    def __call__(self, observations: np.ndarray, fixed: np.ndarray) -> np.ndarray:
         return np.asarray(next(self.chunks))[None]
 
 
@@ -90,9 +90,9 @@ def test_an_interrupted_evaluation_goes_on_with_the_missing_seeds() -> None:
 def test_the_policy_sees_two_steps_the_first_one_repeated() -> None:
     seen: list[np.ndarray] = []
 
-    def watching(observations: np.ndarray) -> np.ndarray:
+    def watching(observations: np.ndarray, fixed: np.ndarray) -> np.ndarray:
         seen.append(observations.copy())
-        return reaching(observations)
+        return reaching(observations, fixed)
 
     rollout(LIFT, watching, [0, 1], episode_limit=9)
     assert [one.shape for one in seen] == [(2, 2, 23)] * 3
@@ -101,8 +101,38 @@ def test_the_policy_sees_two_steps_the_first_one_repeated() -> None:
     assert not np.array_equal(seen[1][:, 0], seen[1][:, 1])
 
 
+@pytest.mark.parametrize(("n_obs_steps", "committed"), [(2, 0), (2, 1), (1, 2), (3, 2), (1, 0)])
+def test_a_policy_is_told_what_is_fixed_already(n_obs_steps: int, committed: int) -> None:
+    """Chunk k commands heights k + 0.01 j above the table, j being the step of the chunk; 4 steps lie between calls."""
+    told: list[np.ndarray] = []
+    chunks: list[np.ndarray] = []
+
+    def counting(observations: np.ndarray, fixed: np.ndarray) -> np.ndarray:
+        assert observations.shape[1] == n_obs_steps
+        told.append(fixed[0].copy())
+        chunk = np.repeat(reaching(observations, fixed)[:, :1], 8, axis=1)
+        chunk[..., 2] = 0.05 + 0.01 * len(chunks) + 0.001 * np.arange(8)
+        chunks.append(chunk[0].astype(np.float32))
+        return chunk
+
+    (result,) = rollout(
+        LIFT, counting, [0], episode_limit=12, n_obs_steps=n_obs_steps, n_action_steps=4, committed=committed
+    )
+    assert (len(chunks), result.steps, result.n_action_steps, result.committed) == (3, 12, 4, committed)
+    assert np.array_equal(np.stack(result.chunks), np.stack(chunks))
+    # The first chunk's first actions are carried out; of later ones the first `committed` are of the chunk before.
+    later = [np.concatenate([chunks[k - 1][4 : 4 + committed], chunks[k][committed:4]]) for k in (1, 2)]
+    assert np.array_equal(result.commands, np.concatenate([chunks[0][:4], *later]))
+    past = n_obs_steps - 1
+    assert told[0].shape == (past + committed, 10)
+    assert np.isnan(told[0]).all()
+    for k in (1, 2):
+        before = result.commands[4 * k - past : 4 * k]
+        assert np.array_equal(told[k], np.concatenate([before, chunks[k - 1][4 : 4 + committed]]))
+
+
 def test_a_policy_that_does_nothing_fails_at_the_limit() -> None:
-    def still(observations: np.ndarray) -> np.ndarray:
+    def still(observations: np.ndarray, fixed: np.ndarray) -> np.ndarray:
         hold = np.concatenate([observations[:, -1, :9], -np.ones((len(observations), 1))], axis=1)
         return hold[:, None]
 
@@ -114,7 +144,7 @@ def test_a_policy_that_does_nothing_fails_at_the_limit() -> None:
 @pytest.mark.parametrize("shape", [(1, 10), (2, 8, 10), (1, 8, 9)])
 def test_actions_of_the_wrong_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(SimulationError, match=r"expected \(1, n, 10\)"):
-        rollout(LIFT, lambda observations: np.zeros(shape), [0])
+        rollout(LIFT, lambda observations, fixed: np.zeros(shape), [0])
 
 
 @pytest.mark.parametrize("name", task_names())
