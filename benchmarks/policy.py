@@ -4,9 +4,9 @@
 
 From an observation of two steps of 40 numbers to a chunk of 8 poses in metres, as `Policy` answers it: scaling,
 encoder, ten denoising steps, denormalization; bf16 where the hardware computes in it. One observation at a time. The
-heads take turns. `_compiled_` is with `compile_for=1`, as `serve --compile-for 1` answers. `_cpu_` figures are this
-process's CPU time, which other work on the machine disturbs less. `_served_` are round trips over a WebSocket to a
-server in a process of its own, on this machine.
+heads take turns. `_smooth_` is with a motion basis, the others are without; `_compiled_` is with `compile_for=1`, as
+`serve --compile-for 1` answers. `_cpu_` figures are this process's CPU time, which other work on the machine disturbs
+less. `_served_` are round trips over a WebSocket to a server in a process of its own, on this machine.
 """
 
 import argparse
@@ -30,6 +30,8 @@ from websockets.sync.client import connect
 from trainer.checkpoint import CheckpointInfo, build_head, save_checkpoint
 from trainer.config import HeadConfig
 from trainer.machine import describe_machine
+from trainer.motion_basis import MotionBasis
+from trainer.normalization import ActionNormalizer
 from trainer.policy import Policy
 from trainer.serving.messages import array
 
@@ -40,17 +42,21 @@ HEADS = {
     "dp_c_small": HeadConfig(head="dp_c", size="small"),
 }
 COMPILED = ("dp_mlp", "dp_c_small")
+DIRECTIONS = 5
 WARM_UP = 20
 
 
 def untrained(head: HeadConfig, path: Path) -> Path:
-    """A checkpoint of a head with fresh weights, which takes as long as a trained one."""
+    """A checkpoint of a head with fresh weights, which takes as long as a trained one, and a motion basis of lines."""
+    action_range = {"position": {"min": [-1.0] * 3, "max": [1.0] * 3}}
+    lines = np.linspace(0, 1, head.horizon)[None, :, None] * np.random.default_rng(0).uniform(-1, 1, (64, 1, 10))
+    basis = MotionBasis.learn(lines.astype(np.float32), ActionNormalizer(action_range), DIRECTIONS)
     info = CheckpointInfo(
         stage=2, head=head, mode="normal", backbone=None, condition_dim=OBS_DIM,
-        action_range={"position": {"min": [-1.0] * 3, "max": [1.0] * 3}},
+        action_range=action_range,
         observation_scaling={"center": [0.0] * OBS_DIM, "scale": [1.0] * OBS_DIM},
         observation_widths={"state": OBS_DIM}, cameras={}, robot="panda", rate_hz=20.0, action_label="command", task="",
-        step=0, seconds=0.0, device="cpu", stage1=None,
+        step=0, seconds=0.0, device="cpu", stage1=None, motion_basis=basis.to_json(),
     )  # fmt: skip
     torch.manual_seed(0)
     save_checkpoint(path, info, build_head(info).state_dict())
@@ -120,13 +126,17 @@ def main() -> None:
     print(f"{describe_machine()}, {options.threads} threads", flush=True)
     with tempfile.TemporaryDirectory(prefix="headstart-bench-") as folder:
         saved = {name: untrained(head, Path(folder) / f"{name}.safetensors") for name, head in HEADS.items()}
-        ask: dict[str, Callable[[np.ndarray], object]] = {name: Policy.load(path) for name, path in saved.items()}
+        ask: dict[str, Callable[[np.ndarray], object]] = {}
+        for name, path in saved.items():
+            ask[name] = Policy.load(path, directions=0)
+        ask["dp_mlp_smooth"] = Policy.load(saved["dp_mlp"])
         figures: dict[str, float] = {}
         for name in COMPILED:
             began = time.perf_counter()
-            ask[f"{name}_compiled"] = Policy.load(saved[name], compile_for=1)
+            ask[f"{name}_compiled"] = Policy.load(saved[name], compile_for=1, directions=0)
             figures[f"{name}_compiled_load_s"] = time.perf_counter() - began
         figures |= measured(ask, options.seconds)
+        figures["dp_mlp_smooth_over_without_p50"] = figures["dp_mlp_smooth_p50_ms"] / figures["dp_mlp_p50_ms"]
         for name, arguments in {"dp_mlp": (), "dp_mlp_compiled": ("--compile-for", "1")}.items():
             with served(saved["dp_mlp"], options.threads, *arguments) as asking:
                 figures |= measured({f"{name}_served": asking}, options.seconds)

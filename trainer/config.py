@@ -211,6 +211,8 @@ class AdaptConfig:
         training: how long and how.
         validation_windows: windows of held-out episodes that loss and action error are measured on.
         observation_scaling: min-max or standardization, by statistics of the training demonstrations.
+        observation_noise: standard deviation of the noise that is added to scaled low-dimensional observations in
+            training, where most lie in [-1, 1]: a policy that has seen it is less lost beside its demonstrations.
         crop: share of each side of a picture that is seen: a random part in training, else the middle.
         resample: accept demonstrations at another rate than Stage 1's, by interpolation.
         other_robot: accept demonstrations of another robot than Stage 1's.
@@ -224,6 +226,7 @@ class AdaptConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     validation_windows: int = 128
     observation_scaling: Scaling = "min_max"
+    observation_noise: float = 0.0
     crop: float = 0.9
     resample: bool = False
     other_robot: bool = False
@@ -234,6 +237,8 @@ class AdaptConfig:
         _check_choices(self)
         if not 0 < self.crop <= 1:
             raise ConfigError(f"crop is {self.crop}; it must be above 0 and at most 1, the whole picture")
+        if not 0 <= self.observation_noise < 1:
+            raise ConfigError(f"observation_noise is {self.observation_noise}; it must be 0 or more and below 1")
         _check_directions(self.directions, self.head)
 
 

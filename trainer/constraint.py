@@ -15,61 +15,85 @@ _LEFT = 1e-3
 
 
 class Constraint:
-    """Brings denoised actions back to what is known of them, at every step of a sampler."""
+    """Brings denoised actions back to what is known of them, at every step of a sampler.
+
+    All of it is linear in the actions, and of a window each operation takes as long as its start: so it is one product
+    with a matrix of all steps and numbers, which is made once.
+    """
 
     def __init__(self, basis: MotionBasis | None, device: torch.device) -> None:
         """Of windows that lie in a basis, or without one of any shape over time."""
         self._device = device
-        self._exact = None if basis is None else torch.from_numpy(basis.projection())
-        self._projection = None if self._exact is None else self._exact.float().to(device)
-        self._gains: dict[int, Tensor] = {}
+        self._projection = None if basis is None else torch.from_numpy(basis.projection())
+        self._matrices: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
 
     def on(self, prefix: Tensor | None) -> Callable[[Tensor], Tensor] | None:
         """What to do with actions (batch, horizon, action_dim) at every step; None is nothing.
 
         Args:
             prefix: the first actions, (batch, m, action_dim) normalized, with NaN where a window's are not known; None
-                where none are. Within a basis they are met as nearly as it can, to a hundredth of the gap or less.
+                where none are. Within a basis they are met as nearly as it can.
         """
         if prefix is None:
             return None if self._projection is None else self._project
-        given = prefix
-        known = torch.isfinite(given).flatten(1).all(1)[:, None, None]
+        known = torch.isfinite(prefix).flatten(1).all(1)
+        given = prefix.nan_to_num().flatten(1)
 
         def hold(actions: Tensor) -> Tensor:
-            held = actions.clone() if self._projection is None else self._project(actions)
-            first = held[:, : given.shape[1]]
-            gap = torch.where(known, given - first, 0.0)
-            if self._projection is None:
-                first += gap
+            kept, taken = self._holding(actions.shape[1], actions.shape[2], prefix.shape[1])
+            held = (_product(actions.flatten(1), kept) + _product(given, taken)).view_as(actions)
+            if bool(known.all()):
                 return held
-            first[..., GRIPPER] += gap[..., GRIPPER]
-            with torch.autocast(held.device.type, enabled=False):
-                held[..., :GRIPPER] += self._gain(given.shape[1]) @ gap[..., :GRIPPER]
-            return held
+            free = actions if self._projection is None else self._project(actions)
+            return torch.where(known[:, None, None], held, free)
 
         return hold
 
     def _project(self, actions: Tensor) -> Tensor:
-        assert self._projection is not None
-        # In float32 under autocast too: what bf16 rounds off would be jitter again.
-        with torch.autocast(actions.device.type, enabled=False):
-            projected = self._projection @ actions
-        projected[..., GRIPPER] = actions[..., GRIPPER]
-        return projected
+        kept, _ = self._holding(actions.shape[1], actions.shape[2], 0)
+        return _product(actions.flatten(1), kept).view_as(actions)
 
-    def _gain(self, count: int) -> Tensor:
+    def _holding(self, horizon: int, numbers: int, count: int) -> tuple[Tensor, Tensor]:
+        """Matrices for denoised actions (horizon * numbers) and for a prefix (count * numbers), whose products add up.
+
+        Of projected actions a, a + gain (prefix - a_first); the gripper is exactly the prefix's where that is.
+        """
+        key = horizon, numbers, count
+        if key not in self._matrices:
+            eye = torch.eye(horizon, dtype=torch.float64)
+            projection = eye if self._projection is None else self._projection
+            motion = torch.zeros(numbers, dtype=torch.float64)
+            motion[:GRIPPER] = 1
+            free = eye[:, :count]
+            gain = free if self._projection is None else self._gain(self._projection, count)
+            ways = (projection, gain, motion), (eye, free, 1 - motion)
+            kept = torch.zeros(horizon * numbers, horizon * numbers, dtype=torch.float64)
+            taken = torch.zeros(horizon * numbers, count * numbers, dtype=torch.float64)
+            for onto, turn, which in ways:
+                kept += torch.kron(onto - turn @ onto[:count], torch.diag(which))
+                taken += torch.kron(turn.contiguous(), torch.diag(which))
+            made = (matrix.T.contiguous().float().to(self._device) for matrix in (kept, taken))
+            self._matrices[key] = next(made), next(made)
+        return self._matrices[key]
+
+    @staticmethod
+    def _gain(projection: Tensor, count: int) -> Tensor:
         """(horizon, count) from the gap in the first actions to what it changes of the window.
 
         The best linear estimate of the window's error from that of its first steps, for errors within the basis that
         are alike in steps near each other: the window turns from the prefix to what is denoised, and does not jump.
         """
-        if count not in self._gains:
-            assert self._exact is not None
-            steps = torch.arange(len(self._exact), dtype=torch.float64)
-            alike = torch.exp(-0.5 * ((steps[:, None] - steps) / _REACH_STEPS) ** 2)
-            covariance = self._exact @ alike @ self._exact
-            first = covariance[:count, :count] + _LEFT * torch.eye(count, dtype=torch.float64)
-            gain = torch.linalg.solve(first, covariance[:count]).T
-            self._gains[count] = gain.float().to(self._device)
-        return self._gains[count]
+        steps = torch.arange(len(projection), dtype=torch.float64)
+        alike = torch.exp(-0.5 * ((steps[:, None] - steps) / _REACH_STEPS) ** 2)
+        covariance = projection @ alike @ projection
+        first = covariance[:count, :count] + _LEFT * torch.eye(count, dtype=torch.float64)
+        gain: Tensor = torch.linalg.solve(first, covariance[:count])
+        return gain.T
+
+
+def _product(rows: Tensor, matrix: Tensor) -> Tensor:
+    """rows @ matrix in float32 under autocast too: what bf16 rounds off would be jitter again."""
+    # Autocast leaves alone what is written to a tensor that is given.
+    out = rows.new_empty(len(rows), matrix.shape[1])
+    torch.mm(rows, matrix, out=out)
+    return out

@@ -21,8 +21,9 @@ from trainer.observation import Camera, ObservationScaling
 from trainer.pictures import EpisodePictures
 from trainer.ranks import Ranks
 
-# An id that no trajectory has.
+# Ids that no trajectory has.
 _ORDER_STREAM = np.array([2**62 + 2**61], np.int64)
+_NOISE_STREAM = _ORDER_STREAM + 1
 
 
 class DemonstrationWindows:
@@ -51,7 +52,7 @@ class DemonstrationWindows:
         self._actions = torch.from_numpy(actions).to(device)
         scaled = scaling.apply(torch.from_numpy(observations).to(device))
         seen = [] if features is None else [torch.from_numpy(features).to(device)]
-        self._observations = torch.cat([*seen, scaled], dim=1) if seen else scaled
+        self._observations, self._low_dim = torch.cat([*seen, scaled], dim=1) if seen else scaled, scaled.shape[1]
         self._pictures = [EpisodePictures(episodes, name, camera) for name, camera in (cameras or {}).items()]
         self._device, self._ranks = device, Ranks()
         self._training = self._window_steps(episodes, held_out=False).to(device)
@@ -98,11 +99,24 @@ class DemonstrationWindows:
         of all, which one rank then validates with, and centered.
         """
         seen = steps[:, : self._n_obs_steps]
-        shown = seen.cpu().numpy()
+        shown, first = seen.cpu().numpy(), None if places is None else int(places[0])
         if places is not None:
             shown, places = self._ranks.part(shown), self._ranks.part(places)
         crops = tuple(self._crops(camera, shown, places) for camera in range(len(self._pictures)))
-        return Batch(self._actions[steps], self._observations[seen].flatten(1), crops)
+        observations = self._observations[seen]
+        if first is not None and self._config.observation_noise:
+            observations = observations + self._noise(observations.shape, first)
+        return Batch(self._actions[steps], observations.flatten(1), crops)
+
+    def _noise(self, shape: torch.Size, first: int) -> Tensor:
+        """Of observations (batch, n_obs_steps, width); what networks made of pictures, which comes first, has none.
+
+        A function of the place of the batch's first sample in the order.
+        """
+        seed = int(philox_uint64(self._config.training.seed, _NOISE_STREAM, first, 1)[0, 0]) & 0xFFFFFFFF
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * self._config.observation_noise
+        noise[..., : shape[-1] - self._low_dim] = 0
+        return noise.to(self._device, non_blocking=True)
 
     def _crops(self, camera: int, steps: IntArray, places: IntArray | None) -> Tensor:
         pictures, seed = self._pictures[camera], self._config.training.seed

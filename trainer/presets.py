@@ -49,6 +49,7 @@ class Recipe:
         episodes: rollouts of each trained policy.
         learning_rate: peak of the cosine schedule.
         stage1_batch: windows in a batch of Stage 1.
+        observation_noise: of Stage 2's training, AdaptConfig's.
         without_basis: roll each policy out a second time, without motion basis and with chunks that do not join.
         estimate_of: the recipe that this one is a few steps of, in order to estimate it.
     """
@@ -64,6 +65,7 @@ class Recipe:
     episodes: int = 100
     learning_rate: float = 1e-3
     stage1_batch: int = 128
+    observation_noise: float = 0.0
     without_basis: bool = False
     estimate_of: "Recipe | None" = None
 
@@ -99,8 +101,8 @@ def quick() -> Recipe:
         shard_rows=1024,
         size="small",
         batch=128,
-        stage1_steps=2000,
-        tasks=(TaskPlan("stack", 300, 3000), TaskPlan("lift", 100, 1000)),
+        stage1_steps=4000,
+        tasks=(TaskPlan("stack", 300, 4000), TaskPlan("lift", 100, 1000)),
     )
 
 
@@ -145,6 +147,7 @@ def few() -> Recipe:
         stage1_steps=8000,
         tasks=(TaskPlan("stack", 25, 2000, modes, pool=300), TaskPlan("stack", 50, 2000, modes, pool=300)),
         seeds=(0, 1, 2),
+        observation_noise=0.02,
         without_basis=True,
     )
 

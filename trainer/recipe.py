@@ -256,6 +256,8 @@ class _Run:
         arguments = ["adapt", "--resume", "--mode", mode, "--demos", str(self._demonstrations(plan)), "--out", str(run)]
         arguments += ["--count", str(plan.demonstrations), "--size", self.recipe.size]
         arguments += [] if plan.pool is None else ["--draw", str(seed)]
+        noise = self.recipe.observation_noise
+        arguments += ["--observation-noise", str(noise)] if noise else []
         arguments += self._training(plan.steps, self.recipe.batch, seed)
         needs = [] if self.options.demos is not None else [f"demonstrate-{plan.task}"]
         allowed = {"--resample": self.options.resample, "--other-robot": self.options.other_robot}

@@ -195,3 +195,40 @@ def test_other_pictures_have_another_fingerprint() -> None:
     changed = with_pictures()
     changed.episodes[0].images["wrist"].frames[0] += 1
     assert fingerprint(changed)["sha256"] != before["sha256"]
+
+
+def noisy_windows(noise: float, seed: int = 0, features: np.ndarray | None = None) -> DemonstrationWindows:
+    config = AdaptConfig(training=training(1, batch_size=32, seed=seed), observation_noise=noise)
+    cpu = torch.device("cpu")
+    return DemonstrationWindows(DEMONSTRATIONS, ActionNormalizer(RANGE), SCALING, config, cpu, features=features)
+
+
+def test_observations_are_seen_with_noise_of_their_place_in_the_order() -> None:
+    plain, source, again = noisy_windows(0.0), noisy_windows(0.1), noisy_windows(0.1)
+    added = []
+    for _ in range(40):
+        clean, batch = plain.next(lambda text: None), source.next(lambda text: None)
+        assert torch.equal(batch.actions, clean.actions)
+        added.append(batch.condition - clean.condition)
+    noise = torch.cat(added)
+    assert abs(float(noise.mean())) < 0.002
+    assert abs(float(noise.std()) - 0.1) < 0.002
+    assert abs(float((noise[:, 0] * noise[:, 9]).mean())) < 0.001
+    # No two batches have the same, and a resumed run has those of the uninterrupted one.
+    assert not torch.equal(added[0], added[1])
+    again.restore({"position": 32 * 39})
+    assert torch.equal(again.next(lambda text: None).condition, batch.condition)
+    held_out, clean_held_out = source.validation(), plain.validation()
+    assert held_out is not None
+    assert clean_held_out is not None
+    assert torch.equal(held_out.condition, clean_held_out.condition)
+
+
+def test_what_networks_made_of_pictures_has_no_noise() -> None:
+    steps = sum(len(episode.actions) for episode in DEMONSTRATIONS.episodes)
+    features = np.random.default_rng(0).normal(size=(steps, 3)).astype(np.float32)
+    plain, source = noisy_windows(0.0, features=features), noisy_windows(0.1, features=features)
+    clean, batch = plain.next(lambda text: None), source.next(lambda text: None)
+    differs = (batch.condition != clean.condition).view(32, 2, 3 + 9)
+    assert not differs[..., :3].any()
+    assert differs[..., 3:].float().mean() > 0.99

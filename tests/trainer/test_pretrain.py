@@ -8,8 +8,10 @@ import torch
 from shared.errors import ConfigError, DatasetCancelledError
 from tests.shared.example import HEADER
 from tests.trainer.example import make_dataset, training
+from trainer.__main__ import main
 from trainer.checkpoint import load_checkpoint
 from trainer.config import PretrainConfig
+from trainer.motion_basis import read_basis
 from trainer.pretrain import pretrain
 
 CONFIG = PretrainConfig(training=training(8, log_every=2), validation_share=0.2, validation_windows=8)
@@ -56,3 +58,30 @@ def test_a_dataset_whose_job_was_cancelled_is_said(tmp_path: Path) -> None:
     dataset.set_state("cancelled")
     with pytest.raises(DatasetCancelledError, match=f"cancelled after 1 shards|{HEADER.dataset_id[:12]}"):
         pretrain(tmp_path / "run", dataset, CONFIG)
+
+
+def test_the_basis_command_learns_what_stage_1_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = make_dataset(tmp_path / "dataset")
+    config = replace(CONFIG, training=training(20))
+    # The share that is held out is the default's.
+    _, info = load_checkpoint(pretrain(tmp_path / "run", dataset, replace(config, validation_share=0.02)))
+    out = tmp_path / "new" / "basis.json"
+    monkeypatch.setattr("sys.argv", ["trainer", "basis", "--data", str(tmp_path / "dataset"), "--out", str(out)])
+    assert main() == 0
+    basis = read_basis(out)
+    assert basis.to_json() == info.motion_basis
+    assert capsys.readouterr().out == f"{basis.kept} of 16 directions carry {basis.windows:,} windows: {out}\n"
+    assert [path.name for path in out.parent.iterdir()] == ["basis.json"]
+
+
+def test_stage_1_without_a_basis_says_so(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "dataset")
+    _, none = load_checkpoint(pretrain(tmp_path / "none", dataset, replace(CONFIG, directions=0)))
+    _, four = load_checkpoint(pretrain(tmp_path / "four", dataset, replace(CONFIG, directions=4)))
+    assert none.motion_basis is None
+    assert four.basis is not None
+    assert four.basis.kept == 4
+    with pytest.raises(ConfigError, match=r"directions is -1; it must be 0 \(no motion basis\) to the horizon, 16"):
+        replace(CONFIG, directions=-1)

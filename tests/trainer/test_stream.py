@@ -183,3 +183,25 @@ def test_decoding_ahead_changes_nothing(tmp_path: Path) -> None:
     for a, b in zip(batches(ahead, 9), batches(inline, 9), strict=True):
         assert torch.equal(a.actions, b.actions)
         assert torch.equal(a.condition, b.condition)
+
+
+def test_windows_of_the_motion_basis_are_one_of_each_training_row_of_the_shards_that_were_seen(tmp_path: Path) -> None:
+    sources = dict(rows())
+    stream = make_stream(make_dataset(tmp_path), tmp_path, validation_share=0.2)
+    order = SampleOrder(0, HEADER.count, HEADER.shard_rows, 0.2, block_shards=1)
+    training_ids = [order.training_ids(index) for index in range(HEADER.shards)]
+    stream._order = order
+    stream._pass = stream._start_pass(0)
+    # Before the first batch: the first shard. A shard's rows are a block here.
+    for position, shards in ((0, 1), (len(training_ids[0]), 1), (len(training_ids[0]) + 1, 2)):
+        stream.restore({"pass": 0, "position": position})
+        found = [find(window, sources)[0] for window in stream.motion_windows()]
+        assert found == np.concatenate(training_ids[:shards]).tolist()
+    stream.restore({"pass": 1, "position": 0})
+    whole = stream.motion_windows()
+    assert [find(window, sources)[0] for window in whole] == np.concatenate(training_ids).tolist()
+    assert np.array_equal(stream.motion_windows(HEADER.shards), whole)
+    # Evenly spread, where there are more than are wanted; asking again and asking between batches changes nothing.
+    every = np.linspace(0, len(whole) - 1, 5).round().astype(int)
+    stream.next(lambda text: None)
+    assert np.array_equal(stream.motion_windows(most=5), whole[every])

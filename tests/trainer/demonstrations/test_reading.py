@@ -52,6 +52,17 @@ def test_plain_columns_are_read(tmp_path: Path) -> None:
     assert np.array_equal(demonstrations.episodes[2].observations["obs/position"], seen.position.astype(np.float32))
 
 
+def test_a_seed_draws_some_of_them(tmp_path: Path) -> None:
+    path = write_robomimic(tmp_path / "demos.hdf5", 12, plain_columns)
+    drawn = read_demonstrations(path, 6, mapping=mapping(), ranges=RANGES, draw=1)
+    places = [int(episode.name.rpartition("_")[2]) for episode in drawn.episodes]
+    assert len(set(places)) == 6
+    assert places != list(range(6))
+    for place, episode in zip(places, drawn.episodes, strict=True):
+        assert np.abs(episode.actions - actions_of(reach(place))).max() < 1e-6
+    assert [episode.validation for episode in drawn.episodes] == [i == 4 for i in range(6)]
+
+
 @pytest.mark.parametrize("columns", [{}, {"obs/position": "obs/position[0:2]"}])
 def test_some_components_of_a_column(tmp_path: Path, columns: dict[str, str]) -> None:
     low_dim = [columns.get(name, name) for name in ("obs/position", "obs/joints[1:4]")]

@@ -82,6 +82,24 @@ def test_the_first_few_can_be_asked_for(file: Path) -> None:
             read_demonstrations(file, count)
 
 
+def test_a_seed_draws_as_many_as_are_asked_for_and_every_tenth_of_them_is_held_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "demos.hdf5", *(make_attempt(seed) for seed in range(30)))
+    draws = [[one.seed for one in read_demonstrations(path, 15, draw=seed).episodes] for seed in range(40)]
+    assert all(len(set(draw)) == 15 and draw == sorted(draw) for draw in draws)
+    assert draws[3] == [one.seed for one in read_demonstrations(path, 15, draw=3).episodes]
+    assert len({tuple(draw) for draw in draws}) == 40
+    # Each is as likely as the others: 20 of 40 draws have it, give or take three standard deviations.
+    times = np.bincount(np.concatenate(draws), minlength=30)
+    assert np.abs(times - 20).max() <= 3 * (40 * 0.25) ** 0.5
+    drawn = read_demonstrations(path, 15, draw=0)
+    assert [index for index, one in enumerate(drawn.episodes) if one.validation] == [4, 14]
+    assert [one.seed for one in read_demonstrations(path, 30, draw=7).episodes] == list(range(30))
+    with pytest.raises(ConfigError, match="--draw draws some of the demonstrations; say with --count how many"):
+        read_demonstrations(path, draw=0)
+    with pytest.raises(DemonstrationError, match="has 30 demonstrations, 31 were asked for"):
+        read_demonstrations(path, 31, draw=0)
+
+
 def write_and_fail(path: Path) -> None:
     with create_demonstrations(path, HEADER, {}, "<mujoco/>") as writer:
         writer.add(make_attempt(0))
