@@ -2,7 +2,8 @@
 
     encode.pt2     torch.export: scaled observations (and pictures) to features, once for each observation
     denoise.pt2    torch.export: noisy actions, timesteps and features to the head's prediction
-    policy.json    what is seen, how it is scaled, how actions are scaled back, and the sampler's coefficients
+    policy.json    what is seen, how it is scaled, how actions are scaled back, the sampler's coefficients, and the
+                   projection onto the motion basis
 
 docs/policies.md has the script that runs them.
 """
@@ -22,6 +23,7 @@ from trainer import tensor_file
 from trainer.action_head import ActionHead
 from trainer.checkpoint import CheckpointInfo, backbone_path, find_checkpoint, link_backbone, load_checkpoint
 from trainer.diffusion import SAMPLING_STEPS, sampling_steps
+from trainer.motion_basis import MotionBasis, chosen_basis
 
 _EXAMPLES = 2
 """Of a batch that programs are traced with; one would be taken for a constant."""
@@ -58,6 +60,7 @@ def export_policy(
     backbone: Path | None = None,
     sampling_steps: int = SAMPLING_STEPS,
     bundle: bool = False,
+    directions: int | None = None,
 ) -> None:
     """Writes a Stage-2 checkpoint's programs into a folder, in float32 and for any number of robots.
 
@@ -67,10 +70,11 @@ def export_policy(
         backbone: the file of its backbone, where that is not in the run's `backbones/`.
         sampling_steps: of DDIM, whose coefficients are written down.
         bundle: also copy the checkpoint and its backbone, so that `out` is a run folder that needs no other file.
+        directions: of the motion basis that is written down, instead of the checkpoint's number; 0 is no basis.
 
     Raises:
         CheckpointError: it can't be loaded, or is Stage 1's.
-        ConfigError: the folder is the run's own.
+        ConfigError: the folder is the run's own, or the basis has not so many directions.
     """
     path = find_checkpoint(checkpoint)
     head, info = load_checkpoint(path, backbone)
@@ -78,6 +82,7 @@ def export_policy(
         raise CheckpointError("is a Stage-1 checkpoint, which sees no observations; adapt it first", path)
     if out.resolve() == path.parent.parent.resolve():
         raise ConfigError(f"{out} is the run's own folder; export into another")
+    _, basis = chosen_basis(info.basis, directions)
     head.requires_grad_(False)
     programs = _programs(head, info)
     out.mkdir(parents=True, exist_ok=True)
@@ -85,7 +90,7 @@ def export_policy(
         part = out / f".{name}.part.pt2"
         torch.export.save(program, part)
         part.replace(out / f"{name}.pt2")
-    tensor_file.publish(out / "policy.json", json.dumps(_description(info, sampling_steps), indent=1).encode())
+    tensor_file.publish(out / "policy.json", json.dumps(_description(info, sampling_steps, basis), indent=1).encode())
     if bundle:
         tensor_file.publish(out / "checkpoints" / path.name, path.read_bytes())
         if info.backbone is not None:
@@ -113,7 +118,7 @@ def _programs(head: ActionHead, info: CheckpointInfo) -> Mapping[str, torch.expo
     }
 
 
-def _description(info: CheckpointInfo, steps: int) -> dict[str, Any]:
+def _description(info: CheckpointInfo, steps: int, basis: MotionBasis | None) -> dict[str, Any]:
     """policy.json."""
     center, scale = info.normalizer.affine()
     scaling = info.scaling
@@ -134,6 +139,6 @@ def _description(info: CheckpointInfo, steps: int) -> dict[str, Any]:
         ],
         "action_scaling": {"center": center.tolist(), "scale": scale.tolist()},
         "prediction_type": info.head.prediction_type,
-        "projection": None if info.basis is None else info.basis.projection().tolist(),
+        "projection": None if basis is None else basis.projection().tolist(),
         "sampler": [asdict(step) for step in sampling_steps(steps)],
     }

@@ -25,11 +25,12 @@ def wilson(successes: int, episodes: int) -> tuple[float, float]:
 def rate_interval(outcomes: Outcomes) -> tuple[float, float]:
     """95 % interval of the success rate, as shares.
 
-    Where all or none succeeded there is nothing to resample: then it is Wilson's for as many rollouts as states.
+    Of one seed it is Wilson's, since its rollouts are independent trials. Where all or none of several seeds succeeded
+    there is nothing to resample: then it is Wilson's for as many rollouts as states.
     """
-    states = outcomes.shape[1]
+    seeds, states = outcomes.shape
     rate = float(outcomes.mean())
-    if rate in (0.0, 1.0):
+    if seeds == 1 or rate in (0.0, 1.0):
         return wilson(round(rate * states), states)
     return _percentiles(outcomes.mean(0))
 

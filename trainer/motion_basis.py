@@ -168,6 +168,18 @@ class MotionBasis:
         return cls(value["action"], directions, spread, int(value["kept"]), int(value["windows"]))
 
 
+def chosen_basis(basis: MotionBasis | None, directions: int | None) -> tuple[int, MotionBasis | None]:
+    """How many directions are projected onto, and the basis of them. Raises ConfigError where it has not so many."""
+    if directions == 0 or (basis is None and directions is None):
+        return 0, None
+    if basis is None:
+        raise ConfigError(
+            f"directions is {directions}, but this checkpoint has no motion basis; leave it out, or adapt again for one"
+        )
+    chosen = basis if directions is None else basis.keeping(directions)
+    return chosen.kept, chosen
+
+
 def write_basis(path: Path, basis: MotionBasis) -> None:
     """Publishes a basis as a file of its own."""
     publish(path, json.dumps(basis.to_json()).encode())

@@ -17,7 +17,7 @@ from trainer.checkpoint import CheckpointInfo, load_checkpoint
 from trainer.config import Precision
 from trainer.device import choose_device
 from trainer.diffusion import SAMPLING_STEPS
-from trainer.motion_basis import MotionBasis
+from trainer.motion_basis import chosen_basis
 from trainer.sampler import Sampler
 
 
@@ -53,7 +53,7 @@ class Policy:
         self._stochastic = stochastic
         self._device = choose_device(device)
         self._normalizer, self._scaling = info.normalizer, info.scaling
-        self.directions, basis = _chosen(info.basis, directions)
+        self.directions, basis = chosen_basis(info.basis, directions)
         self._sampler = Sampler(head.to(self._device).eval(), precision, sampling_steps, compile_for, basis)
         if compile_for is not None:
             self._warm_up(compile_for)
@@ -205,18 +205,6 @@ class Policy:
         radius, angle = np.sqrt(-2 * np.log1p(-uniform[:, :half])), 2 * np.pi * uniform[:, half:]
         normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
         return normal[:, : shape[0] * shape[1]].astype(np.float32).reshape(-1, *shape)
-
-
-def _chosen(basis: MotionBasis | None, directions: int | None) -> tuple[int, MotionBasis | None]:
-    """How many directions are projected onto, and the basis of them. Raises ConfigError where it has not so many."""
-    if directions == 0 or (basis is None and directions is None):
-        return 0, None
-    if basis is None:
-        raise ConfigError(
-            f"directions is {directions}, but this checkpoint has no motion basis; leave it out, or adapt again for one"
-        )
-    chosen = basis if directions is None else basis.keeping(directions)
-    return chosen.kept, chosen
 
 
 def _hash(*arrays: NDArray[Any]) -> int:

@@ -16,6 +16,8 @@ from trainer.action_head import ActionHead
 from trainer.backbones import build_backbone
 from trainer.conditioning import stage2_conditioning
 from trainer.config import Precision
+from trainer.motion_basis import MotionBasis
+from trainer.normalization import ActionNormalizer
 from trainer.policy import Policy
 from trainer.sampler import Sampler
 
@@ -61,6 +63,24 @@ def test_actions_are_the_same_but_for_rounding(name: str, robots: int) -> None:
         # Of another size: not compiled, so not only nearly the same.
         assert torch.equal(compiled(*inputs(5)), plain(*inputs(5)))
         assert compilations() == after
+
+
+def test_compiled_or_not_actions_lie_in_the_motion_basis_and_go_on_from_their_prefix() -> None:
+    head = moved_head("dp_mlp-adaln_zero")
+    lines = np.linspace(0, 1, 16)[None, :, None] * np.random.default_rng(0).uniform(-1, 1, (64, 1, 10))
+    normalizer = ActionNormalizer({"position": {"min": [-1.0] * 3, "max": [1.0] * 3}})
+    basis = MotionBasis.learn(lines.astype(np.float32), normalizer, 4)
+    beyond = torch.from_numpy(np.eye(16) - basis.projection()).float()
+    prefix = torch.full((1, 2, 10), 0.1)
+    worst: dict[Precision, float] = {"fp32": 1e-4, "bf16": 0.08}
+    for precision, most in worst.items():
+        plain, compiled = Sampler(head, precision, basis=basis), Sampler(head, precision, compile_for=1, basis=basis)
+        for given in (None, prefix):
+            expected, found = (sampler(*inputs(1), prefix=given) for sampler in (plain, compiled))
+            assert (found - expected).abs().max() < most
+            assert (beyond @ found[..., :-1]).abs().max() < 1e-5
+            if given is not None:
+                assert (found[:, :2] - given).abs().max() < 0.02
 
 
 def ask(policy: Policy, seed: int = 0) -> np.ndarray:

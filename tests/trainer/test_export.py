@@ -33,9 +33,11 @@ def run_script(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return names
 
 
-def differences(run: Path, names: dict[str, Any], cameras: dict[str, tuple[int, int]]) -> float:
+def differences(
+    run: Path, names: dict[str, Any], cameras: dict[str, tuple[int, int]], directions: int | None = None
+) -> float:
     """Between the script's actions and the policy's, from the same noise, for batches of 1 and 5."""
-    policy, worst = Policy.load(run, precision="fp32"), 0.0
+    policy, worst = Policy.load(run, precision="fp32", directions=directions), 0.0
     for robots in (1, 5):
         seen = RNG.uniform(-1, 1, (robots, 2, 9)).astype(np.float32)
         pictures = {name: RNG.integers(0, 256, (robots, 2, *size, 3), np.uint8) for name, size in cameras.items()}
@@ -59,7 +61,13 @@ def test_the_pages_script_gives_the_policys_actions(
     config = AdaptConfig(mode="random_body", head=head, training=training(3))
     adapt(tmp_path / "run", make_demonstrations(), config, action_range=RANGE)
     export_policy(tmp_path / "run", tmp_path / "exported", bundle=True)
-    assert differences(tmp_path / "run", run_script(tmp_path, monkeypatch), {}) < 1e-5
+    script = run_script(tmp_path, monkeypatch)
+    assert 1 <= np.linalg.matrix_rank(script["about"]["projection"]) < 16
+    assert differences(tmp_path / "run", script, {}) < 1e-5
+    export_policy(tmp_path / "run", tmp_path / "exported", bundle=True, directions=0)
+    script = run_script(tmp_path, monkeypatch)
+    assert script["about"]["projection"] is None
+    assert differences(tmp_path / "run", script, {}, directions=0) < 1e-5
     # Whole by itself: the run is gone.
     (tmp_path / "run").rename(tmp_path / "gone")
     assert Policy.load(tmp_path / "exported").info.head.head == head.head

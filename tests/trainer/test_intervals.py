@@ -51,26 +51,37 @@ def test_the_interval_of_one_seed_is_near_the_normal_approximation(seed: int, ra
     assert rate_interval(outcomes) == pytest.approx((found - half, found + half), abs=0.006)
 
 
+@given(SEEDS, st.floats(0, 1), st.integers(1, 200))
+def test_the_interval_of_one_seed_is_wilsons(seed: int, rate: float, states: int) -> None:
+    outcomes = drawn(rate, seed, states=states)
+    assert rate_interval(outcomes) == wilson(int(outcomes.sum()), states)
+
+
+@pytest.mark.parametrize("seeds", [2, 5])
 @pytest.mark.parametrize(("successes", "states"), [(3, 20), (10, 20), (19, 20), (37, 50), (98, 100)])
-def test_the_interval_of_one_seed_is_that_of_binomial_quantiles(successes: int, states: int) -> None:
-    """What resampled states succeed is binomial: no draws are needed to know its percentiles."""
-    outcomes = np.zeros((1, states), np.int64)
-    outcomes[0, :successes] = 1
+def test_the_same_outcomes_as_several_seeds_have_binomial_quantiles_however_often_they_are_repeated(
+    successes: int, states: int, seeds: int
+) -> None:
+    """How many of resampled states succeed is binomial: no draws are needed to know its percentiles."""
+    outcomes = np.zeros((seeds, states), np.int64)
+    outcomes[:, :successes] = 1
     exact = binom.ppf([0.025, 0.975], states, successes / states) / states
-    assert rate_interval(outcomes) == pytest.approx(exact, abs=1e-12)
+    assert rate_interval(outcomes) == pytest.approx(tuple(exact), abs=1e-12)
 
 
 @settings(max_examples=20)
-@given(SEEDS, st.floats(0.2, 0.9), st.integers(2, 5))
+@given(SEEDS, st.floats(0.3, 0.7), st.integers(2, 5))
 def test_the_same_outcomes_as_several_seeds_are_no_narrower(seed: int, rate: float, seeds: int) -> None:
-    outcomes = drawn(rate, seed, states=100)
-    once, repeated = rate_interval(outcomes), rate_interval(np.repeat(outcomes, seeds, axis=0))
-    assert repeated == pytest.approx(once, abs=1e-12)
+    outcomes = drawn(rate, seed)
+    repeated = np.repeat(outcomes, seeds, axis=0)
+    assert rate_interval(repeated) == pytest.approx(rate_interval(outcomes), abs=0.006)
+    assert width(rate_interval(repeated)) > 1.3 * width(wilson(int(repeated.sum()), repeated.size))
 
 
 def test_seeds_that_succeed_independently_narrow_it_and_states_that_are_hard_for_all_do_not() -> None:
     hard_or_easy = np.repeat([0.02, 0.98], 200)
     alone = width(rate_interval(drawn(0.5, 0)))
+    assert alone == pytest.approx(2 * Z * 0.5 / 20, rel=0.02)
     assert width(rate_interval(drawn(0.5, 0, seeds=4))) == pytest.approx(alone / 2, rel=0.1)
     assert width(rate_interval(drawn(hard_or_easy, 0, seeds=4))) > 0.9 * alone
 

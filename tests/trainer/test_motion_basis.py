@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from shared.errors import ConfigError
 from trainer.config import ActionName
-from trainer.motion_basis import TOLERANCE, MotionBasis, read_basis, write_basis
+from trainer.motion_basis import TOLERANCE, MotionBasis, chosen_basis, read_basis, write_basis
 from trainer.normalization import ActionNormalizer
 
 HORIZON = 16
@@ -255,6 +255,22 @@ def test_keeping_none_or_more_than_there_are_is_refused(kept: int) -> None:
         MotionBasis.learn(windows, NORMALIZERS["ee_pose"], kept)
     assert [basis.keeping(count).kept for count in (1, HORIZON)] == [1, HORIZON]
     assert basis.kept == 3
+
+
+def test_a_basis_is_chosen_with_its_own_directions_or_those_asked_for_and_none_of_it_with_none() -> None:
+    basis = MotionBasis.learn(noisy_windows(4, 0), NORMALIZERS["ee_pose"], 3)
+    for directions, kept in ((None, 3), (1, 1), (HORIZON, HORIZON)):
+        count, chosen = chosen_basis(basis, directions)
+        assert chosen is not None
+        assert (count, chosen.kept) == (kept, kept)
+        assert np.array_equal(chosen.directions, basis.directions)
+    assert chosen_basis(basis, 0) == (0, None)
+    assert chosen_basis(None, 0) == (0, None)
+    assert chosen_basis(None, None) == (0, None)
+    with pytest.raises(ConfigError, match="17 directions can't be kept"):
+        chosen_basis(basis, HORIZON + 1)
+    with pytest.raises(ConfigError, match="directions is 3, but this checkpoint has no motion basis"):
+        chosen_basis(None, 3)
 
 
 def test_no_windows_are_refused() -> None:

@@ -14,6 +14,7 @@ def run(
     backbone: Path | None = None,
     sampling_steps: int = SAMPLING_STEPS,
     bundle: bool = False,
+    directions: int | None = None,
 ) -> None:
     """Export a policy as programs that torch runs without this package.
 
@@ -23,6 +24,9 @@ def run(
         backbone: file of the backbone, if it isn't in the run's backbones/.
         sampling_steps: of DDIM.
         bundle: also copy the checkpoint and its backbone: a run folder that needs no other file.
+        directions: of the motion basis to project onto, instead of the checkpoint's number; 0 is no basis.
     """
-    export_policy(checkpoint, out, backbone=backbone, sampling_steps=sampling_steps, bundle=bundle)
+    export_policy(
+        checkpoint, out, backbone=backbone, sampling_steps=sampling_steps, bundle=bundle, directions=directions
+    )
     print(f"exported: {out}")

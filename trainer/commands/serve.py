@@ -32,6 +32,7 @@ def run(
     sampling_steps: int = SAMPLING_STEPS,
     robots: int = 64,
     compile_for: int | None = None,
+    directions: int | None = None,
     ensemble: float | None = None,
     api_key_file: Path | None = None,
     ready_file: Path | None = None,
@@ -49,6 +50,7 @@ def run(
         sampling_steps: of DDIM.
         robots: most robots in one message.
         compile_for: compile for messages of so many robots, which takes up to a minute and answers them in less time.
+        directions: of the motion basis to project onto, instead of the checkpoint's number; 0 is no basis.
         ensemble: average the chunks of a session that cover the same control step, the newest weighing exp(-ENSEMBLE)
             of the one before (0.01 is usual).
         api_key_file: holds the keys of which callers must send one, one a line; made if missing.
@@ -69,6 +71,7 @@ def run(
         sampling_steps=sampling_steps,
         precision=precision,
         compile_for=compile_for,
+        directions=directions,
     )
     server = PolicyServer(policy, robots=robots, decay=ensemble)
     try:
