@@ -15,6 +15,7 @@ import torch
 
 from docs.benchmark_tables import benchmark_table, benchmark_tables
 from docs.paper_comparison import comparison_table
+from docs.smoothing import smoothing_table
 from services.catalogue import ARMS
 from services.catalogue.default_limits import RULE
 from shared import records
@@ -117,6 +118,7 @@ PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "benchmarks": (RESULTS / "benchmarks.md", benchmark_tables),
     "fit": (ROOT / "docs" / "report.md", lambda: benchmark_table("fit")),
     "reports": (RESULTS / "README.md", results_table),
+    "smoothing": (RESULTS / "README.md", smoothing_table),
     "results": (ROOT / "README.md", headline_table),
 }
 

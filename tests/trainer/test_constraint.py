@@ -296,7 +296,7 @@ def test_samples_go_on_from_their_prefix_and_those_without_are_as_ever(
     if kept is None:
         assert torch.equal(found[known, :2], prefix[known])
     if kept == 4:
-        # A hundredth of the gap, which is a tenth.
+        # Of a gap of 0.1, to which the network answers too.
         assert (found[known, :2] - prefix[known]).abs().max() < 0.004
     assert (found[known, 2:, :-1] - free[known, 2:, :-1]).abs().max() > 0.01
     assert torch.isfinite(found).all()

@@ -30,11 +30,11 @@ RANGES = {
     "joint_position": {"min": [-2.9] * 7, "max": [2.9] * 7},
 }
 SCHEDULES: dict[HeadName, tuple[int, float]] = {
-    "dp_mlp": (2000, 5e-3), "dp_c": (800, 5e-3), "dp_t": (2000, 4e-3), "dp_t_film": (2000, 4e-3),
+    "dp_mlp": (2000, 5e-3), "dp_c": (800, 5e-3), "dp_t": (2000, 2e-3), "dp_t_film": (2000, 2e-3),
 }  # fmt: skip
 """Steps, and the peak of the learning rate."""
 SLOWER: dict[ConditioningName, tuple[int, float]] = {
-    "additive": (3000, 4e-3), "lora_cond": (3000, 4e-3), "cross_attn": (3000, 2e-3), "prefix": (3000, 2e-3),
+    "additive": (3000, 2e-3), "lora_cond": (3000, 2e-3), "cross_attn": (3000, 2e-3), "prefix": (3000, 2e-3),
 }  # fmt: skip
 DIRECTIONS = 6
 """Of the motion basis: these windows are straight lines that turn at one speed."""
