@@ -75,6 +75,8 @@ class HeadConfig:
     def __post_init__(self) -> None:
         _check_choices(self)
         self._check_conditioning()
+        if self.horizon < 4:
+            raise ConfigError(f"horizon is {self.horizon}; motion has a jerk from four steps on")
         if not 1 <= self.n_obs_steps <= self.horizon:
             raise ConfigError(f"n_obs_steps is {self.n_obs_steps}; it must be 1 to the horizon, {self.horizon}")
         if not 1 <= self.n_action_steps <= self.longest_answer:

@@ -37,12 +37,14 @@ class Constraint:
         if prefix is None:
             return None if self._projection is None else self._project
         known = torch.isfinite(prefix).flatten(1).all(1)
+        # Asked once: a GPU would be waited for at every step.
+        all_known = bool(known.all())
         given = prefix.nan_to_num().flatten(1)
 
         def hold(actions: Tensor) -> Tensor:
             kept, taken = self._holding(actions.shape[1], actions.shape[2], prefix.shape[1])
             held = (_product(actions.flatten(1), kept) + _product(given, taken)).view_as(actions)
-            if bool(known.all()):
+            if all_known:
                 return held
             free = actions if self._projection is None else self._project(actions)
             return torch.where(known[:, None, None], held, free)

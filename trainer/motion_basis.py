@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,14 +158,24 @@ class MotionBasis:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "MotionBasis":
         """Reads what `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
-        directions = np.array(value["directions"], np.float64)
-        spread = np.array(value["spread"], np.float64)
-        horizon = len(spread)
-        if directions.shape != (horizon, horizon) or not 1 <= int(value["kept"]) <= horizon:
-            raise ValueError(f"a motion basis of {horizon} steps has directions of shape {directions.shape}")
-        if np.abs(directions @ directions.T - np.eye(horizon)).max() > 1e-9:
+        action, kept, windows = value["action"], value["kept"], value["windows"]
+        if action not in get_args(ActionName):
+            raise ValueError(f"the action of a motion basis is {action!r}; it must be one of {get_args(ActionName)}")
+        try:
+            directions, spread = (np.array(value[name], np.float64) for name in ("directions", "spread"))
+        except OverflowError as error:
+            raise ValueError(str(error)) from error
+        horizon = len(directions)
+        if directions.shape != (horizon, horizon) or spread.shape != (horizon,):
+            raise ValueError(f"a motion basis has directions of shape {directions.shape}, spread of {spread.shape}")
+        # Comparing is false for NaN.
+        if not np.all(np.abs(directions @ directions.T - np.eye(horizon)) <= 1e-9):
             raise ValueError("the directions of a motion basis are orthonormal, these are not")
-        return cls(value["action"], directions, spread, int(value["kept"]), int(value["windows"]))
+        if not (type(kept) is int and 1 <= kept <= horizon and type(windows) is int and windows >= 0):
+            raise ValueError(f"a motion basis of {horizon} steps keeps {kept!r} directions of {windows!r} windows")
+        if not np.all((spread >= 0) & np.isfinite(spread)):
+            raise ValueError("the spread of a motion basis is 0 or more, this is not")
+        return cls(action, directions, spread, kept, windows)
 
 
 def chosen_basis(basis: MotionBasis | None, directions: int | None) -> tuple[int, MotionBasis | None]:
@@ -189,7 +199,7 @@ def read_basis(path: Path) -> MotionBasis:
     """What `write_basis` wrote. Raises ConfigError where it is something else."""
     try:
         return MotionBasis.from_json(json.loads(path.read_text()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"{path} is no motion basis ({error}); give what `python -m trainer basis` wrote") from error
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from shared.errors import ConfigError
 from trainer.intervals import Outcomes, difference_interval, rate_interval
 from trainer.modes import MODES
 
@@ -50,7 +51,13 @@ class Group:
 
     @cached_property
     def outcomes(self) -> Outcomes:
-        """0 or 1 of each rollout, (seeds, initial states)."""
+        """0 or 1 of each rollout, (seeds, initial states). Raises ConfigError where seeds have not the same states."""
+        states = {(result["first_seed"], len(result["outcomes"])) for result in self.results}
+        if len(states) > 1:
+            raise ConfigError(
+                f"the seeds of {self.task}, {self.mode} were rolled out from different initial states; evaluate all of "
+                "them with the same --episodes and --first-seed"
+            )
         return np.array([result["outcomes"] for result in self.results])
 
     @cached_property
@@ -116,6 +123,9 @@ def compared(grouped: Sequence[Group]) -> list[str]:
     Only where both were run with the same seeds from the same initial states.
     """
     usual = [group for group in grouped if group.held == (group.basis > 0)]
+    if len({group.basis for group in usual if group.basis}) > 1:
+        # Of policies with bases of different sizes it is not said which belong together.
+        return []
     by_key = {(group.task, group.demonstrations, group.mode, group.basis > 0): group for group in usual}
     tasks = sorted({group.task for group in grouped})
     counts = {task: sorted({group.demonstrations for group in grouped if group.task == task}) for task in tasks}
@@ -148,7 +158,7 @@ def _difference(ours: str, others: str, pairs: Sequence[tuple[Group | None, Grou
             return []
         a.append(first.outcomes)
         b.append(second.outcomes)
-    if len({outcomes.shape[1] for outcomes in a}) != 1:
+    if len({(group.results[0]["first_seed"], group.outcomes.shape[1]) for group, _ in pairs if group}) != 1:
         return []
     mine, theirs = np.concatenate(a), np.concatenate(b)
     low, high = difference_interval(mine, theirs)
@@ -229,7 +239,8 @@ def _training_row(name: str, results: Sequence[Mapping[str, Any]]) -> str:
     known = [error for error in errors if error]
     cells = ["", "", ""]
     if known:
-        means = {name: float(np.mean([error[name] for error in known])) for name in known[0]}
+        names = [name for name in known[0] if all(name in error for error in known)]
+        means = {name: float(np.mean([error[name] for error in known])) for name in names}
         kind, unit, digits = ("joint_rad", "rad", 4) if "joint_rad" in means else ("position_mm", "mm", 1)
         parts = [f"{means[f'{part}_{kind}']:.{digits}f}" for part in ("slow", "fast") if f"{part}_{kind}" in means]
         cells = [

@@ -78,10 +78,14 @@ def step_jumps(commands: NDArray[np.floating], places: NDArray[np.int64] | Seque
         commands: poses (steps, 10), carried out one after the other.
         places: steps of them, from 2 to the last but one; where chunks join, the first of the later chunk.
 
+    Raises ValueError for a place that has no step on either side.
+
     Returns:
         (places,) each: `jump_m` of the position, `jump_rad` of the rotation.
     """
     at = np.asarray(places, np.int64)
+    if at.size and not (at.min() >= 2 and at.max() < len(commands) - 1):
+        raise ValueError(f"steps {at.min()} to {at.max()} of {len(commands)}: a jump needs a step on either side")
     found = {}
     for name, velocity in _velocities(commands[None], "ee_pose", 1.0).items():
         step = velocity[0]

@@ -396,3 +396,30 @@ def test_a_file_that_is_missing_or_a_folder_is_refused_by_name(tmp_path: Path) -
     for path in (tmp_path / "missing.json", tmp_path):
         with pytest.raises(ConfigError, match=rf"^{path} is no motion basis"):
             read_basis(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"directions": [[float("nan")] * 3] * 3},
+        {"directions": [[10**400, 0, 0], [0, 1, 0], [0, 0, 1]]},
+        {"spread": [[1.0, 1.0]] * 3},
+        {"spread": [1.0, float("nan"), 0.0]},
+        {"spread": [1.0, -1.0, 0.0]},
+        {"action": "x"},
+        {"action": None},
+        {"kept": 2.7},
+        {"kept": "2"},
+        {"kept": float("inf")},
+        {"windows": -3},
+        {"windows": float("inf")},
+    ],
+)
+def test_a_basis_of_other_values_is_refused_by_its_file(change: dict[str, Any], tmp_path: Path) -> None:
+    good = {"action": "ee_pose", "directions": np.eye(3).tolist(), "spread": [1.0, 0.5, 0.0], "kept": 2, "windows": 9}
+    path = tmp_path / "basis.json"
+    path.write_text(json.dumps(good))
+    assert read_basis(path).kept == 2
+    path.write_text(json.dumps(good | change))
+    with pytest.raises(ConfigError, match=r"basis\.json is no motion basis"):
+        read_basis(path)
