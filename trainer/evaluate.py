@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.fft import dct, idct
 
 from shared.robots import JointLimits
 from shared.rotation import geodesic_angle, rot6d_to_matrix
@@ -102,10 +103,9 @@ def split_errors(
     """
     axes = slice(0, GRIPPER) if action == "joint_position" else POSITION
     error = (predicted[..., axes] - target[..., axes]).astype(np.float64)
-    horizon = error.shape[1]
-    step = (np.arange(horizon) + 0.5) * np.pi / horizon
-    cosines, _ = np.linalg.qr(np.cos(np.arange(min(directions, horizon))[:, None] * step).T)
-    slow = cosines @ (cosines.T @ error)
+    coefficients = dct(error, axis=1, norm="ortho")
+    coefficients[:, directions:] = 0
+    slow = idct(coefficients, axis=1, norm="ortho")
     unit, scale = ("joint_rad", 1.0) if action == "joint_position" else ("position_mm", 1e3 * 3**0.5)
     parts = {"slow": slow, "fast": error - slow}
     return {f"{name}_{unit}": scale * float(np.sqrt((part**2).mean())) for name, part in parts.items()}

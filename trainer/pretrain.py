@@ -85,8 +85,14 @@ def pretrain(
     head = fresh_head(config.training.seed, lambda: build_head(info)).to(device)
     loop = TrainingLoop(head, stream, config.training, folder, progress)
 
+    bases: dict[int, MotionBasis | None] = {}
+
     def basis() -> MotionBasis | None:
-        return learn_basis(stream.motion_windows, normalizer, config.directions)
+        """Of the shards that training has come to; it takes a second, and changes with them alone."""
+        seen = stream.shards_seen
+        if seen not in bases:
+            bases[seen] = learn_basis(stream.motion_windows, normalizer, config.directions)
+        return bases[seen]
 
     measure = validation(
         head, stream.validation, normalizer, config.training.precision, basis, header.rate_hz, info.limits

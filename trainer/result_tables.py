@@ -189,15 +189,21 @@ def motion_table(grouped: Sequence[Group]) -> list[str]:
             _beside(group, name) for name in ("jerk_m_per_s3", "acceleration_m_per_s2", "rotation_jerk_rad_per_s3")
         ]
         jump, turn, fast = (group.mean(key) for key in ("border_jump_m", "border_jump_rad", "fast_commands"))
-        cells.append("" if jump is None or turn is None else f"{1e3 * jump:.1f} mm, {np.rad2deg(turn):.2f} deg")
+        own = _jump(group.mean("demonstration_step_jump_m"), group.mean("demonstration_step_jump_rad"))
+        cells.append(_jump(jump, turn) + (f" ({own})" if own else ""))
         cells.append("" if fast is None else f"{fast:.1%}")
         lines.append(f"{_start(group)} | {' | '.join(cells)} |")
     lines += [
         "",
         "Jerk and acceleration: median over predicted chunks (the demonstrations' mean). Jumps: 95th percentile over "
-        "the places where chunks join, of how far a command is from where the steps beside it lead.",
+        "the places where chunks join (the demonstrations', over all steps), of how far a step is from the mean of the "
+        "steps beside it.",
     ]
     return lines
+
+
+def _jump(metres: float | None, radians: float | None) -> str:
+    return "" if metres is None or radians is None else f"{1e3 * metres:.1f} mm, {np.rad2deg(radians):.2f} deg"
 
 
 def _beside(group: Group, name: str) -> str:

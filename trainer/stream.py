@@ -130,21 +130,25 @@ class TrajectoryStream:
         samples = held_out[index % held_out.size], index // held_out.size
         return self._gather(self._locate(_VALIDATION_PASS, *samples), slice(None))
 
+    @property
+    def shards_seen(self) -> int:
+        """Shards that training has come to, a function of its place."""
+        if self._pass.pass_index > 0:
+            return self._shards
+        last = self._pass.block_of(max(0, self._position - 1))
+        return int(self._pass.blocks[last].max()) + 1
+
     def motion_windows(self, shards: int | None = None, most: int = MOST_WINDOWS) -> FloatArray:
         """One window of each of up to `most` training trajectories of the first shards, evenly spread, in one walk.
 
         Args:
-            shards: how many; waits for them. None is those that training has come to, a function of its place.
+            shards: how many; waits for them. None is `shards_seen`.
             most: windows.
 
         Returns:
             Normalized actions, (n, horizon, action_dim) float32.
         """
-        if shards is None:
-            shards = self._shards
-            if self._pass.pass_index == 0:
-                last = self._pass.block_of(max(0, self._position - 1))
-                shards = int(self._pass.blocks[last].max()) + 1
+        shards = self.shards_seen if shards is None else shards
         self.cache.wait(shards, lambda text: None)
         ids = np.concatenate([self._order.training_ids(index) for index in range(shards)])
         chosen = ids[np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(np.int64)]

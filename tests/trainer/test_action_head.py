@@ -7,7 +7,7 @@ import torch
 from tests.trainer.example import HEADS
 from trainer.action_head import ActionHead
 from trainer.backbones import build_backbone
-from trainer.conditioning import stage1_conditioning, stage2_conditioning
+from trainer.conditioning import Conditioning, stage1_conditioning, stage2_conditioning
 from trainer.config import HeadConfig, HeadName, Mode
 from trainer.modes import MODES
 from trainer.projections import LowRankProjection
@@ -78,15 +78,20 @@ def test_a_frozen_backbone_stays_in_eval_mode(name: str, mode: Mode) -> None:
     assert torch.equal(head(*x), head(*x)) == (not trains_all)
 
 
-@every_head
-def test_stage_2_begins_with_stage_1s_time_and_no_dependence_on_the_observation(name: str) -> None:
-    config = HEADS[name]
+def stage_2s_start(config: HeadConfig) -> tuple[Conditioning, Conditioning, torch.Tensor]:
+    """Stage 1's conditioning with weights at random, Stage 2's that starts from it, and encoded times (3, width)."""
     backbone = build_backbone(config, 10)
     first = stage1_conditioning(config, backbone, 16 * 3, 16)
     for parameter in first.projection.parameters():
         torch.nn.init.normal_(parameter)
     second = stage2_conditioning(config, backbone, 5, first.kept())
-    time = torch.randn(3, backbone.time_encoder.width)
+    return first, second, torch.randn(3, backbone.time_encoder.width)
+
+
+@every_head
+def test_stage_2_begins_with_stage_1s_time_and_no_dependence_on_the_observation(name: str) -> None:
+    config = HEADS[name]
+    first, second, time = stage_2s_start(config)
     out = torch.cat(second(time, second.encode(torch.randn(3, 10))), dim=-1)
     assert torch.equal(out, torch.cat(second(time, second.encode(torch.randn(3, 10))), dim=-1))
     if config.attends_to_tokens:
@@ -99,13 +104,7 @@ def test_stage_2_begins_with_stage_1s_time_and_no_dependence_on_the_observation(
 
 @every_head
 def test_every_column_of_the_projection_can_be_learned_from_that_start(name: str) -> None:
-    config = HEADS[name]
-    backbone = build_backbone(config, 10)
-    first = stage1_conditioning(config, backbone, 16 * 3, 16)
-    for parameter in first.projection.parameters():
-        torch.nn.init.normal_(parameter)
-    second = stage2_conditioning(config, backbone, 5, first.kept())
-    time = torch.randn(3, backbone.time_encoder.width)
+    _, second, time = stage_2s_start(HEADS[name])
     sum(signal.square().sum() for signal in second(time, second.encode(torch.randn(3, 10)))).backward()
     projection = second.projection
     gradient = (projection.down.weight if isinstance(projection, LowRankProjection) else projection.weight).grad

@@ -22,6 +22,8 @@ MOTION: dict[str, Any] = {
     "demonstration_rotation_jerk_rad_per_s3": 30.0,
     "border_jump_m": 0.0042,
     "border_jump_rad": np.pi / 180,
+    "demonstration_step_jump_m": 0.0021,
+    "demonstration_step_jump_rad": np.pi / 360,
     "fast_commands": 0.13,
 }
 
@@ -304,7 +306,7 @@ def test_motion_stands_beside_the_demonstrations_with_units() -> None:
             "jerk [m/s³]": "50.0 (16.0)",
             "acceleration [m/s²]": "2.0 (1.5)",
             "turning jerk [rad/s³]": "90.0 (30.0)",
-            "jumps between chunks": "5.2 mm, 1.00 deg",
+            "jumps between chunks": "5.2 mm, 1.00 deg (2.1 mm, 0.50 deg)",
             "faster than any demonstration": "6.5%",
         }
     ]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shared.errors import ConfigError, DemonstrationError
-from trainer.demonstrations.episode import Demonstrations, drawn, is_validation
+from trainer.demonstrations.episode import Demonstrations, chosen
 from trainer.demonstrations.frame_cache import FrameCache
 from trainer.demonstrations.lerobot import LeRobotDataset
 from trainer.demonstrations.mapping import Mapping
@@ -79,9 +79,4 @@ def _chosen(demonstrations: Demonstrations, count: int | None, draw: int | None,
         raise DemonstrationError("has no successful demonstration", path)
     if count is not None and count > len(demonstrations.episodes):
         raise DemonstrationError(f"has {len(demonstrations.episodes)} demonstrations, {count} were asked for", path)
-    episodes = demonstrations.episodes
-    if count is None or draw is None:
-        return replace(demonstrations, episodes=episodes[:count])
-    places = enumerate(drawn(count, len(episodes), draw).tolist())
-    kept = (replace(episodes[index], validation=is_validation(place)) for place, index in places)
-    return replace(demonstrations, episodes=tuple(kept))
+    return replace(demonstrations, episodes=tuple(chosen(demonstrations.episodes, count, draw)))

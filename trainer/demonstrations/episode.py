@@ -1,8 +1,8 @@
 """Demonstrations as a policy is trained on them, whoever recorded them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,33 @@ def is_validation(place: int) -> bool:
     return place % 10 == 4
 
 
-def drawn(count: int, of: int, seed: int) -> IntArray:
-    """Which `count` of so many demonstrations a seed draws, ascending."""
-    keys = philox_uint64(seed, _DRAW_STREAM, 0, of)[0]
-    return np.sort(np.argsort(keys, kind="stable")[:count])
+class _HeldOutOrNot(Protocol):
+    """A dataclass that says whether it is held out."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def validation(self) -> bool: ...
+
+
+_One = TypeVar("_One", bound=_HeldOutOrNot)
+
+
+def chosen(demonstrations: Sequence[_One], count: int | None, draw: int | None) -> list[_One]:
+    """The demonstrations that are used: the first `count`, or those that a seed draws, in their order.
+
+    Of those drawn every tenth is held out, whatever was held out of all (`is_validation`).
+
+    Args:
+        demonstrations: all there are.
+        count: how many; None for all.
+        draw: the seed; None takes the first.
+    """
+    if count is None or draw is None:
+        return list(demonstrations[:count])
+    keys = philox_uint64(draw, _DRAW_STREAM, 0, len(demonstrations))[0]
+    places = np.sort(np.argsort(keys, kind="stable")[:count]).tolist()
+    return [replace(demonstrations[place], validation=is_validation(index)) for index, place in enumerate(places)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from shared.errors import ConfigError, DemonstrationError
 from trainer.demonstrations.diagnosis import diagnose, other_quaternion_order
-from trainer.demonstrations.episode import Demonstrations, Episode, Images, drawn, is_validation
+from trainer.demonstrations.episode import Demonstrations, Episode, Images, chosen
 from trainer.demonstrations.implausible import Implausible
 from trainer.demonstrations.mapping import Mapping, split_columns
 from trainer.demonstrations.motion import RawEpisode, commanded_motion, observed_motion
@@ -54,27 +53,23 @@ def read_source(
     keys, cameras = _observation(contents, mapping, path)
     if not pictures:
         cameras = ()
-    chosen = source.choose(mapping)
-    if count is not None and count > len(chosen):
-        raise DemonstrationError(f"has {len(chosen)} demonstrations, {count} were asked for", path)
-    if count is None or draw is None:
-        chosen = chosen[:count]
-    else:
-        places = enumerate(drawn(count, len(chosen), draw).tolist())
-        chosen = [replace(chosen[index], validation=is_validation(place)) for place, index in places]
-    if not chosen:
+    meant = source.choose(mapping)
+    if count is not None and count > len(meant):
+        raise DemonstrationError(f"has {len(meant)} demonstrations, {count} were asked for", path)
+    used = chosen(meant, count, draw)
+    if not used:
         raise DemonstrationError("has no demonstration that the mapping chooses", path)
     columns = sorted({split_columns(text)[0] for text in (*keys, *_meant_columns(mapping))})
-    raws = [source.read(one.index, columns) for one in chosen]
+    raws = [source.read(one.index, columns) for one in used]
     _require_widths(raws, contents, path)
     tracks = checked_tracks(raws, mapping, rate_hz, ranges, path)
     size = mapping.observation.image_size
     episodes: list[Episode] = []
-    for one, raw, track in zip(chosen, raws, tracks, strict=True):
+    for one, raw, track in zip(used, raws, tracks, strict=True):
         images = {camera: source.images(one.index, camera, size) for camera in cameras}
         _require_a_picture_a_step(raw, images, path)
         if cameras:
-            progress(len(episodes) + 1, len(chosen), "decoding pictures")
+            progress(len(episodes) + 1, len(used), "decoding pictures")
         observations = {key: raw.select(key).astype(np.float32) for key in keys}
         actions = track.commanded.actions(mapping.action.space)
         episodes.append(Episode(raw.name, observations, actions, one.validation, images))
