@@ -173,6 +173,6 @@ def fingerprint(demonstrations: Demonstrations) -> dict[str, Any]:
         "robot": demonstrations.robot,
         "rate_hz": demonstrations.rate_hz,
         "action_label": demonstrations.action_label,
-        "demonstrations": len(demonstrations.episodes),
+        "demonstrations": demonstrations.number,
         "sha256": digest.hexdigest(),
     }

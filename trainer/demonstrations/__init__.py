@@ -44,7 +44,7 @@ def read_demonstrations(
         frames: where pictures are decoded to; needed where the mapping asks for cameras.
         progress: told of each episode whose pictures are there.
         pictures: whether cameras are read; without them, the demonstrations have none, and `frames` is not needed.
-        draw: seed that draws `count` of them, of which every tenth is held out (`is_validation`).
+        draw: seed that draws `count` of them; held out are as many others (`chosen`).
 
     Raises:
         ConfigError: the mapping is missing, or does not fit the data set.
@@ -79,4 +79,5 @@ def _chosen(demonstrations: Demonstrations, count: int | None, draw: int | None,
         raise DemonstrationError("has no successful demonstration", path)
     if count is not None and count > len(demonstrations.episodes):
         raise DemonstrationError(f"has {len(demonstrations.episodes)} demonstrations, {count} were asked for", path)
-    return replace(demonstrations, episodes=tuple(chosen(demonstrations.episodes, count, draw)))
+    episodes = tuple(chosen(demonstrations.episodes, count, draw))
+    return replace(demonstrations, episodes=episodes, drawn=None if draw is None else count)

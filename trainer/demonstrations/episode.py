@@ -42,7 +42,8 @@ _One = TypeVar("_One", bound=_HeldOutOrNot)
 def chosen(demonstrations: Sequence[_One], count: int | None, draw: int | None) -> list[_One]:
     """The demonstrations that are used: the first `count`, or those that a seed draws, in their order.
 
-    Of those drawn every tenth is held out, whatever was held out of all (`is_validation`).
+    All that a seed draws are trained on, whatever was held out of all; held out are others, as many more as it draws
+    next. Where there are no others it is every tenth of those drawn (`is_validation`).
 
     Args:
         demonstrations: all there are.
@@ -52,8 +53,11 @@ def chosen(demonstrations: Sequence[_One], count: int | None, draw: int | None) 
     if count is None or draw is None:
         return list(demonstrations[:count])
     keys = philox_uint64(draw, _DRAW_STREAM, 0, len(demonstrations))[0]
-    places = np.sort(np.argsort(keys, kind="stable")[:count]).tolist()
-    return [replace(demonstrations[place], validation=is_validation(index)) for index, place in enumerate(places)]
+    order = np.argsort(keys, kind="stable")
+    if len(order) == count:
+        return [replace(one, validation=is_validation(index)) for index, one in enumerate(demonstrations)]
+    places, drawn = np.sort(order[: 2 * count]).tolist(), set(order[:count].tolist())
+    return [replace(demonstrations[place], validation=place not in drawn) for place in places]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +123,7 @@ class Demonstrations:
         action_space: what an action is.
         action_label: what the action at t is: `command`, the one commanded at t, or `reached`, the pose reached later.
         cameras: height and width of each camera's pictures.
+        drawn: how many of the episodes a seed drew, the rest being held out (`chosen`); None where none did.
     """
 
     task: str
@@ -130,6 +135,12 @@ class Demonstrations:
     action_space: ActionName = "ee_pose"
     action_label: ActionLabel = "command"
     cameras: dict[str, tuple[int, int]] = field(default_factory=dict)
+    drawn: int | None = None
+
+    @property
+    def number(self) -> int:
+        """How many demonstrations a policy is said to learn from; others that only measure it are not counted."""
+        return len(self.episodes) if self.drawn is None else self.drawn
 
     @property
     def attempts(self) -> int:

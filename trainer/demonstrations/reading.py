@@ -82,6 +82,7 @@ def read_source(
         action_space=mapping.action.space,
         action_label=mapping.action.label,
         cameras={camera: images.size for camera, images in episodes[0].images.items()},
+        drawn=None if draw is None else count,
     )
 
 

@@ -54,13 +54,18 @@ def test_plain_columns_are_read(tmp_path: Path) -> None:
 
 def test_a_seed_draws_some_of_them(tmp_path: Path) -> None:
     path = write_robomimic(tmp_path / "demos.hdf5", 12, plain_columns)
-    drawn = read_demonstrations(path, 6, mapping=mapping(), ranges=RANGES, draw=1)
+    drawn = read_demonstrations(path, 4, mapping=mapping(), ranges=RANGES, draw=1)
     places = [int(episode.name.rpartition("_")[2]) for episode in drawn.episodes]
-    assert len(set(places)) == 6
-    assert places != list(range(6))
+    assert places == sorted(set(places))
     for place, episode in zip(places, drawn.episodes, strict=True):
         assert np.abs(episode.actions - actions_of(reach(place))).max() < 1e-6
-    assert [episode.validation for episode in drawn.episodes] == [i == 4 for i in range(6)]
+    trained = [place for place, episode in zip(places, drawn.episodes, strict=True) if not episode.validation]
+    assert (len(trained), len(places), drawn.number) == (4, 8, 4)
+    assert trained != list(range(4))
+    # Fewer others than are drawn: all of them are held out. None: a tenth of those drawn.
+    most, whole = (read_demonstrations(path, n, mapping=mapping(), ranges=RANGES, draw=1) for n in (11, 12))
+    assert (len(most.episodes), sum(episode.validation for episode in most.episodes), most.number) == (12, 1, 11)
+    assert [episode.validation for episode in whole.episodes] == [i == 4 for i in range(12)]
 
 
 @pytest.mark.parametrize("columns", [{}, {"obs/position": "obs/position[0:2]"}])

@@ -82,18 +82,25 @@ def test_the_first_few_can_be_asked_for(file: Path) -> None:
             read_demonstrations(file, count)
 
 
-def test_a_seed_draws_as_many_as_are_asked_for_and_every_tenth_of_them_is_held_out(tmp_path: Path) -> None:
+def test_a_seed_draws_as_many_as_are_asked_for_and_holds_others_out(tmp_path: Path) -> None:
     path = write(tmp_path / "demos.hdf5", *(make_attempt(seed) for seed in range(30)))
-    draws = [[one.seed for one in read_demonstrations(path, 15, draw=seed).episodes] for seed in range(40)]
+
+    def trained(seed: int) -> list[int]:
+        return [one.seed for one in read_demonstrations(path, 15, draw=seed).episodes if not one.validation]
+
+    draws = [trained(seed) for seed in range(40)]
     assert all(len(set(draw)) == 15 and draw == sorted(draw) for draw in draws)
-    assert draws[3] == [one.seed for one in read_demonstrations(path, 15, draw=3).episodes]
+    assert draws[3] == trained(3)
     assert len({tuple(draw) for draw in draws}) == 40
     # Each is as likely as the others: 20 of 40 draws have it, give or take three standard deviations.
     times = np.bincount(np.concatenate(draws), minlength=30)
     assert np.abs(times - 20).max() <= 3 * (40 * 0.25) ** 0.5
-    drawn = read_demonstrations(path, 15, draw=0)
-    assert [index for index, one in enumerate(drawn.episodes) if one.validation] == [4, 14]
-    assert [one.seed for one in read_demonstrations(path, 30, draw=7).episodes] == list(range(30))
+    some, most, whole = (read_demonstrations(path, count, draw=0) for count in (10, 25, 30))
+    for demonstrations, used, held_out in ((some, 20, 10), (most, 30, 5), (whole, 30, 3)):
+        assert len({one.seed for one in demonstrations.episodes}) == len(demonstrations.episodes) == used
+        assert sum(one.validation for one in demonstrations.episodes) == held_out
+    assert (some.number, most.number, whole.number) == (10, 25, 30)
+    assert [index for index, one in enumerate(whole.episodes) if one.validation] == [4, 14, 24]
     with pytest.raises(ConfigError, match="--draw draws some of the demonstrations; say with --count how many"):
         read_demonstrations(path, draw=0)
     with pytest.raises(DemonstrationError, match="has 30 demonstrations, 31 were asked for"):
