@@ -144,7 +144,7 @@ def few() -> Recipe:
         shard_rows=1024,
         size="small",
         batch=128,
-        stage1_steps=8000,
+        stage1_steps=4000,
         tasks=(TaskPlan("stack", 25, 2000, modes, pool=300), TaskPlan("stack", 50, 2000, modes, pool=300)),
         seeds=(0, 1, 2),
         observation_noise=0.02,
