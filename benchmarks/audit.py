@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from services.__main__ import main as services
-from services.synthesis.families import FAMILIES
+from services.synthesis.families import WAYPOINT_FAMILIES
 
 TABLE = [{"kind": "half_space", "normal": [0, 0, 1], "offset": 0.0}]
 REQUESTS: dict[str, dict[str, Any]] = {
     "samples": {"speed_scale": [0.5, 1.0]},
     "profiles": {
-        "families": dict.fromkeys(FAMILIES, 1.0),
+        "families": dict.fromkeys(WAYPOINT_FAMILIES, 1.0),
         "workspace": {"kind": "box", "min": [0.30, -0.30, 0.05], "max": [0.75, 0.30, 0.40]},
         "tool_speed": [0.1, 0.5],
         "columns": ["joint_acceleration", "profile_time", "profile_jerk"],

@@ -31,7 +31,7 @@ from trainer.config import PretrainConfig, TrainingConfig
 from trainer.machine import describe_machine
 from trainer.normalization import ActionNormalizer
 from trainer.presets import quick, trajectory_request
-from trainer.stream import TrajectoryStream
+from trainer.stream import TrajectoryStream, stage1_stream
 
 BATCH = 256
 
@@ -83,7 +83,7 @@ def drawing(dataset: Dataset, folder: Path, seconds: float) -> dict[str, float]:
 def _stream(dataset: Dataset, folder: Path) -> TrajectoryStream:
     config = PretrainConfig(training=TrainingConfig(batch_size=BATCH))
     normalizer = ActionNormalizer(dataset.header.action_range)
-    return TrajectoryStream(dataset, folder, normalizer, config, torch.device("cpu"), ahead=False)
+    return stage1_stream(dataset, folder, normalizer, config, torch.device("cpu"), ahead=False)
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, float]:

@@ -45,7 +45,7 @@ from trainer.normalization import ActionNormalizer
 from trainer.progress import silent
 from trainer.run_folder import RunFolder
 from trainer.stage1_steps import Stage1Steps
-from trainer.stream import TrajectoryStream
+from trainer.stream import stage1_stream
 
 BATCH = 256
 TURN_SECONDS = 5.0
@@ -151,7 +151,7 @@ def turn(step: Callable[[], None]) -> tuple[float, float]:
 def measured(dataset: Dataset, folder: Path, config: PretrainConfig, rounds: int) -> dict[str, float]:
     """Both, in turns."""
     normalizer = ActionNormalizer(dataset.header.action_range)
-    stream = TrajectoryStream(dataset, folder / "decoded", normalizer, config, torch.device("cpu"))
+    stream = stage1_stream(dataset, folder / "decoded", normalizer, config, torch.device("cpu"))
     heads = [fresh_head(config.head, stream.condition_dim) for _ in range(2)]
     ours = OurLoop(TrainingLoop(heads[0], stream, config.training, RunFolder(folder), silent))
     plain = PlainLoop(heads[1], Windows(dataset, config, normalizer), config.training)

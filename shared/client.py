@@ -185,6 +185,20 @@ class Client:
         answer = self._connection.json("GET", f"/v1/jobs/{job_id}/shards", self._patience, params=params)
         return cast(ShardPage, answer)
 
+    def upload_motions(self, content: bytes) -> Json:
+        """Uploads a motions file; uploading it again changes nothing. Its `sha256` is what requests name it by."""
+        headers = {"Content-Type": "application/vnd.apache.parquet"}
+        return self._connection.json("POST", "/v1/motions", self._patience, content=content, headers=headers)
+
+    def motions(self, sha256: str) -> bytes | None:
+        """A motions file; None where the service has none of that content."""
+        try:
+            return self._connection.content("GET", f"/v1/motions/{sha256}", self._patience)
+        except ServiceError as error:
+            if error.status == 404:
+                return None
+            raise
+
     def trajectory(self, job_id: str, trajectory_id: int) -> Trajectory:
         """One row, once its shard is committed, rounded to 1e-7 for looking at it."""
         path = f"/v1/jobs/{job_id}/trajectories/{trajectory_id}"

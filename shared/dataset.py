@@ -169,6 +169,10 @@ class Dataset:
             )
         return commit
 
+    def motions(self, sha256: str) -> bytes | None:
+        """The motions file beside it, of that content; None where there is none."""
+        return self.storage.read(motions_name(sha256))
+
     def read_shard(self, commit: Commit, columns: list[str] | None = None) -> pa.Table:
         """The rows of a committed shard.
 
@@ -302,3 +306,8 @@ def _read_json(storage: Storage, name: str) -> Any:
         where = f"{storage.where}/{name}"
         raise DatasetFormatError(f"is not JSON: {error}; restore it, or make the dataset again", where) from error
     return value
+
+
+def motions_name(sha256: str) -> str:
+    """Name of the motions file of that content, beside the dataset of copies."""
+    return f"motions-{sha256}.parquet"

@@ -157,6 +157,10 @@ class SummaryError(HeadstartError):
         return type(self), (self.pointer, self.detail)
 
 
+class MotionsError(HeadstartError):
+    """A motions file that isn't one, or says what can't be."""
+
+
 class SimulationError(HeadstartError):
     """A task that doesn't exist, or a simulator that can't do what was asked."""
 

@@ -26,6 +26,10 @@ class ShardSource(Protocol):
         """The rows of a committed shard, its hash checked the first time."""
         ...
 
+    def motions(self, sha256: str) -> bytes | None:
+        """The motions file of that content that its rows are copies of; None where there is none."""
+        ...
+
 
 def wait_for_shards(
     source: ShardSource,

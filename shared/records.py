@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Major.minor. A reader refuses another major version; a minor version only adds columns."""
 
 ROW_GROUP_ROWS = 1024
@@ -90,14 +90,54 @@ COLUMNS: tuple[Column, ...] = (
 )
 OPTIONAL_COLUMNS: tuple[str, ...] = tuple(column.name for column in COLUMNS if column.optional)
 
+_COPY_COLUMNS: tuple[Column, ...] = (
+    Column("source", pa.int32(), "", "1", "the demonstration that a row copies, by its place in the motions file"),
+    Column("source_time", pa.float32(), "T", "1", "which of its steps a sample is at, as a number with a fraction"),
+    Column("segment", pa.int32(), "T", "1", "segment of the demonstration, by its place in the motions file"),
+)
+"""Of copies of demonstrations, before those of the objects."""
+_OBJECT = "object/"
+_OBJECT_PARTS = {
+    "position": ("T*3", "m", "the object's position in the base frame"),
+    "rotation_6d": ("T*6", "1", "first two rows of the object's rotation matrix"),
+}
+
+
+def copy_columns(objects: Iterable[str]) -> tuple[str, ...]:
+    """Names of the columns that copies of demonstrations have beside those of other rows, with these objects."""
+    named = tuple(f"{_OBJECT}{name}/{part}" for name in objects for part in _OBJECT_PARTS)
+    return (*(column.name for column in _COPY_COLUMNS), *named)
+
+
+def _object_column(name: str) -> Column | None:
+    """The column of that name, if it is an object's."""
+    middle, _, part = name.removeprefix(_OBJECT).rpartition("/")
+    if not name.startswith(_OBJECT) or not middle or part not in _OBJECT_PARTS:
+        return None
+    shape, unit, meaning = _OBJECT_PARTS[part]
+    return Column(name, pa.float32(), shape, unit, meaning, optional=True)
+
 
 def columns(optional: Iterable[str] = ()) -> tuple[Column, ...]:
-    """The columns of a dataset, in file order, with the optional ones named."""
-    wanted = set(optional)
-    unknown = wanted - set(OPTIONAL_COLUMNS)
+    """The columns of a dataset, in file order, with the optional ones named; the objects' are last, as they are named.
+
+    Raises ValueError for a name that is none.
+    """
+    wanted = tuple(optional)
+    fixed = {column.name for column in (*COLUMNS, *_COPY_COLUMNS)}
+    objects = [column for name in wanted if (column := _object_column(name)) is not None]
+    unknown = set(wanted) - fixed - {column.name for column in objects}
     if unknown:
         raise ValueError(f"unknown columns {sorted(unknown)}; optional columns are {list(OPTIONAL_COLUMNS)}")
-    return tuple(column for column in COLUMNS if not column.optional or column.name in wanted)
+    usual = (column for column in COLUMNS if not column.optional or column.name in wanted)
+    return (*usual, *(column for column in _COPY_COLUMNS if column.name in wanted), *objects)
+
+
+def columns_of(schema: pa.Schema) -> tuple[Column, ...]:
+    """The columns of a table of this schema, those that this release knows."""
+    every = {column.name: column for column in (*COLUMNS, *_COPY_COLUMNS)}
+    known = (every.get(name) or _object_column(name) for name in schema.names)
+    return tuple(column for column in known if column is not None)
 
 
 def schema(optional: Iterable[str] = ()) -> pa.Schema:

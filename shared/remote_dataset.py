@@ -90,6 +90,10 @@ class RemoteDataset:
         self._make_room()
         return table
 
+    def motions(self, sha256: str) -> bytes | None:
+        """The motions file of that content that the rows are copies of; None where the service has none."""
+        return self._client.motions(sha256)
+
     def _make_room(self) -> None:
         """Removes shards until they are few enough, first those of earlier processes, then those used longest ago."""
         sizes = {path: path.stat().st_size for path in sorted(self._folder.glob("*.parquet"))}

@@ -1,6 +1,7 @@
 """`python -m trainer`: pretrain, adapt, evaluate, serve and export policies, or run the whole recipe with train.
 
-Demonstrations are made by demonstrate, checked by inspect and described by summarize.
+Demonstrations are made by demonstrate, checked by inspect and described by summarize; motions takes out of them what
+the service makes copies of.
 
 Errors that a user can mend are printed as one line, with exit code 2. Ctrl-C, SIGTERM and SIGHUP save first; exit code
 130.
@@ -31,6 +32,7 @@ def main() -> int:
             evaluate,
             export,
             inspect,
+            motions,
             pretrain,
             serve,
             summarize,
@@ -38,7 +40,19 @@ def main() -> int:
         )
 
         app = SubcommandApp()
-        for command in (serve, train, pretrain, basis, adapt, inspect, demonstrate, summarize, evaluate, export):
+        for command in (
+            serve,
+            train,
+            pretrain,
+            basis,
+            adapt,
+            inspect,
+            demonstrate,
+            motions,
+            summarize,
+            evaluate,
+            export,
+        ):
             app.command(name=command.__name__.rpartition(".")[2])(command.run)
         app.cli(prog="python -m trainer", description=__doc__)
     except KeyboardInterrupt:

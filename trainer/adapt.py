@@ -1,6 +1,7 @@
 """Stage 2: the head learns a task from demonstrations; what its mode freezes stays as it is."""
 
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from shared.errors import ConfigError
+from shared.follow import ShardSource
 from trainer.action import ActionRange
 from trainer.action_head import ActionHead
 from trainer.checkpoint import (
@@ -23,6 +25,7 @@ from trainer.checkpoint import (
     save_checkpoint,
 )
 from trainer.config import AdaptConfig, HeadConfig, to_json
+from trainer.copies.windows import WindowsWithCopies, with_copies
 from trainer.demonstration_windows import DemonstrationWindows, fingerprint, observation_scaling
 from trainer.demonstrations.episode import Demonstrations
 from trainer.device import choose_device
@@ -78,6 +81,7 @@ def adapt(
     backbone: Path | None = None,
     action_range: ActionRange | None = None,
     basis: MotionBasis | None = None,
+    copies: ShardSource | None = None,
     vision: Path | None = None,
     features: Path | None = None,
     overwrite: bool = False,
@@ -94,6 +98,7 @@ def adapt(
         backbone: file of Stage 1's backbone, where it is not in that run's `backbones/`; only with `stage1`.
         action_range: where there is no `stage1`.
         basis: likewise; where neither is given, it is learned from the demonstrations.
+        copies: a dataset of copies of the demonstrations, finished or growing, to train on beside them.
         vision: checkpoint or run folder of a policy with the same cameras, whose networks are taken over, frozen.
         features: folder in which what these make of pictures is kept; in the run's folder where it is not given.
         overwrite: remove the run that lies in the folder, once it is known that this one can begin.
@@ -126,6 +131,7 @@ def adapt(
     frozen = None if vision is None else FrozenVision.load(vision, cameras)
     data = {"demonstrations": fingerprint(demonstrations), "action_range": normalizer.to_json()}
     data |= {"vision": {"sha256": frozen.sha256}} if frozen else {}
+    data |= {"copies": {"dataset_id": copies.header.dataset_id, "count": copies.header.count}} if copies else {}
     known = pretrained.info.basis if pretrained and basis is None else basis
     data |= {"motion_basis": {"sha256": known.sha256()}} if known else {}
     used = pretrained if MODES[config.mode].pretrained else None
@@ -149,7 +155,11 @@ def adapt(
         ),
     )  # fmt: skip
     head, info = _begin_head(info, config, used, folder)
-    if frozen is None:
+    windows: DemonstrationWindows | WindowsWithCopies
+    decoded = folder.path / "decoded"
+    if copies is not None:
+        windows = with_copies(copies, decoded, demonstrations, normalizer, scaling, config, device)
+    elif frozen is None:
         windows = DemonstrationWindows(demonstrations, normalizer, scaling, config, device, cameras)
     else:
         frozen.put_into(head)
@@ -164,6 +174,7 @@ def adapt(
         weights = {**loop.average.average, **(frozen.weights if frozen else {})}
         save_checkpoint(checkpoint, replace(info, seconds=loop.seconds), weights)
         folder.training_state.unlink(missing_ok=True)
+        shutil.rmtree(decoded, ignore_errors=True)
     ranks.wait()
     return checkpoint
 
@@ -189,7 +200,7 @@ def _begin_head(
 
 def _basis(
     known: MotionBasis | None,
-    windows: DemonstrationWindows,
+    windows: DemonstrationWindows | WindowsWithCopies,
     normalizer: ActionNormalizer,
     config: AdaptConfig,
     task: str,

@@ -221,6 +221,7 @@ class AdaptConfig:
         directions: of the motion basis that the policy projects onto; None takes Stage 1's number, or where there is no
             Stage 1, as many as the demonstrations need; 0 is no basis.
         gates: how the gates of a frozen random backbone's blocks start: closed, its blocks would begin with no effect.
+        copies_share: share of a batch's windows that are of copies of the demonstrations, where there are any.
     """
 
     mode: Mode = "decoupled"
@@ -234,6 +235,7 @@ class AdaptConfig:
     other_robot: bool = False
     directions: int | None = None
     gates: Gates = "open"
+    copies_share: float = 0.5
 
     def __post_init__(self) -> None:
         _check_choices(self)
@@ -241,6 +243,8 @@ class AdaptConfig:
             raise ConfigError(f"crop is {self.crop}; it must be above 0 and at most 1, the whole picture")
         if not 0 <= self.observation_noise < 1:
             raise ConfigError(f"observation_noise is {self.observation_noise}; it must be 0 or more and below 1")
+        if not 0 < self.copies_share < 1:
+            raise ConfigError(f"copies_share is {self.copies_share}; it must be above 0 and below 1")
         _check_directions(self.directions, self.head)
 
 

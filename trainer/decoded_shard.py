@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +14,8 @@ from torch import Tensor
 
 from shared.order import IntArray, WindowSpan
 from shared.records import list_column
-from trainer.action import FloatArray, join_action
-from trainer.stage1_steps import Stage1Steps
+from trainer.action import FloatArray
 
-COLUMNS = ["trajectory_id", "joint_position", "ee_position", "ee_rotation_6d", "gripper"]
-"""What is decoded of a shard."""
 _ROWS_AT_ONCE = 64
 
 
@@ -56,16 +53,50 @@ def windows(steps: Tensor, starts: Tensor, horizon: int) -> Tensor:
     return every.index_select(0, starts).view(-1, horizon, width)
 
 
+class Steps(Protocol):
+    """What training sees of a trajectory's time steps."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the record that it is made of."""
+        ...
+
+    @property
+    def condition_dim(self) -> int:
+        """Numbers in a window's condition."""
+        ...
+
+    @property
+    def per_step(self) -> bool:
+        """Whether the condition has a part of its own for each step."""
+        ...
+
+    def of_rows(self, rows: pa.Table) -> tuple[FloatArray, FloatArray | None]:
+        """Normalized actions (steps, action_dim), and the condition's part of each step where it has one."""
+        ...
+
+    def condition(self, decoded: DecodedShard, actions: Tensor, first: Tensor, last: Tensor, start: Tensor) -> Tensor:
+        """The condition (n, condition_dim) of windows with these actions (n, horizon, action_dim).
+
+        Args:
+            decoded: the shard that they are of.
+            actions: of the windows.
+            first: where in the shard the first step of each window's row lies, (n,).
+            last: likewise its last step.
+            start: likewise the window's first step.
+        """
+        ...
+
+
 class ShardDecoder:
     """Tables to files, and files to a DecodedShard."""
 
-    def __init__(self, steps: Stage1Steps, span: WindowSpan) -> None:
+    def __init__(self, steps: Steps, span: WindowSpan) -> None:
         self.steps, self.span = steps, span
 
     def write(self, table: pa.Table, folder: Path, name: str) -> None:
-        """Decodes the `COLUMNS` of a shard into files called `name`; each appears whole, the rows' file last."""
-        _, offsets = list_column(table, "gripper")
-        length = np.diff(offsets)
+        """Decodes the columns of a shard into files called `name`; each appears whole, the rows' file last."""
+        length = np.diff(list_column(table, "gripper")[1])
         # The last window of a row reaches so far past it (WindowSpan.bounds).
         after = np.maximum(self.span.after, self.span.horizon - self.span.before - length)
         ends = np.cumsum(self.span.before + length + after)
@@ -92,13 +123,7 @@ class ShardDecoder:
             saved[:] = first, length
 
     def _steps_of(self, rows: pa.Table) -> dict[str, FloatArray]:
-        position, _ = list_column(rows, "ee_position")
-        rotation, _ = list_column(rows, "ee_rotation_6d")
-        gripper, _ = list_column(rows, "gripper")
-        count = len(gripper)
-        joints = list_column(rows, "joint_position")[0].reshape(count, -1)
-        poses = join_action(position.reshape(count, 3), rotation.reshape(count, 6), gripper)
-        actions, condition = self.steps(joints, poses)
+        actions, condition = self.steps.of_rows(rows)
         return {"actions": actions} if condition is None else {"actions": actions, "condition": condition}
 
     def _spread(self, length: IntArray, after: IntArray) -> IntArray:

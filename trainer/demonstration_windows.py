@@ -24,6 +24,7 @@ from trainer.ranks import Ranks
 # Ids that no trajectory has.
 _ORDER_STREAM = np.array([2**62 + 2**61], np.int64)
 _NOISE_STREAM = _ORDER_STREAM + 1
+_COPIES_NOISE_STREAM = _ORDER_STREAM + 2
 
 
 class DemonstrationWindows:
@@ -105,18 +106,11 @@ class DemonstrationWindows:
         crops = tuple(self._crops(camera, shown, places) for camera in range(len(self._pictures)))
         observations = self._observations[seen]
         if first is not None and self._config.observation_noise:
-            observations = observations + self._noise(observations.shape, first)
+            noise = observation_noise(self._config, observations.shape, first)
+            # What networks made of pictures comes first, and has none.
+            noise[..., : noise.shape[-1] - self._low_dim] = 0
+            observations = observations + noise.to(self._device, non_blocking=True)
         return Batch(self._actions[steps], observations.flatten(1), crops)
-
-    def _noise(self, shape: torch.Size, first: int) -> Tensor:
-        """Of observations (batch, n_obs_steps, width); what networks made of pictures, which comes first, has none.
-
-        A function of the place of the batch's first sample in the order.
-        """
-        seed = int(philox_uint64(self._config.training.seed, _NOISE_STREAM, first, 1)[0, 0]) & 0xFFFFFFFF
-        noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * self._config.observation_noise
-        noise[..., : shape[-1] - self._low_dim] = 0
-        return noise.to(self._device, non_blocking=True)
 
     def _crops(self, camera: int, steps: IntArray, places: IntArray | None) -> Tensor:
         pictures, seed = self._pictures[camera], self._config.training.seed
@@ -143,6 +137,13 @@ class DemonstrationWindows:
                 parts.append(begin + inside)
             begin += length
         return torch.from_numpy(np.concatenate(parts))
+
+
+def observation_noise(config: AdaptConfig, shape: torch.Size, place: int, *, of_copies: bool = False) -> Tensor:
+    """Noise for scaled observations of this shape, a function of the batch's place in the order."""
+    stream = _COPIES_NOISE_STREAM if of_copies else _NOISE_STREAM
+    seed = int(philox_uint64(config.training.seed, stream, place, 1)[0, 0]) & 0xFFFFFFFF
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * config.observation_noise
 
 
 def joined_observations(demonstrations: Demonstrations, episode: Episode) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ from trainer.normalization import ActionNormalizer
 from trainer.progress import Progress, silent
 from trainer.ranks import Ranks
 from trainer.run_folder import RunFolder
-from trainer.stream import TrajectoryStream
+from trainer.stream import stage1_stream
 
 
 def pretrain(
@@ -68,7 +68,7 @@ def pretrain(
     ranks.check(config.training.batch_size)
     device = ranks.device(choose_device(config.training.device))
     cache = folder.path / "decoded"
-    stream = TrajectoryStream(source, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
+    stream = stage1_stream(source, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
     if ranks.is_first:
         folder.begin(1, to_json(config), data, overwrite=overwrite)
     ranks.wait()

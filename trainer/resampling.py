@@ -44,6 +44,8 @@ def _resample_episode(
         episode,
         actions=resampled(episode.actions, times),
         observations=_resample_observations(episode.observations, times),
+        tool=None if episode.tool is None else _resample_poses(episode.tool, times),
+        objects={name: _resample_poses(poses, times) for name, poses in episode.objects.items()},
         images={camera: replace(seen, rows=seen.rows[_previous(times)]) for camera, seen in episode.images.items()},
     )
 
@@ -53,6 +55,11 @@ def _resample_observations(observations: Mapping[str, FloatArray], times: NDArra
         key: (_slerp if key.endswith("rotation_6d") else _where_it_moves)(values, times)
         for key, values in observations.items()
     }
+
+
+def _resample_poses(poses: FloatArray, times: NDArray[np.float64]) -> FloatArray:
+    """Positions and rotations, (T, 9)."""
+    return np.concatenate([_linear(poses[:, :3], times), _slerp(poses[:, 3:], times)], axis=1)
 
 
 def _where_it_moves(values: FloatArray, times: NDArray[np.float64]) -> FloatArray:

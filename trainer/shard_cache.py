@@ -11,7 +11,7 @@ import torch
 
 from shared.follow import ShardSource, wait_for_shards
 from shared.manifest import Commit, DatasetState
-from trainer.decoded_shard import COLUMNS, DecodedShard, ShardDecoder, decoded_bytes, remove_decoded
+from trainer.decoded_shard import DecodedShard, ShardDecoder, decoded_bytes, remove_decoded
 
 _KEPT = 8
 """Shards that batches may be gathered from: those of two blocks. They stay, however small the cache."""
@@ -119,7 +119,7 @@ class ShardCache:
                 future.set_result(None)
 
     def _decode(self, index: int) -> None:
-        table = self.source.read_shard(self._commits[index], columns=COLUMNS)
+        table = self.source.read_shard(self._commits[index], columns=self.decoder.steps.columns)
         self.decoder.write(table, self._folder, _name(index))
 
     def _make_room(self) -> None:

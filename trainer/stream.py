@@ -1,7 +1,8 @@
-"""Stage 1's batches: windows of generated trajectories, from a dataset that is finished or still growing."""
+"""Batches of windows of generated trajectories, from a dataset that is finished or still growing."""
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from shared.order import IntArray, PassOrder, SampleOrder, WindowSpan, is_valida
 from trainer.action import FloatArray
 from trainer.batches import Batch
 from trainer.config import PretrainConfig
-from trainer.decoded_shard import DecodedShard, ShardDecoder, windows
+from trainer.decoded_shard import DecodedShard, ShardDecoder, Steps, windows
 from trainer.motion_basis import MOST_WINDOWS
 from trainer.normalization import ActionNormalizer
 from trainer.shard_cache import ShardCache
@@ -37,6 +38,29 @@ class _Windows(NamedTuple):
     start: IntArray
 
 
+@dataclass(frozen=True)
+class StreamConfig:
+    """How a dataset is streamed.
+
+    Attributes:
+        seed: of the order.
+        batch_size: windows in a batch.
+        span: of the windows.
+        windows_per_row: windows drawn from each trajectory in one pass.
+        validation_share: of trajectories held out, by hash of their id.
+        validation_windows: held-out windows, at most.
+        max_wait: seconds without a new shard before giving up.
+    """
+
+    seed: int
+    batch_size: int
+    span: WindowSpan
+    windows_per_row: int = 1
+    validation_share: float = 0.0
+    validation_windows: int = 0
+    max_wait: float = 600.0
+
+
 class TrajectoryStream:
     """A BatchSource over a dataset, in the functional order of shared.order.
 
@@ -51,8 +75,8 @@ class TrajectoryStream:
         self,
         source: ShardSource,
         folder: Path,
-        normalizer: ActionNormalizer,
-        config: PretrainConfig,
+        steps: Steps,
+        config: StreamConfig,
         device: torch.device,
         *,
         cache_bytes: float = math.inf,
@@ -62,28 +86,25 @@ class TrajectoryStream:
 
         Args:
             source: of the shards.
-            folder: that they are decoded into; for this config and normalizer alone.
-            normalizer: of the actions.
-            config: of the stage.
+            folder: that they are decoded into; for these steps alone.
+            steps: what is seen of them.
+            config: of the stream.
             device: that batches are wanted on.
             cache_bytes: of decoded shards kept, beyond those that a batch needs.
             ahead: decode the next block's shards in a thread of its own.
 
         Raises:
-            ConfigError: a range that the condition needs is missing.
             TrainingError: every trajectory is held out.
         """
         header = source.header
         self._config, self._device = config, device
-        steps = Stage1Steps(config, normalizer, header.robot.dof)
-        self._batch = config.training.batch_size
-        self._span = WindowSpan(config.head.horizon, config.head.n_obs_steps - 1, config.head.n_action_steps - 1)
+        self._batch, self._span = config.batch_size, config.span
         decoder = ShardDecoder(steps, self._span)
         self.cache = ShardCache(
             source, folder, decoder, config.max_wait, max_bytes=cache_bytes, device=device, ahead=ahead
         )
         self._order = SampleOrder(
-            config.training.seed, header.count, header.shard_rows, config.validation_share, config.windows_per_row
+            config.seed, header.count, header.shard_rows, config.validation_share, config.windows_per_row
         )
         self._shards = header.shards
         self._position = 0
@@ -227,11 +248,30 @@ class TrajectoryStream:
         device, horizon = decoded.actions.device, self._span.horizon
         start = start.to(device)
         actions = windows(decoded.actions, start, horizon)
-        if decoded.condition is not None:
-            return actions, windows(decoded.condition, start, horizon).flatten(1)
-        if self._config.condition == "none":
-            return actions, actions.new_empty(len(actions), 0)
-        if self._config.endpoints == "window":
-            return actions, actions[:, [0, horizon - 1]].flatten(1)
-        ends = torch.stack([first, last], dim=1).to(device)
-        return actions, decoded.actions[ends].flatten(1)
+        steps = self.cache.decoder.steps
+        return actions, steps.condition(decoded, actions, first.to(device), last.to(device), start)
+
+
+def stage1_stream(
+    source: ShardSource,
+    folder: Path,
+    normalizer: ActionNormalizer,
+    config: PretrainConfig,
+    device: torch.device,
+    *,
+    cache_bytes: float = math.inf,
+    ahead: bool = True,
+) -> TrajectoryStream:
+    """The stream of Stage 1. Raises ConfigError where a range that its condition needs is missing; else as above."""
+    head, training = config.head, config.training
+    own = StreamConfig(
+        seed=training.seed,
+        batch_size=training.batch_size,
+        span=WindowSpan(head.horizon, head.n_obs_steps - 1, head.n_action_steps - 1),
+        windows_per_row=config.windows_per_row,
+        validation_share=config.validation_share,
+        validation_windows=config.validation_windows,
+        max_wait=config.max_wait,
+    )
+    steps = Stage1Steps(config, normalizer, source.header.robot.dof)
+    return TrajectoryStream(source, folder, steps, own, device, cache_bytes=cache_bytes, ahead=ahead)

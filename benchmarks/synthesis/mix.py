@@ -9,6 +9,7 @@ from services.synthesis.candidates import make_batch
 from services.synthesis.ranges import action_range
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import robot_model
+from services.synthesis.sampling import Candidates
 
 CANDIDATES = 1500
 
@@ -34,6 +35,7 @@ def mix_segments(request: TrajectoryRequest) -> list[Row]:
     ids = np.arange(CANDIDATES)
     batch = make_batch(request, robot, action_range(request), ids, np.zeros_like(ids))
     motions, rows = batch.motions, []
+    assert isinstance(batch.candidates, Candidates)
     seconds = motions.profiles.duration + motions.dwell
     for row in np.flatnonzero(batch.accepted):
         segments = slice(motions.first[row], motions.first[row + 1])

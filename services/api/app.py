@@ -14,6 +14,7 @@ from services.api import (
     events,
     jobs,
     metrics,
+    motions,
     page,
     problems,
     robots,
@@ -30,6 +31,7 @@ from services.api.settings import Settings
 from services.catalogue.shelf import RobotShelf
 from services.engine import open_engine
 from services.jobs import JobQueue
+from services.motions_shelf import MotionsShelf
 
 _ROUTERS = (
     jobs.router,
@@ -39,6 +41,7 @@ _ROUTERS = (
     trajectories.router,
     coverage.router,
     robots.router,
+    motions.router,
     service.router,
     metrics.router,
     page.router,
@@ -80,6 +83,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.robots = RobotShelf(settings.state_folder / "robots", settings.max_robots)
         app.state.uploads = anyio.Semaphore(robots.MAX_UPLOADS)
         app.state.robot_reader = Aside(robots.READ_S, "robot")
+        app.state.motions = MotionsShelf(settings.state_folder / "motions", settings.max_motions)
+        app.state.motions_uploads = anyio.Semaphore(motions.MAX_UPLOADS)
+        app.state.motions_reader = Aside(motions.READ_S, "motions file")
         queue.start()
         try:
             yield
@@ -87,6 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
             await anyio.to_thread.run_sync(queue.stop)
             await anyio.to_thread.run_sync(app.state.previewer.close)
             await anyio.to_thread.run_sync(app.state.robot_reader.close)
+            await anyio.to_thread.run_sync(app.state.motions_reader.close)
 
     # Its pages for browsing the API load scripts from other hosts, so they are left out.
     app = FastAPI(title="Headstart", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)

@@ -38,8 +38,9 @@ async def _read(call: Request) -> TrajectoryRequest:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ProblemError(400, f"the body is not JSON: {error}") from None
-    # In a thread: an uploaded robot is read from disk.
-    return await run_in_threadpool(TrajectoryRequest.parse, value, call.app.state.robots.find)
+    # In a thread: uploaded robots and motions are read from disk.
+    state = call.app.state
+    return await run_in_threadpool(TrajectoryRequest.parse, value, state.robots.find, state.motions.find)
 
 
 async def read_bounded(call: Request, most: int, what: str) -> bytes:

@@ -13,13 +13,22 @@ from starlette.routing import BaseRoute, Match
 
 from services import jobs
 from services.api.schemas import Problem, schema_components
-from shared.errors import CorruptShardError, HeadstartError, ObjectStoreError, RequestError, RobotError, SynthesisError
+from shared.errors import (
+    CorruptShardError,
+    HeadstartError,
+    MotionsError,
+    ObjectStoreError,
+    RequestError,
+    RobotError,
+    SynthesisError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 
 _STATUS: dict[type[HeadstartError], int] = {
     RequestError: 422,
     RobotError: 422,
+    MotionsError: 422,
     SynthesisError: 422,
     CorruptShardError: 500,
     ObjectStoreError: 503,

@@ -8,6 +8,7 @@ from services.catalogue import Arm
 from services.catalogue.own_files import OwnFiles
 from services.jobs import Job, JobState
 from services.synthesis.robot_model import robot_model
+from shared.demonstrated_motions import DemonstratedMotions
 from shared.manifest import Commit, State
 
 _PARTS = ("manifest", "shards", "stream", "events", "coverage")
@@ -245,3 +246,34 @@ class VersionBody(BaseModel):
     generator_version: int
     schema_version: str
     libraries: dict[str, str]
+
+
+class MotionsBody(BaseModel):
+    """The motions of demonstrations."""
+
+    sha256: str = Field(description="of the content; what requests name them by")
+    task: str
+    robot: str = Field(description="that made them")
+    rate_hz: float
+    motions: int = Field(description="demonstrations")
+    objects: list[str] = Field(description="what the task is about")
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, motions: DemonstratedMotions) -> "MotionsBody":
+        """Describes motions."""
+        return cls(
+            sha256=motions.content_sha256,
+            task=motions.task,
+            robot=motions.robot,
+            rate_hz=motions.rate_hz,
+            motions=len(motions.motions),
+            objects=[thing.name for thing in motions.objects],
+            links={"self": f"/v1/motions/{motions.content_sha256}"},
+        )
+
+
+class MotionsListBody(BaseModel):
+    """The motions files that were uploaded."""
+
+    motions: list[MotionsBody]

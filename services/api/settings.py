@@ -27,7 +27,7 @@ class Settings(BaseSettings):
 
     Attributes:
         data: folder of the datasets, or the URI of a prefix in an object store.
-        state: folder of uploaded robots and idempotency keys; by default the data folder.
+        state: folder of uploaded robots, motions files and idempotency keys; by default the data folder.
         host: address to listen on.
         port: to listen on; 0 takes a free one.
         engine: where shards are made; not inline, where nothing could be cancelled in time.
@@ -42,6 +42,7 @@ class Settings(BaseSettings):
         body_seconds: a body may take to arrive.
         max_robots: that may be uploaded.
         max_robot_bytes: of an uploaded robot.
+        max_motions: motions files that may be uploaded.
         max_streams: calls that last (streams, events, downloads of shards, waiting for them) at once.
         min_free_bytes: disk space that no job is to use up.
         preview_seconds: a preview may take.
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     body_seconds: Annotated[float, Field(gt=0)] = 30.0
     max_robots: Annotated[int, Field(ge=0)] = 200
     max_robot_bytes: Annotated[int, Field(ge=1)] = 32 << 20
+    max_motions: Annotated[int, Field(ge=0)] = 200
     max_streams: Annotated[int, Field(ge=1)] = 200
     min_free_bytes: Annotated[int, Field(ge=0)] = 256 << 20
     preview_seconds: Annotated[float, Field(gt=0)] = 20.0

@@ -3,20 +3,23 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from services import jobs
-from services.catalogue import Arm
+from services.catalogue import Arm, find_arm
 from services.commands import own_robot
 from services.commands.row_bar import RowBar
 from services.engine import ENGINES, Engine, open_engine
 from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
+from shared.demonstrated_motions import DemonstratedMotions
 from shared.errors import DatasetError, RequestError, SummaryError
 from shared.manifest import Commit
+from shared.motions_file import read_motions
 from shared.summary_file import read_summary_json
 
 
@@ -26,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="directory of the dataset, or its URI (s3://...)")
     parser.add_argument("--engine", default="process", choices=ENGINES, help="where shards are made (default: process)")
     parser.add_argument("--workers", type=int, metavar="N", help="shards at once (default: one for each core)")
+    parser.add_argument(
+        "--motions", type=Path, metavar="FILE", help="motions file of the demonstrations that are to be copied"
+    )
     own_robot.add_arguments(parser)
 
 
@@ -33,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     """Makes the dataset. Raises HeadstartError; Ctrl-C leaves whole shards and returns 130."""
     console = Console(stderr=True)
     arm = own_robot.own_robot(options)
-    request = read_request(options.request, arm)
+    request = read_request(options.request, arm, options.motions)
     for note in request.arm.notes:
         console.print(f"{request.robot}: {note}", highlight=False, soft_wrap=True)
     engine = open_engine(options.engine, options.workers)
@@ -53,8 +59,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def read_request(path: Path, arm: Arm | None = None) -> TrajectoryRequest:
-    """The request in a JSON file, for `arm` if there is one. Raises RequestError."""
+def read_request(path: Path, arm: Arm | None = None, motions: Path | None = None) -> TrajectoryRequest:
+    """The request in a JSON file, for `arm` and of the demonstrations in a motions file if there are such.
+
+    Raises RequestError, MotionsError.
+    """
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text()
         body = _with_summary(json.loads(text), path.parent)
@@ -62,7 +71,22 @@ def read_request(path: Path, arm: Arm | None = None) -> TrajectoryRequest:
         raise RequestError(f"{path} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise RequestError(f"{path} is not JSON: {error}") from None
-    return TrajectoryRequest.parse(body) if arm is None else TrajectoryRequest.parse(*own_robot.named_in(body, arm))
+    find: Callable[[str], Arm] = find_arm
+    if arm is not None:
+        body, find = own_robot.named_in(body, arm)
+    body, known = _with_motions(body, motions)
+    return TrajectoryRequest.parse(body, find, known)
+
+
+def _with_motions(body: Any, path: Path | None) -> tuple[Any, Callable[[str], DemonstratedMotions | None]]:
+    """The request with the sha256 of a motions file, and what finds it."""
+    if path is None:
+        return body, lambda sha256: None
+    motions = read_motions(path)
+    workspace = body.get("workspace") if isinstance(body, dict) else None
+    if isinstance(workspace, dict) and workspace.get("kind") == "objects" and "motions" not in workspace:
+        body = {**body, "workspace": {**workspace, "motions": motions.content_sha256}}
+    return body, lambda sha256: motions if sha256 == motions.content_sha256 else None
 
 
 def _with_summary(body: Any, folder: Path) -> Any:

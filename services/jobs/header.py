@@ -12,6 +12,7 @@ from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import GeneratorVersionError
 from shared.manifest import DatasetHeader
+from shared.motions_file import motions_of
 from shared.summary_file import stored_summary
 
 _LIBRARIES = ("pin", "coal", "ruckig", "numba", "numpy", "pyarrow")
@@ -33,7 +34,7 @@ def dataset_header(request: TrajectoryRequest) -> DatasetHeader:
         count=request.count,
         shard_rows=request.shard_rows,
         rate_hz=request.rate_hz,
-        optional_columns=request.columns,
+        optional_columns=request.optional_columns,
         action_range=action_range(request),
         versions=library_versions(),
     )
@@ -44,7 +45,8 @@ def request_of(dataset: Dataset) -> TrajectoryRequest:
 
     Raises:
         RobotError: its robot is neither in the catalogue nor beside it.
-        DatasetFormatError: the summary of the demonstrations that it is fitted to is missing, or another one.
+        DatasetFormatError: the summary of the demonstrations that it is fitted to is missing, or another one; or the
+            motions that it has copies of.
         GeneratorVersionError: this release would make other rows for it.
         RequestError: this release does not know such requests.
     """
@@ -54,7 +56,8 @@ def request_of(dataset: Dataset) -> TrajectoryRequest:
     if summary is not None:
         body["workspace"] = {**body["workspace"], "summary": summary}
     arm = arm_of(body["robot"]["name"], dataset.storage)
-    request = TrajectoryRequest.parse({**body, "robot": arm.name}, lambda _: arm)
+    motions = motions_of(dataset)
+    request = TrajectoryRequest.parse({**body, "robot": arm.name}, lambda _: arm, lambda _: motions)
     if header.generator_version != GENERATOR_VERSION:
         raise GeneratorVersionError(
             f"was begun by generator_version {header.generator_version}, this release is {GENERATOR_VERSION}; "

@@ -8,10 +8,11 @@ from services.jobs.header import dataset_header
 from services.jobs.progress import Tally
 from services.synthesis.pipeline import plan_shards
 from services.synthesis.request import TrajectoryRequest
-from services.synthesis.workspace import Fitted
+from services.synthesis.workspace import Fitted, Objects
 from shared.dataset import Dataset
 from shared.errors import HeadstartError
 from shared.manifest import Commit
+from shared.motions_file import store_motions
 from shared.storage import Location, open_storage
 from shared.summary_file import store_summary
 
@@ -37,6 +38,8 @@ def begin(request: TrajectoryRequest, where: Location) -> Dataset:
         write_robot(open_storage(where), request.arm)
         if isinstance(request.workspace, Fitted):
             store_summary(open_storage(where), request.workspace.summary)
+        if isinstance(request.workspace, Objects):
+            store_motions(open_storage(where), request.workspace.motions)
     # Also for a directory that holds something else: `create` says what.
     return Dataset.create(where, dataset_header(request))
 

@@ -99,5 +99,7 @@ def bytes_wanted(request: TrajectoryRequest, progress: Progress | None = None) -
     if progress is not None and progress.accepted:
         return (progress.count - progress.accepted) * progress.bytes / progress.accepted
     dof = robot_spec(request).dof
-    width = sum(column.width(dof) for column in records.columns(request.columns) if column.shape.startswith("T"))
+    width = sum(
+        column.width(dof) for column in records.columns(request.optional_columns) if column.shape.startswith("T")
+    )
     return request.count * request.rate_hz * _LEAST_S * 4 * width / _MOST_PACKED

@@ -1,12 +1,15 @@
 """A batch of candidates from draw to checked samples; each ends as a row or with the reason it was rejected."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis import line_knots, validation
 from services.synthesis.collision import CLEAR, collisions
+from services.synthesis.copies.copying import CopySamples, followed, make_copies, sample_copies
+from services.synthesis.families import FAMILIES
 from services.synthesis.motions import Motions, make_motions
 from services.synthesis.offsets import offsets
 from services.synthesis.profiles import row_durations, sample_rows
@@ -16,7 +19,7 @@ from services.synthesis.sampling import Candidates, draw_candidates
 from services.synthesis.separations import Separations, separations
 from services.synthesis.validation import Samples
 from services.synthesis.waypoints import changes_posture, find_waypoints
-from services.synthesis.workspace import Fitted
+from services.synthesis.workspace import Fitted, Objects
 from shared.manifest import Ranges
 
 FloatArray = NDArray[np.float64]
@@ -32,6 +35,21 @@ _LINE_REASONS = {
 }
 
 
+_COPY_REASONS = {
+    line_knots.UNREACHABLE: validation.COPY_UNREACHABLE,
+    line_knots.AT_LIMIT: validation.COPY_JOINT_LIMIT,
+    line_knots.SINGULAR: validation.COPY_TOO_FAST,
+}
+
+
+class DrawnCopies(NamedTuple):
+    """Candidates that are copies of demonstrations: trajectory, attempt and family of each, shape (n,)."""
+
+    ids: IntArray
+    attempts: IntArray
+    family: IntArray
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """What became of a batch.
@@ -43,20 +61,24 @@ class Batch:
         duration: of those rows [s].
         samples: of those rows.
         accepted: which of those rows were accepted.
+        copied: what is written of those rows beside it where they are copies of demonstrations, else None.
     """
 
-    candidates: Candidates
+    candidates: Candidates | DrawnCopies
     reasons: list[str]
     motions: Motions
     duration: FloatArray
     samples: Samples
     accepted: BoolArray
+    copied: CopySamples | None = None
 
 
 def make_batch(
     request: TrajectoryRequest, robot: RobotModel, ranges: Ranges, ids: IntArray, attempts: IntArray
 ) -> Batch:
     """Makes one candidate for each (id, attempt)."""
+    if isinstance(request.workspace, Objects):
+        return _make_copies(request, request.workspace, robot, ranges, ids, attempts)
     candidates = draw_candidates(request, robot, ids, attempts)
     reasons = [""] * len(ids)
     waypoints = find_waypoints(robot, candidates, request.goal)
@@ -78,8 +100,50 @@ def make_batch(
     motions = _drop(reasons, motions, validation.check_profiles(motions, robot.planning_limits))
 
     duration, samples = _sample(request, robot, motions)
+    accepted = _check(request, robot, ranges, apart, reasons, motions, samples)
+    return Batch(candidates, reasons, motions, duration, samples, accepted)
+
+
+def _make_copies(
+    request: TrajectoryRequest,
+    workspace: Objects,
+    robot: RobotModel,
+    ranges: Ranges,
+    ids: IntArray,
+    attempts: IntArray,
+) -> Batch:
+    """Makes one copy of a demonstration for each (id, attempt)."""
+    reasons = [""] * len(ids)
+    copies = make_copies(workspace, robot, request.goal, request.seed, ids, attempts)
+    _reject(reasons, np.flatnonzero(~copies.layouts.apart), validation.OBJECTS_TOO_NEAR)
+    for verdict, reason in _COPY_REASONS.items():
+        _reject(reasons, np.flatnonzero(copies.layouts.apart & (copies.verdict == verdict)), reason)
+    motions = copies.motions(np.flatnonzero(followed(copies)))
+    motions = _drop(reasons, motions, validation.check_profiles(motions, robot.planning_limits))
+    duration, samples = _sample(request, robot, motions)
+    copied = sample_copies(
+        workspace, copies, motions.candidate, samples.first, request.rate_hz, samples.position, samples.rotation_6d
+    )
+    samples = replace(samples, gripper=copied.gripper)
+    kept_apart = request.self_collision or bool(request.keep_out)
+    apart = separations(robot, request.self_collision, request.keep_out) if kept_apart else None
+    accepted = _check(request, robot, ranges, apart, reasons, motions, samples)
+    family = np.full(len(ids), FAMILIES.index("demonstrated"))
+    return Batch(DrawnCopies(ids, attempts, family), reasons, motions, duration, samples, accepted, copied)
+
+
+def _check(
+    request: TrajectoryRequest,
+    robot: RobotModel,
+    ranges: Ranges,
+    apart: Separations | None,
+    reasons: list[str],
+    motions: Motions,
+    samples: Samples,
+) -> BoolArray:
+    """Checks rows as they are written; which of them are accepted. Fills in the reasons of the others."""
     low, high = (np.array(ranges["position"][side]) for side in ("min", "max"))
-    accepted = np.ones(len(duration), np.bool_)
+    accepted = np.ones(len(motions.candidate), np.bool_)
     for reason, failed in validation.check_samples(samples, robot.spec.limits, request.rate_hz, low, high).items():
         _reject(reasons, motions.candidate[accepted & failed], reason)
         accepted &= ~failed
@@ -87,7 +151,7 @@ def make_batch(
         rows = np.flatnonzero(accepted)
         met = collisions(robot, apart, samples.first, samples.q, samples.qd, rows, request.rate_hz)
         accepted &= _clear(reasons, apart, motions.candidate, met)
-    return Batch(candidates, reasons, motions, duration, samples, accepted)
+    return accepted
 
 
 def _reject(reasons: list[str], candidates: IntArray, reason: str) -> None:

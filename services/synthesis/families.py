@@ -7,10 +7,14 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 
-Family = Literal["point_to_point", "via_points", "hold", "cartesian_line", "pick_and_place"]
+Family = Literal["point_to_point", "via_points", "hold", "cartesian_line", "pick_and_place", "demonstrated"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 """A request's families are drawn in this order, so a new one goes to the end."""
 DEFAULT_FAMILIES: dict[Family, float] = {"point_to_point": 0.5, "via_points": 0.5}
+COPIES: dict[Family, float] = {"demonstrated": 1.0}
+"""Those of a workspace of objects, by default and alone."""
+WAYPOINT_FAMILIES: tuple[Family, ...] = tuple(name for name in FAMILIES if name not in COPIES)
+"""Those whose motions go from waypoint to waypoint."""
 
 DRAWN, SOLVED, SAME, LINE = range(4)
 """How the configuration of a waypoint is found: it was drawn; by IK of its pose; it is that of the waypoint before; at
@@ -22,6 +26,8 @@ ARRIVALS: dict[Family, tuple[int, ...]] = {
     "hold": (SAME,) * 4,
     "cartesian_line": (LINE,) * 3,
     "pick_and_place": (SOLVED, LINE, LINE, SOLVED, LINE, LINE),
+    # Copies of demonstrations have no waypoints: services/synthesis/copies makes them.
+    "demonstrated": (SAME,),
 }
 """How the waypoints after the start are arrived at, of the longest trajectory of each family."""
 FEWEST_SEGMENTS: dict[Family, int] = {
@@ -30,6 +36,7 @@ FEWEST_SEGMENTS: dict[Family, int] = {
     "hold": 2,
     "cartesian_line": 1,
     "pick_and_place": 6,
+    "demonstrated": 1,
 }
 """A trajectory has one more waypoint than segments. A hold's segments differ only in what the gripper does."""
 ABOVE_PICK, PICK, LIFTED, ABOVE_PLACE, PLACE, RETREATED = range(1, 7)

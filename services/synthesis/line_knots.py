@@ -1,5 +1,7 @@
 """Configurations along straight lines of the tool, by inverse kinematics from one to the next."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,56 @@ so this is far below IK's own tolerance."""
 LONGEST_STEP = 0.25
 """Greatest change of a joint from knot to knot [rad]; more means that the arm passes near a singularity, or jumps."""
 _MAX_ITERATIONS = 8
+
+
+class Scratch(NamedTuple):
+    """Arrays that a step of IK works in; they hold nothing from one to the next."""
+
+    jacobian: FloatArray
+    normal: FloatArray
+    rows: FloatArray
+    joints: FloatArray
+    joint_free: NDArray[np.bool_]
+    axis: FloatArray
+
+
+@compiled
+def next_knot(
+    chain: Chain,
+    lower: FloatArray,
+    upper: FloatArray,
+    position: FloatArray,
+    rotation: FloatArray,
+    goal: int,
+    before: FloatArray,
+    after: FloatArray,
+    scratch: Scratch,
+) -> int:
+    """Fills the configuration `after` (dof,) at a pose from the one `before`; FOLLOWED, or why it can't be reached."""
+    dof = before.size
+    error, rhs = scratch.rows[0], scratch.rows[1]
+    sines, cosines, step = scratch.joints[0], scratch.joints[1], scratch.joints[2]
+    for j in range(dof):
+        after[j] = before[j]
+    converged = False
+    for iteration in range(_MAX_ITERATIONS + 1):
+        distance, angle = linearize(
+            chain, after, position, rotation, sines, cosines, scratch.jacobian, error, scratch.axis
+        )
+        if goal != POSE:
+            angle = relax(goal, scratch.axis, rotation, scratch.jacobian, error)
+        converged = distance <= KNOT_TOLERANCE and angle <= KNOT_TOLERANCE
+        if converged or iteration == _MAX_ITERATIONS:
+            break
+        bounded_step(after, lower, upper, scratch.jacobian, error, scratch.normal, rhs, scratch.joint_free, step)
+    verdict = FOLLOWED if converged else UNREACHABLE
+    for j in range(dof):
+        if not abs(after[j] - before[j]) <= LONGEST_STEP:
+            verdict = SINGULAR
+        # A joint stopped by its limit bends the path; one that starts there may leave it.
+        if not lower[j] < after[j] < upper[j]:
+            verdict = AT_LIMIT
+    return verdict
 
 
 @compiled
@@ -52,36 +104,23 @@ def follow(
     """
     dof = q.shape[1]
     verdicts = np.zeros(shift.shape[0], np.int64)
-    jacobian, normal, rhs, error = np.empty((6, dof)), np.empty((6, 6)), np.empty(6), np.empty(6)
-    sines, cosines, joint_free, step = np.empty(dof), np.empty(dof), np.empty(dof, np.bool_), np.empty(dof)
-    target_position, target_rotation, current, axis = np.empty(3), np.empty(9), np.empty(dof), np.empty(3)
+    scratch = Scratch(
+        np.empty((6, dof)),
+        np.empty((6, 6)),
+        np.empty((2, 6)),
+        np.empty((3, dof)),
+        np.empty(dof, np.bool_),
+        np.empty(3),
+    )
+    target_position, target_rotation = np.empty(3), np.empty(9)
     for line in range(shift.shape[0]):
         for k in range(first[line] + 1, first[line + 1]):
             _pose_on_line(
                 position[line], rotation[line], shift[line], turn[line], share[k], target_position, target_rotation
             )
-            for j in range(dof):
-                current[j] = q[k - 1, j]
-            converged = False
-            for iteration in range(_MAX_ITERATIONS + 1):
-                distance, angle = linearize(
-                    chain, current, target_position, target_rotation, sines, cosines, jacobian, error, axis
-                )
-                if goal != POSE:
-                    angle = relax(goal, axis, target_rotation, jacobian, error)
-                converged = distance <= KNOT_TOLERANCE and angle <= KNOT_TOLERANCE
-                if converged or iteration == _MAX_ITERATIONS:
-                    break
-                bounded_step(current, lower, upper, jacobian, error, normal, rhs, joint_free, step)
-            if not converged:
-                verdicts[line] = UNREACHABLE
-            for j in range(dof):
-                if not abs(current[j] - q[k - 1, j]) <= LONGEST_STEP:
-                    verdicts[line] = SINGULAR
-                # A joint stopped by its limit bends the path; one that starts there may leave it.
-                if not lower[j] < current[j] < upper[j]:
-                    verdicts[line] = AT_LIMIT
-                q[k, j] = current[j]
+            verdicts[line] = next_knot(
+                chain, lower, upper, target_position, target_rotation, goal, q[k - 1], q[k], scratch
+            )
             if verdicts[line] != FOLLOWED:
                 break
         if verdicts[line] != FOLLOWED:

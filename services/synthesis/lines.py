@@ -173,12 +173,13 @@ def _through_knots(
     start, velocity, acceleration = (np.empty((segments, dof)) for _ in range(3))
     jerk, middle = np.empty((segments, dof, PIECES)), np.empty((PIECES * segments, dof))
     peaks = np.empty((len(step), dof, 3))
-    fit_splines(first, step, knots, start, velocity, acceleration, jerk, middle, peaks)
+    time = np.empty_like(jerk)
+    first_knot = PIECES * first + np.arange(len(first))
+    fit_splines(first, first_knot, step, knots, start, velocity, acceleration, time, jerk, middle, peaks)
     ratio = peaks / np.stack([limits.velocity, limits.acceleration, limits.jerk], axis=1)
     # Played k times slower, velocities are divided by k, accelerations by k^2 and jerks by k^3.
     slowdown = np.maximum((ratio ** [1, 1 / 2, 1 / 3]).max((1, 2)), 1.0)
     between = np.repeat(step, np.diff(first))
-    time = np.broadcast_to(between[:, None, None], jerk.shape)
     return Profiles(start, velocity, acceleration, time, jerk, PIECES * between), middle, slowdown
 
 

@@ -5,10 +5,12 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
+from services.synthesis.copies.layout import demonstrated_layouts, spans
+from services.synthesis.copies.sources import sources
 from services.synthesis.reachability import seeded_configurations
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel, robot_model
-from services.synthesis.workspace import Box, Fitted
+from services.synthesis.workspace import Box, Fitted, Objects
 from shared.manifest import Ranges
 
 FloatArray = NDArray[np.float64]
@@ -20,11 +22,12 @@ BOX_MARGIN = 0.10
 def action_range(request: TrajectoryRequest) -> Ranges:
     """Least and greatest value of each action dimension: tool positions [m] and joint positions [rad].
 
-    Joints have the robot's limits. Positions have the request's box, or the demonstrations', widened by BOX_MARGIN a
-    side, or else the box of forward kinematics over the robot's seeded configurations.
+    Joints have the robot's limits. Positions have the request's box, or the demonstrations' (of copies as much wider as
+    their objects may lie), widened by BOX_MARGIN a side, or else the box of forward kinematics over the robot's seeded
+    configurations.
     """
     limits = robot_model(request.arm).spec.limits
-    if isinstance(request.workspace, Box | Fitted):
+    if isinstance(request.workspace, Box | Fitted | Objects):
         low, high = _box(request.workspace)
         position = {"min": (low - BOX_MARGIN).tolist(), "max": (high + BOX_MARGIN).tolist()}
     else:
@@ -35,10 +38,23 @@ def action_range(request: TrajectoryRequest) -> Ranges:
     }
 
 
-def _box(workspace: Box | Fitted) -> tuple[FloatArray, FloatArray]:
+def _box(workspace: Box | Fitted | Objects) -> tuple[FloatArray, FloatArray]:
     if isinstance(workspace, Box):
         return np.array(workspace.min), np.array(workspace.max)
+    if isinstance(workspace, Objects):
+        return _carried(workspace)
     low, high = workspace.summary.position_range
+    return low, high
+
+
+def _carried(workspace: Objects) -> tuple[FloatArray, FloatArray]:
+    """Where the demonstrations' commands were, and as much farther as the objects may lie farther."""
+    commanded = sources(workspace.motions).position
+    low, high = commanded.min(0), commanded.max(0)
+    known, allowed = demonstrated_layouts(sources(workspace.motions)), spans(workspace)
+    if known.shape[1]:
+        low[:2] -= np.maximum(known[..., :2].min(0) - allowed.low[:, :2], 0).max(0)
+        high[:2] += np.maximum(allowed.high[:, :2] - known[..., :2].max(0), 0).max(0)
     return low, high
 
 

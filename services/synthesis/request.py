@@ -11,12 +11,13 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 from services.catalogue import Arm, find_arm
 from services.synthesis import GENERATOR_VERSION
 from services.synthesis.chains import demonstrated_chains
-from services.synthesis.families import DEFAULT_FAMILIES, FAMILIES, Family
+from services.synthesis.families import COPIES, DEFAULT_FAMILIES, FAMILIES, Family
 from services.synthesis.ik_steps import Goal
 from services.synthesis.keep_out import KeepOuts
-from services.synthesis.workspace import Box, Fitted, JointSpace, RequestPart, Workspace
+from services.synthesis.workspace import Box, Fitted, JointSpace, Known, Objects, RequestPart, Workspace
+from shared.demonstrated_motions import DemonstratedMotions
 from shared.errors import RequestError, RobotError
-from shared.records import OPTIONAL_COLUMNS
+from shared.records import OPTIONAL_COLUMNS, copy_columns
 
 MAX_SHARDS = 1_000_000
 
@@ -67,12 +68,18 @@ class TrajectoryRequest(RequestPart):
     _arm: Arm = PrivateAttr()
 
     @classmethod
-    def parse(cls, body: Any, find: Callable[[str], Arm] = find_arm) -> "TrajectoryRequest":
+    def parse(
+        cls,
+        body: Any,
+        find: Callable[[str], Arm] = find_arm,
+        motions: Callable[[str], DemonstratedMotions | None] = lambda sha256: None,
+    ) -> "TrajectoryRequest":
         """Reads a request from a JSON object.
 
         Args:
             body: the object.
             find: gives the arm of a name, or raises RobotError; by default from the catalogue.
+            motions: gives the demonstrations of a motions file's sha256, or None; by default there are none.
 
         Raises:
             RequestError: with a JSON pointer for each problem.
@@ -80,7 +87,7 @@ class TrajectoryRequest(RequestPart):
         if not isinstance(body, dict):
             raise RequestError("the request is not valid", [("", "a request is a JSON object")])
         try:
-            return cls.model_validate(body, context=find)
+            return cls.model_validate(_with_family(body), context=Known(find, motions))
         except ValidationError as error:
             problems = [(_pointer(item["loc"]), _detail(item)) for item in error.errors()]
             raise RequestError("the request is not valid", problems) from None
@@ -100,7 +107,7 @@ class TrajectoryRequest(RequestPart):
     @classmethod
     def _arm_can_reach_poses(cls, goal: Goal, info: ValidationInfo) -> Goal:
         arm = _find(info.data["robot"], info) if "robot" in info.data else None
-        anywhere = isinstance(info.data.get("workspace"), Box | Fitted)
+        anywhere = isinstance(info.data.get("workspace"), Box | Fitted | Objects)
         straight = any(info.data.get("families", {}).get(name) for name in ("cartesian_line", "pick_and_place"))
         if arm and (anywhere or straight) and goal == "pose" and len(arm.joints) < 6:
             raise ValueError(
@@ -148,6 +155,27 @@ class TrajectoryRequest(RequestPart):
         return self
 
     @model_validator(mode="after")
+    def _copies_have_their_family(self) -> Self:
+        copies = isinstance(self.workspace, Objects)
+        others = any(weight for name, weight in self.families.items() if name != "demonstrated")
+        if copies != bool(self.families.get("demonstrated")) or (copies and others):
+            raise ValueError(
+                "family 'demonstrated' and workspace 'objects' only go together, and with no other: leave families out "
+                "with that workspace, or name the others with another"
+            )
+        for key in ("speed_scale", "tool_speed", "via_velocity"):
+            if copies and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"copies have the speeds of their demonstrations; leave {key} out")
+        return self
+
+    @property
+    def optional_columns(self) -> tuple[str, ...]:
+        """Columns that are written beside those of every row: the ones asked for, and those of copies."""
+        if not isinstance(self.workspace, Objects):
+            return self.columns
+        return (*self.columns, *copy_columns([thing.name for thing in self.workspace.motions.objects]))
+
+    @model_validator(mode="after")
     def _fits_the_demonstrations(self) -> Self:
         if not isinstance(self.workspace, Fitted):
             return self
@@ -171,7 +199,7 @@ class TrajectoryRequest(RequestPart):
         body = self.model_dump(mode="json", exclude_defaults=True, exclude={"workspace": {"summary"}})
         if isinstance(self.workspace, Fitted):
             body["workspace"]["summary"] = {"sha256": self.workspace.summary.content_sha256}
-        if self.families == DEFAULT_FAMILIES:
+        if self.families == (COPIES if isinstance(self.workspace, Objects) else DEFAULT_FAMILIES):
             body.pop("families", None)
         return {
             **body,
@@ -188,18 +216,29 @@ class TrajectoryRequest(RequestPart):
 
 def _find(robot: str, info: ValidationInfo) -> Arm:
     """The arm of a name, by what `parse` was given for it."""
-    find = info.context or find_arm
+    known = info.context if isinstance(info.context, Known) else Known()
     try:
-        return find(robot)
+        return known.robot(robot)
     except RobotError as error:
         raise ValueError(str(error)) from None
+
+
+def _with_family(body: dict[str, Any]) -> dict[str, Any]:
+    """The body with the family that copies are of, where it names none."""
+    workspace = body.get("workspace")
+    copies = isinstance(workspace, dict) and workspace.get("kind") == "objects"
+    return {"families": COPIES, **body} if copies else body
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:
     """RFC 6901 pointer of a pydantic location, without the tags it inserts for unions."""
     parts = [str(part) for part in location if part != "[key]"]
     tag = {"workspace": 1, "keep_out": 2}.get(parts[0] if parts else "")
-    if tag and len(parts) > tag and parts[tag] in ("joint_space", "reachable", "box", "poses", "fitted", "half_space"):
+    if (
+        tag
+        and len(parts) > tag
+        and parts[tag] in ("joint_space", "reachable", "box", "poses", "fitted", "objects", "half_space")
+    ):
         del parts[tag]
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 

@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 
 from services.synthesis.candidates import Batch
 from services.synthesis.compiled import compiled
+from services.synthesis.copies.copying import CopySamples
 from services.synthesis.families import FAMILIES
 from services.synthesis.motions import Motions
 from services.synthesis.offsets import offsets
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.timing import PIECES
+from services.synthesis.workspace import Objects
 from shared import records
 
 FloatArray = NDArray[np.float64]
@@ -65,9 +67,11 @@ class RowBuffer:
         }
         lists = {
             name: self._gather([_column(batch, name) for batch in batches], places)
-            for name in (column.name for column in records.columns(self._request.columns) if column.is_list)
+            for name in (column.name for column in records.columns(self._request.optional_columns) if column.is_list)
         }
-        return records.build_table(scalars, lists, self._request.columns)
+        if isinstance(self._request.workspace, Objects):
+            scalars["source"] = scalar([_copied(batch).source[batch.accepted] for batch in batches]).astype(np.int32)
+        return records.build_table(scalars, lists, self._request.optional_columns)
 
     def _gather(
         self, parts: list[tuple[NDArray[Any], IntArray, NDArray[np.bool_]]], places: list[IntArray]
@@ -100,6 +104,11 @@ def _column(batch: Batch, name: str) -> tuple[NDArray[Any], IntArray, NDArray[np
     if name in ("profile_time", "profile_jerk"):
         values, first = _pieces(batch.motions, name)
         return values, first, batch.accepted
+    if name.startswith("object/"):
+        return _object_column(batch, name), samples.first, batch.accepted
+    if name in ("source_time", "segment"):
+        of_samples = _copied(batch).source_time if name == "source_time" else _copied(batch).segment
+        return of_samples[:, None], samples.first, batch.accepted
     columns: dict[str, NDArray[Any]] = {
         "joint_position": samples.q,
         "joint_velocity": samples.qd,
@@ -109,6 +118,19 @@ def _column(batch: Batch, name: str) -> tuple[NDArray[Any], IntArray, NDArray[np
         "gripper": samples.gripper[:, None],
     }
     return columns[name], samples.first, batch.accepted
+
+
+def _copied(batch: Batch) -> CopySamples:
+    assert batch.copied is not None
+    return batch.copied
+
+
+def _object_column(batch: Batch, name: str) -> NDArray[np.float32]:
+    """Poses of one object of copies: `object/<name>/position` or `object/<name>/rotation_6d`."""
+    _, thing, part = name.split("/")
+    copied = _copied(batch)
+    poses = copied.object_position if part == "position" else copied.object_rotation_6d
+    return np.asarray(poses[copied.objects.index(thing)])
 
 
 def _pieces(motions: Motions, name: str) -> tuple[FloatArray, IntArray]:

@@ -17,7 +17,7 @@ from services.synthesis.fitted import choose_parts, fitted_events, fitted_target
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.targets import Targets, draw_targets, draws_configurations, posture_words, target_words
-from services.synthesis.workspace import Fitted, JointSpace
+from services.synthesis.workspace import Fitted, JointSpace, Objects
 from shared.philox import philox_uniform
 
 FloatArray = NDArray[np.float64]
@@ -54,6 +54,7 @@ class Candidates:
 def draw_candidates(request: TrajectoryRequest, robot: RobotModel, ids: IntArray, attempts: IntArray) -> Candidates:
     """Draws one candidate for each (id, attempt)."""
     workspace, seed = request.workspace, request.seed
+    assert not isinstance(workspace, Objects), "copies are drawn in services/synthesis/copies"
     first = _HEADER_WORDS + (whole_words(robot) if isinstance(workspace, Fitted) else posture_words(workspace, robot))
     words = philox_uniform(seed, ids, attempts, first)
     header, whole = words[:, :_HEADER_WORDS], words[:, _HEADER_WORDS:]

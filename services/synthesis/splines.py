@@ -19,40 +19,50 @@ IntArray = NDArray[np.int64]
 @compiled
 def fit_splines(
     first: IntArray,
+    first_knot: IntArray,
     step: FloatArray,
     q: FloatArray,
     start: FloatArray,
     velocity: FloatArray,
     acceleration: FloatArray,
+    time: FloatArray,
     jerk: FloatArray,
     middle: FloatArray,
     peaks: FloatArray,
 ) -> None:
-    """Fits m splines, each a row of segments of seven intervals.
+    """Fits m splines, each a row of segments of seven intervals, the last one of as many as are left.
 
     Args:
-        first: first segment of each spline, and the number of segments S, shape (m + 1,). Spline i has
-            M = 7 * (first[i + 1] - first[i]) intervals, and its M + 1 knots begin at 7 * first[i] + i.
+        first: first segment of each spline, and the number of segments S, shape (m + 1,). One of M intervals has
+            ceil(M / 7).
+        first_knot: first knot of each spline, which has M + 1, and the number of knots K, shape (m + 1,); M is at least
+            4.
         step: time h between knots, shape (m,) [s].
-        q: values at the knots, shape (7 * S + m, dof). The free ones are replaced by the spline's.
+        q: values at the knots, shape (K, dof). The free ones are replaced by the spline's.
         start: filled with positions where segments begin, shape (S, dof), like `velocity` and `acceleration`.
         velocity: likewise.
         acceleration: likewise.
+        time: filled with the duration of each piece, h, or 0 of those that a last segment lacks, shape (S, dof, 7).
         jerk: filled with the jerk of each piece, shape (S, dof, 7).
-        middle: filled with positions halfway between knots, shape (7 * S, dof).
+        middle: filled with positions halfway between knots, shape (K - m, dof).
         peaks: filled with each joint's greatest velocity, acceleration and jerk, shape (m, dof, 3).
     """
     longest = 0
     for i in range(step.size):
-        longest = max(longest, 7 * (first[i + 1] - first[i]))
+        longest = max(longest, first_knot[i + 1] - first_knot[i] - 1)
     ratio, a = np.zeros(longest + 1), np.zeros(longest + 1)
     # Forward elimination of the matrix with rows (1 4 1) is the same for every spline.
     ratio[2] = 0.25
     for k in range(3, longest - 1):
         ratio[k] = 1.0 / (4.0 - ratio[k - 1])
     for i in range(step.size):
-        intervals, knot, h = 7 * (first[i + 1] - first[i]), 7 * first[i] + i, step[i]
-        last = knot + intervals
+        knot, last, h = first_knot[i], first_knot[i + 1] - 1, step[i]
+        intervals = last - knot
+        for segment in range(first[i], first[i + 1]):
+            for joint in range(q.shape[1]):
+                for piece in range(7):
+                    present = 7 * (segment - first[i]) + piece < intervals
+                    time[segment, joint, piece], jerk[segment, joint, piece] = h if present else 0.0, 0.0
         for joint in range(q.shape[1]):
             _accelerations(q[knot : last + 1, joint], h, ratio, a)
             q[knot + 1, joint] = q[knot, joint] + h * h * a[1] / 6.0
@@ -66,7 +76,7 @@ def fit_splines(
                 j = (a[k + 1] - a[k]) / h
                 jerk[segment, joint, piece] = j
                 here, after = q[knot + k, joint], q[knot + k + 1, joint]
-                middle[7 * first[i] + k, joint] = (here + after) / 2.0 - h * h * (a[k] + a[k + 1]) / 16.0
+                middle[knot - i + k, joint] = (here + after) / 2.0 - h * h * (a[k] + a[k + 1]) / 16.0
                 j_peak, a_peak = max(j_peak, abs(j)), max(a_peak, abs(a[k + 1]))
                 if a[k] * a[k + 1] < 0.0:
                     v_peak = max(v_peak, abs(v - a[k] * a[k] / (2.0 * j)))

@@ -38,6 +38,14 @@ SELF_COLLISION = "self_collision"
 """Two links of the arm come together."""
 KEEP_OUT = "keep_out"
 """A link that moves, or the tool centre point, enters a keep-out."""
+OBJECTS_TOO_NEAR = "objects_too_near"
+"""No arrangement of the objects was found in which they keep their distance."""
+COPY_UNREACHABLE = "copy_unreachable"
+"""IK did not converge somewhere along a copied demonstration."""
+COPY_JOINT_LIMIT = "copy_joint_limit"
+"""A joint meets its limit along a copied demonstration."""
+COPY_TOO_FAST = "copy_too_fast"
+"""A copied demonstration passes near a singularity, or asks more of the joints than a bearable slowdown gives."""
 
 ADVICE = {
     UNREACHABLE: "the arm can't reach these poses; move or shrink the workspace, widen its orientation cone, or ask "
@@ -53,6 +61,11 @@ ADVICE = {
     DISCONTINUOUS: "motions jump between samples; raise rate_hz",
     OUTSIDE_RANGE: "motions between poses leave the workspace; make the box larger or its cone narrower",
     SELF_COLLISION: "the arm touches itself; move the workspace away from its base",
+    OBJECTS_TOO_NEAR: "the objects have too little room; lower least_distance, or let them lie farther apart",
+    COPY_UNREACHABLE: "the arm can't reach where the demonstrations are carried; narrow where the objects may lie",
+    COPY_JOINT_LIMIT: "joints meet their limits where demonstrations are carried; narrow where the objects may lie",
+    COPY_TOO_FAST: "carried demonstrations are too fast for the arm, or pass singularities; narrow where the objects "
+    "may lie, or copy slower demonstrations",
     KEEP_OUT: "links enter a keep-out; move the workspace away from the keep-outs, or make them smaller",
 }
 """What to change in a request whose candidates fail for a reason."""

@@ -1,7 +1,10 @@
 """Where the targets of a request are drawn: joint space, reachable poses, a box, listed poses, or demonstrations."""
 
 import math
-from typing import Annotated, Any, Literal, Self
+import operator
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -10,11 +13,14 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
 
+from services.catalogue import Arm, find_arm
+from shared.demonstrated_motions import MAX_OBJECTS, DemonstratedMotions
 from shared.errors import SummaryError
 from shared.summary import FORMAT, DemonstrationSummary
 
@@ -199,6 +205,103 @@ class Fitted(RequestPart):
     jitter: ChainJitter = ChainJitter()
 
 
+def _motions(value: Any, info: ValidationInfo) -> DemonstratedMotions:
+    if isinstance(value, DemonstratedMotions):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError("it is the sha256 of a motions file, 64 hexadecimal digits")
+    known = info.context.motions(value) if isinstance(info.context, Known) else None
+    if known is None:
+        raise ValueError(
+            "there is no motions file of this sha256; upload it with POST /v1/motions, or pass --motions FILE"
+        )
+    return known
+
+
+class Known(NamedTuple):
+    """Where a request's names are looked up.
+
+    Attributes:
+        robot: gives the arm of a name, or raises RobotError.
+        motions: gives the motions of a sha256, or None where there are none.
+    """
+
+    robot: Callable[[str], Arm] = find_arm
+    motions: Callable[[str], DemonstratedMotions | None] = lambda sha256: None
+
+
+Planar = tuple[Coordinate, Coordinate]
+Degrees = Annotated[float, Field(strict=True, ge=-360, le=360)]
+
+
+class ObjectSpan(RequestPart):
+    """Where one object may lie; what is left out is as far as the demonstrations had it.
+
+    Attributes:
+        min: least x and y in the base frame [m].
+        max: greatest.
+        yaw_deg: least and greatest yaw about the base's z axis.
+    """
+
+    min: Planar | None = None
+    max: Planar | None = None
+    yaw_deg: tuple[Degrees, Degrees] | None = None
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> Self:
+        if (self.min is None) != (self.max is None):
+            raise ValueError("min and max only mean something together: give both, or neither")
+        if self.min is not None and self.max is not None and not all(map(operator.le, self.min, self.max)):
+            raise ValueError("min must not be above max")
+        if self.yaw_deg is not None and self.yaw_deg[0] > self.yaw_deg[1]:
+            raise ValueError(f"a range is [lowest, highest]; got [{self.yaw_deg[0]:g}, {self.yaw_deg[1]:g}]")
+        return self
+
+
+class Objects(RequestPart):
+    """Demonstrations carried to other poses of their objects.
+
+    Attributes:
+        motions: of the demonstrations. A request names them by their sha256.
+        objects: where some of the objects may lie.
+        widen: how much farther than the demonstrations' the others may lie, on every side [m].
+        least_distance: between two objects at the start, in the plane [m]; by default the demonstrations' least.
+        start_jitter: how far the tool starts from where it did.
+        source: which demonstration is copied: `any`, each as often as the others, or the one whose objects lay
+            `nearest`.
+    """
+
+    kind: Literal["objects"]
+    motions: Annotated[
+        DemonstratedMotions,
+        PlainValidator(_motions),
+        PlainSerializer(lambda motions: motions.content_sha256),
+        WithJsonSchema(
+            {
+                "type": "string",
+                "pattern": "^[0-9a-f]{64}$",
+                "description": "sha256 of a motions file, which `python -m trainer motions` wrote",
+            }
+        ),
+    ]
+    objects: Annotated[dict[str, ObjectSpan], Field(max_length=MAX_OBJECTS)] = Field(default_factory=dict)
+    widen: Annotated[float, Field(strict=True, ge=0, le=2)] = 0.0
+    least_distance: Annotated[float, Field(strict=True, ge=0, le=2)] | None = None
+    start_jitter: Jitter = Jitter()
+    source: Literal["any", "nearest"] = "any"
+
+    @field_validator("objects")
+    @classmethod
+    def _objects_are_there(cls, objects: dict[str, ObjectSpan], info: ValidationInfo) -> dict[str, ObjectSpan]:
+        motions = info.data.get("motions")
+        if motions is not None:
+            names = [thing.name for thing in motions.objects]
+            for name in objects:
+                if name not in names:
+                    raise ValueError(f"the motions have no object {name!r:.80}; they have {', '.join(names) or 'none'}")
+        return objects
+
+
 DrawnWorkspace = JointSpace | Reachable | Box | Poses
 """Those whose waypoints are drawn one by one."""
-Workspace = Annotated[DrawnWorkspace | Fitted, Field(discriminator="kind")]
+Workspace = Annotated[DrawnWorkspace | Fitted | Objects, Field(discriminator="kind")]

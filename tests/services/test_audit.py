@@ -15,7 +15,7 @@ from services.__main__ import main
 from services.audit import AuditReport, audit_dataset
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
-from services.synthesis.families import FAMILIES
+from services.synthesis.families import WAYPOINT_FAMILIES
 from services.synthesis.request import TrajectoryRequest
 from shared import records
 from shared.dataset import Dataset
@@ -77,7 +77,7 @@ def _broken(report: AuditReport) -> set[str]:
 
 
 def test_a_dataset_of_every_family_passes_every_check(tmp_path: Path) -> None:
-    changes = {"families": dict.fromkeys(FAMILIES, 1.0), "via_velocity": [0.5, 1.0], "tool_speed": [0.1, 0.5]}
+    changes = {"families": dict.fromkeys(WAYPOINT_FAMILIES, 1.0), "via_velocity": [0.5, 1.0], "tool_speed": [0.1, 0.5]}
     request = TrajectoryRequest.parse({**BODY, **changes, "speed_scale": [0.5, 1.0]})
     dataset = begin(request, tmp_path / "families")
     assert make_dataset(request, dataset, InlineEngine(), on_progress=lambda made, commit: None)

@@ -18,7 +18,7 @@ from tests.services.example import BODY, RunningService, running_service
 from tests.trainer.example import training
 from trainer.config import PretrainConfig
 from trainer.normalization import ActionNormalizer
-from trainer.stream import TrajectoryStream
+from trainer.stream import TrajectoryStream, stage1_stream
 
 ENGINE = ("--engine", "process", "--workers", "1")
 BATCH = 10
@@ -29,7 +29,7 @@ def _stream(source: ShardSource, folder: Path) -> TrajectoryStream:
     config = PretrainConfig(training=training(1, batch_size=BATCH), validation_share=0.0, max_wait=60.0)
     normalizer = ActionNormalizer(source.header.action_range)
     # Not ahead: what is fetched before the service is killed must not be all that there is.
-    return TrajectoryStream(source, folder, normalizer, config, torch.device("cpu"), ahead=False)
+    return stage1_stream(source, folder, normalizer, config, torch.device("cpu"), ahead=False)
 
 
 @pytest.fixture

@@ -18,13 +18,13 @@ from tests.trainer.example import make_dataset, training
 from trainer.batches import Batch
 from trainer.config import PretrainConfig
 from trainer.normalization import ActionNormalizer
-from trainer.stream import TrajectoryStream
+from trainer.stream import TrajectoryStream, stage1_stream
 
 
 def make_stream(dataset: Dataset, folder: Path, ahead: bool = True, **settings: Any) -> TrajectoryStream:
     config = PretrainConfig(training=training(1, batch_size=7), **({"validation_share": 0.0} | settings))
     normalizer = ActionNormalizer(HEADER.action_range)
-    return TrajectoryStream(dataset, folder / "decoded", normalizer, config, torch.device("cpu"), ahead=ahead)
+    return stage1_stream(dataset, folder / "decoded", normalizer, config, torch.device("cpu"), ahead=ahead)
 
 
 def batches(stream: TrajectoryStream, n: int) -> list[Batch]:

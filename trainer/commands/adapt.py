@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
+from shared.remote_dataset import open_dataset
 from trainer.adapt import adapt
 from trainer.checkpoint import read_info
 from trainer.commands.action_range import read_action_range
@@ -27,6 +28,7 @@ def run(
     action_range: Path | None = None,
     basis: Path | None = None,
     mapping: Path | None = None,
+    copies: str | None = None,
     frames: Path | None = None,
     frames_gb: float = MOST_BYTES / 1e9,
     vision: Path | None = None,
@@ -47,6 +49,8 @@ def run(
         basis: motion basis that `python -m trainer basis` wrote; by default Stage 1's, or the demonstrations' own.
         mapping: what the columns of the demonstrations mean (.toml or .json, docs/your-data.md), if they aren't our
             simulator's.
+        copies: copies of the demonstrations to train on beside them: the directory of a dataset that was made of their
+            motions (`python -m trainer motions`), or its job's URL; while they are made, too.
         frames: folder that pictures are decoded to, shared by runs; by default frames/ beside the run's folder.
         frames_gb: most gigabytes in it.
         vision: run folder of a policy with the same cameras, whose networks are taken over, frozen: pictures become
@@ -69,6 +73,7 @@ def run(
             backbone=backbone,
             action_range=ranges,
             basis=None if basis is None else read_basis(basis),
+            copies=None if copies is None else open_dataset(copies, cache=out / "shards"),
             vision=vision,
             features=cache.folder / "features",
             overwrite=overwrite,

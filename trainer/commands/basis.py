@@ -10,7 +10,7 @@ from shared.remote_dataset import open_dataset
 from trainer.config import HeadConfig, PretrainConfig
 from trainer.motion_basis import MotionBasis, write_basis
 from trainer.normalization import ActionNormalizer
-from trainer.stream import TrajectoryStream
+from trainer.stream import stage1_stream
 
 
 def run(
@@ -32,7 +32,7 @@ def run(
     normalizer = ActionNormalizer(source.header.action_range, head.action)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         config = PretrainConfig(head=head, condition="none")
-        stream = TrajectoryStream(source, Path(folder), normalizer, config, torch.device("cpu"), ahead=False)
+        stream = stage1_stream(source, Path(folder), normalizer, config, torch.device("cpu"), ahead=False)
         basis = MotionBasis.learn(stream.motion_windows(source.header.shards), normalizer, directions)
     write_basis(out, basis)
     print(f"{basis.kept} of {basis.horizon} directions carry {basis.windows:,} windows: {out}")

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.demonstrated_motions import MovedObject
 from shared.philox import philox_uint64
 from trainer.config import ActionName
 
@@ -96,6 +97,9 @@ class Episode:
         images: each camera's pictures before each action.
         success: whether the attempt succeeded.
         seed: of our simulator's environment; -1 where it was not made there.
+        tool: observed pose of the tool centre point before each action, position 3 [m] and rotation_6d 6, (T, 9); None
+            where none was recorded.
+        objects: likewise observed poses of the task's objects, those that were recorded, (T, 9) each.
         initial_state: (1+nq+nv,) that simulator's time, generalized positions and velocities at its start; else empty.
     """
 
@@ -106,6 +110,8 @@ class Episode:
     images: Mapping[str, Images] = field(default_factory=dict)
     success: bool = True
     seed: int = -1
+    tool: NDArray[np.float32] | None = None
+    objects: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     initial_state: FloatArray = field(default_factory=lambda: np.zeros(0))
 
 
@@ -123,6 +129,7 @@ class Demonstrations:
         action_space: what an action is.
         action_label: what the action at t is: `command`, the one commanded at t, or `reached`, the pose reached later.
         cameras: height and width of each camera's pictures.
+        objects: what the task is about, where poses of it were recorded.
         drawn: how many of the episodes a seed drew, the rest being held out (`chosen`); None where none did.
     """
 
@@ -135,6 +142,7 @@ class Demonstrations:
     action_space: ActionName = "ee_pose"
     action_label: ActionLabel = "command"
     cameras: dict[str, tuple[int, int]] = field(default_factory=dict)
+    objects: tuple[MovedObject, ...] = ()
     drawn: int | None = None
 
     @property

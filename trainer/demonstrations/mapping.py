@@ -6,8 +6,9 @@ docs/your-data.md shows it from the user's side. Unknown keys are refused.
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from shared.demonstrated_motions import MAX_OBJECTS
 from trainer.config import ActionName
 from trainer.demonstrations.episode import ActionLabel
 
@@ -232,6 +233,25 @@ class Observation(_Part):
     image_size: tuple[Annotated[int, Field(ge=8, le=4096)], Annotated[int, Field(ge=8, le=4096)]] | None = None
 
 
+class ObjectPose(_Part):
+    """The recorded pose of a thing that the task is about.
+
+    Attributes:
+        position: of its origin.
+        rotation: of it.
+        yaw_symmetry: turning it about its own z axis by 360 degrees / yaw_symmetry makes no difference.
+        frame: the poses' own; `robosuite` is its world.
+    """
+
+    position: Position
+    rotation: Rotation
+    yaw_symmetry: Annotated[int, Field(ge=1, le=360)] = 1
+    frame: Frame | Literal["base", "robosuite"] = "base"
+
+
+ObjectName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
 class Mapping(_Part):
     """A mapping file.
 
@@ -239,6 +259,7 @@ class Mapping(_Part):
         action: what the policy predicts.
         observation: what it sees.
         state: what was observed of the arm.
+        objects: poses of what the task is about, by name, where they were recorded; for `python -m trainer motions`.
         task: name of the task; the data set's own where this is left out.
         only_task: of a data set of several tasks, the one whose episodes are used; "*" is all.
         robot: name of the robot, as in the catalogue; the data set's own where this is left out.
@@ -251,6 +272,7 @@ class Mapping(_Part):
     action: Action
     observation: Observation = Observation()
     state: State = State()
+    objects: Annotated[dict[ObjectName, ObjectPose], Field(max_length=MAX_OBJECTS)] = Field(default_factory=dict)
     task: str | None = None
     only_task: str | None = None
     robot: str | None = None

@@ -12,9 +12,14 @@ from trainer.config import ActionName
 from trainer.demonstrations.encodings import gripper_commands, joint_positions, matrices, positions
 from trainer.demonstrations.mapping import Action, FixedPose, Frame, Mapping, Position, Rotation, State, split_columns
 from trainer.demonstrations.robosuite_frames import COMMANDED, OBSERVED_HAND, OBSERVED_SITE
-from trainer.frames import Frames, Pose
+from trainer.frames import Frames, Pose, compose, invert
 
 FloatArray = NDArray[np.float64]
+
+_NO_SCENE = (
+    "frame is 'robosuite', but the file does not hold the scene of a Panda there ('model_file'); write the frame as "
+    "base and tool"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +90,21 @@ def observed_motion(raw: RawEpisode, state: State) -> Motion:
         None if joints is None else joint_positions(raw.select(joints.columns), joints),
         None if gripper is None else gripper_commands(raw.select(gripper.columns), gripper, observed=True),
     )
+
+
+def object_poses(raw: RawEpisode, mapping: Mapping) -> dict[str, Pose]:
+    """Poses of the task's objects in the base frame. Raises ValueError as `observed_motion`."""
+    found = {}
+    for name, thing in mapping.objects.items():
+        pose = _pose(raw, thing.position, thing.rotation)
+        if isinstance(thing.frame, Frame):
+            pose = compose(invert(_fixed(thing.frame.base)), compose(pose, _fixed(thing.frame.tool)))
+        elif thing.frame == "robosuite":
+            if OBSERVED_HAND not in raw.frames:
+                raise ValueError(_NO_SCENE)
+            pose = raw.frames[OBSERVED_HAND].base_from_world(pose)
+        found[name] = pose
+    return found
 
 
 def commanded_motion(raw: RawEpisode, mapping: Mapping, observed: Motion) -> Motion:
@@ -161,10 +181,7 @@ def _ours(pose: Pose, frame: Frame | str, raw: RawEpisode, kind: str) -> Pose:
     if frame == "base":
         return pose
     if kind not in raw.frames:
-        raise ValueError(
-            "frame is 'robosuite', but the file does not hold the scene of a Panda there ('model_file'); write the "
-            "frame as base and tool"
-        )
+        raise ValueError(_NO_SCENE)
     return raw.frames[kind].tcp_from_site(pose)
 
 

@@ -5,15 +5,19 @@ from collections.abc import Mapping as Dict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from shared.demonstrated_motions import MovedObject
 from shared.errors import ConfigError, DemonstrationError
+from shared.rotation import matrix_to_rot6d
 from trainer.demonstrations.diagnosis import diagnose, other_quaternion_order
 from trainer.demonstrations.episode import Demonstrations, Episode, Images, chosen
 from trainer.demonstrations.implausible import Implausible
 from trainer.demonstrations.mapping import Mapping, split_columns
-from trainer.demonstrations.motion import RawEpisode, commanded_motion, observed_motion
+from trainer.demonstrations.motion import RawEpisode, commanded_motion, object_poses, observed_motion
 from trainer.demonstrations.plausibility import Ranges, Track, check, check_angles, points_down
 from trainer.demonstrations.source import Contents, Source
+from trainer.frames import Pose
 from trainer.progress import Progress, silent
 
 # Shares of the steps. Data in which a tool points down, read by the other quaternion order, seldom do so; what seldom
@@ -72,7 +76,13 @@ def read_source(
             progress(len(episodes) + 1, len(used), "decoding pictures")
         observations = {key: raw.select(key).astype(np.float32) for key in keys}
         actions = track.commanded.actions(mapping.action.space)
-        episodes.append(Episode(raw.name, observations, actions, one.validation, images))
+        episodes.append(
+            Episode(
+                raw.name, observations, actions, one.validation, images,
+                tool=None if track.observed.pose is None else _joined(track.observed.pose),
+                objects=_objects(raw, mapping, path),
+            )
+        )  # fmt: skip
     return Demonstrations(
         task=task,
         robot=robot,
@@ -82,8 +92,21 @@ def read_source(
         action_space=mapping.action.space,
         action_label=mapping.action.label,
         cameras={camera: images.size for camera, images in episodes[0].images.items()},
+        objects=tuple(MovedObject(name, thing.yaw_symmetry) for name, thing in mapping.objects.items()),
         drawn=None if draw is None else count,
     )
+
+
+def _objects(raw: RawEpisode, mapping: Mapping, path: Path) -> dict[str, NDArray[np.float32]]:
+    try:
+        return {name: _joined(pose) for name, pose in object_poses(raw, mapping).items()}
+    except ValueError as error:
+        raise DemonstrationError(f"{raw.name}: objects: {error}", path) from error
+
+
+def _joined(pose: Pose) -> NDArray[np.float32]:
+    """(T, 9) position and rotation_6d."""
+    return np.concatenate([pose[0], matrix_to_rot6d(pose[1])], axis=1).astype(np.float32)
 
 
 def checked_tracks(
@@ -196,9 +219,9 @@ def _require_widths(raws: Sequence[RawEpisode], contents: Contents, path: Path) 
 
 def _meant_columns(mapping: Mapping) -> Iterator[str]:
     """The columns that action and state are in."""
-    for part in (mapping.action, mapping.state):
+    for part in (mapping.action, mapping.state, *mapping.objects.values()):
         for key in ("position", "rotation", "joint_position", "gripper"):
-            entry = getattr(part, key)
+            entry = getattr(part, key, None)
             if entry is not None and entry != "none":
                 yield entry.columns
 

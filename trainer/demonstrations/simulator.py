@@ -12,12 +12,14 @@ Observation and state at t are those before the action at t. `trainer/simulation
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
+from shared.demonstrated_motions import MovedObject
 from shared.errors import DemonstrationError
 from shared.rotation import matrix_to_rot6d, rotvec_to_matrix
 from trainer.demonstrations.episode import ActionLabel, Demonstrations, Episode, FloatArray, is_validation
@@ -42,6 +44,7 @@ class Header:
         site_tcp: pose of the tool centre point in the commanded site's frame, (4, 4).
         first_seed: seed of the first attempt; attempt i had seed first_seed + i.
         expert_version: of the scripted experts and the observation.
+        yaw_symmetry: of each object whose poses are observed (shared.demonstrated_motions.MovedObject).
     """
 
     task: str
@@ -53,6 +56,7 @@ class Header:
     site_tcp: list[list[float]]
     first_seed: int
     expert_version: int
+    yaw_symmetry: dict[str, int] = field(default_factory=dict)
     action_encoding: str = ACTION_ENCODING
     format_version: int = FORMAT_VERSION
 
@@ -108,6 +112,7 @@ def read_simulator(path: Path) -> Demonstrations:
             episodes=_read_group(file, "data", header, path),
             failed=_read_group(file, "failed", header, path),
             action_label=header.action_label,
+            objects=tuple(MovedObject(*thing) for thing in header.yaw_symmetry.items()),
         )
 
 
@@ -153,6 +158,8 @@ def _read_episode(demo: h5py.Group, name: str, header: Header) -> Episode:
     }
     return Episode(
         name=name,
+        tool=_pose(observations, "tcp"),
+        objects={thing: _pose(observations, thing) for thing in header.yaw_symmetry},
         seed=int(demo.attrs["seed"]),
         success=bool(demo.attrs["success"]),
         validation=is_validation(index),
@@ -160,6 +167,11 @@ def _read_episode(demo: h5py.Group, name: str, header: Header) -> Episode:
         actions=_from_site(values(demo, "actions", (length, 7)), header.frames).astype(np.float32),
         initial_state=values(demo, "states", (length, None))[0],
     )
+
+
+def _pose(observations: dict[str, NDArray[np.float32]], name: str) -> NDArray[np.float32]:
+    """(T, 9) position and rotation_6d of the tool or of an object."""
+    return np.concatenate([observations[f"{name}_position"], observations[f"{name}_rotation_6d"]], axis=1)
 
 
 def _from_site(actions: FloatArray, frames: Frames) -> FloatArray:

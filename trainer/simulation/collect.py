@@ -24,7 +24,7 @@ from trainer.simulation.scene import load_scene, robosuite_arguments
 from trainer.simulation.task import Task, find_task
 
 # Raised whenever an expert, the observation or the reset changes: a file made before is not what a new one would be.
-EXPERT_VERSION = 2
+EXPERT_VERSION = 3
 
 ROBOT = "panda"
 
@@ -173,6 +173,7 @@ def _header(task: Task, first_seed: int) -> Header:
         site_tcp=_homogeneous(frames.site_tcp),
         first_seed=first_seed,
         expert_version=EXPERT_VERSION,
+        yaw_symmetry={thing.name: thing.yaw_symmetry for thing in task.objects},
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.catalogue import find_arm
-from services.synthesis.families import FAMILIES
+from services.synthesis.families import WAYPOINT_FAMILIES
 from services.synthesis.pipeline import ShardPlan, ShardRows, synthesize
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel, robot_model
@@ -40,7 +40,7 @@ PLACES = {**TABLE, "count": 30, "families": {"pick_and_place": 1.0}}
 ALL_FAMILIES = {
     **REACHABLE,
     "count": 90,
-    "families": dict.fromkeys(FAMILIES, 1.0),
+    "families": dict.fromkeys(WAYPOINT_FAMILIES, 1.0),
     "via_velocity": [0.3, 1.0],
     "tool_speed": [0.05, 0.5],
     "self_collision": True,
@@ -49,7 +49,7 @@ FITTED = {
     "robot": "panda",
     "count": 120,
     "seed": 4,
-    "families": dict.fromkeys(FAMILIES, 1.0),
+    "families": dict.fromkeys(WAYPOINT_FAMILIES, 1.0),
     "workspace": {"kind": "fitted", "summary": example_summary()},
     "columns": ["joint_acceleration", "profile_time", "profile_jerk"],
 }

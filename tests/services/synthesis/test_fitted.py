@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from services.synthesis.chains import demonstrated_chains
-from services.synthesis.families import FAMILIES, LINE, SAME, SOLVED, is_family
+from services.synthesis.families import LINE, SAME, SOLVED, WAYPOINT_FAMILIES, is_family
 from services.synthesis.fitted import MOST_SEGMENTS, chain_configurations
 from services.synthesis.pipeline import synthesize
 from services.synthesis.ranges import BOX_MARGIN, action_range
@@ -219,7 +219,7 @@ def test_turning_the_arm_over_between_two_waypoints_is_another_posture() -> None
 def test_rows_do_not_depend_on_the_batch_nor_on_the_windows_carried() -> None:
     request, rows = shard("fitted")
     assert content_hash(synthesize(whole(request), batch_rows=7).table) == content_hash(rows.table)
-    assert set(rows.table["family"].to_pylist()) == set(FAMILIES)
+    assert set(rows.table["family"].to_pylist()) == set(WAYPOINT_FAMILIES)
     value = example_summary(windows=3)
     other = parse(FITTED, workspace={"kind": "fitted", "summary": value})
     assert other.dataset_id != request.dataset_id

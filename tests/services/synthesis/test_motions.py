@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.synthesis import validation
-from services.synthesis.families import FAMILIES, Family
+from services.synthesis.families import WAYPOINT_FAMILIES, Family
 from services.synthesis.pipeline import synthesize
 from services.synthesis.robot_model import robot_model
 from services.synthesis.sampling import draw_candidates
@@ -26,7 +26,7 @@ PLACES = [
 
 @given(
     place=st.sampled_from(PLACES),
-    weights=st.dictionaries(st.sampled_from(FAMILIES), st.floats(0.1, 1.0), min_size=1),
+    weights=st.dictionaries(st.sampled_from(WAYPOINT_FAMILIES), st.floats(0.1, 1.0), min_size=1),
     kept=st.none() | _range(0.0),
     scale=_range(0.05),
     tool_speed=st.none() | _range(0.05),
@@ -68,7 +68,7 @@ def test_limits_and_continuity_hold_at_every_moment(
 
 def test_all_families_come_from_one_request_by_their_weights() -> None:
     request, rows = shard("all_families")
-    assert set(rows.table["family"].to_pylist()) == set(FAMILIES)
+    assert set(rows.table["family"].to_pylist()) == set(WAYPOINT_FAMILIES)
     drawn = draw_candidates(parse(request.model_dump(mode="json")), panda(), np.arange(4000), np.zeros(4000, np.int64))
     assert np.abs(np.bincount(drawn.family) / 4000 - 0.2).max() < 0.03
 

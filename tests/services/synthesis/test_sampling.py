@@ -5,12 +5,12 @@ from services.synthesis.events import GRASP_SECONDS, HOLD_SECONDS, LONGEST_DWELL
 from services.synthesis.families import (
     ABOVE_PICK,
     ABOVE_PLACE,
-    FAMILIES,
     LIFTED,
     PICK,
     PLACE,
     RETREATED,
     SAME,
+    WAYPOINT_FAMILIES,
     is_family,
 )
 from services.synthesis.sampling import draw_candidates
@@ -86,7 +86,7 @@ def test_a_hold_stays_where_it_is_for_drawn_times() -> None:
 def test_families_of_weight_zero_are_never_drawn_and_new_ones_change_no_old_draw() -> None:
     ids, attempts = np.arange(3000), np.zeros(3000, np.int64)
     old = draw_candidates(parse(JOINT_SPACE), panda(), ids, attempts)
-    spelled = dict.fromkeys(FAMILIES, 0.0) | {"point_to_point": 2.0, "via_points": 2.0}
+    spelled = dict.fromkeys(WAYPOINT_FAMILIES, 0.0) | {"point_to_point": 2.0, "via_points": 2.0}
     new = draw_candidates(parse(JOINT_SPACE, families=spelled), panda(), ids, attempts)
     assert np.array_equal(old.family, new.family)
     assert np.array_equal(old.events.gripper, new.events.gripper)
