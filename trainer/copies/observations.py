@@ -57,6 +57,8 @@ class CopiedObservations:
             [motion.gripper for motion in motions.motions],
             self._names,
         )
+        used = {name for term in self.terms for name in term.features}
+        self._features = {name: feature for name, feature in features_of(self._names).items() if name in used}
         if unknown:
             raise ConfigError(
                 f"kinematics can't tell what would be observed in copies of {', '.join(unknown)}; leave these out of "
@@ -87,7 +89,8 @@ class CopiedObservations:
         return np.concatenate(parts).astype(np.float32)
 
     def _of_row(self, row: CopiedRow) -> FloatArray:
-        features = features_of(self._scenes.copied(row), self._names)
+        scene = self._scenes.copied(row)
+        features = {name: feature(scene) for name, feature in self._features.items()}
         recorded = self._recorded[row.source]
         parts: dict[str, list[FloatArray]] = {key: [] for key in self._keys}
         for term in self.terms:

@@ -5,7 +5,7 @@ frame; or a distance, a quaternion, or a pose seen from the tool. What is none o
 a function of the time since it was told to open or close. Anything else can't be told of a copy, and is named.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -46,25 +46,40 @@ class Term:
     offset: FloatArray | None = field(default=None, compare=False)
 
 
-def features_of(scene: Scene, names: Sequence[str]) -> dict[str, FloatArray]:
-    """What terms are made of, (T, width) each; `names` are the tool's and the objects'."""
-    found: dict[str, FloatArray] = {}
-    steps = len(scene.position)
-    for place, name in enumerate(names):
-        found[f"position of {name}"] = scene.position[:, place]
-        found[f"rotation of {name}"] = scene.rotation[:, place].reshape(steps, 9)
-    for place, name in enumerate(names):
-        quat = matrix_to_quat_xyzw(scene.rotation[:, place])
-        found[f"quaternion xyzw of {name}"] = quat
-        found[f"quaternion wxyz of {name}"] = np.roll(quat, 1, axis=1)
-    back = np.swapaxes(scene.rotation[:, 0], 1, 2)
-    for place, name in list(enumerate(names))[1:]:
-        off = scene.position[:, place] - scene.position[:, 0]
-        found[f"position of {name} in the tool's frame"] = np.einsum("tij,tj->ti", back, off)
-        found[f"rotation of {name} in the tool's frame"] = (back @ scene.rotation[:, place]).reshape(steps, 9)
-    for (a, first), (b, second) in combinations(enumerate(names), 2):
-        off = scene.position[:, a] - scene.position[:, b]
-        found[f"distance of {first} and {second}"] = np.linalg.norm(off, axis=1, keepdims=True)
+def features_of(names: Sequence[str]) -> dict[str, Callable[[Scene], FloatArray]]:
+    """What terms are made of: how each is computed of a scene, (T, width). `names` are the tool's and the objects'."""
+
+    def position(place: int) -> Callable[[Scene], FloatArray]:
+        return lambda scene: scene.position[:, place]
+
+    def rotation(place: int) -> Callable[[Scene], FloatArray]:
+        return lambda scene: scene.rotation[:, place].reshape(-1, 9)
+
+    def quaternion(place: int) -> Callable[[Scene], FloatArray]:
+        return lambda scene: matrix_to_quat_xyzw(scene.rotation[:, place])
+
+    def seen(place: int) -> Callable[[Scene], FloatArray]:
+        return lambda scene: np.einsum(
+            "tji,tj->ti", scene.rotation[:, 0], scene.position[:, place] - scene.position[:, 0]
+        )
+
+    def turned(place: int) -> Callable[[Scene], FloatArray]:
+        return lambda scene: (scene.rotation[:, 0].swapaxes(1, 2) @ scene.rotation[:, place]).reshape(-1, 9)
+
+    def distance(a: int, b: int) -> Callable[[Scene], FloatArray]:
+        return lambda scene: np.linalg.norm(scene.position[:, a] - scene.position[:, b], axis=1, keepdims=True)
+
+    places = list(enumerate(names))
+    found: dict[str, Callable[[Scene], FloatArray]] = {}
+    for place, name in places:
+        found |= {f"position of {name}": position(place), f"rotation of {name}": rotation(place)}
+    # In whatever order of its numbers: terms are linear.
+    found |= {f"quaternion of {name}": quaternion(place) for place, name in places}
+    for place, name in places[1:]:
+        found[f"position of {name} in the tool's frame"] = seen(place)
+        found[f"rotation of {name} in the tool's frame"] = turned(place)
+    for (a, first), (b, second) in combinations(places, 2):
+        found[f"distance of {first} and {second}"] = distance(a, b)
     return found
 
 
@@ -82,8 +97,9 @@ def find_terms(
         grippers: commands of each demonstration, (T,).
         names: of the tool and the objects.
     """
-    every = [features_of(scene, names) for scene in scenes]
-    features = {name: np.concatenate([one[name] for one in every]) for name in every[0]}
+    features = {
+        name: np.concatenate([feature(scene) for scene in scenes]) for name, feature in features_of(names).items()
+    }
     since = np.concatenate([_since_event(gripper) for gripper in grippers])
     terms, unknown = [], []
     for key, parts in observations.items():
