@@ -1,7 +1,7 @@
 """`python -m trainer`: pretrain, adapt, evaluate, serve and export policies, or run the whole recipe with train.
 
 Demonstrations are made by demonstrate, checked by inspect and described by summarize; motions takes out of them what
-the service makes copies of.
+the service makes copies of, and copies asks it for them.
 
 Errors that a user can mend are printed as one line, with exit code 2. Ctrl-C, SIGTERM and SIGHUP save first; exit code
 130.
@@ -28,6 +28,7 @@ def main() -> int:
         from trainer.commands import (
             adapt,
             basis,
+            copies,
             demonstrate,
             evaluate,
             export,
@@ -49,6 +50,7 @@ def main() -> int:
             inspect,
             demonstrate,
             motions,
+            copies,
             summarize,
             evaluate,
             export,

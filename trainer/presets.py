@@ -19,6 +19,7 @@ class TaskPlan:
         modes: trained on it.
         pool: demonstrations to collect, of which the seed of each training draws its own; None collects no more than
             are used, and all seeds use the same.
+        copies: of the demonstrations, by kinematics, to train on beside them; 0 for none.
     """
 
     task: str
@@ -26,6 +27,7 @@ class TaskPlan:
     steps: int
     modes: tuple[Mode, ...] = ("decoupled", "normal")
     pool: int | None = None
+    copies: int = 0
 
     @property
     def collected(self) -> int:
@@ -50,6 +52,7 @@ class Recipe:
         learning_rate: peak of the cosine schedule.
         stage1_batch: windows in a batch of Stage 1.
         observation_noise: of Stage 2's training, AdaptConfig's.
+        copies_share: of Stage 2's batches, where there are copies, AdaptConfig's.
         without_basis: roll each policy out a second time, without motion basis and with chunks that do not join.
         estimate_of: the recipe that this one is a few steps of, in order to estimate it.
     """
@@ -66,6 +69,7 @@ class Recipe:
     learning_rate: float = 1e-3
     stage1_batch: int = 128
     observation_noise: float = 0.0
+    copies_share: float = 0.75
     without_basis: bool = False
     estimate_of: "Recipe | None" = None
 
@@ -94,7 +98,7 @@ def trajectory_request(recipe: Recipe) -> dict[str, Any]:
 
 
 def quick() -> Recipe:
-    """Lift and Stack on two CPU cores in under 25 minutes."""
+    """Stack from 25 demonstrations, with and without copies of them, on two CPU cores in under 25 minutes."""
     return Recipe(
         "quick",
         trajectories=20_000,
@@ -102,7 +106,8 @@ def quick() -> Recipe:
         size="small",
         batch=128,
         stage1_steps=4000,
-        tasks=(TaskPlan("stack", 300, 4000), TaskPlan("lift", 100, 1000)),
+        tasks=(TaskPlan("stack", 25, 2000, pool=50, copies=3000), TaskPlan("stack", 25, 2000, pool=50)),
+        observation_noise=0.02,
     )
 
 
@@ -115,7 +120,7 @@ def tiny() -> Recipe:
         size="small",
         batch=64,
         stage1_steps=20,
-        tasks=(TaskPlan("lift", 4, 20),),
+        tasks=(TaskPlan("lift", 4, 20), TaskPlan("lift", 4, 20, ("decoupled",), copies=64)),
         episodes=2,
     )
 
@@ -136,8 +141,10 @@ def cpu() -> Recipe:
 
 
 def few() -> Recipe:
-    """Stack from few demonstrations, where a head start shows: three seeds, each with demonstrations of its own."""
+    """Stack from few demonstrations, and from copies of them: three seeds, each with demonstrations of its own."""
     modes: tuple[Mode, ...] = ("decoupled", "normal", "random_body", "pretrained_body")
+    alone = tuple(TaskPlan("stack", count, 2000, modes, pool=300) for count in (25, 50))
+    copied = tuple(TaskPlan("stack", count, 2000, pool=300, copies=3000) for count in (25, 10, 3))
     return Recipe(
         "few",
         trajectories=20_000,
@@ -145,7 +152,7 @@ def few() -> Recipe:
         size="small",
         batch=128,
         stage1_steps=4000,
-        tasks=(TaskPlan("stack", 25, 2000, modes, pool=300), TaskPlan("stack", 50, 2000, modes, pool=300)),
+        tasks=alone + copied,
         seeds=(0, 1, 2),
         observation_noise=0.02,
         without_basis=True,

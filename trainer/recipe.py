@@ -133,8 +133,10 @@ class _Run:
         # Plans of one task share what is collected for it.
         demonstrate = {self._demonstrations(plan): self._demonstrate(plan) for plan in self.recipe.tasks if own}
         runs = self._runs()
+        copied = {self._copies_file(plan, seed): self._copy(plan, seed) for plan, _, seed in runs if plan.copies}
+        copy = [step for steps in copied.values() for step in steps]
         evaluate = [step for run in runs for step in self._evaluate(*run)]
-        return [pretrain, *demonstrate.values(), self._basis(), *evaluate, *(self._adapt(*run) for run in runs)]
+        return [pretrain, *demonstrate.values(), self._basis(), *copy, *evaluate, *(self._adapt(*run) for run in runs)]
 
     def _runs(self) -> list[tuple[TaskPlan, Mode, int]]:
         """Task, mode and seed of each training."""
@@ -212,7 +214,8 @@ class _Run:
             "rejections": rejections,
         }
         publish(self._data_summary, json.dumps(summary).encode())
-        self.service.stop()
+        if not any(plan.copies for plan in self.recipe.tasks):
+            self.service.stop()
 
     @property
     def _data_summary(self) -> Path:
@@ -241,15 +244,46 @@ class _Run:
         arguments = ("demonstrate", "--task", plan.task, "--successes", str(plan.collected), "--out", str(path))
         return Step(f"demonstrate-{plan.task}", arguments, path)
 
+    def _motions_file(self, plan: TaskPlan, seed: int) -> Path:
+        drawn = "" if plan.pool is None else f"-{seed}"
+        return self.folder / "copies" / f"{plan.task}-{plan.demonstrations}{drawn}.motions.parquet"
+
+    def _copies_file(self, plan: TaskPlan, seed: int) -> Path:
+        drawn = "" if plan.pool is None else f"-{seed}"
+        return self.folder / "copies" / f"{plan.task}-{plan.demonstrations}{drawn}-{plan.copies}.json"
+
+    def _copy(self, plan: TaskPlan, seed: int) -> list[Step]:
+        """Takes the motions out of the demonstrations, and asks the service for copies of them."""
+        demos, motions, copies = self._demonstrations(plan), self._motions_file(plan, seed), self._copies_file(plan, seed)
+        arguments = ["motions", str(demos), "--count", str(plan.demonstrations), "--out", str(motions)]
+        arguments += [] if plan.pool is None else ["--draw", str(seed)]
+        needs = (f"demonstrate-{plan.task}",) if self.options.demos is None else ()
+        name = copies.stem
+        trained = [
+            RunFolder(self._folder_of(plan, mode, seed)).checkpoint(plan.steps).exists()
+            for own, mode, other in self._runs()
+            if (own, other) == (plan, seed)
+        ]
+        url = ""
+        if not all(trained):
+            # It may listen elsewhere now; asked again, it finds what it has made.
+            copies.unlink(missing_ok=True)
+            self.service.client().close()
+            url = self.service.url
+        ask = ("copies", str(motions), "--count", str(plan.copies), "--service", url, "--out", str(copies))
+        return [
+            Step(f"motions-{name}", tuple(arguments), motions, needs),
+            Step(f"copies-{name}", ask, copies, (f"motions-{name}",)),
+        ]
+
     def _training(self, steps: int, batch: int, seed: int) -> list[str]:
         arguments = ["--steps", str(steps), "--batch-size", str(batch), "--seed", str(seed)]
         return [*arguments, "--learning-rate", str(self.recipe.learning_rate)]
 
     def _folder_of(self, plan: TaskPlan, mode: Mode, seed: int) -> Path:
         alone = sum(other.task == plan.task for other in self.recipe.tasks) == 1
-        return self.folder / (
-            f"{plan.task}-{mode}-{seed}" if alone else f"{plan.task}-{plan.demonstrations}-{mode}-{seed}"
-        )
+        of = "" if alone else f"-{plan.demonstrations}" + (f"-copies{plan.copies}" if plan.copies else "")
+        return self.folder / f"{plan.task}{of}-{mode}-{seed}"
 
     def _adapt(self, plan: TaskPlan, mode: Mode, seed: int) -> Step:
         run = self._folder_of(plan, mode, seed)
@@ -260,6 +294,10 @@ class _Run:
         arguments += ["--observation-noise", str(noise)] if noise else []
         arguments += self._training(plan.steps, self.recipe.batch, seed)
         needs = [] if self.options.demos is not None else [f"demonstrate-{plan.task}"]
+        if plan.copies:
+            copies = self._copies_file(plan, seed)
+            arguments += ["--copies", str(copies), "--copies-share", str(self.recipe.copies_share)]
+            needs.append(f"copies-{copies.stem}")
         allowed = {"--resample": self.options.resample, "--other-robot": self.options.other_robot}
         arguments += [flag for flag, on in allowed.items() if on]
         if MODES[mode].pretrained or any(allowed.values()):

@@ -24,6 +24,7 @@ RESULT_KEYS = (
     "conditioning",
     "action",
     "demonstrations",
+    "multiplied",
     "seed",
     "episodes",
     "successes",
@@ -66,8 +67,8 @@ def write_report(folder: Path, summary: dict[str, Any], found: Sequence[Path]) -
     curves = {run.name: read_lines(run / "metrics.jsonl") for run in _with_stage1(folder, runs)}
     plots.losses(figures / "losses.png", curves)
     plots.success(figures / "success.png", [(g.label, g.mode, g.rate, *g.interval) for g in grouped])
-    trainings = {(g.task, g.demonstrations, g.mode): g for g in reversed(grouped)}
-    seconds = [(f"{g.task} {g.demonstrations}\n{g.mode}", g.mode, g.mean("train_seconds")) for g in trainings.values()]
+    trainings = {(g.task, g.demonstrations, g.multiplied, g.mode): g for g in reversed(grouped)}
+    seconds = [(f"{g.task} {g.learned_from}\n{g.mode}", g.mode, g.mean("train_seconds")) for g in trainings.values()]
     plots.seconds(figures / "seconds.png", seconds[::-1])
     strips = sorted(path.relative_to(folder) for run in runs for path in run.glob("strip-*.png"))
     target = folder / "report.md"

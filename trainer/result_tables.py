@@ -22,6 +22,7 @@ class Group:
 
     Attributes:
         task, demonstrations, mode: of all of them.
+        multiplied: copies of the demonstrations; 0 for none.
         basis: directions of the motion basis; 0 for none.
         held: whether chunks went on from the last commands.
         results: in the order of their seeds.
@@ -29,6 +30,7 @@ class Group:
 
     task: str
     demonstrations: int
+    multiplied: int
     mode: str
     basis: int
     held: bool
@@ -68,7 +70,12 @@ class Group:
     @property
     def label(self) -> str:
         """In a few words, for a picture."""
-        return f"{self.task} {self.demonstrations}\n{self.mode}\n{self.smoothing}"
+        return f"{self.task} {self.learned_from}\n{self.mode}\n{self.smoothing}"
+
+    @property
+    def learned_from(self) -> str:
+        """Demonstrations, and copies of them."""
+        return f"{self.demonstrations}" + (f" + {self.multiplied:,} copies" if self.multiplied else "")
 
     @property
     def smoothing(self) -> str:
@@ -85,16 +92,18 @@ class Group:
 
 
 def groups(results: Iterable[Result]) -> list[Group]:
-    """Results by task, demonstrations, basis and mode, in a fixed order. Those of earlier releases have no basis."""
+    """Results by task, demonstrations, copies, basis and mode, in a fixed order. Those of earlier releases have no
+    basis, and no copies."""
 
     def key(result: Result) -> tuple[Any, ...]:
         basis, held = int(result.get("basis", 0)), bool(result.get("held", int(result.get("basis", 0)) > 0))
-        return result["task"], result["demonstrations"], basis == 0, basis, not held, _MODES.index(result["mode"])
+        learned_from = result["task"], result["demonstrations"], int(result.get("multiplied", 0))
+        return *learned_from, basis == 0, basis, not held, _MODES.index(result["mode"])
 
     ordered = sorted(results, key=lambda result: (key(result), int(result["seed"])))
     found = []
-    for (task, count, _, basis, free, mode), own in groupby(ordered, key):
-        found.append(Group(task, count, _MODES[mode], basis, not free, tuple(own)))
+    for (task, count, copies, _, basis, free, mode), own in groupby(ordered, key):
+        found.append(Group(task, count, copies, _MODES[mode], basis, not free, tuple(own)))
     return found
 
 
@@ -114,7 +123,7 @@ def success_table(grouped: Sequence[Group]) -> list[str]:
 
 
 def _start(group: Group) -> str:
-    return f"| {group.task} | {group.demonstrations} | {group.mode} | {group.smoothing}"
+    return f"| {group.task} | {group.learned_from} | {group.mode} | {group.smoothing}"
 
 
 def compared(grouped: Sequence[Group]) -> list[str]:
@@ -126,13 +135,35 @@ def compared(grouped: Sequence[Group]) -> list[str]:
     if len({group.basis for group in usual if group.basis}) > 1:
         # Of policies with bases of different sizes it is not said which belong together.
         return []
-    by_key = {(group.task, group.demonstrations, group.mode, group.basis > 0): group for group in usual}
+    lines = _copies_compared(usual)
+    lines += _modes_compared([group for group in usual if not group.multiplied], "")
+    for copies in sorted({group.multiplied for group in usual if group.multiplied}):
+        own = [group for group in usual if group.multiplied == copies]
+        lines += _modes_compared(own, f", {copies:,} copies")
+    return lines
+
+
+def _copies_compared(grouped: Sequence[Group]) -> list[str]:
+    """Each mode with itself without copies, where both have as much of a basis."""
+    by_key = {(g.task, g.demonstrations, g.mode, g.basis > 0, g.multiplied): g for g in grouped}
+    lines: list[str] = []
+    for (task, count, mode, smooth, copies), group in by_key.items():
+        if copies:
+            without = by_key.get((task, count, mode, smooth, 0))
+            what = f"{task}, {count} demonstrations, {mode}: with {copies:,} copies"
+            lines += _difference(what, "without", [(group, without)])
+    return lines
+
+
+def _modes_compared(grouped: Sequence[Group], copies: str) -> list[str]:
+    """Of policies that learned from as many copies: decoupled and other modes, with the basis and without."""
+    by_key = {(group.task, group.demonstrations, group.mode, group.basis > 0): group for group in grouped}
     tasks = sorted({group.task for group in grouped})
     counts = {task: sorted({group.demonstrations for group in grouped if group.task == task}) for task in tasks}
     lines: list[str] = []
     for task in tasks:
         for chosen in [[count] for count in counts[task]] + ([counts[task]] if len(counts[task]) > 1 else []):
-            where = f"{task}, {' and '.join(map(str, chosen))} demonstrations"
+            where = f"{task}, {' and '.join(map(str, chosen))} demonstrations{copies}"
             for smooth in (True, False):
                 for mode in _MODES[1:]:
                     pairs = [
@@ -225,7 +256,7 @@ def training_table(report: Mapping[str, Any], grouped: Sequence[Group]) -> list[
     seen = set()
     for group in grouped:
         # A training is one row, with and without the basis.
-        name = f"{group.task}, {group.demonstrations}, {group.mode}"
+        name = f"{group.task}, {group.learned_from}, {group.mode}"
         if name not in seen:
             seen.add(name)
             lines.append(_training_row(name, group.results))

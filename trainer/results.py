@@ -155,6 +155,7 @@ def training_summary(run: Path) -> dict[str, Any]:
         "conditioning": info.head.conditioning,
         "action": info.head.action,
         "demonstrations": settings["data"].get("demonstrations", {}).get("demonstrations", 0),
+        "multiplied": settings["data"].get("copies", {}).get("count", 0),
         "seed": training["seed"],
         "train_seconds": info.seconds,
         "steps": training["steps"],

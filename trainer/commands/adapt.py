@@ -1,9 +1,12 @@
 """`python -m trainer adapt`."""
 
+import json
 from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
+from shared.errors import ConfigError
+from shared.follow import ShardSource
 from shared.remote_dataset import open_dataset
 from trainer.adapt import adapt
 from trainer.checkpoint import read_info
@@ -49,8 +52,8 @@ def run(
         basis: motion basis that `python -m trainer basis` wrote; by default Stage 1's, or the demonstrations' own.
         mapping: what the columns of the demonstrations mean (.toml or .json, docs/your-data.md), if they aren't our
             simulator's.
-        copies: copies of the demonstrations to train on beside them: the directory of a dataset that was made of their
-            motions (`python -m trainer motions`), or its job's URL; while they are made, too.
+        copies: copies of the demonstrations to train on beside them, while they are made, too: what
+            `python -m trainer copies` wrote, or the directory or job's URL of a dataset that was made of their motions.
         frames: folder that pictures are decoded to, shared by runs; by default frames/ beside the run's folder.
         frames_gb: most gigabytes in it.
         vision: run folder of a policy with the same cameras, whose networks are taken over, frozen: pictures become
@@ -73,10 +76,22 @@ def run(
             backbone=backbone,
             action_range=ranges,
             basis=None if basis is None else read_basis(basis),
-            copies=None if copies is None else open_dataset(copies, cache=out / "shards"),
+            copies=None if copies is None else _open_copies(copies, out / "shards"),
             vision=vision,
             features=cache.folder / "features",
             overwrite=overwrite,
             progress=report,
         )
     say_trained(out, checkpoint)
+
+
+def _open_copies(where: str, cache: Path) -> ShardSource:
+    """A dataset of copies, by its place or by the file that says where it is."""
+    path = Path(where)
+    if "://" in where or not path.is_file():
+        return open_dataset(where, cache=cache)
+    try:
+        where = json.loads(path.read_text())["url"]
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path}: is not what `python -m trainer copies` wrote") from None
+    return open_dataset(where, cache=cache)

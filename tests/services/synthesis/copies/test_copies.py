@@ -89,7 +89,7 @@ def relative(position: FloatArray, rotation: FloatArray, thing: FloatArray, turn
 
 def test_skill_segments_move_rigidly_with_their_objects() -> None:
     table = make(MOTIONS, count=40)
-    found = Counter()
+    found: Counter[str] = Counter()
     for row in range(40):
         motion = MOTIONS.motions[table["source"][row].as_py()]
         position, rotation = rows(table, "ee_position", 3)[row], rot6d_to_matrix(rows(table, "ee_rotation_6d", 6)[row])
