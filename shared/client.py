@@ -187,7 +187,7 @@ class Client:
 
     def upload_motions(self, content: bytes) -> Json:
         """Uploads a motions file; uploading it again changes nothing. Its `sha256` is what requests name it by."""
-        headers = {"Content-Type": "application/vnd.apache.parquet"}
+        headers = {"Content-Type": "application/octet-stream"}
         return self._connection.json("POST", "/v1/motions", self._patience, content=content, headers=headers)
 
     def motions(self, sha256: str) -> bytes | None:

@@ -112,7 +112,12 @@ def motions(count: int = 5) -> DemonstratedMotions:
 def _motion(episode: Episode) -> DemonstratedMotion:
     steps = len(episode.actions)
     closes, opens = np.flatnonzero(np.diff(episode.actions[:, 9])) + 1
-    segments = (Segment(int(closes) - 8), Segment(int(closes) + 8, 0), Segment(int(opens) - 8, FREE), Segment(steps, 1, "hand"))
+    segments = (
+        Segment(int(closes) - 8),
+        Segment(int(closes) + 8, 0),
+        Segment(int(opens) - 8, FREE),
+        Segment(steps, 1, "hand"),
+    )
     return DemonstratedMotion(
         episode.name,
         poses(episode.actions),

@@ -19,7 +19,7 @@ READ_S = 60.0
 MAX_UPLOADS = 4
 """At once, each with its body in memory."""
 
-_KIND = "application/vnd.apache.parquet"
+_KIND = "application/octet-stream"
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,

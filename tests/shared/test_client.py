@@ -144,7 +144,7 @@ def test_rows_stream_in_order_while_they_are_made(client: Client, tmp_path: Path
     first = next(client.stream(job["id"]))
     assert 0 < first.num_rows <= 70
     assert client.wait(job["id"])["state"] == "succeeded"
-    assert client.version()["schema_version"] == "1.0"
+    assert client.version()["schema_version"] == "1.1"
 
 
 def test_a_stream_waits_for_its_jobs_turn_for_longer_than_other_calls(client: Client, service: RunningService) -> None:
