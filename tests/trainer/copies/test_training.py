@@ -1,0 +1,180 @@
+"""Stage 2 on demonstrations and copies of them: what a batch holds, resumed to the bit, while copies are made."""
+
+import json
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from services.engine import InlineEngine
+from services.jobs import begin, make_dataset
+from services.synthesis.request import TrajectoryRequest
+from shared.dataset import Dataset
+from shared.errors import ConfigError
+from shared.records import list_column
+from tests.stacking import demonstrations, motions
+from tests.trainer.example import make_dataset as make_plain_dataset
+from tests.trainer.example import training
+from trainer import tensor_file
+from trainer.adapt import adapt
+from trainer.checkpoint import KIND
+from trainer.config import AdaptConfig, HeadConfig
+from trainer.copies.observations import CopiedObservations
+from trainer.copies.windows import batch_parts, with_copies
+from trainer.demonstration_windows import observation_scaling
+from trainer.demonstrations.episode import Demonstrations
+from trainer.normalization import ActionNormalizer
+from trainer.results import training_summary
+
+RANGE = {"position": {"min": [0.2, -0.5, -0.3], "max": [0.9, 0.5, 0.4]}}
+COUNT = 4
+MOTIONS = motions(COUNT)
+# As the simulator's: some of those read are held out, and no copies are made of them.
+DEMONSTRATIONS = replace(
+    demonstrations(COUNT + 2),
+    episodes=tuple(
+        replace(episode, validation=index >= COUNT) for index, episode in enumerate(demonstrations(COUNT + 2).episodes)
+    ),
+    drawn=COUNT,
+)
+
+
+def request(count: int = 24) -> TrajectoryRequest:
+    workspace = {"kind": "objects", "motions": MOTIONS.content_sha256}
+    body = {"robot": "panda", "count": count, "shard_rows": 8, "workspace": workspace}
+    return TrajectoryRequest.parse(body, motions={MOTIONS.content_sha256: MOTIONS}.get)
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("copies") / "dataset"
+    dataset = begin(request(), folder)
+    assert make_dataset(request(), dataset, InlineEngine())
+    dataset.set_state("sealed")
+    return Dataset(folder)
+
+
+def config(steps: int = 6, **settings: object) -> AdaptConfig:
+    head = HeadConfig(size="tiny")
+    made = AdaptConfig("normal", head, training(steps), validation_windows=8, copies_share=0.75)
+    return replace(made, **settings)  # type: ignore[arg-type]
+
+
+def test_a_batch_has_windows_of_both_each_with_its_observations(copies: Dataset, tmp_path: Path) -> None:
+    given, normalizer = config(), ActionNormalizer(RANGE)
+    scaling = observation_scaling(DEMONSTRATIONS, "min_max")
+    windows = with_copies(copies, tmp_path, DEMONSTRATIONS, normalizer, scaling, given, torch.device("cpu"))
+    assert batch_parts(given) == (2, 6)
+    rows = [copies.read_shard(commit) for commit in copies.state().commits]
+    observations = CopiedObservations(MOTIONS, DEMONSTRATIONS)
+    of_copies = [observations.of_rows(table) for table in rows]
+    scaled = (np.concatenate(of_copies) - scaling.center) * scaling.scale
+    position = np.concatenate([list_column(table, "ee_position")[0].reshape(-1, 3) for table in rows])
+    low, high = (np.array(RANGE["position"][side]) for side in ("min", "max"))
+    commanded = 2 * (position - low) / (high - low) - 1
+    seen = set()
+    for _ in range(12):
+        batch = windows.next(lambda text: None)
+        assert batch.actions.shape == (8, 16, 10)
+        assert batch.condition.shape == (8, 2 * scaling.obs_dim)
+        for window, condition in zip(batch.actions[2:].numpy(), batch.condition[2:].numpy(), strict=True):
+            # Its second step is one of the copies', with the very observations of that step.
+            step = np.abs(commanded - window[1, :3]).sum(1).argmin()
+            np.testing.assert_allclose(window[1, :3], commanded[step], atol=1e-5)
+            near = np.abs(scaled - condition[scaling.obs_dim :]).max(1)
+            assert near.min() < 1e-5
+            seen.add(int(near.argmin()))
+    assert len(seen) > 60
+    held_out = windows.validation()
+    assert held_out is not None
+    assert len(held_out.actions) == 8
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return dict(tensor_file.read(path, KIND)[0])
+
+
+def assert_same(a: Path, b: Path) -> None:
+    first, second = weights(a), weights(b)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_interrupted_and_resumed_it_ends_bit_equal(copies: Dataset, tmp_path: Path) -> None:
+    given = config(observation_noise=0.05)
+    whole = adapt(tmp_path / "whole", DEMONSTRATIONS, given, action_range=RANGE, copies=copies)
+    assert not (tmp_path / "whole" / "decoded").exists()
+
+    class Stopped(Exception):
+        pass
+
+    def stop(step: int, total: int, note: str = "") -> None:
+        if step == 3:
+            raise Stopped
+
+    every = replace(given, training=replace(given.training, log_every=1, checkpoint_every=2))
+    plain = adapt(tmp_path / "every", DEMONSTRATIONS, every, action_range=RANGE, copies=copies)
+    assert_same(whole, plain)
+    with pytest.raises(Stopped):
+        adapt(tmp_path / "cut", DEMONSTRATIONS, every, action_range=RANGE, copies=copies, progress=stop)
+    state = tmp_path / "cut" / "checkpoints" / "training.safetensors"
+    assert state.exists()
+    assert_same(whole, adapt(tmp_path / "cut", DEMONSTRATIONS, every, action_range=RANGE, copies=copies))
+    summary = training_summary(tmp_path / "whole")
+    assert (summary["demonstrations"], summary["multiplied"]) == (COUNT, 24)
+
+
+def test_copies_that_are_still_made_give_the_same_policy(copies: Dataset, tmp_path: Path) -> None:
+    given = config()
+    finished = adapt(tmp_path / "finished", DEMONSTRATIONS, given, action_range=RANGE, copies=copies)
+    growing = begin(request(), tmp_path / "growing")
+
+    def make() -> None:
+        time.sleep(1.0)
+        assert make_dataset(request(), growing, InlineEngine())
+        growing.set_state("sealed")
+
+    notes: list[str] = []
+    thread = threading.Thread(target=make)
+    thread.start()
+    try:
+        live = adapt(
+            tmp_path / "live", DEMONSTRATIONS, given, action_range=RANGE, copies=Dataset(tmp_path / "growing"),
+            progress=lambda step, total, note="": notes.append(note),
+        )  # fmt: skip
+    finally:
+        thread.join()
+    assert any(note.startswith("waiting for shard") for note in notes)
+    assert_same(finished, live)
+
+
+def test_a_run_with_other_copies_is_another_run(copies: Dataset, tmp_path: Path) -> None:
+    adapt(tmp_path / "run", DEMONSTRATIONS, config(), action_range=RANGE, copies=copies)
+    known = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert known["data"]["copies"] == {"dataset_id": request().dataset_id, "count": 24}
+    with pytest.raises(ConfigError, match="holds another run"):
+        adapt(tmp_path / "run", DEMONSTRATIONS, config(), action_range=RANGE)
+
+
+def refused(demonstrations: Demonstrations, given: AdaptConfig, source: Dataset, folder: Path, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        adapt(folder, demonstrations, given, action_range=RANGE, copies=source)
+
+
+def test_what_can_not_be_trained_on_is_said(copies: Dataset, tmp_path: Path) -> None:
+    plain = make_plain_dataset(tmp_path / "plain")
+    refused(DEMONSTRATIONS, config(), plain, tmp_path / "a", "has no copies of demonstrations: its request has another")
+    one = config(training=training(6, batch_size=1))
+    refused(DEMONSTRATIONS, one, copies, tmp_path / "b", "a batch of 1 has no room for demonstrations and copies")
+    episodes = tuple(replace(episode, name=f"other/{episode.name}") for episode in DEMONSTRATIONS.episodes)
+    others = replace(DEMONSTRATIONS, episodes=episodes)
+    refused(others, config(), copies, tmp_path / "c", "of demonstrations that are not among these, such as data/demo_0")
+    slower = replace(DEMONSTRATIONS, rate_hz=10.0)
+    refused(slower, config(), copies, tmp_path / "d", "the copies are at 20 Hz, the demonstrations at 10 Hz")
+    for share in (0.0, 1.0):
+        with pytest.raises(ConfigError, match="copies_share is"):
+            config(copies_share=share)
