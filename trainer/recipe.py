@@ -254,8 +254,8 @@ class _Run:
 
     def _copy(self, plan: TaskPlan, seed: int) -> list[Step]:
         """Takes the motions out of the demonstrations, and asks the service for copies of them."""
-        demos, motions, copies = self._demonstrations(plan), self._motions_file(plan, seed), self._copies_file(plan, seed)
-        arguments = ["motions", str(demos), "--count", str(plan.demonstrations), "--out", str(motions)]
+        motions, copies = self._motions_file(plan, seed), self._copies_file(plan, seed)
+        arguments = ["motions", str(self._demonstrations(plan)), "--count", str(plan.demonstrations), "--out", str(motions)]
         arguments += [] if plan.pool is None else ["--draw", str(seed)]
         needs = (f"demonstrate-{plan.task}",) if self.options.demos is None else ()
         name = copies.stem

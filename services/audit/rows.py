@@ -53,8 +53,8 @@ class Rows:
 def read_rows(table: pa.Table, dof: int) -> Rows:
     """Rows of a table whose layout has been checked."""
     lists, profile_first = {}, None
-    for column in records.COLUMNS:
-        if not column.is_list or column.name not in table.column_names:
+    for column in records.columns_of(table.schema):
+        if not column.is_list:
             continue
         values, offsets = records.list_column(table, column.name)
         lists[column.name] = values.reshape(-1, column.width(dof))
@@ -108,13 +108,10 @@ def _check_lengths(report: AuditReport, header: DatasetHeader, table: pa.Table, 
     """Whether every list has as many values as its row's length says."""
     length = table.column("length").to_numpy().astype(np.int64)
     dof, whole = header.robot.dof, bool((length > 0).all())
-    sizes = {
-        column.name: np.diff(records.list_column(table, column.name)[1])
-        for column in records.COLUMNS
-        if column.is_list and column.name in table.column_names
-    }
+    listed = {column.name: column for column in records.columns_of(table.schema) if column.is_list}
+    sizes = {name: np.diff(records.list_column(table, name)[1]) for name in listed}
     for name, size in sizes.items():
-        column = next(column for column in records.COLUMNS if column.name == name)
+        column = listed[name]
         if name.startswith("profile_"):
             piece = dof * records.PIECES_PER_SEGMENT
             off = np.abs(size - sizes["profile_time"]) + size % piece + (size == 0)

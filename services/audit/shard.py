@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from services.audit.claims import Claims
 from services.audit.collision import CollisionCheck
+from services.audit.copies import CopiesCheck
 from services.audit.kinematics import check_poses, open_kinematics
 from services.audit.motion import check_continuity, check_samples, check_tool, keeps_limits
 from services.audit.profiles import check_profiles
@@ -15,6 +16,7 @@ from services.audit.rows import check_table, read_rows
 from shared.dataset import Dataset, verify_bytes
 from shared.errors import CorruptShardError
 from shared.manifest import Commit
+from shared.motions_file import motions_of
 
 _SAMPLES_AT_ONCE = 2**14
 
@@ -23,12 +25,15 @@ class ShardAudit:
     """Checks shards of one dataset."""
 
     def __init__(self, dataset: Dataset) -> None:
-        """Reads the dataset's robot. Raises RobotError, or DatasetFormatError for a request that can't be read."""
+        """Reads the dataset's robot. Raises RobotError, or DatasetFormatError for a request or motions
+        that can't be read."""
         self.dataset, self._claims = dataset, Claims.of(dataset.header)
         self._limits = self._claims.limits(dataset.header)
         self._kinematics = open_kinematics(AuditReport("", ""), dataset)
         kept_apart = self._claims.self_collision or self._claims.keep_out
         self._collision = CollisionCheck(self._kinematics, self._claims) if kept_apart else None
+        motions = motions_of(dataset)
+        self._copies = None if motions is None else CopiesCheck(motions)
 
     def check(self, commit: Commit, chosen: NDArray[np.bool_]) -> AuditReport:
         """What is found in a shard; the motion only of the rows that are chosen."""
@@ -63,6 +68,8 @@ class ShardAudit:
             check_profiles(report, limits, rows)
         frames = self._kinematics.frames(rows.lists["joint_position"].astype(np.float64))
         check_poses(report, self._kinematics, rows, frames)
+        if self._copies is not None:
+            self._copies.check(report, part, rows)
         if self._collision is not None:
             self._collision.check(report, rows, keeps_limits(limits, rows), frames)
         report.rows_in_motion += len(rows.ids)

@@ -112,8 +112,8 @@ def test_interrupted_and_resumed_it_ends_bit_equal(copies: Dataset, tmp_path: Pa
     class Stopped(Exception):
         pass
 
-    def stop(step: int, total: int, note: str = "") -> None:
-        if step == 3:
+    def stop(done: int, total: int, note: str = "") -> None:
+        if done == 3:
             raise Stopped
 
     every = replace(given, training=replace(given.training, log_every=1, checkpoint_every=2))
@@ -144,7 +144,7 @@ def test_copies_that_are_still_made_give_the_same_policy(copies: Dataset, tmp_pa
     try:
         live = adapt(
             tmp_path / "live", DEMONSTRATIONS, given, action_range=RANGE, copies=Dataset(tmp_path / "growing"),
-            progress=lambda step, total, note="": notes.append(note),
+            progress=lambda done, total, note="": notes.append(note),
         )  # fmt: skip
     finally:
         thread.join()
