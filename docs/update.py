@@ -43,11 +43,12 @@ def records_table() -> list[str]:
 def presets_table() -> list[str]:
     """Every preset of the recipe, as it is where there is a GPU."""
     lines = ["| preset | trajectories | head | Stage 1 | Stage 2 | seeds | rollouts |", "|---|---|---|---|---|---|---|"]
-    for name in ("quick", "tiny", "few", "cpu", "paper"):
+    for name in presets.NAMES:
         recipe = presets.recipe(name, gpu=True)
         plans = [
-            f"{t.task}: {t.demonstrations} demos{f' of {t.pool}' if t.pool else ''}, {t.steps:,} steps, "
-            f"{len(t.modes)} modes"
+            f"{t.task}: {t.demonstrations} demos{f' of {t.pool}' if t.pool else ''}"
+            f"{f' and {t.copies:,} copies' if t.copies else ''}, {t.steps:,} steps, "
+            f"{len(t.modes)} mode{'s' if len(t.modes) > 1 else ''}"
             for t in recipe.tasks
         ]
         lines.append(
@@ -90,9 +91,9 @@ def results_table() -> list[str]:
 
 
 def headline_table() -> list[str]:
-    """The success table of the default run, for the README."""
-    path = RESULTS / "quick" / "report.json"
-    if not path.exists():
+    """The success table of the default run, or of the one with several seeds, for the README."""
+    path = next((path for name in ("quick", "few") if (path := RESULTS / name / "report.json").exists()), None)
+    if path is None:
         return []
     report: dict[str, Any] = json.loads(path.read_text())
     return [f"`{report['command']}` on {report['machine']}:", "", *success_table(groups(report["results"]))]

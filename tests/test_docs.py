@@ -13,7 +13,7 @@ import pytest
 
 from tests.pages import ROOT, all_pages, blocks, commands, free_port, runnable, running
 
-PAGES = ("README.md", "docs/audit.md", "docs/recipe.md", "docs/report.md")
+PAGES = ("README.md", "docs/audit.md", "docs/recipe.md", "docs/report.md", "docs/copies.md")
 
 OTHER_PAGES = {
     "docs/deployment.md": ("tests/services/test_deployment.py",),

@@ -56,6 +56,8 @@ def test_interrupted_then_finished_then_run_on_own_data(tmp_path: Path) -> None:
     text = (run / "report.md").read_text()
     assert "| lift | 4 | decoupled | " in text
     assert "| lift | 4 | normal | " in text.partition("## Motion")[2]
+    assert "| lift | 4 + 64 copies | decoupled | " in text
+    assert "- lift, 4 demonstrations, decoupled: with 64 copies against without: " in text
     for name in ("losses", "success", "seconds"):
         assert (run / "figures" / f"{name}.png").stat().st_size > 5000
     # Interrupted or not, Stage 1 made each of its steps once.
@@ -69,15 +71,15 @@ def test_interrupted_then_finished_then_run_on_own_data(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*.safetensors")}
     code, output = _finish(_recipe(tmp_path))
     assert code == 0, output
-    assert output.count("done earlier") == 7
+    assert output.count("done earlier") == 11
+    # Everything is there: nothing is asked of the service but the note.
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*.safetensors")} == before
     assert (run / "data.json").read_bytes() == note
 
-    own = ["--data", str(next((tmp_path / "data").rglob("dataset.json")).parent)]
+    own = ["--data", str(tmp_path / "data" / report["data"]["dataset_id"])]
     own += ["--demos", str(next((tmp_path / "data").rglob("*.hdf5")))]
     code, output = _finish(_recipe(tmp_path, *own))
     assert code == 0, output
-    assert "python -m services serve" not in output
     (folder,) = (path.parent for path in (tmp_path / "runs").rglob("report.json") if path.parent != run)
     again = json.loads((folder / "report.json").read_text())
     assert again["experts"] == []
@@ -96,7 +98,9 @@ def _check_report(report: dict[str, Any]) -> None:
     assert [(r["task"], r["mode"], r["episodes"]) for r in report["results"]] == [
         ("lift", "decoupled", 2),
         ("lift", "normal", 2),
+        ("lift", "decoupled", 2),
     ]
+    assert [result["multiplied"] for result in report["results"]] == [0, 0, 64]
     for result in report["results"]:
         assert set(RESULT_KEYS) <= set(result)
         assert len(result["outcomes"]) == 2
@@ -107,7 +111,7 @@ def _check_report(report: dict[str, Any]) -> None:
         assert result["chunk_jerk_m_per_s3"] > 0
         assert 1 < result["demonstration_jerk_m_per_s3"] < 30
         assert result["border_jump_m"] > 0
-    decoupled, normal = report["results"]
+    decoupled, normal, _ = report["results"]
     assert decoupled["basis"] == normal["basis"]
     assert decoupled["stage1"]["dataset_id"] == report["data"]["dataset_id"]
     assert normal["stage1"] is None
@@ -119,9 +123,10 @@ def _check_report(report: dict[str, Any]) -> None:
 def _check_dataset(store: Path, data: dict[str, Any]) -> None:
     assert data["rows"] == 512
     assert data["attempts"] == 512 + sum(data["rejections"].values())
-    manifests = [json.loads(path.read_text()) for path in store.rglob("manifest.json")]
-    assert [manifest["state"] for manifest in manifests] == ["sealed"]
-    assert sum(commit["samples"] for commit in manifests[0]["commits"]) == data["samples"]
+    manifests = {path.parent.name: json.loads(path.read_text()) for path in store.rglob("manifest.json")}
+    # The trajectories, and the copies.
+    assert [manifest["state"] for manifest in manifests.values()] == ["sealed"] * 2
+    assert sum(commit["samples"] for commit in manifests[data["dataset_id"]]["commits"]) == data["samples"]
 
 
 def test_another_recipe_in_the_same_folder_is_refused(tmp_path: Path) -> None:
@@ -136,7 +141,7 @@ def test_another_recipe_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 def test_a_wrong_preset_names_the_right_ones(tmp_path: Path) -> None:
     code, output = _finish(_recipe(tmp_path, "--preset", "huge"))
     assert code == 2
-    assert "unknown preset 'huge'; choose one of quick, tiny, few, cpu, paper" in output
+    assert "unknown preset 'huge'; choose one of quick, tiny, few, hundreds, cpu, paper" in output
 
 
 def test_missing_data_and_demonstrations_are_named(tmp_path: Path) -> None:

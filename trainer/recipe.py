@@ -47,9 +47,9 @@ class RecipeOptions:
     """What `python -m trainer train` is given.
 
     Attributes:
-        preset: quick (two tasks in under 25 minutes), tiny (every real part in 2 minutes, no success bar), few (25 and
-            50 demonstrations, where a head start shows), cpu (three seeds and both controls) or paper (the paper's
-            sizes and steps).
+        preset: quick (25 demonstrations and copies of them in under 25 minutes), tiny (every real part in 2 minutes, no
+            success bar), few (3 to 50 demonstrations, with and without copies, three seeds), hundreds (two tasks, no
+            copies), cpu (three seeds and both controls) or paper (the paper's sizes and steps).
         data: a dataset directory or job URL to pretrain on, instead of generating one.
         demos: a demonstrations file to adapt to, instead of making one.
         runs: folder of runs.
@@ -87,7 +87,7 @@ def train_decoupled(options: RecipeOptions, console: Console) -> Path:
     """
     recipe = presets.recipe(options.preset, gpu=torch.cuda.is_available())
     if options.demos is not None:
-        recipe = _with_demonstrations(recipe, options.demos)
+        recipe = _with_demonstrations(recipe, options.demos, console)
     folder = options.runs / (options.name or _name(recipe, options))
     settings = {
         "recipe": asdict(recipe),
@@ -140,8 +140,8 @@ class _Run:
 
     def _runs(self) -> list[tuple[TaskPlan, Mode, int]]:
         """Task, mode and seed of each training."""
-        tasks = self.recipe.tasks
-        return [(plan, mode, seed) for seed in self.recipe.seeds for plan in tasks for mode in plan.modes]
+        seeds = self.recipe.seeds
+        return [(plan, mode, seed) for plan in self.recipe.tasks for seed in seeds for mode in plan.modes]
 
     def _pretrain(self) -> Step:
         run, recipe = self.folder / "stage1", self.recipe
@@ -255,7 +255,14 @@ class _Run:
     def _copy(self, plan: TaskPlan, seed: int) -> list[Step]:
         """Takes the motions out of the demonstrations, and asks the service for copies of them."""
         motions, copies = self._motions_file(plan, seed), self._copies_file(plan, seed)
-        arguments = ["motions", str(self._demonstrations(plan)), "--count", str(plan.demonstrations), "--out", str(motions)]
+        arguments = [
+            "motions",
+            str(self._demonstrations(plan)),
+            "--count",
+            str(plan.demonstrations),
+            "--out",
+            str(motions),
+        ]
         arguments += [] if plan.pool is None else ["--draw", str(seed)]
         needs = (f"demonstrate-{plan.task}",) if self.options.demos is None else ()
         name = copies.stem
@@ -364,17 +371,32 @@ def _first_task(recipe: Recipe) -> dict[str, Any]:
     return {"task": recipe.tasks[0].task, "count": recipe.tasks[0].demonstrations}
 
 
-def _with_demonstrations(recipe: Recipe, demos: Path) -> Recipe:
-    """The recipe for the one task of a demonstrations file, trained as the preset trains a task."""
-    task = read_header(demos).task
-    count = len(read_demonstrations(demos).episodes)
-    like = next((plan for plan in recipe.tasks if plan.task == task), recipe.tasks[0])
+def _with_demonstrations(recipe: Recipe, demos: Path, console: Console) -> Recipe:
+    """The recipe for the one task of a demonstrations file, trained as the preset trains a task.
+
+    Copies are made where the file holds poses of the objects; else one line says that there are none.
+    """
+    task, demonstrations = read_header(demos).task, read_demonstrations(demos)
+    count = len(demonstrations.episodes)
     if task not in task_names():
         raise ConfigError(
             f"{demos} is of task '{task}', which this simulator can't roll out (it has {', '.join(task_names())}); "
             "train with `python -m trainer adapt` instead"
         )
-    if like.pool is None:
-        return replace(recipe, tasks=(replace(like, task=task, demonstrations=count),))
-    drawn = min(like.demonstrations, count)
-    return replace(recipe, tasks=(replace(like, task=task, demonstrations=drawn, pool=count),))
+    like = [plan for plan in recipe.tasks if plan.task == task]
+    like = like or [plan for plan in recipe.tasks if plan.task == recipe.tasks[0].task]
+    if not demonstrations.objects and any(plan.copies for plan in like):
+        console.print(
+            f"no copies: {demos} does not say the symmetry of its objects, as files of this release do; collect its "
+            "demonstrations again, or make copies by hand (docs/copies.md)",
+            soft_wrap=True,
+        )
+        like = [plan for plan in like if not plan.copies]
+    return replace(recipe, tasks=tuple(_of_own(plan, task, count) for plan in like))
+
+
+def _of_own(plan: TaskPlan, task: str, count: int) -> TaskPlan:
+    """A plan for a file with so many demonstrations."""
+    if plan.pool is None:
+        return replace(plan, task=task, demonstrations=count)
+    return replace(plan, task=task, demonstrations=min(plan.demonstrations, count), pool=count)

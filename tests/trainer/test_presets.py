@@ -6,13 +6,13 @@ from trainer.summary import estimate
 
 
 def test_every_preset_is_a_recipe_whose_request_asks_for_its_rows() -> None:
-    for name in ("quick", "tiny", "few", "cpu", "paper"):
+    for name in presets.NAMES:
         recipe = presets.recipe(name, gpu=True)
         assert recipe.name == name
         assert recipe.estimate_of is None
         request = presets.trajectory_request(recipe)
         assert (request["count"], request["shard_rows"]) == (recipe.trajectories, recipe.shard_rows)
-    with pytest.raises(ConfigError, match="choose one of quick, tiny, few, cpu, paper"):
+    with pytest.raises(ConfigError, match="choose one of quick, tiny, few, hundreds, cpu, paper"):
         presets.recipe("none", gpu=True)
 
 
