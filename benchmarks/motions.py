@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.catalogue import find_arm
-from services.synthesis.families import DEFAULT_FAMILIES, FAMILIES
+from services.synthesis.families import DEFAULT_FAMILIES, WAYPOINT_FAMILIES
 from services.synthesis.line_knots import FOLLOWED
 from services.synthesis.lines import Lines, make_lines
 from services.synthesis.pipeline import ShardPlan, synthesize
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1024, help="rows of each family (default 1024)")
     parser.add_argument("--lines", type=int, default=2000, help="lines to look at closely (default 2000)")
     arguments = parser.parse_args()
-    mixes = {name: {name: 1.0} for name in FAMILIES} | {"default_mix": dict(DEFAULT_FAMILIES)}
+    mixes = {name: {name: 1.0} for name in WAYPOINT_FAMILIES} | {"default_mix": dict(DEFAULT_FAMILIES)}
     report: dict[str, float] = {}
     for name, families in mixes.items():
         figures = measure({str(family): weight for family, weight in families.items()}, arguments.rows)

@@ -14,6 +14,7 @@ def _result(mode: str, seed: int, outcomes: list[int]) -> dict[str, Any]:
         "task": "stack",
         "mode": mode,
         "demonstrations": 50,
+        "multiplied": 0,
         "basis": 5,
         "seed": seed,
         "episodes": len(outcomes),

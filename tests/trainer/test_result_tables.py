@@ -400,3 +400,35 @@ def test_points_are_the_difference_of_the_rates_in_the_success_table(seed: int, 
     ours, theirs = groups(results)
     points = 100 * (ours.successes - theirs.successes) / (seeds * states)
     assert float(line.split(": ")[2].split()[0]) == pytest.approx(points, abs=0.051)
+
+
+def test_copies_are_told_apart_and_compared_with_none() -> None:
+    with_copies = {"multiplied": 3000, "basis": 5}
+    grouped = groups(
+        [
+            result("decoupled", WON, **with_copies),
+            result("normal", [1, 1, 1, 0], **with_copies),
+            result("decoupled", [1, 0, 0, 0], basis=5),
+            result("normal", LOST, basis=5),
+        ]
+    )
+    assert [(group.mode, group.multiplied, group.successes) for group in grouped] == [
+        ("decoupled", 0, 1),
+        ("normal", 0, 0),
+        ("decoupled", 3000, 4),
+        ("normal", 3000, 3),
+    ]
+    rows, _ = table(success_table(grouped))
+    assert [row["demonstrations"] for row in rows] == ["50", "50", "50 + 3,000 copies", "50 + 3,000 copies"]
+    lines = compared(grouped)
+    assert any(
+        line.startswith("- stack, 50 demonstrations, decoupled: with 3,000 copies against without: +75.0 points (")
+        for line in lines
+    )
+    modes = [line for line in lines if "decoupled against normal" in line]
+    assert modes[0].startswith("- stack, 50 demonstrations, with the motion basis: decoupled against normal: +25.0")
+    assert modes[1].startswith(
+        "- stack, 50 demonstrations, 3,000 copies, with the motion basis: decoupled against normal: +25.0"
+    )
+    trained = training_table({}, [group for group in grouped])
+    assert "| stack, 50 + 3,000 copies, normal |" in "\n".join(trained)
