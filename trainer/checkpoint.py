@@ -122,7 +122,7 @@ def build_head(info: CheckpointInfo, kept: Mapping[str, Tensor] | None = None) -
     """A head of this shape with fresh weights; Stage 2's conditioning may start from what is `kept` of Stage 1's."""
     backbone = build_backbone(info.head, info.normalizer.action_dim)
     if info.stage == 1:
-        steps = condition_steps(info.stage1.condition, info.head.horizon) if info.stage1 else 0
+        steps = condition_steps(info.stage1.condition, info.head) if info.stage1 else 0
         conditioning = stage1_conditioning(info.head, backbone, info.condition_dim, steps)
     else:
         cameras = len(info.cameras)

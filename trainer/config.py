@@ -16,7 +16,7 @@ ConditioningName = Literal[
 ActionName = Literal["ee_pose", "joint_position"]
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 Mode = Literal["normal", "decoupled", "pretrained_body", "finetune", "random_frozen", "random_body"]
-Stage1Condition = Literal["joint_position", "ee_pose", "endpoints", "none"]
+Stage1Condition = Literal["joint_position", "ee_pose", "endpoints", "none", "objects"]
 Endpoints = Literal["window", "motion"]
 Scaling = Literal["min_max", "standard"]
 Switch = Literal["auto", "on", "off"]
@@ -174,7 +174,8 @@ class PretrainConfig:
         head: its shape.
         training: how long and how.
         condition: what Stage 1 sees beside the noisy actions: the window's joint positions and gripper (the paper's),
-            its poses, its first and last action (so that what lies between must be learned), or nothing.
+            its poses, its first and last action (so that what lies between must be learned), nothing, or of copies of
+            demonstrations, where tool and objects would be seen at its first steps.
         endpoints: whose first and last action `endpoints` are: the window's, or the whole motion's.
         windows_per_row: windows drawn from each trajectory in one pass.
         validation_share: of trajectories held out, by hash of their id.

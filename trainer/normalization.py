@@ -119,7 +119,10 @@ class ActionNormalizer:
             )
 
     def normalize_poses(self, poses: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(..., 10) `ee_pose` actions to normalized ones. Raises ConfigError where their range is missing."""
+        """(..., 10) `ee_pose` actions to normalized ones, or (..., 9) poses alone.
+
+        Raises ConfigError where their range is missing.
+        """
         normalized = poses.copy()
         normalized[..., POSITION] = self._position_range.normalize(poses[..., POSITION])
         return normalized

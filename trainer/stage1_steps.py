@@ -2,6 +2,7 @@
 
 `joint_position` and `ee_pose` are the window's own, step by step; where the actions are poses, the first is the paper's
 and makes Stage 1 a map for each step alone, and where they are the same kind the target is a copy of the condition.
+`objects` are of copies of demonstrations alone (copies/stage1.py).
 `endpoints` are the first and last action of the window or of the whole motion: what lies between must be learned.
 """
 
@@ -16,14 +17,14 @@ from torch import Tensor
 from shared.errors import ConfigError
 from shared.records import list_column
 from trainer.action import GRIPPER, POSE_DIM, FloatArray, join_action, join_joint_action
-from trainer.config import ActionName, PretrainConfig, Stage1Condition
+from trainer.config import ActionName, HeadConfig, PretrainConfig, Stage1Condition
 from trainer.decoded_shard import DecodedShard, windows
 from trainer.normalization import ActionNormalizer
 
 
-def condition_steps(condition: Stage1Condition | str, horizon: int) -> int:
+def condition_steps(condition: Stage1Condition | str, head: HeadConfig) -> int:
     """Steps of the condition, each of which a token conditioning makes a token."""
-    return {"none": 0, "endpoints": 2}.get(condition, horizon)
+    return {"none": 0, "endpoints": 2, "objects": head.n_obs_steps}.get(condition, head.horizon)
 
 
 class Stage1Steps:
@@ -48,7 +49,7 @@ class Stage1Steps:
         actions, part = self(np.zeros((1, dof), np.float32), np.zeros((1, POSE_DIM), np.float32))
         self.per_step = part is not None
         step_dim = (actions if part is None else part).shape[1]
-        self.condition_dim: int = condition_steps(config.condition, config.head.horizon) * step_dim
+        self.condition_dim: int = condition_steps(config.condition, config.head) * step_dim
 
     def __call__(self, joints: NDArray[Any], poses: FloatArray) -> tuple[FloatArray, FloatArray | None]:
         """Actions (steps, action_dim), and each step's part of the condition where it has one, (steps, step_dim).

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shared.errors import TrainingError
+from shared.errors import ConfigError, TrainingError
 from shared.follow import ShardSource
+from shared.motions_file import motions_of
 from shared.order import IntArray, PassOrder, SampleOrder, WindowSpan, is_validation, window_starts
 from trainer.action import FloatArray
 from trainer.batches import Batch
 from trainer.config import PretrainConfig
+from trainer.copies.stage1 import ObjectSteps
 from trainer.decoded_shard import DecodedShard, ShardDecoder, Steps, windows
 from trainer.motion_basis import MOST_WINDOWS
 from trainer.normalization import ActionNormalizer
@@ -252,6 +254,19 @@ class TrajectoryStream:
         return actions, steps.condition(decoded, actions, first.to(device), last.to(device), start)
 
 
+def _stage1_steps(source: ShardSource, normalizer: ActionNormalizer, config: PretrainConfig) -> Steps:
+    """What Stage 1 sees of the dataset's time steps. Raises ConfigError."""
+    if config.condition != "objects":
+        return Stage1Steps(config, normalizer, source.header.robot.dof)
+    motions = motions_of(source)
+    if motions is None:
+        raise ConfigError(
+            f"dataset {source.header.dataset_id[:12]} has no objects: condition 'objects' is for copies of "
+            "demonstrations (docs/copies.md)"
+        )
+    return ObjectSteps(motions, normalizer, config.head)
+
+
 def stage1_stream(
     source: ShardSource,
     folder: Path,
@@ -273,5 +288,5 @@ def stage1_stream(
         validation_windows=config.validation_windows,
         max_wait=config.max_wait,
     )
-    steps = Stage1Steps(config, normalizer, source.header.robot.dof)
+    steps = _stage1_steps(source, normalizer, config)
     return TrajectoryStream(source, folder, steps, own, device, cache_bytes=cache_bytes, ahead=ahead)

@@ -38,7 +38,7 @@ def test_actions_and_every_condition(action: ActionName) -> None:
 
 
 def test_steps_of_a_condition() -> None:
-    steps = [condition_steps(name, 16) for name in ("joint_position", "ee_pose", "endpoints", "none")]
+    steps = [condition_steps(name, HeadConfig()) for name in ("joint_position", "ee_pose", "endpoints", "none")]
     assert steps == [16, 16, 2, 0]
 
 

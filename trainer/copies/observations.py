@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from shared.demonstrated_motions import DemonstratedMotions
 from shared.errors import ConfigError
-from shared.records import list_column
-from shared.rotation import rot6d_to_matrix
+from trainer.copies.rows import copied_columns, copied_rows
 from trainer.copies.scene import CopiedRow, SceneOfCopies
 from trainer.copies.terms import Term, features_of, find_terms
 from trainer.demonstrations.episode import Demonstrations
@@ -64,8 +63,7 @@ class CopiedObservations:
                 f"kinematics can't tell what would be observed in copies of {', '.join(unknown)}; leave these out of "
                 "what the policy sees, or train it on copies in Stage 1 alone (pretrain --condition objects)"
             )
-        poses = [f"object/{name}/{part}" for name in objects for part in ("position", "rotation_6d")]
-        self.columns = ["source", "source_time", "ee_position", "ee_rotation_6d", "gripper", *poses]
+        self.columns = copied_columns(objects)
         lag = self._scenes.lag
         _log.info(
             "copies: the arm follows its commands as a system of %.1f rad/s, damping %.2f, delay %d steps",
@@ -74,19 +72,7 @@ class CopiedObservations:
 
     def of_rows(self, rows: pa.Table) -> NDArray[np.float32]:
         """Observations (steps, obs_dim) of all steps of some rows."""
-        steps, first = list_column(rows, "source_time")
-        time = steps.astype(np.float64)
-        position = _vectors(rows, "ee_position", 3)
-        rotation = rot6d_to_matrix(_vectors(rows, "ee_rotation_6d", 6))
-        objects = self._names[1:]
-        places = np.stack([_vectors(rows, f"object/{name}/position", 3) for name in objects], axis=1)
-        turns = np.stack([_vectors(rows, f"object/{name}/rotation_6d", 6) for name in objects], axis=1)
-        turned, parts = rot6d_to_matrix(turns), []
-        for row, source in enumerate(rows.column("source").to_pylist()):
-            own = slice(int(first[row]), int(first[row + 1]))
-            copied = CopiedRow(source, time[own], position[own], rotation[own], places[own], turned[own])
-            parts.append(self._of_row(copied))
-        return np.concatenate(parts).astype(np.float32)
+        return np.concatenate([self._of_row(row) for row in copied_rows(rows, self._names[1:])]).astype(np.float32)
 
     def _of_row(self, row: CopiedRow) -> FloatArray:
         scene = self._scenes.copied(row)
@@ -116,7 +102,3 @@ def _value(
         return np.stack([np.interp(time, steps, values[:, c]) for c in range(values.shape[1])], axis=1)
     joined = np.concatenate([features[name] for name in term.features], axis=1)
     return np.asarray(joined @ term.matrix.T + term.offset)
-
-
-def _vectors(rows: pa.Table, name: str, width: int) -> FloatArray:
-    return np.asarray(list_column(rows, name)[0].reshape(-1, width), np.float64)

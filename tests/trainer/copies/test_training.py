@@ -17,18 +17,20 @@ from shared.dataset import Dataset
 from shared.errors import ConfigError
 from shared.records import list_column
 from tests.stacking import demonstrations, motions
+from tests.trainer.example import HEADS, training
 from tests.trainer.example import make_dataset as make_plain_dataset
-from tests.trainer.example import training
 from trainer import tensor_file
 from trainer.adapt import adapt
-from trainer.checkpoint import KIND
-from trainer.config import AdaptConfig, HeadConfig
+from trainer.checkpoint import KIND, read_info
+from trainer.config import AdaptConfig, HeadConfig, PretrainConfig
 from trainer.copies.observations import CopiedObservations
 from trainer.copies.windows import batch_parts, with_copies
 from trainer.demonstration_windows import observation_scaling
 from trainer.demonstrations.episode import Demonstrations
 from trainer.normalization import ActionNormalizer
+from trainer.pretrain import pretrain
 from trainer.results import training_summary
+from trainer.stream import stage1_stream
 
 RANGE = {"position": {"min": [0.2, -0.5, -0.3], "max": [0.9, 0.5, 0.4]}}
 COUNT = 4
@@ -178,3 +180,38 @@ def test_what_can_not_be_trained_on_is_said(copies: Dataset, tmp_path: Path) -> 
     for share in (0.0, 1.0):
         with pytest.raises(ConfigError, match="copies_share is"):
             config(copies_share=share)
+
+
+def test_stage_1_learns_from_where_tool_and_objects_are(copies: Dataset, tmp_path: Path) -> None:
+    for name, head in HEADS.items():
+        if name not in ("dp_mlp-adaln_zero", "dp_t-cross_attn"):
+            continue
+        pretrained = PretrainConfig(head, training(4), condition="objects", validation_share=0.2, validation_windows=8)
+        checkpoint = pretrain(tmp_path / name, copies, pretrained, action_range=RANGE)
+        info = read_info(checkpoint)
+        assert info.condition_dim == 2 * 9 * 3
+        given = config(mode="decoupled", head=head)
+        adapted = adapt(tmp_path / f"{name}-stage2", DEMONSTRATIONS, given, stage1=tmp_path / name)
+        assert read_info(adapted).backbone == info.backbone
+
+
+def test_the_condition_is_where_they_are_seen(copies: Dataset, tmp_path: Path) -> None:
+    given = PretrainConfig(HeadConfig(size="tiny"), training(4), condition="objects", validation_share=0.0)
+    normalizer = ActionNormalizer(RANGE)
+    stream = stage1_stream(copies, tmp_path, normalizer, given, torch.device("cpu"))
+    batch = stream.next(lambda text: None)
+    poses = batch.condition.reshape(8, 2, 3, 9).numpy()
+    known = np.concatenate(
+        [
+            list_column(copies.read_shard(commit), "object/base/position")[0].reshape(-1, 3)
+            for commit in copies.state().commits
+        ]
+    )
+    low, high = (np.array(RANGE["position"][side]) for side in ("min", "max"))
+    places = poses[:, :, 2, :3] * (high - low) / 2 + (high + low) / 2
+    assert np.abs(places.reshape(-1, 1, 3) - known[None]).max(-1).min(1).max() < 1e-5
+    # The tool is seen behind its commands, never far from them.
+    assert np.abs(poses[:, 1, 0, :3] - batch.actions[:, 1, :3].numpy()).max() < 0.5
+    plain = make_plain_dataset(tmp_path / "plain")
+    with pytest.raises(ConfigError, match="has no objects: condition 'objects' is for copies of demonstrations"):
+        stage1_stream(plain, tmp_path, normalizer, given, torch.device("cpu"))
