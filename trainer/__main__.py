@@ -1,7 +1,8 @@
 """`python -m trainer`: pretrain, adapt, evaluate, serve and export policies, or run the whole recipe with train.
 
 Demonstrations are made by demonstrate, checked by inspect and described by summarize; motions takes out of them what
-the service makes copies of, and copies asks it for them.
+the service makes copies of, and copies asks it for them. Replay commands such copies in the simulator, to see which of
+them do the task.
 
 Errors that a user can mend are printed as one line, with exit code 2. Ctrl-C, SIGTERM and SIGHUP save first; exit code
 130.
@@ -35,6 +36,7 @@ def main() -> int:
             inspect,
             motions,
             pretrain,
+            replay,
             serve,
             summarize,
             train,
@@ -51,6 +53,7 @@ def main() -> int:
             demonstrate,
             motions,
             copies,
+            replay,
             summarize,
             evaluate,
             export,

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 Expert = Callable[["Environment"], Iterator[NDArray[np.float64]]]
 
-_MODULES = {"lift": "trainer.simulation.lift", "stack": "trainer.simulation.stack"}
+_MODULES = {
+    "lift": "trainer.simulation.lift",
+    "stack": "trainer.simulation.stack",
+    "stack_three": "trainer.simulation.stack_three",
+    "can": "trainer.simulation.can",
+    "square": "trainer.simulation.square",
+}
 
 
 @dataclass(frozen=True)

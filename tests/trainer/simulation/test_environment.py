@@ -23,7 +23,7 @@ def test_observation_has_the_documented_keys_and_widths(name: str) -> None:
     assert list(observation) == list(observation_widths(env.scene.task))
     joined = join_observation(observation)
     assert joined.dtype == np.float32
-    assert joined.shape == ({"lift": 23, "stack": 38}[name],)
+    assert joined.shape == ({"lift": 23, "stack": 38, "stack_three": 56, "can": 23, "square": 38}[name],)
 
 
 def test_observation_is_in_the_base_frame() -> None:
