@@ -158,7 +158,7 @@ def _read_episode(demo: h5py.Group, name: str, header: Header) -> Episode:
     }
     return Episode(
         name=name,
-        tool=_pose(observations, "tcp"),
+        tool=_pose(observations, "tcp") if {"tcp_position", "tcp_rotation_6d"} <= observations.keys() else None,
         objects={thing: _pose(observations, thing) for thing in header.yaw_symmetry},
         seed=int(demo.attrs["seed"]),
         success=bool(demo.attrs["success"]),
