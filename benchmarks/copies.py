@@ -4,7 +4,7 @@
 
 Panda, 20 Hz, self-collision checked, one process. Rates are rows for each second of CPU time of synthesize(), without
 writing and without a first shard of each, which compiles; the two take turns, and medians are compared. Without a file,
-the motions are made up: 25 demonstrations of putting one block on another, a quarter of them near the arm's limits.
+the motions are made up: 25 demonstrations of putting one block on another, faster than people's.
 """
 
 import argparse

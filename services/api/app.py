@@ -28,6 +28,7 @@ from services.api.aside import Aside
 from services.api.following import Followers
 from services.api.reading import Readings
 from services.api.settings import Settings
+from services.api.uploads import Uploads
 from services.catalogue.shelf import RobotShelf
 from services.engine import open_engine
 from services.jobs import JobQueue
@@ -81,10 +82,10 @@ def create_app(settings: Settings) -> FastAPI:
         metrics.StateCollector(counts, queue, app.state.followers)
         app.state.previewer = Aside(settings.preview_seconds, "preview")
         app.state.robots = RobotShelf(settings.state_folder / "robots", settings.max_robots)
-        app.state.uploads = anyio.Semaphore(robots.MAX_UPLOADS)
+        app.state.robot_uploads = Uploads(robots.MAX_UPLOADS, "robot")
         app.state.robot_reader = Aside(robots.READ_S, "robot")
         app.state.motions = MotionsShelf(settings.state_folder / "motions", settings.max_motions)
-        app.state.motions_uploads = anyio.Semaphore(motions.MAX_UPLOADS)
+        app.state.motions_uploads = Uploads(motions.MAX_UPLOADS, "motions file")
         app.state.motions_reader = Aside(motions.READ_S, "motions file")
         queue.start()
         try:

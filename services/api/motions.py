@@ -3,14 +3,13 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-import anyio
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from services.api.aside import Aside
-from services.api.bodies import read_bounded
 from services.api.jobs import Jobs
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import MotionsBody, MotionsListBody
+from services.api.uploads import Uploads
 from services.motions_shelf import MotionsShelf, MotionsShelfFullError
 from shared.demonstrated_motions import MAX_BYTES, DemonstratedMotions
 
@@ -43,19 +42,10 @@ Sha256 = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="of the conte
 
 async def _content(call: Request) -> AsyncIterator[bytes]:
     """The body. Counts as an upload until the call is answered."""
-    kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != _KIND:
-        raise ProblemError(415, f"send a motions file as {_KIND}")
     uploads = call.app.state.motions_uploads
-    assert isinstance(uploads, anyio.Semaphore)
-    try:
-        uploads.acquire_nowait()
-    except anyio.WouldBlock:
-        raise ProblemError(429, f"{MAX_UPLOADS} motions files are being uploaded already; try again soon") from None
-    try:
-        yield await read_bounded(call, MAX_BYTES, "a motions file")
-    finally:
-        uploads.release()
+    assert isinstance(uploads, Uploads)
+    async with uploads.body(call, (_KIND,), f"a motions file as {_KIND}", MAX_BYTES) as body:
+        yield body
 
 
 @router.get("", operation_id="list_motions")

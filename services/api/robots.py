@@ -4,14 +4,13 @@ import hashlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-import anyio
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from services.api.aside import Aside
-from services.api.bodies import read_bounded
 from services.api.jobs import Jobs
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import RobotBody, RobotsBody
+from services.api.uploads import Uploads, content_type
 from services.catalogue import ARMS, Arm
 from services.catalogue.archive import read_archive
 from services.catalogue.mesh_sources import MeshFiles
@@ -53,19 +52,11 @@ Numbers = Annotated[str | None, Query(max_length=500, description="a number, or 
 
 async def _content(call: Request) -> AsyncIterator[tuple[bytes, bool]]:
     """The body, and whether it is an archive. Counts as an upload until the call is answered."""
-    kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in (*_XML, _ZIP):
-        raise ProblemError(415, f"send a URDF as {_XML[0]}, or one with its meshes as {_ZIP}")
-    uploads = call.app.state.uploads
-    assert isinstance(uploads, anyio.Semaphore)
-    try:
-        uploads.acquire_nowait()
-    except anyio.WouldBlock:
-        raise ProblemError(429, f"{MAX_UPLOADS} robots are being uploaded already; try again in a minute") from None
-    try:
-        yield await read_bounded(call, call.app.state.settings.max_robot_bytes, "a robot"), kind == _ZIP
-    finally:
-        uploads.release()
+    uploads, most = call.app.state.robot_uploads, call.app.state.settings.max_robot_bytes
+    assert isinstance(uploads, Uploads)
+    wanted = f"a URDF as {_XML[0]}, or one with its meshes as {_ZIP}"
+    async with uploads.body(call, (*_XML, _ZIP), wanted, most) as body:
+        yield body, content_type(call) == _ZIP
 
 
 @router.get("", operation_id="list_robots")

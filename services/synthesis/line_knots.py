@@ -34,6 +34,14 @@ class Scratch(NamedTuple):
 
 
 @compiled
+def make_scratch(dof: int) -> Scratch:
+    """Scratch for an arm of so many joints."""
+    return Scratch(
+        np.empty((6, dof)), np.empty((6, 6)), np.empty((2, 6)), np.empty((3, dof)), np.empty(dof, np.bool_), np.empty(3)
+    )
+
+
+@compiled
 def next_knot(
     chain: Chain,
     lower: FloatArray,
@@ -104,14 +112,7 @@ def follow(
     """
     dof = q.shape[1]
     verdicts = np.zeros(shift.shape[0], np.int64)
-    scratch = Scratch(
-        np.empty((6, dof)),
-        np.empty((6, 6)),
-        np.empty((2, 6)),
-        np.empty((3, dof)),
-        np.empty(dof, np.bool_),
-        np.empty(3),
-    )
+    scratch = make_scratch(dof)
     target_position, target_rotation = np.empty(3), np.empty(9)
     for line in range(shift.shape[0]):
         for k in range(first[line] + 1, first[line + 1]):

@@ -1,18 +1,15 @@
 """`python -m trainer adapt`."""
 
-import json
 from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
-from shared.errors import ConfigError
-from shared.follow import ShardSource
-from shared.remote_dataset import open_dataset
 from trainer.adapt import adapt
 from trainer.checkpoint import read_info
 from trainer.commands.action_range import read_action_range
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import AdaptConfig
+from trainer.copies.opening import open_copies
 from trainer.demonstrations import read_demonstrations
 from trainer.demonstrations.frame_cache import MOST_BYTES, FrameCache
 from trainer.demonstrations.mapping_file import read_mapping
@@ -76,22 +73,10 @@ def run(
             backbone=backbone,
             action_range=ranges,
             basis=None if basis is None else read_basis(basis),
-            copies=None if copies is None else _open_copies(copies, out / "shards"),
+            copies=None if copies is None else open_copies(copies, out / "shards"),
             vision=vision,
             features=cache.folder / "features",
             overwrite=overwrite,
             progress=report,
         )
     say_trained(out, checkpoint)
-
-
-def _open_copies(where: str, cache: Path) -> ShardSource:
-    """A dataset of copies, by its place or by the file that says where it is."""
-    path = Path(where)
-    if "://" in where or not path.is_file():
-        return open_dataset(where, cache=cache)
-    try:
-        where = json.loads(path.read_text())["url"]
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path}: is not what `python -m trainer copies` wrote") from None
-    return open_dataset(where, cache=cache)

@@ -13,7 +13,7 @@ from shared.demonstrated_motions import DemonstratedMotions
 from shared.errors import ConfigError
 from shared.follow import ShardSource, wait_for_shards
 from shared.motions_file import motions_of
-from shared.remote_dataset import open_dataset
+from trainer.copies.opening import open_copies
 from trainer.intervals import wilson
 from trainer.json_lines import read_lines, rewrite
 from trainer.progress import Progress, progress
@@ -44,7 +44,6 @@ def run(
     data: Positional[str],
     task: str,
     count: int = 100,
-    keep_successful: Path | None = None,
     out: Path | None = None,
 ) -> None:
     """Command copies of demonstrations open loop in the simulator: how many do the task, and where others go wrong.
@@ -52,16 +51,15 @@ def run(
     Stopped and started again, it goes on where it was if there is an --out.
 
     Args:
-        data: dataset of copies: its directory, its URI (s3://bucket/prefix), or job URL
-            (http://host:8000/v1/jobs/ID); finished or still being made.
+        data: dataset of copies, finished or still being made: its directory, its URI (s3://bucket/prefix), its job's
+            URL (http://host:8000/v1/jobs/ID), or what `python -m trainer copies` wrote.
         task: of the simulator, the one that was demonstrated.
         count: replay the first so many copies.
-        keep_successful: JSON to write, with the dataset's id and the ids of the copies that succeeded.
         out: JSON to write, with the table's figures and an entry for each copy; what is known so far is kept beside
             it, as .jsonl.
     """
-    _check_arguments(count, keep_successful, out)
-    source = open_dataset(data, cache=(out.parent if out else Path("runs")) / "shards")
+    _check_arguments(count, out)
+    source = open_copies(data, cache=(out.parent if out else Path("runs")) / "shards")
     simulated = find_task(task)
     motions = _checked_motions(source, simulated)
     with progress(f"replay {task}") as report:
@@ -72,19 +70,13 @@ def run(
     if out is not None:
         publish(out, json.dumps({**of, **summary, "copies": entries}, indent=1).encode())
         print(f"figures: {out}")
-    if keep_successful is not None:
-        ids = [entry["id"] for entry in entries if entry["success"]]
-        publish(keep_successful, json.dumps({"dataset_id": of["dataset_id"], "ids": ids}).encode())
-        print(f"successful copies: {keep_successful}")
 
 
-def _check_arguments(count: int, keep_successful: Path | None, out: Path | None) -> None:
+def _check_arguments(count: int, out: Path | None) -> None:
     if count < 1:
         raise ConfigError(f"--count {count}: it must be at least 1")
     if out is not None and out.suffix == ".jsonl":
         raise ConfigError(f"--out {out}: a file of that name is kept beside it; give it another ending, such as .json")
-    if out is not None and out == keep_successful:
-        raise ConfigError(f"--out and --keep-successful are both {out}; give them different names")
 
 
 def _checked_motions(source: ShardSource, task: Task) -> DemonstratedMotions:

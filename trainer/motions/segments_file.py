@@ -19,7 +19,7 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -59,9 +59,6 @@ class _Motion(_Part):
 class _File(_Part):
     objects: dict[str, _Object]
     motions: dict[str, _Motion]
-
-
-Fixed = Literal["fixed"]
 
 
 def write_segments(objects: Sequence[MovedObject], proposals: Sequence[Proposal], path: Path) -> None:

@@ -7,7 +7,7 @@ from services.synthesis import ik
 from services.synthesis.compiled import compiled
 from services.synthesis.ik_steps import GOALS, Goal
 from services.synthesis.kinematics import Chain
-from services.synthesis.line_knots import FOLLOWED, SINGULAR, UNREACHABLE, Scratch, next_knot
+from services.synthesis.line_knots import FOLLOWED, SINGULAR, UNREACHABLE, make_scratch, next_knot
 from services.synthesis.offsets import offsets
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.splines import fit_splines
@@ -61,14 +61,7 @@ def _follow(
 ) -> IntArray:
     dof = q.shape[1]
     verdicts = np.zeros(begun.size, np.int64)
-    scratch = Scratch(
-        np.empty((6, dof)),
-        np.empty((6, 6)),
-        np.empty((2, 6)),
-        np.empty((3, dof)),
-        np.empty(dof, np.bool_),
-        np.empty(3),
-    )
+    scratch = make_scratch(dof)
     for i in range(begun.size):
         verdicts[i] = FOLLOWED if begun[i] else UNREACHABLE
         for k in range(first[i] + 1, first[i + 1]):

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from services.synthesis.copies.rigid import WIDTH
 from services.synthesis.copies.sources import Sources, sources
-from services.synthesis.draws import between, directions
+from services.synthesis.draws import directions
 from services.synthesis.workspace import Objects
 from shared.philox import philox_uniform
 
@@ -91,7 +91,7 @@ def draw_layouts(workspace: Objects, seed: int, ids: IntArray, attempts: IntArra
     count, objects = known.shape[:2]
     words = philox_uniform(seed, ids, attempts, _SOURCE_WORDS + _START_WORDS + 3 * objects * _ARRANGEMENTS)
     of_objects = words[:, _SOURCE_WORDS + _START_WORDS :].reshape(len(ids), _ARRANGEMENTS, objects, 3)
-    drawn = between((0.0, 1.0), of_objects) * (allowed.high - allowed.low) + allowed.low
+    drawn = allowed.low + of_objects * (allowed.high - allowed.low)
     # Of one demonstration alone the least distance is that of its own objects, give or take rounding.
     fits = (
         np.ones(drawn.shape[:2], np.bool_) if objects < 2 else _least_distance(drawn) >= allowed.least_distance - 1e-9

@@ -17,7 +17,7 @@ from services.jobs import make_dataset
 from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.demonstrated_motions import FIXED, FREE, DemonstratedMotions, Segment
-from shared.errors import ConfigError, SimulationError
+from shared.errors import ConfigError, ServiceError, SimulationError
 from shared.rotation import geodesic_angle
 from trainer.commands import replay as command
 from trainer.demonstrations import read_demonstrations
@@ -93,9 +93,9 @@ def replayer(copies: Copies) -> Replayer:
 def whole(copies: Copies, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the command writes of all copies, uninterrupted."""
     out = tmp_path_factory.mktemp("replays") / "replay.json"
-    command.run(copies.path, "lift", out=out, keep_successful=out.with_name("ids.json"))
+    command.run(copies.path, "lift", out=out)
     written: dict[str, Any] = json.loads(out.read_text())
-    return written | {"kept": json.loads(out.with_name("ids.json").read_text())}
+    return written
 
 
 def test_rows_are_read_as_they_are(copies: Copies) -> None:
@@ -156,7 +156,7 @@ def test_most_copies_of_lift_succeed(copies: Copies, whole: dict[str, Any]) -> N
     assert len(successes) >= 0.6 * COUNT
     assert (whole["count"], whole["successes"]) == (COUNT, len(successes))
     assert whole["interval"] == list(wilson(len(successes), COUNT))
-    assert whole["kept"] == {"dataset_id": copies.dataset.header.dataset_id, "ids": successes}
+    assert whole["dataset_id"] == copies.dataset.header.dataset_id
     for entry, copy in zip(entries, copies.rows, strict=True):
         assert set(entry) == {"id", "success", "steps", "failed_segment", "distance_m"}
         assert 1 <= entry["steps"] <= len(copy.gripper)
@@ -341,8 +341,12 @@ def test_what_can_not_be_commanded_there_is_refused(copies: Copies, tmp_path: Pa
         command.run(copies.path, "lift", count=0)
     with pytest.raises(ConfigError, match="a file of that name is kept beside it"):
         command.run(copies.path, "lift", out=tmp_path / "a.jsonl")
-    with pytest.raises(ConfigError, match="give them different names"):
-        command.run(copies.path, "lift", out=tmp_path / "a.json", keep_successful=tmp_path / "a.json")
+    (tmp_path / "copies.json").write_text(json.dumps({"url": "http://localhost:1/v1/jobs/x"}))
+    with pytest.raises(ServiceError, match="is not a job's URL"):
+        command.run(str(tmp_path / "copies.json"), "lift")
+    (tmp_path / "copies.json").write_text("[]")
+    with pytest.raises(ConfigError, match="is not what `python -m trainer copies` wrote"):
+        command.run(str(tmp_path / "copies.json"), "lift")
 
 
 def test_it_is_a_command(copies: Copies) -> None:
