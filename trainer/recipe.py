@@ -48,8 +48,9 @@ class RecipeOptions:
 
     Attributes:
         preset: quick (25 demonstrations and copies of them in under 25 minutes), tiny (every real part in 2 minutes, no
-            success bar), few (3 to 50 demonstrations, with and without copies, three seeds), hundreds (two tasks, no
-            copies), cpu (three seeds and both controls) or paper (the paper's sizes and steps).
+            success bar), few (3 to 50 demonstrations, with and without copies, three seeds), tasks (three more tasks,
+            with and without copies, three seeds), hundreds (two tasks, no copies), cpu (three seeds and both controls)
+            or paper (the paper's sizes and steps).
         data: a dataset directory or job URL to pretrain on, instead of generating one.
         demos: a demonstrations file to adapt to, instead of making one.
         runs: folder of runs.
@@ -139,9 +140,9 @@ class _Run:
         return [pretrain, *demonstrate.values(), self._basis(), *copy, *evaluate, *(self._adapt(*run) for run in runs)]
 
     def _runs(self) -> list[tuple[TaskPlan, Mode, int]]:
-        """Task, mode and seed of each training."""
-        seeds = self.recipe.seeds
-        return [(plan, mode, seed) for plan in self.recipe.tasks for seed in seeds for mode in plan.modes]
+        """Task, mode and seed of each training, seed by seed: a run that is ended early has whole seeds."""
+        plans = self.recipe.tasks
+        return [(plan, mode, seed) for seed in self.recipe.seeds for plan in plans for mode in plan.modes]
 
     def _pretrain(self) -> Step:
         run, recipe = self.folder / "stage1", self.recipe
