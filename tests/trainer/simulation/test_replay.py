@@ -141,6 +141,17 @@ def test_objects_may_be_laid_anywhere_and_anyhow(name: str) -> None:
         np.testing.assert_allclose(environment.object_pose(other)[0], before[other], atol=1e-9)
 
 
+def test_what_only_slides_on_the_table_keeps_its_height() -> None:
+    environment = Environment(load_scene(find_task("square")), 0)
+    height = environment.object_pose("peg")[0][2]
+    yaw = np.deg2rad(200.0)
+    turn = np.array([[np.cos(yaw), -np.sin(yaw), 0.0], [np.sin(yaw), np.cos(yaw), 0.0], [0.0, 0.0, 1.0]])
+    lay(environment, {"peg": (np.array([0.6, -0.2, height + 0.1]), turn)})
+    position, rotation = environment.scene.object_pose(environment.data, "peg")
+    np.testing.assert_allclose(position, [0.6, -0.2, height], atol=1e-9)
+    np.testing.assert_allclose(rotation, turn, atol=1e-9)
+
+
 def test_what_is_fixed_can_not_be_laid() -> None:
     environment = Environment(load_scene(LIFT), 0)
     environment.scene = shallow(environment.scene)
