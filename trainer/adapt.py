@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -82,6 +83,7 @@ def adapt(
     action_range: ActionRange | None = None,
     basis: MotionBasis | None = None,
     copies: ShardSource | None = None,
+    left_out: frozenset[int] = frozenset(),
     vision: Path | None = None,
     features: Path | None = None,
     overwrite: bool = False,
@@ -99,6 +101,7 @@ def adapt(
         action_range: where there is no `stage1`.
         basis: likewise; where neither is given, it is learned from the demonstrations.
         copies: a dataset of copies of the demonstrations, finished or growing, to train on beside them.
+        left_out: ids of copies that are not trained on.
         vision: checkpoint or run folder of a policy with the same cameras, whose networks are taken over, frozen.
         features: folder in which what these make of pictures is kept; in the run's folder where it is not given.
         overwrite: remove the run that lies in the folder, once it is known that this one can begin.
@@ -129,9 +132,11 @@ def adapt(
     scaling = observation_scaling(demonstrations, config.observation_scaling)
     cameras = cameras_of(demonstrations.cameras, config.crop)
     frozen = None if vision is None else FrozenVision.load(vision, cameras)
-    data = {"demonstrations": fingerprint(demonstrations), "action_range": normalizer.to_json()}
+    data: dict[str, Any] = {"demonstrations": fingerprint(demonstrations), "action_range": normalizer.to_json()}
     data |= {"vision": {"sha256": frozen.sha256}} if frozen else {}
-    data |= {"copies": {"dataset_id": copies.header.dataset_id, "count": copies.header.count}} if copies else {}
+    if copies is not None:
+        data["copies"] = {"dataset_id": copies.header.dataset_id, "count": copies.header.count}
+        data["copies"] |= {"left_out": sorted(left_out)} if left_out else {}
     known = pretrained.info.basis if pretrained and basis is None else basis
     data |= {"motion_basis": {"sha256": known.sha256()}} if known else {}
     used = pretrained if MODES[config.mode].pretrained else None
@@ -158,7 +163,7 @@ def adapt(
     windows: DemonstrationWindows | WindowsWithCopies
     decoded = folder.path / "decoded"
     if copies is not None:
-        windows = with_copies(copies, decoded, demonstrations, normalizer, scaling, config, device)
+        windows = with_copies(copies, decoded, demonstrations, normalizer, scaling, config, device, left_out)
     elif frozen is None:
         windows = DemonstrationWindows(demonstrations, normalizer, scaling, config, device, cameras)
     else:

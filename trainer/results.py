@@ -148,6 +148,7 @@ def training_summary(run: Path) -> dict[str, Any]:
     training = settings["config"]["training"]
     measured = [line for line in read_lines(run / "metrics.jsonl") if "validation_loss" in line]
     last = measured[-1] if measured else {}
+    copies = settings["data"].get("copies", {})
     return {
         "mode": info.mode if info.stage == 2 else "stage1",
         "head": info.head.head,
@@ -155,7 +156,7 @@ def training_summary(run: Path) -> dict[str, Any]:
         "conditioning": info.head.conditioning,
         "action": info.head.action,
         "demonstrations": settings["data"].get("demonstrations", {}).get("demonstrations", 0),
-        "multiplied": settings["data"].get("copies", {}).get("count", 0),
+        "multiplied": copies.get("count", 0) - len(copies.get("left_out", [])),
         "seed": training["seed"],
         "train_seconds": info.seconds,
         "steps": training["steps"],
