@@ -11,6 +11,7 @@ from services.synthesis.chains import Chains, demonstrated_chains
 from services.synthesis.draws import between, directions
 from services.synthesis.events import HOLD_SECONDS, Events, gripper_commands
 from services.synthesis.families import LINE, SAME, SOLVED, arrivals, is_family
+from services.synthesis.identity import Identities
 from services.synthesis.ik_steps import Goal
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.targets import HOME_SPREAD, Targets
@@ -28,7 +29,7 @@ MOST_SEGMENTS = 16
 POSTURES, POSTURE_SPREAD = 12, 0.6
 """Postures from which chains are followed: home, and others this far [rad] around it."""
 _UNREACHED = 1e3
-_CHOICE_WORDS, _SHIFT_WORDS = 2, 3
+_SHIFT_WORDS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +63,8 @@ class Parts:
 
 
 def whole_words(robot: RobotModel) -> int:
-    """Uniform numbers for the whole of a candidate: the choice of its part, the shift, the posture."""
-    return _CHOICE_WORDS + _SHIFT_WORDS + robot.dof
+    """Uniform numbers for the whole of a candidate: the shift, the posture."""
+    return _SHIFT_WORDS + robot.dof
 
 
 def choose_parts(summary: DemonstrationSummary, family: IntArray, segments: IntArray, u: FloatArray) -> Parts:
@@ -73,7 +74,7 @@ def choose_parts(summary: DemonstrationSummary, family: IntArray, segments: IntA
         summary: of the demonstrations.
         family: index into FAMILIES, shape (n,).
         segments: that were drawn for the family; kept for hold and pick_and_place, shape (n,).
-        u: uniform numbers, shape (n, whole_words).
+        u: uniform numbers, shape (n, 2).
     """
     chains = demonstrated_chains(summary)
     busy, first = chains.time + chains.dwell, chains.first
@@ -110,22 +111,22 @@ def fitted_targets(
         u: uniform numbers for each waypoint, shape (n, W, 6 or more).
     """
     chains, place, jitter = parts.chains, parts.place, workspace.jitter
-    shift = jitter.shift * _in_ball(whole[:, _CHOICE_WORDS : _CHOICE_WORDS + _SHIFT_WORDS])
+    shift = jitter.shift * _in_ball(whole[:, :_SHIFT_WORDS])
     position = chains.position[place] + shift[:, None] + jitter.position * _in_ball(u[..., :3])
     turn = rotvec_to_matrix(np.deg2rad(jitter.angle_deg) * u[..., 5:6] * directions(u[..., 3], u[..., 4]))
-    posture = HOME_SPREAD * (2 * whole[:, _CHOICE_WORDS + _SHIFT_WORDS :] - 1)
+    posture = HOME_SPREAD * (2 * whole[:, _SHIFT_WORDS:] - 1)
     limits = robot.planning_limits
     near = chain_configurations(workspace.summary, robot, goal)[place] + posture[:, None]
     return Targets(None, position, turn @ chains.rotation[place], np.clip(near, limits.lower, limits.upper))
 
 
-def fitted_events(workspace: Fitted, parts: Parts, start: FloatArray, u: FloatArray) -> Events:
+def fitted_events(workspace: Fitted, parts: Parts, identities: Identities, u: FloatArray) -> Events:
     """Times, dwells and gripper commands of the parts, jittered; a hold's gripper may flip as elsewhere.
 
     Args:
         workspace: with the demonstrations.
         parts: of chains.
-        start: uniform numbers that choose a hold's first gripper command, shape (n,).
+        identities: what belongs to each candidate's id, a hold's gripper commands among it.
         u: uniform numbers for each waypoint after the first, shape (n, W - 1, EVENT_WORDS).
     """
     chains, place, jitter = parts.chains, parts.place, workspace.jitter
@@ -135,7 +136,8 @@ def fitted_events(workspace: Fitted, parts: Parts, start: FloatArray, u: FloatAr
     dwell, gripper = chains.dwell[after] * longer, chains.gripper[place]
     hold = is_family(parts.family, "hold")
     time[hold], dwell[hold] = between(HOLD_SECONDS, u[hold, :, 2]), 0.0
-    gripper[hold] = gripper_commands(start[hold], u[hold, :, 3])
+    of_hold = gripper_commands(identities.gripper[hold], identities.flips[hold])[:, : gripper.shape[1]]
+    gripper[hold, : of_hold.shape[1]] = of_hold
     return Events(tool_speed=None, time=time, dwell=dwell, kept=np.zeros_like(dwell), gripper=gripper)
 
 

@@ -17,7 +17,7 @@ BoolArray = NDArray[np.bool_]
 
 _ARRANGEMENTS = 16
 """Of the objects, tried one after another until none of them is too near to another."""
-_SOURCE_WORDS, _START_WORDS = 1, 6
+_START_WORDS = 6
 _NEAREST_RADIUS = 0.05
 """Metres that a radian of an object's yaw counts for where the nearest demonstration is looked for."""
 
@@ -89,8 +89,8 @@ def draw_layouts(workspace: Objects, seed: int, ids: IntArray, attempts: IntArra
     demonstrated, allowed = sources(workspace.motions), spans(workspace)
     known = demonstrated_layouts(demonstrated)
     count, objects = known.shape[:2]
-    words = philox_uniform(seed, ids, attempts, _SOURCE_WORDS + _START_WORDS + 3 * objects * _ARRANGEMENTS)
-    of_objects = words[:, _SOURCE_WORDS + _START_WORDS :].reshape(len(ids), _ARRANGEMENTS, objects, 3)
+    words = philox_uniform(seed, ids, 1 + attempts, _START_WORDS + 3 * objects * _ARRANGEMENTS)
+    of_objects = words[:, _START_WORDS:].reshape(len(ids), _ARRANGEMENTS, objects, 3)
     drawn = allowed.low + of_objects * (allowed.high - allowed.low)
     # Of one demonstration alone the least distance is that of its own objects, give or take rounding.
     fits = (
@@ -100,10 +100,10 @@ def draw_layouts(workspace: Objects, seed: int, ids: IntArray, attempts: IntArra
     if workspace.source == "nearest":
         source = _nearest(known, chosen)
     else:
-        first = philox_uniform(seed, ids, 0, _SOURCE_WORDS)[:, 0]
+        first = philox_uniform(seed, ids, 0, 1)[:, 0]
         source = np.minimum((first * count).astype(np.int64), count - 1)
     moved = _planar(known[source], chosen, demonstrated.object_position[demonstrated.first[source]])
-    start = _jittered(workspace, demonstrated, source, words[:, _SOURCE_WORDS : _SOURCE_WORDS + _START_WORDS])
+    start = _jittered(workspace, demonstrated, source, words[:, :_START_WORDS])
     return Layouts(source, moved, start, np.asarray(fits.any(1)))
 
 
