@@ -130,10 +130,13 @@ class TrainingLoop:
             self._stopwatch.stop()
             self.progress(self.step, self.config.steps, text)
 
+        place = self.source.state()
         try:
             with interruption.waiting():
                 batch = self.source.next(tell)
         except KeyboardInterrupt:
+            # The signal may have come after the source moved on, even after it gave the batch.
+            self.source.restore(place)
             self._save()
             raise
         self._stopwatch.start()
