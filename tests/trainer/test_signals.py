@@ -52,18 +52,17 @@ class Lines:
 
     def __init__(self, source: type, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count, self.at, self.number = 0, -1, signal.SIGTERM
-        self._batches, fetch = 0, source.next  # type: ignore[attr-defined]
+        self._batches = 0
+        fetch: Callable[[Any, Callable[[str], None]], Batch] = source.next  # type: ignore[attr-defined]
 
         def traced(of: Any, tell: Callable[[str], None]) -> Batch:
             self._batches += 1
             if self._batches != _SIGNALLED:
-                given: Batch = fetch(of, tell)
-                return given
+                return fetch(of, tell)
             before = sys.gettrace()
             sys.settrace(self._trace)
             try:
-                given = fetch(of, tell)
-                return given
+                return fetch(of, tell)
             finally:
                 sys.settrace(before)
 
