@@ -16,6 +16,7 @@ from trainer.demonstrations.frame_cache import MOST_BYTES, FrameCache
 from trainer.demonstrations.mapping_file import read_mapping
 from trainer.motion_basis import read_basis
 from trainer.progress import progress
+from trainer.settings import check_number
 
 
 def run(
@@ -59,6 +60,9 @@ def run(
         vision: run folder of a policy with the same cameras, whose networks are taken over, frozen: pictures become
             features once, and training costs as little as without them.
     """
+    check_number("--count", count, 1)
+    check_number("--draw", draw, 0)
+    check_number("--frames-gb", frames_gb, above=0)
     claim(out, resume, overwrite)
     source = None if copies is None else open_copies(copies, out / "shards")
     if replayed is not None and source is None:

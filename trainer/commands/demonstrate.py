@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from trainer.progress import progress
+from trainer.settings import check_number
 from trainer.simulation.collect import collect
 
 
@@ -16,6 +17,9 @@ def run(task: str, out: Path, successes: int = 200, first_seed: int = 0, workers
         first_seed: of the first attempt.
         workers: processes; the file is the same for any number.
     """
+    check_number("--successes", successes, 1)
+    check_number("--first-seed", first_seed, 0)
+    check_number("--workers", workers, 1)
     with progress(f"demonstrate {task}") as report:
         collect(task, out, first_seed=first_seed, successes=successes, workers=workers, progress=report)
     print(f"demonstrations: {out}")

@@ -13,6 +13,7 @@ from trainer.motions.drawing import draw_motions
 from trainer.motions.motions import demonstrated_motions
 from trainer.motions.proposal import propose
 from trainer.motions.segments_file import read_segments, write_segments
+from trainer.settings import check_number
 
 
 def run(
@@ -37,6 +38,8 @@ def run(
         draw: use so many that this seed draws, instead of the first; those that it holds out are left out.
         segments: TOML with the segments, as this command wrote and a person edited it.
     """
+    check_number("--count", count, 1)
+    check_number("--draw", draw, 0)
     meaning = read_mapping(mapping) if mapping else None
     read = read_demonstrations(demos, count, mapping=meaning, pictures=False, draw=draw)
     if draw is not None:

@@ -10,6 +10,7 @@ from shared.summary_file import write_summary
 from trainer.demonstrations import read_demonstrations
 from trainer.demonstrations.mapping_file import read_mapping
 from trainer.resampling import resample
+from trainer.settings import check_number
 from trainer.summarize import HELD_OUT, HORIZON, WINDOWS, Tolerance, describe, summarize
 
 
@@ -40,6 +41,7 @@ def run(
         mapping: what the columns of the demonstrations mean (.toml or .json, docs/your-data.md), if they aren't our
             simulator's.
     """
+    check_number("--count", count, 1)
     meaning = read_mapping(mapping) if mapping else None
     read = read_demonstrations(demonstrations, count, mapping=meaning, pictures=False)
     if rate_hz is not None:

@@ -73,7 +73,6 @@ class WindowsWithCopies:
 
     def next(self, tell: Callable[[str], None]) -> Batch:
         """The next batch, first the windows of demonstrations; waits for copies that are not there yet."""
-        # The one that may wait comes first: a wait that is broken off must leave both where they were.
         copied = self._copies.next(tell)
         own = self._demonstrations.next(tell)
         condition = copied.condition

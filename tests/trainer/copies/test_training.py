@@ -13,11 +13,10 @@ import torch
 
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
-from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import ConfigError
 from shared.records import list_column
-from tests.stacking import demonstrations, motions
+from tests.trainer.copies.example import COUNT, DEMONSTRATIONS, MOTIONS, RANGE, make_copies, request
 from tests.trainer.example import HEADS, training
 from tests.trainer.example import make_dataset as make_plain_dataset
 from trainer import tensor_file
@@ -34,32 +33,10 @@ from trainer.pretrain import pretrain
 from trainer.results import training_summary
 from trainer.stream import stage1_stream
 
-RANGE = {"position": {"min": [0.2, -0.5, -0.3], "max": [0.9, 0.5, 0.4]}}
-COUNT = 4
-MOTIONS = motions(COUNT)
-# As the simulator's: some of those read are held out, and no copies are made of them.
-DEMONSTRATIONS = replace(
-    demonstrations(COUNT + 2),
-    episodes=tuple(
-        replace(episode, validation=index >= COUNT) for index, episode in enumerate(demonstrations(COUNT + 2).episodes)
-    ),
-    drawn=COUNT,
-)
-
-
-def request(count: int = 24) -> TrajectoryRequest:
-    workspace = {"kind": "objects", "motions": MOTIONS.content_sha256}
-    body = {"robot": "panda", "count": count, "shard_rows": 8, "workspace": workspace}
-    return TrajectoryRequest.parse(body, motions={MOTIONS.content_sha256: MOTIONS}.get)
-
 
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("copies") / "dataset"
-    dataset = begin(request(), folder)
-    assert make_dataset(request(), dataset, InlineEngine())
-    dataset.set_state("sealed")
-    return Dataset(folder)
+    return make_copies(tmp_path_factory.mktemp("copies") / "dataset")
 
 
 def config(steps: int = 6, **settings: object) -> AdaptConfig:
