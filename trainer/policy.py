@@ -146,12 +146,14 @@ class Policy:
             (n, horizon - n_obs_steps + 1, action_dim) in metres or radians, the first to be executed now.
 
         Raises:
-            ConfigError: the observations or the prefix have another shape.
+            ConfigError: the observations or the prefix have another shape, or hold a number that is not finite.
         """
         expected = (self.n_obs_steps, self.info.condition_dim)
         if observations.ndim != 3 or observations.shape[1:] != expected:
             raise ConfigError(f"observations have shape {observations.shape}, this policy sees (n, {expected})")
-        observations = np.ascontiguousarray(observations, np.float32)
+        with np.errstate(over="ignore"):
+            observations = np.ascontiguousarray(observations, np.float32)
+        self._require_finite(observations)
         seen = self._seen(pictures or {}, len(observations))
         keys = np.array([_hash(observation, *crops) for observation, *crops in zip(observations, *seen, strict=True)])
 
@@ -165,6 +167,23 @@ class Policy:
         sampled = self._sampler(condition, noise(0), step_noise, crops, fixed)
         actions = self._normalizer.denormalize(sampled.cpu().numpy())
         return actions[:, self.n_obs_steps - 1 :]
+
+    def _require_finite(self, observations: NDArray[np.float32]) -> None:
+        """Raises ConfigError naming the first number that is NaN or infinite, which would make every action NaN."""
+        finite = np.isfinite(observations)
+        if finite.all():
+            return
+        robot, step, place = (int(index) for index in np.argwhere(~finite)[0])
+        within, number = "", place
+        for key, width in self.info.observation_widths.items():
+            if number < width:
+                within = f" ('{key}[{number}]')"
+                break
+            number -= width
+        raise ConfigError(
+            f"observations hold {observations[robot, step, place]} in number {place}{within} of robot {robot}, step "
+            f"{step}; a policy needs finite numbers"
+        )
 
     def _warm_up(self, robots: int) -> None:
         observations = np.zeros((robots, self.n_obs_steps, self.info.condition_dim), np.float32)
@@ -190,11 +209,14 @@ class Policy:
         return seen
 
     def _fixed(self, prefix: NDArray[np.float32], count: int) -> Tensor:
-        """A prefix, normalized. Raises ConfigError where it has another shape."""
+        """A prefix, normalized. Raises ConfigError where it has another shape, or numbers that are not finite."""
         horizon, numbers = self.info.head.horizon, self._normalizer.action_dim
         shape = prefix.shape
         if prefix.ndim != 3 or (shape[0], shape[2]) != (count, numbers) or not 1 <= shape[1] <= horizon:
             raise ConfigError(f"the prefix has shape {shape}, expected ({count}, 1 to {horizon}, {numbers})")
+        unknown = np.isnan(prefix).reshape(count, -1)
+        if np.isinf(prefix).any() or (unknown.any(1) != unknown.all(1)).any():
+            raise ConfigError("the prefix has numbers that are not finite; it may be NaN in all of a robot's numbers")
         return torch.from_numpy(self._normalizer.normalize(prefix.astype(np.float32))).to(self._device)
 
     def _noise(self, keys: NDArray[np.int64], draw: int) -> NDArray[np.float32]:

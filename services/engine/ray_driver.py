@@ -94,11 +94,7 @@ class _Driver:
                 ensure_node(address)
             ray.init(**_arguments(address, self.workers))
         except Exception as error:  # Ray raises what it likes here: TimeoutError, ConnectionError, RaySystemError
-            where = f"Ray at {address} could not be joined" if address else "Ray could not be started"
-            raise EngineError(
-                f"{where}: {str(error).splitlines()[0]}; is RAY_AUTH_MODE the same on both sides? "
-                "`--engine process` needs no Ray"
-            ) from error
+            raise EngineError(not_joined(address, error)) from error
         self._node = ray.get_runtime_context().get_node_id()
         self._count()
         # Deaths are counted by who sends the plans, and each is a new try.
@@ -194,6 +190,17 @@ class _Driver:
             f"{root} is not there on {', '.join(sorted(hidden))}: mount the data folder at the same path on every "
             "machine of the Ray cluster, or keep it in an object store"
         )
+
+
+def not_joined(address: str, error: Exception) -> str:
+    """Why Ray was not joined or started, in words: what it says, what may be the cause, and how to go on without it."""
+    where = f"Ray at {address} could not be joined" if address else "Ray could not be started"
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    # What is started in here has this process's key. A cluster with another one refuses, or does not answer.
+    words = f"{type(error).__name__} {error}".lower()
+    refused = any(word in words for word in ("auth", "token", "timeout", "timed out", "failed to connect"))
+    keys = "; are RAY_AUTH_MODE and the token the same on both sides?" if address and refused else ""
+    return f"{where}: {said[0]}{keys or ';'} `--engine process` needs no Ray"
 
 
 def sees(root: Location) -> bool:

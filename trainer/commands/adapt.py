@@ -12,6 +12,7 @@ from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import AdaptConfig
 from trainer.copies.opening import failed_copies, open_copies
 from trainer.demonstrations import read_demonstrations
+from trainer.demonstrations.episode import moving
 from trainer.demonstrations.frame_cache import MOST_BYTES, FrameCache
 from trainer.demonstrations.mapping_file import read_mapping
 from trainer.motion_basis import read_basis
@@ -73,9 +74,12 @@ def run(
     meaning = read_mapping(mapping) if mapping else None
     cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
     with progress("adapt") as report:
-        demonstrations = read_demonstrations(
+        read = read_demonstrations(
             demos, count, mapping=meaning, ranges=known, frames=cache, progress=report, draw=draw
         )
+        demonstrations, left_out = moving(read, demos)
+        if left_out:
+            print(left_out)
         checkpoint = adapt(
             out,
             demonstrations,

@@ -7,6 +7,7 @@ from tyro.conf import Positional
 
 from shared.motions_file import write_motions
 from trainer.demonstrations import read_demonstrations
+from trainer.demonstrations.episode import moving
 from trainer.demonstrations.mapping_file import read_mapping
 from trainer.motions.description import describe_motions
 from trainer.motions.drawing import draw_motions
@@ -41,7 +42,9 @@ def run(
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
     meaning = read_mapping(mapping) if mapping else None
-    read = read_demonstrations(demos, count, mapping=meaning, pictures=False, draw=draw)
+    read, left_out = moving(read_demonstrations(demos, count, mapping=meaning, pictures=False, draw=draw), demos)
+    if left_out:
+        print(left_out)
     if draw is not None:
         read = replace(read, episodes=tuple(episode for episode in read.episodes if not episode.validation))
     path = out or demos.with_suffix(".motions.parquet")

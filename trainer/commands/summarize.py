@@ -8,6 +8,7 @@ from tyro.conf import Positional
 from shared.errors import ConfigError
 from shared.summary_file import write_summary
 from trainer.demonstrations import read_demonstrations
+from trainer.demonstrations.episode import moving
 from trainer.demonstrations.mapping_file import read_mapping
 from trainer.resampling import resample
 from trainer.settings import check_number
@@ -43,7 +44,7 @@ def run(
     """
     check_number("--count", count, 1)
     meaning = read_mapping(mapping) if mapping else None
-    read = read_demonstrations(demonstrations, count, mapping=meaning, pictures=False)
+    read, left_out = moving(read_demonstrations(demonstrations, count, mapping=meaning, pictures=False), demonstrations)
     if rate_hz is not None:
         if not 1 <= rate_hz <= 1000:
             raise ConfigError(f"--rate-hz {rate_hz:g}: give 1 to 1000")
@@ -52,5 +53,5 @@ def run(
     summary = summarize(read, held_out=held_out, tolerance=tolerance, windows=windows, horizon=horizon)
     path = out or demonstrations.with_suffix(".summary.json")
     write_summary(summary, path)
-    print("\n".join(describe(summary)))
+    print("\n".join([*describe(summary), *([left_out] if left_out else [])]))
     print(f"summary: {path} ({path.stat().st_size / 1024:.0f} KiB)")

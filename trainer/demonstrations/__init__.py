@@ -11,9 +11,9 @@ from pathlib import Path
 from shared.errors import ConfigError, DemonstrationError
 from trainer.demonstrations.episode import Demonstrations, chosen
 from trainer.demonstrations.frame_cache import FrameCache
+from trainer.demonstrations.implausible import Ranges
 from trainer.demonstrations.lerobot import LeRobotDataset
 from trainer.demonstrations.mapping import Mapping
-from trainer.demonstrations.plausibility import Ranges
 from trainer.demonstrations.reading import read_source
 from trainer.demonstrations.robomimic import RobomimicFile
 from trainer.demonstrations.simulator import is_simulators, read_simulator

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shared.rotation import geodesic_angle, matrix_to_quat_xyzw
 from trainer.demonstrations.implausible import Implausible
 from trainer.demonstrations.mapping import Assumption, Mapping
-from trainer.demonstrations.plausibility import Track
+from trainer.demonstrations.track import Track
 from trainer.frames import Pose, compose, invert
 
 FloatArray = NDArray[np.float64]
@@ -20,6 +20,7 @@ _NAMES: dict[Assumption, str] = {
     "range": "outside the action range",
     "quaternion_order": "wrong quaternion order",
     "degrees": "degrees taken as radians",
+    "normalized": "normalized joints taken as angles, it seems",
     "delta": "a delta taken as absolute",
     "gripper": "swapped gripper",
     "continuity": "not continuous",
@@ -70,6 +71,8 @@ def diagnose(
     """
     # Training refuses what lies outside the range, whatever is accepted here.
     accept = "" if problem.assumption == "range" else f'; if it is right as it is, add "{problem.assumption}" to accept'
+    if problem.remedy is not None:
+        return f"{_NAMES[problem.assumption]}: {problem}; {problem.remedy}{accept}"
     for other in _alternatives(mapping) if problem.certain else ():
         try:
             check(other.mapping)

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.demonstrated_motions import MovedObject
+from shared.errors import DemonstrationError
 from shared.philox import philox_uint64
 from trainer.config import ActionName
 
@@ -154,3 +156,18 @@ class Demonstrations:
     def attempts(self) -> int:
         """How many attempts were made for these."""
         return len(self.episodes) + len(self.failed)
+
+
+def moving(demonstrations: Demonstrations, path: Path | str) -> tuple[Demonstrations, str | None]:
+    """The demonstrations without those of a single step, which show no motion, and what was left out, in words.
+
+    Raises DemonstrationError where none is left.
+    """
+    still = [episode.name for episode in demonstrations.episodes if len(episode.actions) < 2]
+    if not still:
+        return demonstrations, None
+    if len(still) == len(demonstrations.episodes):
+        raise DemonstrationError(f"{still[0]} has 1 step; a motion has 2 at least, and no other is used", path)
+    kept = tuple(episode for episode in demonstrations.episodes if len(episode.actions) > 1)
+    more = f" and {len(still) - 1} more" if len(still) > 1 else ""
+    return replace(demonstrations, episodes=kept), f"left out: {still[0]}{more}, of 1 step; a motion has 2 at least"

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.demonstrations.faults import ColumnFault
+
 
 def require_finite(array: NDArray[Any], name: str) -> None:
-    """Raises ValueError at the first number of (T, ...) that is NaN or infinite, saying where it is."""
+    """Raises ColumnFault at the first number of (T, ...) that is NaN or infinite, saying where it is."""
     if not np.isfinite(array).all():
         step, *rest = np.argwhere(~np.isfinite(array))[0]
         column = f", column {rest[0]}" if rest else ""
-        raise ValueError(f"'{name}' is not finite at step {step}{column}")
+        raise ColumnFault("not finite", f"'{name}' is not finite at step {step}{column}")

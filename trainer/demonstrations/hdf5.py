@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import DemonstrationError
+from trainer.demonstrations.faults import ColumnFault
 from trainer.demonstrations.finite import require_finite
 
 
@@ -32,7 +33,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
 def demo_names(group: h5py.Group) -> list[str]:
     """The demos of a group in the order of their numbers, which HDF5 does not keep."""
-    return sorted(group, key=lambda name: (int(re.sub(r"\D", "", name) or 0), name))
+    names = [name for name in group if group.get(name, getclass=True) is h5py.Group]
+    return sorted(names, key=lambda name: (int(re.sub(r"\D", "", name) or 0), name))
 
 
 def values(demo: h5py.Group, key: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
@@ -44,14 +46,17 @@ def values(demo: h5py.Group, key: str, shape: tuple[int | None, ...]) -> NDArray
         shape: that it must have; None fits any length.
 
     Raises:
-        ValueError: it isn't there, has another shape, or isn't finite; says where.
+        ColumnFault: it isn't there, has another shape, or isn't finite numbers; says where.
     """
-    if key not in demo:
-        raise ValueError(f"lacks '{key}'")
-    dataset = demo[key]
+    dataset = demo.get(key)
+    if dataset is None:
+        raise ColumnFault("missing", f"lacks '{key}'")
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiub":
+        what = f"of type {dataset.dtype}" if isinstance(dataset, h5py.Dataset) else "a group"
+        raise ColumnFault("not numbers", f"'{key}' is {what}; a column holds numbers")
     fits = len(dataset.shape) == len(shape) and all(b in (None, a) for a, b in zip(dataset.shape, shape, strict=True))
     if not fits:
-        raise ValueError(f"'{key}' has shape {dataset.shape}, expected {shape}")
+        raise ColumnFault("not one row a step", f"'{key}' has shape {dataset.shape}, expected {shape}")
     array = np.asarray(dataset)
     require_finite(array, key)
     return array

@@ -1,6 +1,12 @@
 """What demonstrations are found to be if an assumption of their mapping is wrong."""
 
+from collections.abc import Mapping as Dict
+from collections.abc import Sequence
+
 from trainer.demonstrations.mapping import Assumption
+
+Ranges = Dict[str, Dict[str, Sequence[float]]]
+"""That positions and joints must lie in, each with `min` and `max`, as in dataset.json."""
 
 
 class Implausible(ValueError):
@@ -10,8 +16,17 @@ class Implausible(ValueError):
         assumption: which assumption is in doubt.
         certain: whether it is contradicted, rather than unlikely.
         some: whether only some episodes contradict it, which the message names; all of them together do not.
+        remedy: what to do, where that is known already.
     """
 
-    def __init__(self, assumption: Assumption, message: str, *, certain: bool = True, some: bool = False) -> None:
+    def __init__(
+        self,
+        assumption: Assumption,
+        message: str,
+        *,
+        certain: bool = True,
+        some: bool = False,
+        remedy: str | None = None,
+    ) -> None:
         super().__init__(message)
-        self.assumption, self.certain, self.some = assumption, certain, some
+        self.assumption, self.certain, self.some, self.remedy = assumption, certain, some, remedy

@@ -10,7 +10,6 @@ Format: https://huggingface.co/docs/lerobot/lerobot-dataset-v3. A column is a fe
 
 import re
 from collections.abc import Iterator, Sequence
-from collections.abc import Mapping as Dict
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,26 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shared.errors import ConfigError, DemonstrationError
+from trainer.demonstrations.arrow_numbers import arrow_numbers
 from trainer.demonstrations.episode import FloatArray, Images, is_validation
+from trainer.demonstrations.faults import ColumnFault
 from trainer.demonstrations.finite import require_finite
 from trainer.demonstrations.frame_cache import FrameCache
-from trainer.demonstrations.lerobot_meta import Entry, Meta, read_meta
+from trainer.demonstrations.lerobot_episodes import Entry
+from trainer.demonstrations.lerobot_meta import Meta, read_meta
+from trainer.demonstrations.lerobot_pictures import stored_size
+from trainer.demonstrations.lerobot_rows import episode_rows, require_sorted
 from trainer.demonstrations.mapping import Mapping
 from trainer.demonstrations.motion import RawEpisode
 from trainer.demonstrations.source import Chosen, Contents
 from trainer.demonstrations.video import Picture, decode_picture, decode_video
 
 # What the format itself needs, none of it of the robot.
+_TIMESTAMP, _ORDER = "timestamp", ("episode_index", "frame_index")
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 # Files that are kept in memory: numbers, times, and pictures of a few cameras.
 _TABLES = 4
+_MOST_NAMED = 10
 
 
 class LeRobotDataset:
@@ -62,15 +68,29 @@ class LeRobotDataset:
         # By the place among these: tasks recorded in turn would else have all of their episodes held out, or none.
         return [Chosen(index, is_validation(place)) for place, index in enumerate(used)]
 
+    def look(self, index: int, columns: Sequence[str]) -> tuple[RawEpisode, dict[str, ColumnFault]]:
+        """An episode's columns, and what is wrong with those that can't be used. Raises DemonstrationError."""
+        entry = self._meta.episodes[index]
+        has_times = _TIMESTAMP in self._meta.features
+        rows, path = self._rows(entry, [*columns, _TIMESTAMP] if has_times else columns)
+        if not rows.num_rows:
+            raise DemonstrationError(f"episode {entry.index} has no steps", path)
+        found: dict[str, FloatArray] = {}
+        faults: dict[str, ColumnFault] = {}
+        for name in columns:
+            try:
+                found[name] = _numbers(rows, name)
+            except ColumnFault as fault:
+                faults[name] = fault
+        return RawEpisode(f"episode {entry.index}", found, {}, _times(rows)), faults
+
     def read(self, index: int, columns: Sequence[str]) -> RawEpisode:
         """An episode's columns. Raises DemonstrationError naming its file."""
-        entry = self._meta.episodes[index]
-        rows, path = self._rows(entry, columns)
-        try:
-            found = {name: _numbers(rows, name) for name in columns}
-        except ValueError as error:
-            raise DemonstrationError(f"episode {entry.index}: {error}", path) from error
-        return RawEpisode(f"episode {entry.index}", found, {})
+        episode, faults = self.look(index, columns)
+        for fault in faults.values():
+            path = self._meta.data_path(self._meta.episodes[index])
+            raise DemonstrationError(f"{episode.name}: {fault}", path) from fault
+        return episode
 
     def images(self, index: int, camera: str, size: tuple[int, int] | None) -> Images:
         """An episode's pictures, decoded into the cache. Raises DemonstrationError naming their file."""
@@ -97,7 +117,10 @@ class LeRobotDataset:
         decoded = cache.get(path, "", size, expected, lambda: decode_video(path, stored, size))
         if not len(decoded.times):
             raise ValueError("holds no picture")
-        times = self._times(entry) + entry.video_start.get(camera, 0.0)
+        recorded = _times(self._rows(entry, [_TIMESTAMP])[0])
+        if recorded is None or not np.isfinite(recorded).all():
+            raise ValueError("can't be told to be of which step: there is no number in every row of 'timestamp'")
+        times = recorded + entry.video_start.get(camera, 0.0)
         rows = _nearest(decoded.times, times)
         missing = np.abs(decoded.times[rows] - times) > 0.5 / self._meta.fps
         if missing.any():
@@ -123,38 +146,35 @@ class LeRobotDataset:
         decoded = cache.get(path, f"{entry.index}/{camera}", size, entry.length, decode)
         return Images(decoded.frames, np.arange(entry.length), decoded.key)
 
-    def _times(self, entry: Entry) -> FloatArray:
-        """Time of each step in its episode [s]."""
-        return _numbers(self._rows(entry, ["timestamp"])[0], "timestamp")[:, 0]
-
     def _rows(self, entry: Entry, columns: Sequence[str]) -> tuple[pa.Table, Path]:
         """An episode's rows in the order of its steps, and the file that they are in."""
         path = self._meta.data_path(entry)
         table = self._read_file(path, columns)
-        # Sorted by episode and then by step, as every writer of the format leaves it.
-        first, end = np.searchsorted(table.column("episode_index").to_numpy(), [entry.index, entry.index + 1])
-        rows = table.slice(first, end - first)
-        if not np.array_equal(rows.column("frame_index").to_numpy(), np.arange(entry.length)):
-            raise DemonstrationError(
-                f"has {rows.num_rows} steps of episode {entry.index}, meta/ says {entry.length}: is it whole?", path
-            )
-        return rows, path
+        try:
+            return episode_rows(table, entry.index, entry.length), path
+        except ValueError as error:
+            raise DemonstrationError(str(error), path) from error
 
     def _read_file(self, path: Path, columns: Sequence[str]) -> pa.Table:
         """A file's columns. The last few are kept, since episodes lie one after the other."""
-        wanted = tuple(sorted({*columns, "episode_index", "frame_index"}))
+        wanted = tuple(sorted({*columns, *_ORDER}))
         if (path, wanted) not in self._tables:
             try:
-                table = pq.read_table(path, columns=list(wanted), partitioning=None)
+                there = set(pq.read_schema(path).names)
+                table = pq.read_table(path, columns=[name for name in wanted if name in there], partitioning=None)
                 # LeRobot writes a group of rows for each episode: every look at a column in pieces would join them all.
                 # Pictures are left so: together they may be more than a column can hold in one piece.
                 if not self.contents.cameras.keys() & wanted:
                     table = table.combine_chunks()
             except (OSError, pa.ArrowException) as error:
                 raise DemonstrationError(f"can't be read as Parquet ({_first_line(error)})", path) from error
-            missing = sorted(set(wanted) - set(table.column_names))
-            if missing:
-                raise DemonstrationError(f"lacks '{missing[0]}', which meta/info.json says it has", path)
+            for name in (*_ORDER, *(self.contents.cameras.keys() & wanted)):
+                if name not in table.column_names:
+                    raise DemonstrationError(f"lacks '{name}', which meta/info.json says it has", path)
+            try:
+                require_sorted(table)
+            except ValueError as error:
+                raise DemonstrationError(str(error), path) from error
             if len(self._tables) == _TABLES:
                 del self._tables[next(iter(self._tables))]
             self._tables[path, wanted] = table
@@ -162,15 +182,19 @@ class LeRobotDataset:
 
 
 def _describe(meta: Meta) -> Contents:
-    columns, cameras = {}, {}
+    columns: dict[str, int] = {}
+    cameras: dict[str, tuple[int, int]] = {}
+    others: dict[str, str] = {}
     for name, feature in meta.features.items():
         shape = tuple(feature["shape"])
         if name in _BOOKKEEPING:
             continue
         if feature["dtype"] in ("video", "image"):
-            cameras[name] = _picture_size(feature, shape)
-        elif re.fullmatch(r"(float|int|uint)\d+|bool", feature["dtype"]) and len(shape) == 1:
-            columns[name] = int(shape[0])
+            cameras[name] = stored_size(meta, name)
+        elif re.fullmatch(r"(float|int|uint)\d+|bool", feature["dtype"]) and len(shape) < 2:
+            columns[name] = int(shape[0]) if shape else 1
+        else:
+            others[name] = f"{feature['dtype']} of shape {shape}; a column has one row of numbers a step"
     components = {name: _component_names(meta.features[name].get("names")) for name in columns}
     return Contents(
         format=f"LeRobot {meta.version}",
@@ -182,7 +206,17 @@ def _describe(meta: Meta) -> Contents:
         tasks=tuple(sorted({task for entry in meta.episodes for task in entry.tasks})),
         defaults=tuple(name for name in (*columns, *cameras) if name.split(".")[0] == "observation"),
         components={name: names for name, names in components.items() if names},
+        others=others,
+        notes=tuple(_without_video(meta)),
     )
+
+
+def _without_video(meta: Meta) -> Iterator[str]:
+    for name, feature in meta.features.items():
+        without = [entry.index for entry in meta.episodes if not meta.has_video(entry, name)]
+        if feature["dtype"] == "video" and without:
+            named = ", ".join(map(str, without[:_MOST_NAMED])) + ", ..." * (len(without) > _MOST_NAMED)
+            yield f"camera {name}: {len(without)} of {len(meta.episodes)} episodes have no video of it: {named}"
 
 
 def _component_names(names: Any) -> tuple[str, ...]:
@@ -192,29 +226,22 @@ def _component_names(names: Any) -> tuple[str, ...]:
     return tuple(str(name) for name in names) if isinstance(names, list) else ()
 
 
-def _picture_size(feature: Dict[str, Any], shape: tuple[int, ...]) -> tuple[int, int]:
-    """Height and width: the channels are last, or first where the names say so."""
-    names = feature.get("names") or []
-    channels_first = "channel" in str(names[0]) if isinstance(names, list) and names else shape[0] in (1, 3)
-    height, width = shape[1:] if channels_first else shape[:2]
-    return int(height), int(width)
-
-
 def _numbers(rows: pa.Table, name: str) -> FloatArray:
-    column = rows.column(name).combine_chunks()
-    if column.null_count:
-        raise ValueError(f"'{name}' lacks a value")
-    values: NDArray[Any]
-    if pa.types.is_fixed_size_list(column.type) or pa.types.is_list(column.type):
-        flat = column.flatten()
-        if flat.null_count or len(flat) % max(1, len(column)):
-            raise ValueError(f"'{name}' does not have the same width in every step")
-        values = flat.to_numpy(zero_copy_only=False).reshape(len(column), -1)
-    else:
-        values = column.to_numpy(zero_copy_only=False).reshape(len(column), 1)
-    values = np.asarray(values, np.float64)
+    """(T, width) of a column, all finite. Raises ColumnFault."""
+    if name not in rows.column_names:
+        raise ColumnFault("missing", f"lacks '{name}', which meta/info.json says it has")
+    values = arrow_numbers(rows.column(name), name)
     require_finite(values, name)
     return values
+
+
+def _times(rows: pa.Table) -> FloatArray | None:
+    """(T,) time of each step in its episode [s], as it was written; None where that is no number a step."""
+    try:
+        values = arrow_numbers(rows.column(_TIMESTAMP), _TIMESTAMP) if _TIMESTAMP in rows.column_names else None
+    except ColumnFault:
+        return None
+    return values[:, 0] if values is not None and values.shape[1] == 1 else None
 
 
 def _nearest(times: FloatArray, wanted: FloatArray) -> NDArray[np.int64]:

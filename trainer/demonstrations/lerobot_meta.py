@@ -1,17 +1,16 @@
 """The meta/ folder of a LeRobot data set: its features, its episodes and where their files are."""
 
 import json
+import math
 import re
 from collections.abc import Mapping as Dict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from shared.errors import DemonstrationError
+from trainer.demonstrations.lerobot_episodes import Entry, read_episodes, read_text
 
 _DEFAULT_PATHS = {
     3: ("data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
@@ -19,29 +18,14 @@ _DEFAULT_PATHS = {
     2: ("data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet",
         "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"),
 }  # fmt: skip
-_MOST_BYTES = 100_000_000
+_FILES = {
+    (3, "episodes"): "meta/episodes/*/*.parquet",
+    (3, "data"): "data/*/file-*.parquet",
+    (2, "episodes"): "meta/episodes.jsonl",
+    (2, "data"): "data/*/episode_*.parquet",
+}
+_LATEST = {2: "v2.1", 3: "v3.0"}
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::0(\d{1,2})d)?\}")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What meta/ says of an episode.
-
-    Attributes:
-        index: its episode_index.
-        length: its steps.
-        tasks: that it is of.
-        data: chunk and number of its Parquet file.
-        video: chunk and number of each camera's video.
-        video_start: where in that video it begins [s].
-    """
-
-    index: int
-    length: int
-    tasks: tuple[str, ...]
-    data: tuple[int, int]
-    video: Dict[str, tuple[int, int]] = field(default_factory=dict)
-    video_start: Dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,21 +47,27 @@ class Meta:
 
     def video_path(self, entry: Entry, camera: str) -> Path:
         """The video of an episode. Raises DemonstrationError where meta/ does not say which one it is."""
-        if camera not in entry.video and self.version.startswith("v3"):
+        if not self.has_video(entry, camera):
             raise DemonstrationError(
-                f"does not say where the video of '{camera}' is: meta/episodes/ lacks videos/{camera}/file_index",
-                self.info,
+                f"does not say where the video '{camera}' of episode {entry.index} is: its videos/{camera}/file_index "
+                "is missing or null; leave the episode out, or the camera",
+                entry.said_in,
             )
         return self._path(self.paths[1], entry, entry.video.get(camera, (0, 0)), camera)
 
-    def steps_in_videos(self, camera: str) -> dict[Path, int]:
-        """The steps in each video of a camera, of all its episodes.
+    def has_video(self, entry: Entry, camera: str) -> bool:
+        """Whether meta/ says where an episode's video is. In v2 its path follows from its number."""
+        return camera in entry.video or not self.version.startswith("v3")
 
-        Raises DemonstrationError as `video_path`, and where v2.1's videos, of an episode each, are of several.
+    def steps_in_videos(self, camera: str) -> dict[Path, int]:
+        """The steps in each video of a camera, of all episodes that have one.
+
+        Raises DemonstrationError where v2.1's videos, of an episode each, are of several.
         """
         found: dict[Path, list[Entry]] = {}
         for entry in self.episodes:
-            found.setdefault(self.video_path(entry, camera), []).append(entry)
+            if self.has_video(entry, camera):
+                found.setdefault(self.video_path(entry, camera), []).append(entry)
         for path, entries in found.items():
             if len(entries) > 1 and not self.version.startswith("v3"):
                 raise DemonstrationError(
@@ -122,8 +112,9 @@ def read_meta(root: Path) -> Meta:
     if match is None:
         raise DemonstrationError(f"is of LeRobot's version {version}; v2.0 to v3.x can be read", info_path)
     major = int(match[1])
+    _require_files_of(major, info, info_path)
     try:
-        episodes = _episodes_v3(root) if major == 3 else _episodes_v2(root)
+        episodes = read_episodes(root, major)
         robot = info.get("robot_type")
         meta = Meta(
             root=root,
@@ -138,7 +129,7 @@ def read_meta(root: Path) -> Meta:
             ),
             chunk_size=int(info.get("chunks_size") or 1000),
         )
-        if not meta.fps > 0 or meta.chunk_size < 1:
+        if not 0 < meta.fps < math.inf or meta.chunk_size < 1:
             raise ValueError(f"fps is {meta.fps}, chunks_size {meta.chunk_size}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DemonstrationError(f"is not whole ({error!r})", info_path) from error
@@ -157,58 +148,30 @@ def _feature(feature: Any) -> dict[str, Any]:
     return {"dtype": str(feature["dtype"]), "shape": [int(n) for n in feature["shape"]], "names": feature.get("names")}
 
 
-def _episodes_v3(root: Path) -> list[Entry]:
-    entries = []
-    paths = sorted((root / "meta" / "episodes").glob("*/*.parquet"))
-    for path in paths:
-        try:
-            names = [name for name in pq.read_schema(path).names if not name.startswith("stats/")]
-            rows = pq.read_table(path, columns=names, partitioning=None).to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            raise DemonstrationError(f"can't be read as Parquet ({error})", path) from error
-        entries += [_entry_v3(row) for row in rows]
-    return entries
-
-
-def _entry_v3(row: dict[str, Any]) -> Entry:
-    cameras = [name.split("/")[1] for name in row if re.fullmatch(r"videos/[^/]+/file_index", name)]
-    return Entry(
-        index=int(row["episode_index"]),
-        length=int(row["length"]),
-        tasks=tuple(row.get("tasks") or ()),
-        data=(int(row["data/chunk_index"]), int(row["data/file_index"])),
-        video={
-            name: (int(row[f"videos/{name}/chunk_index"]), int(row[f"videos/{name}/file_index"])) for name in cameras
-        },
-        video_start={name: float(row[f"videos/{name}/from_timestamp"]) for name in cameras},
-    )
-
-
-def _episodes_v2(root: Path) -> list[Entry]:
-    path = root / "meta" / "episodes.jsonl"
-    entries = []
-    for line in _read_text(path).splitlines():
-        if line.strip():
-            row = json.loads(line)
-            tasks = row.get("tasks") or ()
-            entries.append(Entry(int(row["episode_index"]), int(row["length"]), tuple(tasks), (0, 0)))
-    return entries
+def _require_files_of(major: int, info: Dict[str, Any], info_path: Path) -> None:
+    """Raises DemonstrationError where the files are named as the other version names them."""
+    root, other = info_path.parents[1], 5 - major
+    checked = ["episodes"]
+    # A data set may also name its files by a template of its own.
+    default = _DEFAULT_PATHS[major][0]
+    if Path(str(info.get("data_path") or default)).name.startswith(Path(default).name.partition("{")[0]):
+        checked.append("data")
+    for what in checked:
+        mine, others = (_FILES[version, what] for version in (major, other))
+        if not any(root.glob(mine)) and any(root.glob(others)):
+            raise DemonstrationError(
+                f"says that the data set is of version {info['codebase_version']}, but its files are of "
+                f"{_LATEST[other]}: there is {others}, and no {mine}; correct codebase_version, or convert the data "
+                "set as a whole",
+                info_path,
+            )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(_read_text(path))
+        content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise DemonstrationError(f"is not JSON ({error})", path) from error
     if not isinstance(content, dict):
         raise DemonstrationError("is not a JSON object", path)
     return content
-
-
-def _read_text(path: Path) -> str:
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise DemonstrationError(f"is larger than {_MOST_BYTES} bytes", path)
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise DemonstrationError(f"can't be read ({error.strerror}); is the data set whole?", path) from error

@@ -28,7 +28,18 @@ Columns = Annotated[str, AfterValidator(_is_columns)]
 Vector3 = tuple[float, float, float]
 Vector4 = tuple[float, float, float, float]
 RotationEncoding = Literal["quat_xyzw", "quat_wxyz", "rotation_vector", "euler", "rot6d", "rot6d_columns", "matrix"]
-Assumption = Literal["frame", "range", "quaternion_order", "degrees", "delta", "gripper", "continuity", "observed"]
+Assumption = Literal[
+    "frame",
+    "range",
+    "quaternion_order",
+    "degrees",
+    "normalized",
+    "delta",
+    "gripper",
+    "continuity",
+    "observed",
+    "timestamps",
+]
 
 
 class _Part(BaseModel):
@@ -263,7 +274,7 @@ class Mapping(_Part):
         task: name of the task; the data set's own where this is left out.
         only_task: of a data set of several tasks, the one whose episodes are used; "*" is all.
         robot: name of the robot, as in the catalogue; the data set's own where this is left out.
-        rate_hz: control rate; the data set's own where this is left out.
+        rate_hz: control rate, whatever the data set's timestamps say; the data set's own where this is left out.
         filter_key: of robomimic: the mask whose demos are used.
         validation_filter_key: of robomimic: the mask whose demos are held out.
         accept: assumptions that are not to be checked.

@@ -30,11 +30,13 @@ class RawEpisode:
         name: its name there.
         columns: each column's numbers, (T, width).
         frames: of the simulator that made it, where the file says them (robosuite_frames.py has their names).
+        times: of each step, (T,) [s], where the file says them; they may be anything that a recorder wrote.
     """
 
     name: str
     columns: Dict[str, FloatArray]
     frames: Dict[str, Frames]
+    times: FloatArray | None = None
 
     def select(self, columns: str) -> FloatArray:
         """(T, n) of `name`, `name[i]` or `name[i:j]`. Raises ValueError where it has no such components."""

@@ -5,24 +5,20 @@ needs the robot's kinematics: reach and limits come from the action range, the r
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Mapping as Dict
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.rotation import geodesic_angle
-from trainer.demonstrations.implausible import Implausible
+from trainer.demonstrations.continuity import check_continuity
+from trainer.demonstrations.implausible import Implausible, Ranges
 from trainer.demonstrations.mapping import Assumption, Mapping
 from trainer.demonstrations.motion import Motion, RawEpisode
+from trainer.demonstrations.track import Track
 
 FloatArray = NDArray[np.float64]
-Ranges = Dict[str, Dict[str, Sequence[float]]]
 
-# Faster than arms with a policy move: the Panda's limits are 1.7 m/s and 2.5 rad/s at the tool, 2.6 rad/s at joints.
-MOST_SPEED = 3.0
-MOST_TURN = 10.0
-MOST_JOINT_SPEED = 10.0
 # Commands lead what is observed; half of the steps within this, at the best delay up to MOST_DELAY, is agreement.
 NEAR_POSITION = 0.10
 NEAR_ANGLE = np.deg2rad(25)
@@ -46,14 +42,6 @@ _RANGE_TOLERANCE = 1e-3
 _AXES = "xyz"
 # Encodings that hold angles; joint positions have none.
 _ANGLES = ("", "euler", "rotation_vector")
-
-
-class Track(NamedTuple):
-    """An episode to be checked: its name, what was commanded, and what was observed."""
-
-    name: str
-    commanded: Motion
-    observed: Motion
 
 
 Distance = Callable[[Motion, Motion], FloatArray | None]
@@ -125,25 +113,7 @@ def _in_range(tracks: Sequence[Track], rate_hz: float, ranges: Ranges) -> None:
 
 
 def _continuous(tracks: Sequence[Track], rate_hz: float, ranges: Ranges) -> None:
-    for track in tracks:
-        motion = track.commanded
-        if motion.pose is not None:
-            position, rotation = motion.pose
-            _limit(track, np.linalg.norm(np.diff(position, axis=0), axis=1), MOST_SPEED / rate_hz, rate_hz, "m")
-            _limit(track, geodesic_angle(rotation[:-1], rotation[1:]), MOST_TURN / rate_hz, rate_hz, "rad")
-        if motion.joint_position is not None:
-            steps = np.abs(np.diff(motion.joint_position, axis=0)).max(axis=1)
-            _limit(track, steps, MOST_JOINT_SPEED / rate_hz, rate_hz, "rad")
-
-
-def _limit(track: Track, steps: FloatArray, most: float, rate_hz: float, unit: str) -> None:
-    if len(steps) and steps.max() > most:
-        at = int(np.argmax(steps))
-        raise Implausible(
-            "continuity",
-            f"{track.name} jumps by {steps[at]:.2f} {unit} between steps {at} and {at + 1}, which at {rate_hz:g} Hz is "
-            f"{steps[at] * rate_hz:.1f} {unit}/s",
-        )
+    check_continuity(tracks, rate_hz)
 
 
 def _as_observed(tracks: Sequence[Track], rate_hz: float, ranges: Ranges) -> None:

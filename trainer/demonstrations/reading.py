@@ -12,11 +12,14 @@ from shared.errors import ConfigError, DemonstrationError
 from shared.rotation import matrix_to_rot6d
 from trainer.demonstrations.diagnosis import diagnose, other_quaternion_order
 from trainer.demonstrations.episode import Demonstrations, Episode, Images, chosen
-from trainer.demonstrations.implausible import Implausible
+from trainer.demonstrations.implausible import Implausible, Ranges
 from trainer.demonstrations.mapping import Mapping, split_columns
 from trainer.demonstrations.motion import RawEpisode, commanded_motion, object_poses, observed_motion
-from trainer.demonstrations.plausibility import Ranges, Track, check, check_angles, points_down
+from trainer.demonstrations.normalized import instead_of_range, require_angles
+from trainer.demonstrations.plausibility import check, check_angles, points_down
 from trainer.demonstrations.source import Contents, Source
+from trainer.demonstrations.timestamps import check_times
+from trainer.demonstrations.track import Track
 from trainer.frames import Pose
 from trainer.progress import Progress, silent
 
@@ -119,13 +122,16 @@ def checked_tracks(
 
     def read_and_check(by: Mapping) -> list[Track]:
         check_angles(raws, by)
+        require_angles(raws, by, ranges)
         tracks = read(by)
         check(tracks, rate_hz, ranges, by.accept)
         return tracks
 
+    _check_times(raws, mapping, rate_hz, path)
     try:
         tracks = read_and_check(mapping)
     except Implausible as problem:
+        problem = instead_of_range(problem, raws, mapping, ranges)
         raise DemonstrationError(diagnose(problem, mapping, read, read_and_check), path) from problem
     except ValueError as error:
         raise DemonstrationError(str(error), path) from error
@@ -143,6 +149,19 @@ def checked_tracks(
                 path,
             )
     return tracks
+
+
+def _check_times(raws: Sequence[RawEpisode], mapping: Mapping, rate_hz: float, path: Path) -> None:
+    if "timestamps" in mapping.accept:
+        return
+    said = mapping.rate_hz is not None
+    try:
+        check_times(raws, rate_hz, said=said)
+    except ValueError as error:
+        other = "" if said else "give the right rate as rate_hz in the mapping; "
+        raise DemonstrationError(
+            f'not the rate that it says: {error}; {other}if it is right as it is, add "timestamps" to accept', path
+        ) from error
 
 
 def _track(raw: RawEpisode, mapping: Mapping) -> Track:

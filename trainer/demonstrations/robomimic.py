@@ -3,13 +3,15 @@
     data/                attrs: total, env_args (JSON: env_name, env_kwargs with control_freq and robots)
       demo_0/            attrs: num_samples, model_file (the scene's MJCF, of robosuite's files)
         actions [T, A]   and others, such as actions_abs, action_dict/<key>
-        obs/<key> [T, width], or uint8 [T, height, width, 3] of a camera
+        obs/<key> [T, width], or uint8 [T, height, width, 3] of a camera; some recorders write [T, 3, height, width]
+        ...              whatever else a recorder adds, such as MimicGen's src_demo_inds; it may be of any shape
     mask/<filter key>    names of demos in data/
 
 Layout: https://robomimic.github.io/docs/datasets/overview.html. A column is a path inside a demo, such as `obs/object`.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
 from pathlib import Path
@@ -20,6 +22,7 @@ import numpy as np
 
 from shared.errors import ConfigError, DemonstrationError
 from trainer.demonstrations.episode import FloatArray, Images, is_validation
+from trainer.demonstrations.faults import ColumnFault
 from trainer.demonstrations.frame_cache import FrameCache
 from trainer.demonstrations.hdf5 import demo_names, open_hdf5, values
 from trainer.demonstrations.mapping import Mapping
@@ -33,6 +36,8 @@ from trainer.frames import Frames
 _TRAIN, _VALID = "train", "valid"
 # Pictures read at once: compressed files hold them in blocks of many.
 _BLOCK = 64
+# Demos that are looked at for what a file holds.
+_LOOKED_AT = 20
 
 
 class RobomimicFile:
@@ -47,9 +52,10 @@ class RobomimicFile:
         """Raises DemonstrationError where the file isn't there, isn't whole or has no demos."""
         self.path, self._cache = path, cache
         with open_hdf5(path) as file:
-            if "data" not in file or not len(file["data"]):
+            data = file.get("data")
+            self._names = demo_names(data) if isinstance(data, h5py.Group) else []
+            if not self._names:
                 raise DemonstrationError("has no group 'data' with demos; it is not robomimic's layout", path)
-            self._names = demo_names(file["data"])
             self._env_args = _env_args(file)
             self.contents = self._describe(file)
 
@@ -75,20 +81,33 @@ class RobomimicFile:
             for place, (index, name) in enumerate(chosen)
         ]
 
-    def read(self, index: int, columns: Sequence[str]) -> RawEpisode:
-        """A demo's columns. Raises DemonstrationError naming the demo."""
+    def look(self, index: int, columns: Sequence[str]) -> tuple[RawEpisode, dict[str, ColumnFault]]:
+        """A demo's columns, and what is wrong with those that can't be used. Raises DemonstrationError."""
         name = f"data/{self._names[index]}"
+        found: dict[str, FloatArray] = {}
+        faults: dict[str, ColumnFault] = {}
         with open_hdf5(self.path) as file:
             demo = file[name]
             try:
-                length = int(demo.attrs["num_samples"] if "num_samples" in demo.attrs else len(demo[columns[0]]))
+                length = _steps(demo, columns)
                 if length < 1:
                     raise ValueError("has no steps")
-                found = {column: _numbers(demo, column, length) for column in columns}
+                for column in columns:
+                    try:
+                        found[column] = _numbers(demo, column, length)
+                    except ColumnFault as fault:
+                        faults[column] = fault
             except (KeyError, ValueError, TypeError, OSError) as error:
                 raise DemonstrationError(f"{name}: {error}", self.path) from error
             frames = self._frames(demo)
-        return RawEpisode(name, found, frames)
+        return RawEpisode(name, found, frames), faults
+
+    def read(self, index: int, columns: Sequence[str]) -> RawEpisode:
+        """A demo's columns. Raises DemonstrationError naming the demo."""
+        episode, faults = self.look(index, columns)
+        for fault in faults.values():
+            raise DemonstrationError(f"{episode.name}: {fault}", self.path) from fault
+        return episode
 
     def images(self, index: int, camera: str, size: tuple[int, int] | None) -> Images:
         """A demo's pictures: mapped where they lie as they are, else decoded into the cache.
@@ -98,7 +117,7 @@ class RobomimicFile:
         name = f"data/{self._names[index]}"
         with open_hdf5(self.path) as file:
             dataset, stored = file[name].get(camera), self.contents.cameras[camera]
-            if dataset is None or dataset.dtype != np.uint8 or dataset.shape[1:] != (*stored, 3):
+            if not isinstance(dataset, h5py.Dataset) or picture_size(dataset) != stored:
                 raise DemonstrationError(f"{name}: '{camera}' has no pictures of {stored[0]} x {stored[1]}", self.path)
             steps, offset = len(dataset), dataset.id.get_offset()
             wanted = file[name].attrs.get("num_samples", steps)
@@ -108,7 +127,8 @@ class RobomimicFile:
                     "before its action",
                     self.path,
                 )
-            if offset is not None and size in (None, stored) and not file.userblock_size:
+            as_they_are = size in (None, stored) and not channels_first(dataset)
+            if offset is not None and as_they_are and not file.userblock_size:
                 frames = np.memmap(self.path, np.uint8, "r", offset, dataset.shape)
                 status = self.path.stat()
                 key = f"{self.path.resolve()}|{status.st_size}|{status.st_mtime_ns}|{offset}"
@@ -126,18 +146,24 @@ class RobomimicFile:
         return robosuite_frames(scene, self._env_args) if isinstance(scene, str) else {}
 
     def _describe(self, file: h5py.File) -> Contents:
-        columns, cameras = {}, {}
-        demo = file["data"][self._names[0]]
+        columns: dict[str, int] = {}
+        cameras: dict[str, tuple[int, int]] = {}
+        others: dict[str, str] = {}
 
         def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            # What next_obs/ holds is obs/, a step later.
             if not isinstance(item, h5py.Dataset) or name.startswith("next_obs/"):
                 return
-            if item.ndim == 4 and item.dtype == np.uint8 and item.shape[3] == 3:
-                cameras[name] = int(item.shape[1]), int(item.shape[2])
+            if (size := picture_size(item)) is not None:
+                cameras.setdefault(name, size)
             elif item.ndim in (1, 2) and item.dtype.kind in "fiub":
-                columns[name] = int(item.shape[1]) if item.ndim == 2 else 1
+                columns.setdefault(name, int(item.shape[1]) if item.ndim == 2 else 1)
+            else:
+                others.setdefault(name, f"shape {item.shape} of {item.dtype}; a column has one row of numbers a step")
 
-        demo.visititems(visit)
+        # What the first lacks, as some recorders leave out what did not happen, is in others.
+        for demo in self._names[:_LOOKED_AT]:
+            file["data"][demo].visititems(visit)
         kwargs = self._env_args.get("env_kwargs") or {}
         robots, rate = kwargs.get("robots"), kwargs.get("control_freq")
         robot = robots[0] if isinstance(robots, list) and robots else robots
@@ -151,6 +177,7 @@ class RobomimicFile:
             robot=robot.lower() if isinstance(robot, str) else None,
             tasks=(task,) if isinstance(task, str) else (),
             masks=tuple(sorted(file["mask"])) if "mask" in file else (),
+            others={name: why for name, why in others.items() if name not in {**columns, **cameras}},
         )
 
     def _mask(self, file: h5py.File, key: str) -> list[str]:
@@ -161,10 +188,25 @@ class RobomimicFile:
         return names
 
 
+def picture_size(dataset: h5py.Dataset) -> tuple[int, int] | None:
+    """Height and width of RGB pictures, (T, height, width, 3) or (T, 3, height, width) of uint8; None of all else."""
+    if dataset.ndim != 4 or dataset.dtype != np.uint8 or 3 not in (dataset.shape[1], dataset.shape[3]):
+        return None
+    height, width = dataset.shape[2:] if channels_first(dataset) else dataset.shape[1:3]
+    return int(height), int(width)
+
+
+def channels_first(dataset: h5py.Dataset) -> bool:
+    """Whether pictures are (3, height, width), and can't be (height, width, 3)."""
+    return bool(dataset.shape[3] != 3)
+
+
 def _pictures(dataset: h5py.Dataset, size: tuple[int, int]) -> Iterator[tuple[float, Picture]]:
+    turned = channels_first(dataset)
     for start in range(0, len(dataset), _BLOCK):
-        for step, picture in enumerate(dataset[start : start + _BLOCK], start):
-            yield float(step), resize(picture, size)
+        block = dataset[start : start + _BLOCK]
+        for step, picture in enumerate(np.moveaxis(block, 1, -1) if turned else block, start):
+            yield float(step), resize(np.ascontiguousarray(picture), size)
 
 
 def _env_args(file: h5py.File) -> dict[str, Any]:
@@ -175,8 +217,21 @@ def _env_args(file: h5py.File) -> dict[str, Any]:
     return env if isinstance(env, dict) else {}
 
 
+def _steps(demo: h5py.Group, columns: Sequence[str]) -> int:
+    """How many steps a demo has: what it says, else its actions, else what most of the columns have."""
+    if "num_samples" in demo.attrs:
+        return int(demo.attrs["num_samples"])
+    found = [demo.get(column) for column in ("actions", *columns)]
+    lengths = [len(item) for item in found if isinstance(item, h5py.Dataset) and item.ndim]
+    if isinstance(found[0], h5py.Dataset) and found[0].ndim:
+        return lengths[0]
+    if not lengths:
+        raise ColumnFault("missing", f"lacks '{columns[0]}'" if columns else "lacks 'actions'")
+    return Counter(lengths).most_common(1)[0][0]
+
+
 def _numbers(demo: h5py.Group, column: str, length: int) -> FloatArray:
-    if column not in demo:
-        raise ValueError(f"lacks '{column}'")
-    shape = (length,) if demo[column].ndim == 1 else (length, None)
-    return np.asarray(values(demo, column, shape), np.float64).reshape(length, -1)
+    dataset = demo.get(column)
+    one_column = isinstance(dataset, h5py.Dataset) and dataset.ndim == 1
+    array = values(demo, column, (length,) if one_column else (length, None))
+    return np.asarray(array, np.float64).reshape(length, -1)

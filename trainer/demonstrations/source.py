@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from trainer.demonstrations.episode import Images
+from trainer.demonstrations.faults import ColumnFault
 from trainer.demonstrations.mapping import Mapping
 from trainer.demonstrations.motion import RawEpisode
 
@@ -25,6 +26,8 @@ class Contents:
         masks: named selections of its episodes.
         defaults: columns that are the observation where the mapping does not choose.
         components: names of a column's components, where it says them.
+        others: what else it holds, with the reason why it is neither a column nor a camera.
+        notes: what a user should know of it.
     """
 
     format: str
@@ -37,6 +40,8 @@ class Contents:
     masks: tuple[str, ...] = ()
     defaults: tuple[str, ...] = ()
     components: Dict[str, tuple[str, ...]] = field(default_factory=dict)
+    others: Dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,12 @@ class Source(Protocol):
         """The episodes that a mapping asks for."""
         ...
 
+    def look(self, index: int, columns: Sequence[str]) -> tuple[RawEpisode, dict[str, ColumnFault]]:
+        """An episode's columns, those that can be used, and what is wrong with the others."""
+        ...
+
     def read(self, index: int, columns: Sequence[str]) -> RawEpisode:
-        """An episode's columns."""
+        """An episode's columns, all of which must be usable."""
         ...
 
     def images(self, index: int, camera: str, size: tuple[int, int] | None) -> Images:

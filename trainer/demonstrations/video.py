@@ -33,11 +33,31 @@ def decode_picture(content: bytes, stored: tuple[int, int], size: tuple[int, int
     raise ValueError("holds no picture")
 
 
+def video_size(path: Path) -> tuple[int, int]:
+    """Height and width of a video. Raises ValueError where it is none, OSError where it is not there."""
+    return _size(str(path))
+
+
+def picture_size(content: bytes) -> tuple[int, int]:
+    """Height and width of the picture in the bytes of a PNG or JPEG file. Raises ValueError where it is none."""
+    return _size(io.BytesIO(content))
+
+
 def resize(picture: Picture, size: tuple[int, int]) -> Picture:
     """A picture (height, width, 3) of another size."""
     if picture.shape[:2] == size:
         return picture
     return _pixels(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"), size)
+
+
+def _size(file: str | BinaryIO) -> tuple[int, int]:
+    try:
+        with av.open(file, "r") as container:
+            if not container.streams.video:
+                raise ValueError("holds no picture")
+            return container.streams.video[0].height, container.streams.video[0].width
+    except av.FFmpegError as error:
+        raise ValueError(f"can't be decoded ({error})") from error
 
 
 def _decode(file: str | BinaryIO, stored: tuple[int, int], size: tuple[int, int]) -> Iterator[tuple[float, Picture]]:

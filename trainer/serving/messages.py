@@ -60,16 +60,16 @@ def read_message(content: bytes, info: CheckpointInfo, most_robots: int) -> Obse
     value = _unpacked(content)
     unknown = sorted(str(key)[:40] for key in value.keys() - _KEYS)
     if unknown:
-        raise _wrong(*((f"/{key}", f"unknown; a message has {', '.join(sorted(_KEYS))}") for key in unknown))
+        raise _wrong(*((_pointer(key), f"unknown; a message has {', '.join(sorted(_KEYS))}") for key in unknown))
     robots, low_dim = None, []
     given = _map(value, "observations", info.observation_widths)
     for key, width in info.observation_widths.items():
-        pointer = f"/observations/{key}"
+        pointer = _pointer("observations", key)
         low_dim.append(_floats(given[key], pointer, (robots, info.head.n_obs_steps, width)))
         robots = len(low_dim[-1])
     pictures, given = {}, _map(value, "pictures", info.cameras)
     for name, camera in info.cameras.items():
-        pointer = f"/pictures/{name}"
+        pointer = _pointer("pictures", name)
         pictures[name] = _bytes(given[name], pointer, (robots, info.head.n_obs_steps, *camera.size, 3))
         robots = len(pictures[name])
     if not robots or robots > most_robots:
@@ -111,15 +111,20 @@ def _map(value: Mapping[str, Any], name: str, keys: Mapping[str, Any]) -> Mappin
     given = value.get(name, {})
     if not isinstance(given, dict):
         raise _wrong((f"/{name}", "must be a map of arrays"))
-    missing = [(f"/{name}/{key}", "is missing") for key in keys if key not in given]
+    missing = [(_pointer(name, key), "is missing") for key in keys if key not in given]
     unknown = [
-        (f"/{name}/{str(key)[:40]}", f"is not seen by this policy, which sees {', '.join(keys) or 'none'}")
+        (_pointer(name, str(key)[:40]), f"is not seen by this policy, which sees {', '.join(keys) or 'none'}")
         for key in given
         if key not in keys
     ]
     if missing or unknown:
         raise _wrong(*missing, *unknown)
     return given
+
+
+def _pointer(*keys: str) -> str:
+    """RFC 6901 pointer: keys such as `observation/image` are one key, and not two."""
+    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
 
 
 def _prefix(value: Any, robots: int, info: CheckpointInfo) -> NDArray[np.float32]:

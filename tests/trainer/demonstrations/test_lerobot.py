@@ -20,7 +20,8 @@ from tests.trainer.demonstrations.written import EPISODES, JOINTS, POSES, STEPS,
 from trainer.demonstrations import open_source, read_demonstrations
 from trainer.demonstrations.episode import Demonstrations
 from trainer.demonstrations.frame_cache import FrameCache
-from trainer.demonstrations.lerobot_meta import Entry, Meta
+from trainer.demonstrations.lerobot_episodes import Entry
+from trainer.demonstrations.lerobot_meta import Meta
 from trainer.demonstrations.mapping_file import parse_mapping
 
 CAMERAS = ("observation.images.front", "observation.images.wrist")
@@ -311,7 +312,10 @@ def test_episodes_whose_video_is_not_said_are_refused(written: Path, tmp_path: P
     path = first(newer, "meta/episodes/*/*.parquet")
     table = pq.read_table(path)
     pq.write_table(table.drop_columns([name for name in table.column_names if name.startswith("videos/")]), path)
-    complaint = r"info\.json: does not say where the video of '\S+front' is: meta/episodes/ lacks videos/\S+front/file"
+    complaint = (
+        r"meta/episodes/chunk-000/file-000\.parquet: does not say where the video '\S+front' of episode 0 is: its "
+        r"videos/\S+front/file_index is missing or null; leave the episode out, or the camera"
+    )
     with pytest.raises(DemonstrationError, match=complaint):
         read(newer, POSES, observation={})
     assert len(read(newer, POSES).episodes) == EPISODES

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import msgpack
 import numpy as np
 import pytest
@@ -148,3 +150,23 @@ def test_any_value_in_any_place_is_refused(value: object) -> None:
     assert wrong({**GOOD, "observations": {"a": {**array(A), "shape": value}, "b": array(B)}} | {"pictures": {}})
     assert wrong({**GOOD, "sessions": value, "steps": [0, 1, -2]})
     assert wrong(b"\x91" * 100_000)
+
+
+def test_pointers_escape_keys_that_have_slashes() -> None:
+    """RFC 6901: openpi's keys, such as observation/image, are one key each."""
+    info = replace(
+        INFO, observation_widths={"observation/state~1": 2}, cameras={"observation/image": INFO.cameras["front"]}
+    )
+    sent = {"observations": {"observation/state~1": A[:2].tolist()}, "pictures": {"observation/image": 1}}
+    with pytest.raises(RequestError) as caught:
+        read_message(msgpack.packb(sent), info, 4)
+    assert caught.value.problems == [("/pictures/observation~1image", "pictures are maps of dtype, shape and data")]
+    for change, pointer in (
+        ({"observations": {"observation/state~1": "x"}}, "/observations/observation~1state~01"),
+        ({"observations": {}}, "/observations/observation~1state~01"),
+        ({"observations": {**sent["observations"], "a/b": 1}}, "/observations/a~1b"),
+        ({"a/b": 1}, "/a~1b"),
+    ):
+        with pytest.raises(RequestError) as caught:
+            read_message(msgpack.packb({**sent, **change}), info, 4)
+        assert [problem[0] for problem in caught.value.problems] == [pointer]
