@@ -4,16 +4,8 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
-from trainer.adapt import adapt
-from trainer.checkpoint import read_info
-from trainer.commands.action_range import read_action_range
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import AdaptConfig
-from trainer.copies.opening import open_copies
-from trainer.demonstrations import read_demonstrations
-from trainer.demonstrations.frame_cache import MOST_BYTES, FrameCache
-from trainer.demonstrations.mapping_file import read_mapping
-from trainer.motion_basis import read_basis
 from trainer.progress import progress
 from trainer.settings import check_number
 
@@ -31,7 +23,7 @@ def run(
     mapping: Path | None = None,
     copies: str | None = None,
     frames: Path | None = None,
-    frames_gb: float = MOST_BYTES / 1e9,
+    frames_gb: float = 50.0,
     vision: Path | None = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -60,6 +52,15 @@ def run(
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
     check_number("--frames-gb", frames_gb, above=0)
+    from trainer.adapt import adapt
+    from trainer.checkpoint import read_info
+    from trainer.commands.action_range import read_action_range
+    from trainer.copies.opening import open_copies
+    from trainer.demonstrations import read_demonstrations
+    from trainer.demonstrations.frame_cache import FrameCache
+    from trainer.demonstrations.mapping_file import read_mapping
+    from trainer.motion_basis import read_basis
+
     claim(out, resume, overwrite)
     ranges = read_action_range(action_range, mapping)
     known = read_info(stage1).action_range if stage1 else ranges

@@ -5,14 +5,6 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from shared.motions_file import write_motions
-from trainer.demonstrations import read_demonstrations
-from trainer.demonstrations.mapping_file import read_mapping
-from trainer.motions.description import describe_motions
-from trainer.motions.drawing import draw_motions
-from trainer.motions.motions import demonstrated_motions
-from trainer.motions.proposal import propose
-from trainer.motions.segments_file import read_segments, write_segments
 from trainer.settings import check_number
 
 
@@ -40,6 +32,15 @@ def run(
     """
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
+    from shared.motions_file import write_motions
+    from trainer.demonstrations import read_demonstrations
+    from trainer.demonstrations.mapping_file import read_mapping
+    from trainer.motions.description import describe_motions
+    from trainer.motions.drawing import draw_motions
+    from trainer.motions.motions import demonstrated_motions
+    from trainer.motions.proposal import propose
+    from trainer.motions.segments_file import read_segments, write_segments
+
     meaning = read_mapping(mapping) if mapping else None
     read = read_demonstrations(demos, count, mapping=meaning, pictures=False, draw=draw)
     if draw is not None:
