@@ -27,6 +27,9 @@ Precision = Literal["auto", "bf16", "fp32"]
 DIFFUSION_STEPS = 100
 """Timesteps of the training schedule; the sampler takes a subset of them."""
 
+SAMPLING_STEPS = 10
+"""Of the sampler, by default."""
+
 CONDITIONINGS: dict[HeadName, tuple[ConditioningName, ...]] = {
     "dp_mlp": ("adaln_zero", "film"),
     "dp_c": ("adaln_zero", "film"),

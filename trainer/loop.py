@@ -62,7 +62,7 @@ class TrainingLoop:
         self._optimizer = build_optimizer(head.trained_parameters(), config, self.device)
         self._forward: Forward | None = None
         self._has_dropout = any(isinstance(part, torch.nn.Dropout) and part.p > 0 for part in head.modules())
-        self._diffusion = Diffusion(head.prediction_type)
+        self._diffusion = Diffusion(head.prediction_type, self.device)
         self._generator = torch.Generator()
         self._losses = LossRecord()
         if folder.training_state.exists():

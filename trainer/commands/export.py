@@ -4,9 +4,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from trainer.config import DIFFUSION_STEPS
-from trainer.diffusion import SAMPLING_STEPS
-from trainer.export import export_policy
+from trainer.config import DIFFUSION_STEPS, SAMPLING_STEPS
 from trainer.settings import check_number
 
 
@@ -30,6 +28,8 @@ def run(
     """
     check_number("--sampling-steps", sampling_steps, 1, DIFFUSION_STEPS)
     check_number("--directions", directions, 0)
+    from trainer.export import export_policy
+
     export_policy(
         checkpoint, out, backbone=backbone, sampling_steps=sampling_steps, bundle=bundle, directions=directions
     )

@@ -4,12 +4,6 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from trainer.commands.action_range import read_action_range
-from trainer.demonstrations import open_source, read_demonstrations
-from trainer.demonstrations.description import describe_demonstrations, describe_source
-from trainer.demonstrations.frame_cache import FrameCache
-from trainer.demonstrations.mapping_file import read_mapping
-from trainer.demonstrations.simulator import is_simulators
 from trainer.progress import progress
 from trainer.settings import check_number
 
@@ -31,6 +25,13 @@ def run(
         frames: folder that pictures are decoded to.
     """
     check_number("--count", count, 1)
+    from trainer.commands.action_range import read_action_range
+    from trainer.demonstrations import open_source, read_demonstrations
+    from trainer.demonstrations.description import describe_demonstrations, describe_source
+    from trainer.demonstrations.frame_cache import FrameCache
+    from trainer.demonstrations.mapping_file import read_mapping
+    from trainer.demonstrations.simulator import is_simulators
+
     if mapping is None and (demos.is_dir() or not is_simulators(demos)):
         print("\n".join(describe_source(open_source(demos))))
         return

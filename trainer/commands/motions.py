@@ -5,15 +5,6 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from shared.motions_file import write_motions
-from trainer.demonstrations import read_demonstrations
-from trainer.demonstrations.episode import moving
-from trainer.demonstrations.mapping_file import read_mapping
-from trainer.motions.description import describe_motions
-from trainer.motions.drawing import draw_motions
-from trainer.motions.motions import demonstrated_motions
-from trainer.motions.proposal import propose
-from trainer.motions.segments_file import read_segments, write_segments
 from trainer.settings import check_number
 
 
@@ -41,6 +32,16 @@ def run(
     """
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
+    from shared.motions_file import write_motions
+    from trainer.demonstrations import read_demonstrations
+    from trainer.demonstrations.episode import moving
+    from trainer.demonstrations.mapping_file import read_mapping
+    from trainer.motions.description import describe_motions
+    from trainer.motions.drawing import draw_motions
+    from trainer.motions.motions import demonstrated_motions
+    from trainer.motions.proposal import propose
+    from trainer.motions.segments_file import read_segments, write_segments
+
     meaning = read_mapping(mapping) if mapping else None
     read, left_out = moving(read_demonstrations(demos, count, mapping=meaning, pictures=False, draw=draw), demos)
     if left_out:

@@ -5,11 +5,8 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
-from shared.remote_dataset import open_dataset
-from trainer.commands.action_range import read_action_range
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import PretrainConfig
-from trainer.pretrain import pretrain
 from trainer.progress import progress
 from trainer.settings import check_number
 
@@ -37,6 +34,10 @@ def run(
         ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
     """
     check_number("--cache-gb", cache_gb, above=0)
+    from shared.remote_dataset import open_dataset
+    from trainer.commands.action_range import read_action_range
+    from trainer.pretrain import pretrain
+
     claim(out, resume, overwrite)
     cache_bytes = cache_gb * 1e9
     source = open_dataset(data, cache=out.parent / "shards", tell=_say, max_bytes=cache_bytes)

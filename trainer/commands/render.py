@@ -6,13 +6,13 @@ from tyro.conf import Positional
 
 from shared.errors import ConfigError
 from trainer.progress import progress
-from trainer.simulation.with_cameras import CAMERAS, write_with_cameras
+from trainer.settings import check_number
 
 
 def run(
     demos: Positional[Path],
     out: Path,
-    cameras: tuple[str, ...] = CAMERAS,
+    cameras: tuple[str, ...] = ("agentview", "robot0_eye_in_hand"),
     size: int = 84,
     count: int | None = None,
     draw: int | None = None,
@@ -30,6 +30,11 @@ def run(
         count: the first so many demonstrations.
         draw: so many that this seed draws, and as many more that are held out, as in adapt.
     """
+    check_number("--size", size, 1)
+    check_number("--count", count, 1)
+    check_number("--draw", draw, 0)
+    from trainer.simulation.with_cameras import write_with_cameras
+
     if out.exists():
         raise ConfigError(f"{out} is there already; remove it, or give another --out")
     with progress("render") as report:

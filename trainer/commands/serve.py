@@ -5,17 +5,10 @@ import os
 import signal
 from pathlib import Path
 
-import torch
-import uvicorn
 from tyro.conf import Positional
 
-from shared.api_keys import keys_of
 from shared.errors import ConfigError
-from shared.listening import listen, serve_and_announce
-from trainer.config import DIFFUSION_STEPS, Precision
-from trainer.diffusion import SAMPLING_STEPS
-from trainer.policy import Policy
-from trainer.serving.app import PolicyServer, create_app
+from trainer.config import DIFFUSION_STEPS, SAMPLING_STEPS, Precision
 from trainer.settings import check_number
 
 _DRAIN_S = 3
@@ -63,6 +56,14 @@ def run(
     check_number("--sampling-steps", sampling_steps, 1, DIFFUSION_STEPS)
     check_number("--directions", directions, 0)
     check_number("--ensemble", ensemble, 0)
+    import torch
+    import uvicorn
+
+    from shared.api_keys import keys_of
+    from shared.listening import listen, serve_and_announce
+    from trainer.policy import Policy
+    from trainer.serving.app import PolicyServer, create_app
+
     if compile_for is not None and not 1 <= compile_for <= robots:
         raise ConfigError(f"--compile-for {compile_for}: a message has 1 to {robots} robots")
     torch.set_num_threads(threads)

@@ -68,7 +68,7 @@ class Script:
 
     def before(self, grasp: FloatArray, hover: float) -> FloatArray:
         """Position [m] from which the hand comes down to a grasp, `hover` [m] above it in the plainest manner."""
-        return above(grasp, hover * self.manner.height) + np.array(self.manner.aside)
+        return np.asarray(above(grasp, hover * self.manner.height) + np.array(self.manner.aside), np.float64)
 
     def hesitate(self) -> Actions:
         """Holds the command for as long as the manner says."""

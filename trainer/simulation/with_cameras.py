@@ -28,8 +28,6 @@ from trainer.simulation.offscreen import draw_states
 from trainer.simulation.scene import load_scene
 from trainer.simulation.task import find_task
 
-CAMERAS = ("agentview", "robot0_eye_in_hand")
-"""Of robosuite's scenes: one that looks at the table from the front, one in the hand."""
 _AT_ONCE = 8
 """Demonstrations that one process draws: it takes seconds to start."""
 

@@ -30,8 +30,8 @@ from trainer.demonstration_windows import observation_scaling
 from trainer.demonstrations.episode import Demonstrations
 from trainer.normalization import ActionNormalizer
 from trainer.pretrain import pretrain
-from trainer.results import training_summary
 from trainer.stream import stage1_stream
+from trainer.training_summary import training_summary
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ def test_the_straight_way_down_to_where_something_is_left_belongs_to_the_skill(h
             name: np.concatenate([poses, np.repeat(poses[-1:], 200, 0)])[: len(actions)]
             for name, poses in episode.objects.items()
         }
-        objects["block"][opens:last, :3] = objects["base"][0, :3] + np.float32([0.0, 0.0, 0.05])
+        objects["block"][opens:last, :3] = objects["base"][0, :3] + np.array([0.0, 0.0, 0.05], np.float32)
         return replace(episode, actions=actions, tool=None, objects=objects)
 
     given = demonstrations(1, from_above)

@@ -16,8 +16,9 @@ from trainer.simulation.collect import collect
 from trainer.simulation.offscreen import draw_states
 from trainer.simulation.scene import load_scene
 from trainer.simulation.task import find_task
-from trainer.simulation.with_cameras import CAMERAS, write_with_cameras
+from trainer.simulation.with_cameras import write_with_cameras
 
+CAMERAS = ("agentview", "robot0_eye_in_hand")
 drawable = pytest.mark.skipif(
     find_library("EGL") is None and find_library("OSMesa") is None, reason="no OpenGL without a window here"
 )
