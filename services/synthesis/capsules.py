@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled
-from services.synthesis.kinematics import Chain, sincos
+from services.synthesis.elementary import sincos
+from services.synthesis.kinematics import Chain
 
 FloatArray = NDArray[np.float64]
 

@@ -107,7 +107,8 @@ def _ask(apart: Separations, walk: _Walk, row: int) -> None:
     if distance <= apart.clearance[pair]:
         walk.collision[row] = pair
     walk.left[row, pair] = distance + apart.clearance[pair]
-    walk.line[row, pair] = normal @ walk.frames[row, 0, :9].reshape(3, 3)
+    # Not by BLAS, whose last digits depend on the processor.
+    walk.line[row, pair] = (normal[:, None] * walk.frames[row, 0, :9].reshape(3, 3)).sum(0)
     walk.asked[row] = CLEAR
 
 
