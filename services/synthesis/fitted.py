@@ -8,16 +8,17 @@ from numpy.typing import NDArray
 
 from services.synthesis import ik
 from services.synthesis.chains import Chains, demonstrated_chains
-from services.synthesis.draws import between, directions
+from services.synthesis.draws import between, directions, in_ball
+from services.synthesis.elementary import powers
 from services.synthesis.events import HOLD_SECONDS, Events, gripper_commands
 from services.synthesis.families import LINE, SAME, SOLVED, arrivals, is_family
 from services.synthesis.identity import Identities
 from services.synthesis.ik_steps import Goal
 from services.synthesis.robot_model import RobotModel
+from services.synthesis.rotations import from_rotvec, product
 from services.synthesis.targets import HOME_SPREAD, Targets
 from services.synthesis.workspace import Fitted
 from shared.philox import philox_uniform
-from shared.rotation import rotvec_to_matrix
 from shared.summary import DemonstrationSummary
 
 FloatArray = NDArray[np.float64]
@@ -111,13 +112,13 @@ def fitted_targets(
         u: uniform numbers for each waypoint, shape (n, W, 6 or more).
     """
     chains, place, jitter = parts.chains, parts.place, workspace.jitter
-    shift = jitter.shift * _in_ball(whole[:, :_SHIFT_WORDS])
-    position = chains.position[place] + shift[:, None] + jitter.position * _in_ball(u[..., :3])
-    turn = rotvec_to_matrix(np.deg2rad(jitter.angle_deg) * u[..., 5:6] * directions(u[..., 3], u[..., 4]))
+    shift = jitter.shift * in_ball(whole[:, :_SHIFT_WORDS])
+    position = chains.position[place] + shift[:, None] + jitter.position * in_ball(u[..., :3])
+    turn = from_rotvec(np.deg2rad(jitter.angle_deg) * u[..., 5:6] * directions(u[..., 3], u[..., 4]))
     posture = HOME_SPREAD * (2 * whole[:, _SHIFT_WORDS:] - 1)
     limits = robot.planning_limits
     near = chain_configurations(workspace.summary, robot, goal)[place] + posture[:, None]
-    return Targets(None, position, turn @ chains.rotation[place], np.clip(near, limits.lower, limits.upper))
+    return Targets(None, position, product(turn, chains.rotation[place]), np.clip(near, limits.lower, limits.upper))
 
 
 def fitted_events(workspace: Fitted, parts: Parts, identities: Identities, u: FloatArray) -> Events:
@@ -131,7 +132,7 @@ def fitted_events(workspace: Fitted, parts: Parts, identities: Identities, u: Fl
     """
     chains, place, jitter = parts.chains, parts.place, workspace.jitter
     after = place[:, 1:]
-    faster, longer = (1 + jitter.speed) ** (2 * u[..., 0] - 1), 1 + jitter.dwell * (2 * u[..., 2] - 1)
+    faster, longer = powers(1 + jitter.speed, 2 * u[..., 0] - 1), 1 + jitter.dwell * (2 * u[..., 2] - 1)
     time = chains.time[after] * np.where(chains.still[after], longer, faster)
     dwell, gripper = chains.dwell[after] * longer, chains.gripper[place]
     hold = is_family(parts.family, "hold")
@@ -182,8 +183,3 @@ def _weighted(weights: FloatArray, u: FloatArray) -> IntArray:
     share = np.cumsum(weights if weights.any() else np.ones_like(weights))
     # A uniform number just below 1 must not point past the last by rounding.
     return np.asarray(np.minimum(np.searchsorted(share, u * share[-1], side="right"), len(weights) - 1))
-
-
-def _in_ball(u: FloatArray) -> FloatArray:
-    """Points uniform in the unit ball, from three numbers each."""
-    return np.cbrt(u[..., 2:3]) * directions(u[..., 0], u[..., 1])

@@ -80,7 +80,7 @@ def robot_spec(request: TrajectoryRequest) -> RobotSpec:
 
 
 def synthesize(plan: ShardPlan, batch_rows: int | None = None) -> ShardRows:
-    """Makes a shard's rows: the same bytes whatever `batch_rows`, process or machine of one CPU family.
+    """Makes a shard's rows: the same bytes whatever `batch_rows`, process or x86-64 machine.
 
     Args:
         plan: of the shard.
