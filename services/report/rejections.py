@@ -1,23 +1,18 @@
 """What became of the candidates: accepted, or rejected and why."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 from services.report.charts import DATA, QUIET, new_figure, picture, plain
 from services.report.page import Picture, section
-from shared.manifest import Commit
+from shared.manifest import Totals
 
 _MOST_REASONS = 20
 
 
-def rejections_section(commits: Sequence[Commit]) -> str:
+def rejections_section(totals: Totals) -> str:
     """The section; over every committed shard."""
-    attempts = sum(commit.attempts for commit in commits)
-    accepted = sum(commit.rows for commit in commits)
-    reasons: Counter[str] = Counter()
-    for commit in commits:
-        reasons.update(commit.rejections)
-    most = reasons.most_common(_MOST_REASONS)
+    attempts, accepted = totals.attempts, totals.rows
+    most = Counter(totals.rejections).most_common(_MOST_REASONS)
     names = ["accepted", *(name for name, _ in most)]
     counts = [accepted, *(count for _, count in most)]
     figure, axes = new_figure(5.2, 0.9 + 0.34 * len(names))
