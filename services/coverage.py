@@ -3,7 +3,7 @@ bounded sample of its rows.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,12 +41,12 @@ class Statistics:
     columns: dict[str, dict[str, Any]] = field(default_factory=dict)
     merged: set[int] = field(default_factory=set)
 
-    def add(self, commit: Commit) -> None:
-        """Adds a commit, once."""
-        if commit.index in self.merged:
+    def add(self, index: int, of_shard: Mapping[str, dict[str, Any]]) -> None:
+        """Adds those of a shard, once."""
+        if index in self.merged:
             return
-        self.merged.add(commit.index)
-        for name, statistics in commit.statistics.items():
+        self.merged.add(index)
+        for name, statistics in of_shard.items():
             known = self.columns.get(name)
             self.columns[name] = merge_statistics(known, statistics) if known else statistics
 

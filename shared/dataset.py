@@ -1,22 +1,23 @@
 """The dataset, in a directory or an object store: publish a shard, commit it, read it, follow it while it grows.
 
-    dataset.json                     immutable, written first (DatasetHeader)
-    shards/shard-00000012.parquet    created whole, without clobbering
-    commits/00000012.json            the only thing that makes shard 12 visible (Commit)
-    manifest.json                    state, and a snapshot of the commits (DatasetState)
+    dataset.json                                      immutable, written first (DatasetHeader)
+    shards/shard-00000012-0123456789abcdef.parquet    named by the hash of its rows; created whole, never replaced
+    commits/                                          what alone makes shards visible (shared.commit_folder)
+    manifest.json                                     state, and the sums over the commits (Manifest)
 
 Tasks run at least once and take effect exactly once: the first commit of an index wins, and a different content for it
-is an error. Nothing is ever visible half-written, so a killed producer resumes from the commits. How a file is made to
-appear is shared.storage's part.
+is an error. Nothing is ever visible half-written, so a killed producer resumes from the commits. Two producers of the
+same rows may pack them into other bytes: they want the same name, one file is there, and both commit that one. How a
+file is made to appear is shared.storage's part.
 """
 
 import hashlib
 import json
 import os
-import re
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared import records
+from shared.commit_folder import CommitFolder, Statistics, parse_json
+from shared.commits import Commits, DatasetState
 from shared.errors import (
     CommitConflictError,
     CorruptShardError,
@@ -31,11 +34,14 @@ from shared.errors import (
     DatasetFormatError,
     GeneratorVersionError,
 )
-from shared.manifest import Commit, DatasetHeader, DatasetState, State
+from shared.index_set import IndexSet
+from shared.manifest import Commit, DatasetHeader, Manifest, State, Totals
 from shared.statistics import column_statistics
 from shared.storage import LocalStorage, Location, Storage, open_storage
 
-_COMMIT_NAME = re.compile(r"\d{8}\.json")
+_MANIFEST = "manifest.json"
+_MISSING = "is committed but missing; restore it, or make the dataset again"
+_DAMAGED = "restore it, or make the dataset again"
 
 
 class Dataset:
@@ -48,8 +54,8 @@ class Dataset:
         if value is None:
             raise DatasetFormatError("no dataset.json here; give the directory that holds it", self.where)
         self.header = DatasetHeader.from_json(value, f"{self.where}/dataset.json")
-        self._commits: dict[int, Commit] = {}
-        self._verified: set[int] = set()
+        self._folder = CommitFolder(self.storage, self.header.shards)
+        self._verified: set[str] = set()
 
     @classmethod
     def create(cls, where: Location, header: DatasetHeader) -> "Dataset":
@@ -62,7 +68,7 @@ class Dataset:
         storage = open_storage(where)
         storage.prepare(("shards", "commits"))
         begun = storage.read("dataset.json") is None and storage.create(
-            "dataset.json", pa.py_buffer(json.dumps(header.to_json(), indent=1).encode())
+            "dataset.json", pa.py_buffer(json.dumps(_begun_now(header).to_json(), indent=1).encode())
         )
         dataset = cls(where)
         if dataset.header.generator_version != header.generator_version:
@@ -78,7 +84,7 @@ class Dataset:
                 dataset.where,
             )
         # A manifest that is there already is left of a deleted dataset.
-        if begun or storage.read("manifest.json") is None:
+        if begun or storage.read(_MANIFEST) is None:
             dataset.set_state("growing")
         return dataset
 
@@ -98,60 +104,59 @@ class Dataset:
         return self._path("")
 
     def shard_path(self, index: int) -> Path:
-        """Where shard `index` lies. Raises DatasetError for a dataset in an object store."""
-        return self._path(_shard_name(index))
+        """Where shard `index` lies, once it is committed.
 
-    def commit_path(self, index: int) -> Path:
-        """Where the commit of shard `index` lies. Raises DatasetError for a dataset in an object store."""
-        return self._path(_commit_name(index))
+        Raises DatasetError for a dataset in an object store, and DatasetFormatError while there is no commit.
+        """
+        commit = self.commit(index)
+        if commit is None:
+            raise DatasetFormatError(f"shard {index} is not committed", self.where)
+        return self._path(f"shards/{commit.file}")
 
     def commit(self, index: int) -> Commit | None:
-        """The commit of shard `index`, or None while there is none. Read once and then remembered."""
-        if index not in self._commits:
-            commit = self.read_commit(index)
-            if commit is None:
-                return None
-            self._commits[index] = commit
-        return self._commits[index]
+        """The commit of shard `index`, or None while there is none."""
+        return self._folder.find(index)
 
-    def read_commit(self, index: int) -> Commit | None:
-        """As `commit`, but read anew, for those who look at many datasets and remember what they need."""
-        value = _read_json(self.storage, _commit_name(index))
-        return None if value is None else Commit.from_json(value, f"{self.where}/{_commit_name(index)}")
+    def read_commits(self, indices: Sequence[int]) -> list[Commit]:
+        """The commits of these shards, all of which there are; in their order."""
+        return self._folder.read(indices)
+
+    def statistics(self, index: int) -> Statistics:
+        """Statistics of the columns of a committed shard."""
+        return self._folder.statistics(index)
+
+    def manifest(self) -> Manifest:
+        """Its state, and sums over its commits. Raises DatasetFormatError if the file is damaged."""
+        value = _read_json(self.storage, _MANIFEST)
+        return Manifest("growing") if value is None else Manifest.from_json(value, f"{self.where}/{_MANIFEST}")
 
     def state(self) -> DatasetState:
-        """How far the dataset is. A sealed one is read from its manifest, a growing one from its commits.
+        """How far the dataset is. Raises DatasetFormatError, naming what is damaged."""
+        manifest = self.manifest()
+        return DatasetState(manifest.state, manifest.reason, self._commits(manifest))
 
-        Raises DatasetFormatError, naming what is damaged.
-        """
-        value = _read_json(self.storage, "manifest.json")
-        recorded = DatasetState("growing")
-        if value is not None:
-            recorded = DatasetState.from_json(value, f"{self.where}/manifest.json")
-        return recorded if recorded.state == "sealed" else replace(recorded, commits=self.commits())
+    def commits(self) -> Commits:
+        """Every commit there is now."""
+        return self._commits(self.manifest())
 
-    def commits(self) -> tuple[Commit, ...]:
-        """Every commit there is now, in index order. Each file is read once and then remembered."""
-        try:
-            names = self.storage.names("commits")
-        except FileNotFoundError:
-            where = f"{self.where}/commits"
-            raise DatasetFormatError("this folder is missing; restore it, or make the dataset again", where) from None
-        indices = sorted(int(name[:8]) for name in names if _COMMIT_NAME.fullmatch(name))
-        found = (self.commit(index) for index in indices)
-        return tuple(commit for commit in found if commit is not None)
+    def totals(self) -> Totals:
+        """The sums over every commit there is now; those of a sealed dataset are in its manifest."""
+        manifest = self.manifest()
+        if manifest.state == "sealed" and manifest.totals is not None:
+            return manifest.totals
+        return self._commits(manifest).totals()
+
+    def compact(self) -> None:
+        """Puts commits of many shards into one file, as far as they are complete; readers see no difference."""
+        self._folder.compact()
 
     def set_state(self, state: State, reason: str = "") -> None:
-        """Writes manifest.json: the state, and every commit once it is sealed.
+        """Writes manifest.json: the state, and the sums over the commits unless it goes on growing.
 
         Raises DatasetFormatError when sealing a dataset that lacks a shard.
         """
-        # Of a dataset in any other state the commits are read one by one, see `state`.
-        commits = self.commits() if state == "sealed" else ()
-        if state == "sealed" and len(commits) != self.header.shards:
-            raise DatasetFormatError(f"can't be sealed with {len(commits)} of {self.header.shards} shards", self.where)
-        body = {"state": state, "reason": reason, "commits": [asdict(commit) for commit in commits]}
-        self.storage.replace("manifest.json", pa.py_buffer(json.dumps(body).encode()))
+        manifest = Manifest(state, reason, None if state == "growing" else self._final_totals(state))
+        self.storage.replace(_MANIFEST, pa.py_buffer(json.dumps(manifest.to_json()).encode()))
 
     def publish(
         self,
@@ -174,13 +179,17 @@ class Dataset:
             CommitConflictError: the index is committed with other rows.
         """
         content = records.content_hash(table)
-        counts = attempts, dict(rejections), dict(rejections_by_family or {})
+        counts = {
+            "attempts": attempts,
+            "rejections": dict(rejections),
+            "rejections_by_family": dict(rejections_by_family or {}),
+        }
         commit = self.commit(index) or self._write(index, table, content, counts)
         if commit.content_sha256 != content:
             raise CommitConflictError(
                 f"shard {index} is committed with content {commit.content_sha256[:12]}, this run made {content[:12]}; "
                 "the same request must give the same rows: compare library versions in dataset.json",
-                f"{self.where}/{_commit_name(index)}",
+                f"{self.where}/commits",
             )
         return commit
 
@@ -193,81 +202,97 @@ class Dataset:
 
         Raises CorruptShardError, naming the file, if it is missing or its bytes are not those that were committed.
         """
-        return pq.read_table(pa.BufferReader(self.checked_bytes(commit)), columns=columns, use_threads=False)
+        return _read_table(self.checked_bytes(commit), columns)
 
     def checked_bytes(self, commit: Commit) -> pa.Buffer:
         """The file of a committed shard. Raises CorruptShardError as `read_shard` does."""
-        content = self.shard_bytes(commit.index)
+        content = self.shard_bytes(commit)
         # Bytes that came over a network are new each time; a mapped file is looked at once.
-        if content is None or commit.index not in self._verified or not isinstance(self.storage, LocalStorage):
-            content = verify_bytes(content, commit, f"{self.where}/{_shard_name(commit.index)}")
-            self._verified.add(commit.index)
+        if content is None or commit.file not in self._verified or not isinstance(self.storage, LocalStorage):
+            content = verify_bytes(content, commit, f"{self.where}/shards/{commit.file}")
+            self._verified.add(commit.file)
         return content
 
     def open_shard(self, commit: Commit) -> pa.NativeFile:
         """As `checked_bytes`, but read piece by piece from a disk, if need be from a copy: it takes no memory."""
         if not isinstance(self.storage, LocalStorage):
             return _copy(self.checked_bytes(commit))
-        path = self.shard_path(commit.index)
-        if commit.index not in self._verified:
+        path = self._path(f"shards/{commit.file}")
+        if commit.file not in self._verified:
             verify_shard(path, commit)
-            self._verified.add(commit.index)
+            self._verified.add(commit.file)
         try:
             return pa.OSFile(str(path))
         except FileNotFoundError:
-            raise _missing(path) from None
+            raise CorruptShardError(_MISSING, path) from None
 
-    def shard_bytes(self, index: int) -> pa.Buffer | None:
-        """The file of shard `index` as it lies there, unchecked; None if it is missing."""
-        return self.storage.read(_shard_name(index))
+    def shard_bytes(self, commit: Commit) -> pa.Buffer | None:
+        """The file of a committed shard as it lies there, unchecked; None if it is missing."""
+        return self.storage.read(f"shards/{commit.file}")
 
-    def shard_size(self, index: int) -> int | None:
-        """Bytes of the file of shard `index`; None if it is missing."""
-        return self.storage.size(_shard_name(index))
+    def shard_size(self, commit: Commit) -> int | None:
+        """Bytes of the file of a committed shard; None if it is missing."""
+        return self.storage.size(f"shards/{commit.file}")
 
-    def shard_part(self, index: int, first: int, length: int) -> pa.Buffer:
-        """So many bytes of the file of shard `index` from `first` on, unchecked. Raises CorruptShardError."""
-        part = self.storage.read_part(_shard_name(index), first, length)
+    def shard_part(self, commit: Commit, first: int, length: int) -> pa.Buffer:
+        """So many bytes of the file of a committed shard from `first` on, unchecked. Raises CorruptShardError."""
+        part = self.storage.read_part(f"shards/{commit.file}", first, length)
         if part is None or part.size != length:
-            raise _missing(f"{self.where}/{_shard_name(index)}")
+            raise CorruptShardError(_MISSING, f"{self.where}/shards/{commit.file}")
         return part
 
-    def _write(
-        self,
-        index: int,
-        table: pa.Table,
-        content: str,
-        counts: tuple[int, dict[str, int], dict[str, dict[str, int]]],
-    ) -> Commit:
+    def _final_totals(self, state: State) -> Totals:
+        """The sums over all commits there will be, which are put together."""
+        self._folder.compact()
+        commits = self._folder.look()
+        if state == "sealed" and commits.watermark != self.header.shards:
+            raise DatasetFormatError(f"can't be sealed with {len(commits)} of {self.header.shards} shards", self.where)
+        return commits.totals()
+
+    def _commits(self, manifest: Manifest) -> Commits:
+        if manifest.state != "sealed":
+            return self._folder.look()
+        if not manifest.commits:
+            return self._folder.all()
+        listed = {commit.index: commit for commit in manifest.commits}
+        return Commits(IndexSet.of(listed), lambda indices: [listed[index] for index in indices])
+
+    def _write(self, index: int, table: pa.Table, content: str, counts: Mapping[str, Any]) -> Commit:
         """Writes shard `index` and commits it. Returns the commit that won, another producer's if that came first."""
-        packed = records.to_parquet(table)
-        file_sha256 = hashlib.sha256(packed).hexdigest()
-        name = _shard_name(index)
-        if not self.storage.create(name, packed):
-            # Without a commit it is a killed producer's: one of the same bytes will do, any other is replaced.
-            there = self.storage.read(name)
-            same = there is not None and hashlib.sha256(there).hexdigest() == file_sha256
-            if not same and self.commit(index) is None:
-                self.storage.replace(name, packed)
-        samples = len(records.list_column(table, "gripper")[0])
-        statistics = column_statistics(table, self.header.robot.dof)
-        attempts, rejections, by_family = counts
+        file = f"shard-{index:08d}-{content[:16]}.parquet"
+        packed = self._create_shard(f"shards/{file}", records.to_parquet(table), content)
         ours = Commit(
-            index,
-            table.num_rows,
-            samples,
-            packed.size,
-            file_sha256,
-            content,
-            attempts,
-            rejections,
-            statistics,
-            by_family,
+            index=index,
+            rows=table.num_rows,
+            samples=len(records.list_column(table, "gripper")[0]),
+            bytes=packed.size,
+            file=file,
+            file_sha256=hashlib.sha256(packed).hexdigest(),
+            content_sha256=content,
+            **counts,
         )
-        self.storage.create(_commit_name(index), pa.py_buffer(json.dumps(asdict(ours)).encode()))
+        self._folder.create(ours, column_statistics(table, self.header.robot.dof))
         winner = self.commit(index)
         assert winner is not None
         return winner
+
+    def _create_shard(self, name: str, packed: pa.Buffer, content: str) -> pa.Buffer:
+        """Creates a shard's file. Returns the bytes that lie there, other ones if another producer came first.
+
+        Raises CorruptShardError if those are not of the same rows: a file that is there is never replaced.
+        """
+        if self.storage.create(name, packed):
+            return packed
+        there = self.storage.read(name)
+        try:
+            if there is None:
+                raise ValueError("it went away just now")
+            if not there.equals(packed) and records.content_hash(_read_table(there)) != content:
+                raise ValueError("it has other rows")
+        except (OSError, ValueError, pa.ArrowException) as error:
+            where = f"{self.where}/{name}"
+            raise CorruptShardError(f"is not what its name says: {error}; delete it, then go on", where) from error
+        return there
 
     def _path(self, name: str) -> Path:
         if not isinstance(self.storage, LocalStorage):
@@ -282,26 +307,22 @@ def verify_shard(path: Path, commit: Commit) -> None:
             size = os.fstat(file.fileno()).st_size
             _verify(size, lambda: hashlib.file_digest(file, "sha256").hexdigest(), commit, path)
     except (FileNotFoundError, NotADirectoryError):
-        raise _missing(path) from None
+        raise CorruptShardError(_MISSING, path) from None
 
 
 def verify_bytes(content: pa.Buffer | None, commit: Commit, where: Path | str) -> pa.Buffer:
     """A shard's bytes, or None where there are none. Raises CorruptShardError unless they are those committed."""
     if content is None:
-        raise _missing(where)
+        raise CorruptShardError(_MISSING, where)
     _verify(content.size, lambda: hashlib.sha256(content).hexdigest(), commit, where)
     return content
 
 
 def _verify(size: int, sha256: Callable[[], str], commit: Commit, where: Path | str) -> None:
     if size != commit.bytes:
-        raise CorruptShardError(
-            f"has {size} bytes where {commit.bytes} were committed; delete it and its commit to make it again", where
-        )
+        raise CorruptShardError(f"has {size} bytes where {commit.bytes} were committed; {_DAMAGED}", where)
     if sha256() != commit.file_sha256:
-        raise CorruptShardError(
-            "its bytes differ from those committed; delete it and its commit to make it again", where
-        )
+        raise CorruptShardError(f"its bytes differ from those committed; {_DAMAGED}", where)
 
 
 def _copy(content: pa.Buffer) -> pa.NativeFile:
@@ -312,31 +333,18 @@ def _copy(content: pa.Buffer) -> pa.NativeFile:
         return pa.OSFile(file.name)
 
 
-def _missing(where: Path | str) -> CorruptShardError:
-    return CorruptShardError("is committed but missing; restore it, or delete its commit to make it again", where)
+def _read_table(content: pa.Buffer, columns: list[str] | None = None) -> pa.Table:
+    return pq.read_table(pa.BufferReader(content), columns=columns, use_threads=False)
 
 
-def _shard_name(index: int) -> str:
-    return f"shards/shard-{index:08d}.parquet"
-
-
-def _commit_name(index: int) -> str:
-    return f"commits/{index:08d}.json"
+def _begun_now(header: DatasetHeader) -> DatasetHeader:
+    return replace(header, created_at=datetime.now(UTC).isoformat())
 
 
 def _read_json(storage: Storage, name: str) -> Any:
     """The JSON in a file, or None if there is no such file."""
     content = storage.read(name)
-    if content is None:
-        return None
-    try:
-        value = json.loads(content.to_pybytes())
-        if value is None:
-            raise ValueError("it says null")
-    except ValueError as error:
-        where = f"{storage.where}/{name}"
-        raise DatasetFormatError(f"is not JSON: {error}; restore it, or make the dataset again", where) from error
-    return value
+    return None if content is None else parse_json(content, f"{storage.where}/{name}")
 
 
 def motions_name(sha256: str) -> str:

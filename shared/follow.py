@@ -6,8 +6,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from shared.commits import DatasetState
 from shared.errors import DatasetCancelledError, DatasetFailedError, DatasetStalledError
-from shared.manifest import Commit, DatasetHeader, DatasetState
+from shared.manifest import Commit, DatasetHeader
 
 
 class ShardSource(Protocol):

@@ -1,9 +1,11 @@
-"""What a dataset says of itself: its header, its commits and its state, and their JSON."""
+"""What a dataset says of itself: its header, its commits and its manifest, and their JSON."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, Self, get_args, get_origin
 
 from shared import records
 from shared.errors import DatasetFormatError
@@ -14,6 +16,8 @@ Ranges = dict[str, dict[str, list[float]]]
 """{"position": {"min": [3], "max": [3]}, "joint_position": {"min": [dof], "max": [dof]}} in m and rad."""
 
 _REMEDY = "; restore it, or make the dataset again"
+SHARD_FILE = r"shard-[0-9]{8}(-[0-9a-f]{16})?\.parquet"
+"""What names of shard files look like; without the hash in schema version 1."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class DatasetHeader:
         optional_columns: the optional columns its rows have.
         action_range: ranges that no accepted row leaves, whatever rows have arrived.
         versions: of the libraries that made it.
-        schema_version: of the record.
+        schema_version: of the record and of the dataset's layout.
+        created_at: when it was begun, in ISO 8601 with its UTC offset; "" in datasets of releases that did not say.
     """
 
     dataset_id: str
@@ -45,6 +50,7 @@ class DatasetHeader:
     action_range: Ranges
     versions: dict[str, str]
     schema_version: str = records.SCHEMA_VERSION
+    created_at: str = ""
 
     @property
     def shards(self) -> int:
@@ -66,14 +72,15 @@ class DatasetHeader:
         if not isinstance(value, dict):
             raise DatasetFormatError("is not a dataset description, which is a JSON object" + _REMEDY, where)
         version = str(value.get("schema_version", "missing"))
-        if version.split(".")[0] != records.SCHEMA_VERSION.split(".")[0]:
+        if version.split(".")[0] not in records.READABLE_MAJORS:
             raise DatasetFormatError(
                 f"has schema version {version}; this program reads {records.SCHEMA_VERSION}. "
                 "Read it with the release that wrote it, or generate it again",
                 where,
             )
         try:
-            fields = {name: value[name] for name in cls.__dataclass_fields__}
+            fields = {name: value[name] for name in cls.__dataclass_fields__ if name != "created_at"}
+            fields["created_at"] = str(value.get("created_at", ""))
             fields["robot"] = RobotSpec.from_json(value["robot"])
             fields["optional_columns"] = tuple(value["optional_columns"])
             _require(fields, {"dataset_id": str, "request": dict, "generator_version": int, "count": int})
@@ -85,68 +92,129 @@ class DatasetHeader:
             raise DatasetFormatError(f"is not a dataset description: {error!r}" + _REMEDY, where) from error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Commit:
-    """commits/<index>.json: what makes a shard visible.
+    """What makes a shard visible: commits/<index>.json, or a row of a block of commits.
+
+    The statistics of its columns are beside it in the file, and read by Dataset.statistics.
 
     Attributes:
         index: of the shard.
         rows: number of trajectories.
         samples: number of time steps over all rows.
         bytes: size of the shard file.
+        file: name of the shard file, in shards/.
         file_sha256: of the file's bytes.
         content_sha256: of the rows (records.content_hash), equal whatever packed the file.
         attempts: candidates tried.
         rejections: candidates that failed, by reason.
-        statistics: for each float column, {"count", "mean", "M2", "min", "max"} per component over all samples.
-        rejections_by_family: candidates that failed, by family and reason; empty in commits of older releases.
+        rejections_by_family: likewise, by family and reason; empty in commits of older releases.
     """
 
     index: int
     rows: int
     samples: int
     bytes: int
+    file: str
     file_sha256: str
     content_sha256: str
     attempts: int
     rejections: dict[str, int]
-    statistics: dict[str, dict[str, Any]]
     rejections_by_family: dict[str, dict[str, int]] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """Its object, without statistics."""
+        return asdict(self)
+
     @classmethod
-    def from_json(cls, value: Any, where: Path | str) -> "Commit":
+    def from_json(cls, value: Any, where: Path | str) -> Self:
         """Reads a commit's object. Raises DatasetFormatError naming `where`."""
         try:
-            _require({"rejections_by_family": {}, **value}, cls.__annotations__)
-            return cls(**value)
-        except (KeyError, TypeError) as error:
+            # Before files were named by their content, the index said which it is.
+            named = {"file": f"shard-{value['index']:08d}.parquet", "rejections_by_family": {}, **value}
+            fields = {name: named[name] for name in cls.__annotations__}
+            _require(fields, cls.__annotations__)
+            if not re.fullmatch(SHARD_FILE, fields["file"]):
+                raise ValueError(f"{fields['file']!r:.80} is no shard's file")
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError) as error:
             raise DatasetFormatError(f"is not a commit record: {error!r}" + _REMEDY, where) from error
 
 
 @dataclass(frozen=True)
-class DatasetState:
-    """How far a dataset is: its state, why it ended if it failed, and its commits in index order."""
+class Totals:
+    """Sums over commits: how many there are, and of what each of them says."""
+
+    commits: int = 0
+    rows: int = 0
+    samples: int = 0
+    bytes: int = 0
+    attempts: int = 0
+    rejections: Mapping[str, int] = field(default_factory=dict)
+    rejections_by_family: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, commits: Iterable[Commit]) -> "Totals":
+        """The sums over these."""
+        counts: Counter[str] = Counter()
+        rejections: Counter[str] = Counter()
+        by_family: dict[str, Counter[str]] = {}
+        for commit in commits:
+            counts["commits"] += 1
+            for name in ("rows", "samples", "bytes", "attempts"):
+                counts[name] += getattr(commit, name)
+            for reason, count in commit.rejections.items():
+                rejections[reason] += count
+            for family, of_family in commit.rejections_by_family.items():
+                by_family.setdefault(family, Counter()).update(of_family)
+        families = {family: dict(sorted(of_family.items())) for family, of_family in sorted(by_family.items())}
+        return cls(**counts, rejections=dict(sorted(rejections.items())), rejections_by_family=families)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """manifest.json: the dataset's state, and the sums over its commits when that was written.
+
+    Attributes:
+        state: growing, sealed, cancelled or failed.
+        reason: why it failed, or "".
+        totals: over the commits there were; None where an earlier release wrote it, or for a dataset just begun.
+        commits: of a sealed dataset of schema version 1, which has them here.
+    """
 
     state: State
     reason: str = ""
-    commits: tuple[Commit, ...] = field(default=())
+    totals: Totals | None = None
+    commits: tuple[Commit, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of manifest.json."""
+        totals = None if self.totals is None else asdict(self.totals)
+        return {"state": self.state, "reason": self.reason, "totals": totals}
 
     @classmethod
-    def from_json(cls, value: Any, where: Path | str) -> "DatasetState":
+    def from_json(cls, value: Any, where: Path | str) -> "Manifest":
         """Reads manifest.json's object. Raises DatasetFormatError naming `where`."""
         try:
-            _require(value, {"state": str, "reason": str, "commits": list})
+            _require(value, {"state": str, "reason": str})
             if value["state"] not in get_args(State):
                 raise ValueError(f"{value['state']!r} is no state")
-            return cls(value["state"], value["reason"], tuple(Commit.from_json(c, where) for c in value["commits"]))
+            if "totals" not in value:
+                _require(value, {"commits": list})
+                commits = tuple(Commit.from_json(commit, where) for commit in value["commits"])
+                totals = Totals.of(commits) if value["state"] == "sealed" else None
+                return cls(value["state"], value["reason"], totals, commits)
+            totals = None
+            if value["totals"] is not None:
+                given = {"rejections_by_family": {}, **value["totals"]}
+                kinds = {name: dict if name.startswith("rejections") else int for name in Totals.__dataclass_fields__}
+                _require(given, kinds)
+                totals = Totals(**{name: given[name] for name in kinds})
+            elif value["state"] == "sealed":
+                raise ValueError("it is sealed without totals")
+            return cls(value["state"], value["reason"], totals)
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetFormatError(f"is not a manifest: {error!r}" + _REMEDY, where) from error
-
-    @property
-    def watermark(self) -> int:
-        """Number of shards committed without a gap, from shard 0."""
-        indices = {commit.index for commit in self.commits}
-        return next(index for index in range(len(indices) + 1) if index not in indices)
 
 
 def _require(value: Any, kinds: Mapping[str, Any]) -> None:

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-SCHEMA_VERSION = "1.1"
-"""Major.minor. A reader refuses another major version; a minor version only adds columns."""
+SCHEMA_VERSION = "2.0"
+"""Major.minor, of the record and of a dataset's layout. A minor version only adds what older readers do without."""
+READABLE_MAJORS = ("1", "2")
+"""Major versions that are read; others are refused."""
 
 ROW_GROUP_ROWS = 1024
 PIECES_PER_SEGMENT = 7

@@ -7,17 +7,19 @@ Where a path, an object store's URI or a job's URL may be given, `open_dataset` 
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared.client import Client
+from shared.commits import Commits, DatasetState
 from shared.dataset import Dataset
 from shared.errors import ServiceError
 from shared.follow import ShardSource
-from shared.manifest import Commit, DatasetHeader, DatasetState
+from shared.index_set import IndexSet
+from shared.manifest import Commit, DatasetHeader
 
 PATIENCE_S = 300.0
 _JOB_URL = re.compile(r"(?P<service>https?://.+?)/v1/jobs/(?P<id>[0-9a-f]{64})/?")
@@ -52,6 +54,7 @@ class RemoteDataset:
         self._id = job_id
         self._folder = Path(cache) / job_id
         self._commits: dict[int, Commit] = {}
+        self._indices = IndexSet()
         self._max_bytes = max_bytes
         self._verified: dict[int, Path] = {}
         self._where = f"{client.url}/v1/jobs/{job_id}"
@@ -64,16 +67,18 @@ class RemoteDataset:
 
     def state(self) -> DatasetState:
         """How far it is now; asks only for commits that are not known yet."""
-        after = DatasetState("growing", commits=tuple(self._commits.values())).watermark - 1
+        after = self._indices.watermark - 1
         while True:
             page = self._client.manifest(self._id, after)
             for entry in page["commits"]:
                 commit = Commit.from_json(entry, self._where)
-                after = self._commits.setdefault(commit.index, commit).index
+                after = commit.index
+                if after not in self._commits:
+                    self._commits[after] = commit
+                    self._indices.add(after)
             if not page["more"]:
                 break
-        commits = tuple(self._commits[index] for index in sorted(self._commits))
-        return DatasetState(page["state"], page["reason"], commits)
+        return DatasetState(page["state"], page["reason"], Commits(self._indices, self._known))
 
     def read_shard(self, commit: Commit, columns: list[str] | None = None) -> pa.Table:
         """The rows of a committed shard, fetched and checked the first time.
@@ -93,6 +98,9 @@ class RemoteDataset:
     def motions(self, sha256: str) -> bytes | None:
         """The motions file of that content that the rows are copies of; None where the service has none."""
         return self._client.motions(sha256)
+
+    def _known(self, indices: Sequence[int]) -> list[Commit]:
+        return [self._commits[index] for index in indices]
 
     def _make_room(self) -> None:
         """Removes shards until they are few enough, first those of earlier processes, then those used longest ago."""

@@ -7,7 +7,6 @@ and presets.py for what each preset does.
 import json
 import os
 import time
-from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -167,18 +166,12 @@ class _Run:
         if not (stage1.exists() and self._basis_file.exists()):
             return
         source = open_dataset(self._data, cache=self.folder / "shards")
-        commits = source.state().commits
-        rejections: Counter[str] = Counter()
-        for commit in commits:
-            rejections.update(commit.rejections)
+        totals = source.state().commits.totals()
         summary = {
             "dataset_id": source.header.dataset_id,
             "robot": source.header.robot.name,
             "rate_hz": source.header.rate_hz,
-            "rows": sum(commit.rows for commit in commits),
-            "samples": sum(commit.samples for commit in commits),
-            "attempts": sum(commit.attempts for commit in commits),
-            "rejections": rejections,
+            **{name: getattr(totals, name) for name in ("rows", "samples", "attempts", "rejections")},
         }
         publish(self._data_summary, json.dumps(summary).encode())
         if not any(plan.copies for plan in self.recipe.tasks):

@@ -9,8 +9,8 @@ from threading import Thread
 
 import torch
 
+from shared.commits import DatasetState
 from shared.follow import ShardSource, wait_for_shards
-from shared.manifest import Commit, DatasetState
 from trainer.decoded_shard import DecodedShard, ShardDecoder, decoded_bytes, remove_decoded
 
 _KEPT = 8
@@ -49,7 +49,7 @@ class ShardCache:
         """
         self.source, self.decoder = source, decoder
         self._folder, self._max_wait, self._max_bytes = folder, max_wait, max_bytes
-        self._commits: dict[int, Commit] = {}
+        self._commits = DatasetState("growing").commits
         self._shards: dict[int, DecodedShard] = {}
         self._device = device if device is not None and device.type == "cuda" else None
         self._gpu_room = _GPU_SHARE * torch.cuda.mem_get_info(self._device)[0] if self._device else 0.0
@@ -66,19 +66,19 @@ class ShardCache:
 
     def wait(self, watermark: int, tell: Callable[[str], None]) -> None:
         """Waits until shards 0 to `watermark` - 1 are committed; raises what `wait_for_shards` raises."""
-        if all(index in self._commits for index in range(watermark)):
+        if self._commits.watermark >= watermark:
             return
 
         def on_wait(state: DatasetState) -> None:
             tell(f"waiting for shard {watermark} of {self.source.header.shards}, {state.watermark} are there")
 
         state = wait_for_shards(self.source, watermark, max_wait=self._max_wait, on_wait=on_wait)
-        self._commits = {commit.index: commit for commit in state.commits}
+        self._commits = state.commits
 
     def expect(self, indices: Iterable[int]) -> None:
         """Announces the shards that will be wanted next, as far as they are there."""
-        known = self._decoding.keys() | self._bytes.keys()
-        expected = {index: Future[None]() for index in indices if index in self._commits and index not in known}
+        known, there = self._decoding.keys() | self._bytes.keys(), self._commits.indices
+        expected = {index: Future[None]() for index in indices if index in there and index not in known}
         if self._ahead and expected:
             self._decoding |= expected
             # A daemon: it may wait for a service that is away, which the end of the program must not.
@@ -119,7 +119,9 @@ class ShardCache:
                 future.set_result(None)
 
     def _decode(self, index: int) -> None:
-        table = self.source.read_shard(self._commits[index], columns=self.decoder.steps.columns)
+        commit = self._commits.get(index)
+        assert commit is not None, f"shard {index} was not waited for"
+        table = self.source.read_shard(commit, columns=self.decoder.steps.columns)
         self.decoder.write(table, self._folder, _name(index))
 
     def _make_room(self) -> None:

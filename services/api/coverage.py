@@ -53,7 +53,7 @@ class Coverages:
             self._answers.pop(self._statistics.popitem(last=False)[0], None)
         for index in indices:
             if index not in statistics.merged:
-                statistics.add(commit_of(job, index))
+                statistics.add(index, dataset.statistics(index))
         sampled = coverage.sample(dataset, [commit_of(job, index) for index in coverage.pick(indices)])
         body = {
             "shards": len(indices),

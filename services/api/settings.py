@@ -58,8 +58,8 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1)] | None = None
     api_key: SecretStr | None = None
     api_key_file: Path | None = None
-    max_rows: Annotated[int, Field(ge=1)] = 10_000_000
-    max_shards: Annotated[int, Field(ge=1)] = 10_000
+    max_rows: Annotated[int, Field(ge=1)] = 1_000_000_000
+    max_shards: Annotated[int, Field(ge=1)] = 1_000_000
     max_jobs: Annotated[int, Field(ge=1)] = 1000
     max_queued_jobs: Annotated[int, Field(ge=1)] = 100
     max_body_bytes: Annotated[int, Field(ge=1)] = (2 << 20) + 65536

@@ -15,9 +15,10 @@ from services.api.following import FOLLOWS, Wait, until
 from services.api.jobs import JobId, Jobs
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import ManifestBody, ShardBody, ShardPage
-from services.jobs import Job, commit_of, commit_text
+from services.jobs import Job, commit_of, commits_of
 from shared.dataset import Dataset
 from shared.errors import CorruptShardError
+from shared.manifest import Commit
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["data"], responses=RESPONSES)
 
@@ -42,10 +43,8 @@ def _manifest(job: Job, after: int, limit: int) -> bytes:
     # The state first: a sealed dataset then never lacks a commit.
     head = {"header": job.dataset.header.to_json(), "state": job.dataset_state, "reason": job.reason}
     indices = job.tally.after(after, limit + 1)
-    commits = b", ".join(commit_text(job, index) for index in indices[:limit])
-    more = b"true" if len(indices) > limit else b"false"
-    # Put together from JSON texts: there may be a thousand, asked for by a hundred callers.
-    return json.dumps(head)[:-1].encode() + b', "commits": [' + commits + b'], "more": ' + more + b"}"
+    commits = [commit.to_json() for commit in commits_of(job, indices[:limit])]
+    return json.dumps({**head, "commits": commits, "more": len(indices) > limit}).encode()
 
 
 @router.get("/shards", operation_id="list_shards")
@@ -60,7 +59,7 @@ async def list_shards(
 
 def _page(job: Job, after: int, limit: int) -> ShardPage:
     indices = job.tally.after(after, limit + 1)
-    shards = [ShardBody.of(job, commit_of(job, index)) for index in indices[:limit]]
+    shards = [ShardBody.of(job, commit) for commit in commits_of(job, indices[:limit])]
     return ShardPage(shards=shards, more=len(indices) > limit)
 
 
@@ -95,7 +94,7 @@ def get_shard(
     }
     if if_none_match is not None and etag in (tag.strip().removeprefix("W/") for tag in if_none_match.split(",")):
         return Response(status_code=304, headers=headers)
-    if job.dataset.shard_size(index) != commit.bytes:
+    if job.dataset.shard_size(commit) != commit.bytes:
         raise CorruptShardError("is committed, but not here whole; restore it", f"shard {index}")
     ranged = _one_range(range_, commit.bytes) if if_range is None or if_range.strip() == etag else None
     first, stop = ranged or (0, commit.bytes)
@@ -105,14 +104,14 @@ def get_shard(
         "Content-Disposition": f'attachment; filename="shard-{index:08d}.parquet"',
         **({"Content-Range": f"bytes {first}-{stop - 1}/{commit.bytes}"} if ranged else {}),
     }
-    content = _parts(job.dataset, index, first, stop)
+    content = _parts(job.dataset, commit, first, stop)
     return CutResponse(content, 206 if ranged else 200, headers, MEDIA_TYPE)
 
 
-def _parts(dataset: Dataset, index: int, first: int, stop: int) -> Iterator[bytes]:
+def _parts(dataset: Dataset, commit: Commit, first: int, stop: int) -> Iterator[bytes]:
     """A shard's bytes, read as the caller takes them."""
     for start in range(first, stop, _PART_BYTES):
-        yield dataset.shard_part(index, start, min(_PART_BYTES, stop - start)).to_pybytes()
+        yield dataset.shard_part(commit, start, min(_PART_BYTES, stop - start)).to_pybytes()
 
 
 def _one_range(header: str | None, size: int) -> tuple[int, int] | None:

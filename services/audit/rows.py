@@ -1,6 +1,7 @@
 """A shard's rows as arrays, and the checks of everything about them but their motion."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,8 +67,18 @@ def read_rows(table: pa.Table, dof: int) -> Rows:
     return Rows(scalars["trajectory_id"], first, scalars["duration"], scalars["rate_hz"], lists, profile_first)
 
 
-def check_table(report: AuditReport, header: DatasetHeader, claims: Claims, commit: Commit, table: pa.Table) -> bool:
-    """Checks a shard's table against header and commit. Returns whether its layout allows looking at the motions."""
+def check_table(
+    report: AuditReport,
+    header: DatasetHeader,
+    claims: Claims,
+    commit: Commit,
+    statistics: Mapping[str, Any],
+    table: pa.Table,
+) -> bool:
+    """Checks a shard's table against header, commit and the statistics beside that.
+
+    Returns whether its layout allows looking at the motions.
+    """
     where = f"shard {commit.index}"
     expected = records.schema(header.optional_columns)
     report.expect("schema", table.schema.equals(expected), where)
@@ -85,7 +96,7 @@ def check_table(report: AuditReport, header: DatasetHeader, claims: Claims, comm
     report.expect("families are the request's", made <= known, where)
     whole = _check_lengths(report, header, table, ids)
     if whole:
-        report.expect("commit's statistics", _statistics_agree(header, commit, table), where)
+        report.expect("commit's statistics", _statistics_agree(header, statistics, table), where)
     return whole
 
 
@@ -125,11 +136,9 @@ def _check_lengths(report: AuditReport, header: DatasetHeader, table: pa.Table, 
     return whole
 
 
-def _statistics_agree(header: DatasetHeader, commit: Commit, table: pa.Table) -> bool:
+def _statistics_agree(header: DatasetHeader, said: Mapping[str, Any], table: pa.Table) -> bool:
     found = column_statistics(table, header.robot.dof)
-    if set(found) != set(commit.statistics):
+    if set(found) != set(said):
         return False
-    pairs: list[tuple[Any, Any]] = [
-        (found[name][key], commit.statistics[name].get(key)) for name in found for key in found[name]
-    ]
+    pairs: list[tuple[Any, Any]] = [(found[name][key], said[name].get(key)) for name in found for key in found[name]]
     return all(np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-9, atol=1e-9, equal_nan=True) for a, b in pairs)

@@ -39,15 +39,15 @@ class ShardAudit:
         """What is found in a shard; the motion only of the rows that are chosen."""
         header = self.dataset.header
         report = AuditReport(header.dataset_id, "", shards=1, rows=commit.rows)
-        table = self._read(report, commit)
-        if table is not None and check_table(report, header, self._claims, commit, table):
+        table, said = self._read(report, commit), self.dataset.statistics(commit.index)
+        if table is not None and check_table(report, header, self._claims, commit, said, table):
             for part in _parts(table, np.flatnonzero(chosen[: table.num_rows])):
                 self._check_motion(report, part)
         return report
 
     def _read(self, report: AuditReport, commit: Commit) -> pa.Table | None:
         """A shard's table, or None if it can't be read."""
-        name, content = f"shard-{commit.index:08d}.parquet", self.dataset.shard_bytes(commit.index)
+        name, content = commit.file, self.dataset.shard_bytes(commit)
         try:
             verify_bytes(content, commit, name)
             report.expect("file sha256", True, name)

@@ -27,8 +27,9 @@ def run(options: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise ConfigError(f"--{name} {value}: at least 1 is needed")
     dataset = Dataset(options.dataset)
-    rows = sum(commit.rows for commit in dataset.commits())
-    workers = options.workers or min(len(os.sched_getaffinity(0)), max(len(dataset.commits()), 1))
+    totals = dataset.totals()
+    rows = totals.rows
+    workers = options.workers or min(len(os.sched_getaffinity(0)), max(totals.commits, 1))
     console = Console(stderr=True)
     try:
         with RowBar(console, "audit", max(rows, 1)) as bar:

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     engine = open_engine(options.engine, options.workers)
     try:
         dataset = jobs.begin(request, options.out)
-        if dataset.state().state == "sealed":
+        if dataset.manifest().state == "sealed":
             console.print(
                 f"{options.out} holds this dataset already, whole: {request.count} trajectories", soft_wrap=True
             )

@@ -9,9 +9,9 @@ from services.export.lerobot_v3 import LeRobotV3
 from services.export.lerobot_v21 import LeRobotV21
 from services.export.output import whole_or_nothing
 from services.export.robomimic import Robomimic
+from shared.commits import Commits
 from shared.errors import ConfigError
 from shared.follow import ShardSource
-from shared.manifest import Commit
 
 
 class Writer(Protocol):
@@ -60,7 +60,7 @@ def export_dataset(
         DatasetError: the dataset is damaged, or `out` can't be written.
     """
     commits = _commits(source, unfinished)
-    rows, done = sum(commit.rows for commit in commits), 0
+    rows, done = commits.totals().rows, 0
     with whole_or_nothing(out) as part:
         writer = FORMATS[layout](part, content)
         for episodes in read_episodes(source, commits):
@@ -71,7 +71,7 @@ def export_dataset(
     return rows
 
 
-def _commits(source: ShardSource, unfinished: bool) -> tuple[Commit, ...]:
+def _commits(source: ShardSource, unfinished: bool) -> Commits:
     state = source.state()
     here = f"{len(state.commits)} of {source.header.shards} shards are there"
     if state.state != "sealed" and not unfinished:

@@ -1,6 +1,6 @@
 """A job's life: its dataset begun, its shards planned and made, resumed from what is on disk, sealed."""
 
-from services.jobs.commits import commit_of, commit_text
+from services.jobs.commits import commit_of, commits_of
 from services.jobs.errors import (
     IdempotencyError,
     JobError,
@@ -33,7 +33,7 @@ __all__ = [
     "UnknownShardError",
     "begin",
     "commit_of",
-    "commit_text",
+    "commits_of",
     "library_versions",
     "make_dataset",
     "open_place",

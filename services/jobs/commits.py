@@ -1,8 +1,7 @@
 """A job's commits as its readers ask for them: read from its dataset when they do, and only the last ones kept."""
 
 import functools
-import json
-from dataclasses import asdict
+from collections.abc import Sequence
 
 from services.jobs.errors import UnknownShardError
 from services.jobs.job import Job
@@ -10,22 +9,22 @@ from shared.dataset import Dataset
 from shared.manifest import Commit
 
 _KEPT = 4096
-"""Of all jobs together; some 3 kB each."""
-
-
-def commit_text(job: Job, index: int) -> bytes:
-    """A commit's JSON. Raises UnknownShardError while there is none."""
-    return _text(job.dataset, index)
+"""Of all jobs together; some 600 bytes each."""
 
 
 def commit_of(job: Job, index: int) -> Commit:
     """A commit. Raises UnknownShardError while there is none."""
-    return Commit.from_json(json.loads(_text(job.dataset, index)), job.id)
+    return _commit(job.dataset, index)
+
+
+def commits_of(job: Job, indices: Sequence[int]) -> list[Commit]:
+    """Commits that there are, read together. Raises DatasetFormatError."""
+    return job.dataset.read_commits(indices)
 
 
 @functools.lru_cache(_KEPT)
-def _text(dataset: Dataset, index: int) -> bytes:
-    commit = dataset.read_commit(index)
+def _commit(dataset: Dataset, index: int) -> Commit:
+    commit = dataset.commit(index)
     if commit is None:
         raise UnknownShardError(f"shard {index} is not committed (yet); GET the manifest to see which are")
-    return json.dumps(asdict(commit)).encode()
+    return commit

@@ -1,5 +1,6 @@
 """What makes the jobs that have their turn."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -12,10 +13,20 @@ from services.jobs.place import Place
 from services.jobs.progress import Tally, bytes_wanted
 from services.jobs.turns import Turns
 from shared.dataset import Dataset
-from shared.errors import EngineError, HeadstartError
+from shared.errors import DatasetError, EngineError, HeadstartError
 from shared.manifest import Commit
 
 _log = logging.getLogger(__name__)
+
+
+def _store_sums(dataset: Dataset) -> None:
+    """Writes the manifest of a cancelled dataset once more, now that nothing more is committed.
+
+    Where that fails, the sums there are older by a few shards: whether it is cancelled was stored, or told, before.
+    """
+    with contextlib.suppress(OSError, DatasetError):
+        if dataset.manifest().state == "cancelled":
+            dataset.set_state("cancelled")
 
 
 class Maker:
@@ -59,6 +70,7 @@ class Maker:
         # Whoever cancels it has stored that, or was told why not, before this turn comes.
         with self._turns.of(job.id):
             if job.state == "cancelling":
+                _store_sums(dataset)
                 job.state = "cancelled"
             elif finished:
                 dataset.set_state("sealed")

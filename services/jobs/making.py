@@ -9,8 +9,9 @@ from services.jobs.progress import Tally
 from services.synthesis.pipeline import plan_shards
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.workspace import Fitted, Objects
+from shared.commit_block import BLOCK
 from shared.dataset import Dataset
-from shared.errors import HeadstartError
+from shared.errors import DatasetError, HeadstartError
 from shared.manifest import Commit
 from shared.motions_file import store_motions
 from shared.storage import Location, open_storage
@@ -30,7 +31,7 @@ def begin(request: TrajectoryRequest, where: Location) -> Dataset:
     if Dataset.is_at(where):
         dataset = Dataset(where)
         if dataset.header.dataset_id == request.dataset_id:
-            if dataset.state().state in ("failed", "cancelled"):
+            if dataset.manifest().state in ("failed", "cancelled"):
                 dataset.set_state("growing")
             return dataset
     else:
@@ -71,22 +72,25 @@ def make_dataset(
     """
     try:
         dataset.storage.sweep(_ABANDONED_S)
+        dataset.compact()
         commits = dataset.commits()
-        done = {commit.index for commit in commits}
         engine.start()
-        tally = Tally(dataset.header, commits)
+        tally = Tally(dataset.header, commits.totals(), commits.indices)
         on_progress(tally, None)
 
         def on_commit(commit: Commit) -> None:
             tally.add(commit)
+            if tally.progress.shards_committed % BLOCK == 0:
+                dataset.compact()
             on_progress(tally, commit)
 
+        done = commits.indices
         plans = (plan for plan in plan_shards(request) if plan.index not in done)
         return engine.run_shards(plans, dataset.where, on_commit, should_stop)
     except Exception as error:
         try:
             dataset.set_state("failed", failure_reason(error))
-        except OSError as second:
+        except (OSError, DatasetError) as second:
             # A full disk: what failed stays the error; the state is still `growing`, so it resumes when there is room.
             error.add_note(f"and its state could not be written: {second}")
         raise

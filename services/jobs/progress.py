@@ -1,15 +1,14 @@
 """How far a job is, and which of its shards are committed."""
 
-import bisect
 import time
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from services.synthesis.pipeline import robot_spec
 from services.synthesis.request import TrajectoryRequest
 from shared import records
-from shared.manifest import Commit, DatasetHeader
+from shared.index_set import IndexSet
+from shared.manifest import Commit, DatasetHeader, Totals
 
 _LEAST_S, _MOST_PACKED = 1.0, 2.0
 
@@ -46,49 +45,53 @@ class Tally:
 
     Attributes:
         progress: the sums.
-        watermark: shards committed without a gap.
     """
 
-    def __init__(self, header: DatasetHeader, commits: Iterable[Commit] = ()) -> None:
-        """Starts from the commits of earlier runs, which don't count towards the rate."""
-        self.progress = Progress(header.count, 0, 0, {}, header.shards, 0, 0)
-        self.watermark = 0
-        self._indices: list[int] = []
-        for commit in commits:
-            self._count(commit)
-        self._before = self.progress.accepted
+    def __init__(self, header: DatasetHeader, totals: Totals | None = None, indices: IndexSet | None = None) -> None:
+        """Starts from the commits of earlier runs: their sums, and which there are. They don't count for the rate."""
+        before = totals or Totals()
+        self.progress = Progress(
+            count=header.count,
+            accepted=before.rows,
+            attempts=before.attempts,
+            rejections=dict(before.rejections),
+            shards=header.shards,
+            shards_committed=before.commits,
+            bytes=before.bytes,
+        )
+        self._indices = indices or IndexSet()
+        self._before = before.rows
         self._since = time.monotonic()
+
+    @property
+    def watermark(self) -> int:
+        """Shards committed without a gap."""
+        return self._indices.watermark
 
     def add(self, commit: Commit) -> None:
         """Counts a shard that was committed just now."""
-        self._count(commit)
         done = self.progress
-        rate = (done.accepted - self._before) / max(1e-6, time.monotonic() - self._since)
-        self.progress = replace(done, rows_per_s=rate, remaining_s=(done.count - done.accepted) / rate)
+        accepted = done.accepted + commit.rows
+        rate = (accepted - self._before) / max(1e-6, time.monotonic() - self._since)
+        self.progress = replace(
+            done,
+            accepted=accepted,
+            attempts=done.attempts + commit.attempts,
+            rejections=dict(sorted((Counter(done.rejections) + Counter(commit.rejections)).items())),
+            shards_committed=done.shards_committed + 1,
+            bytes=done.bytes + commit.bytes,
+            rows_per_s=rate,
+            remaining_s=(done.count - accepted) / rate,
+        )
+        self._indices.add(commit.index)
 
     def has(self, index: int) -> bool:
         """Whether shard `index` is committed."""
-        return self.after(index - 1, 1) == [index]
+        return index in self._indices
 
     def after(self, index: int, limit: int) -> list[int]:
         """The first `limit` committed indices beyond `index`, in order."""
-        first = bisect.bisect_right(self._indices, index)
-        return self._indices[first : first + limit]
-
-    def _count(self, commit: Commit) -> None:
-        done = self.progress
-        self.progress = Progress(
-            count=done.count,
-            accepted=done.accepted + commit.rows,
-            attempts=done.attempts + commit.attempts,
-            rejections=dict(sorted((Counter(done.rejections) + Counter(commit.rejections)).items())),
-            shards=done.shards,
-            shards_committed=done.shards_committed + 1,
-            bytes=done.bytes + commit.bytes,
-        )
-        bisect.insort(self._indices, commit.index)
-        while self._indices[self.watermark : self.watermark + 1] == [self.watermark]:
-            self.watermark += 1
+        return self._indices.after(index, limit)
 
 
 def bytes_wanted(request: TrajectoryRequest, progress: Progress | None = None) -> float:

@@ -1,6 +1,7 @@
 """What the joints do against their limits: position, velocity, acceleration and jerk."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from services.report.charts import (
     picture,
 )
 from services.report.page import Picture, section
-from shared.manifest import Commit, DatasetHeader
+from shared.manifest import DatasetHeader
 from shared.records import PIECES_PER_SEGMENT
 
 FloatArray = NDArray[np.float64]
@@ -34,7 +35,8 @@ _EDGES = {
 class JointSection:
     """Histograms over sampled rows; greatest values over all committed rows, where the commits tell them."""
 
-    def __init__(self, header: DatasetHeader, commits: Sequence[Commit]) -> None:
+    def __init__(self, header: DatasetHeader, statistics: Iterable[Mapping[str, Any]]) -> None:
+        """Takes the statistics of every committed shard (Dataset.statistics)."""
         self._robot = header.robot
         self._limits = header.robot.limits
         self._names = joint_labels(header.robot.joint_names)
@@ -45,10 +47,8 @@ class JointSection:
         self._exact_jerk = "profile_jerk" in header.optional_columns
         # Their greatest values are not in the commits.
         self._sampled = {"jerk"} if self._exact_acceleration else {"acceleration", "jerk"}
-        self._greatest = {
-            "velocity": _greatest(commits, "joint_velocity"),
-            "acceleration": _greatest(commits, "joint_acceleration"),
-        }
+        greatest = _greatest(statistics, ("joint_velocity", "joint_acceleration"))
+        self._greatest = {name: greatest.get(f"joint_{name}", np.zeros(1)) for name in ("velocity", "acceleration")}
 
     def add(self, rows: Rows) -> None:
         """Counts some rows."""
@@ -144,7 +144,12 @@ class JointSection:
         return Picture(title, picture(figure, f"Histogram of {name} of each joint, in percent of its limit"), caption)
 
 
-def _greatest(commits: Sequence[Commit], column: str) -> FloatArray:
-    """Greatest absolute value of each joint over all rows, from the commits."""
-    found = [commit.statistics[column] for commit in commits if column in commit.statistics]
-    return np.max([np.abs([one["min"], one["max"]]).max(0) for one in found], axis=0) if found else np.zeros(1)
+def _greatest(statistics: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, FloatArray]:
+    """Greatest absolute value of each joint over all rows, of the columns that the statistics have."""
+    greatest: dict[str, FloatArray] = {}
+    for of_shard in statistics:
+        for column in columns:
+            if column in of_shard:
+                ends = np.abs([of_shard[column]["min"], of_shard[column]["max"]]).max(0)
+                greatest[column] = np.maximum(greatest.get(column, ends), ends)
+    return greatest

@@ -1,7 +1,7 @@
 """A sample of a dataset's rows, a few at a time: whole row groups, spread over as many shards as the sample needs."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ _ROWS_AT_ONCE = 256
 _SEED = 0
 
 
-def read_sample(dataset: Dataset, commits: tuple[Commit, ...], rows: int) -> Iterator[tuple[Rows, list[str]]]:
+def read_sample(dataset: Dataset, commits: Sequence[Commit], rows: int) -> Iterator[tuple[Rows, list[str]]]:
     """Reads at least `rows` rows, or all there are, in order of their ids, each with its family's name.
 
     Rows are drawn independently of one another, so that whole row groups are as good a sample as single rows, and only
@@ -38,7 +38,7 @@ def read_sample(dataset: Dataset, commits: tuple[Commit, ...], rows: int) -> Ite
     chosen = np.sort(np.random.default_rng(_SEED).permutation(len(commits))[:shards])
     samples = 0
     for index in chosen:
-        for part in _read_groups(dataset, commits[index], each):
+        for part in _read_groups(dataset, commits[int(index)], each):
             yield part
             samples += int(part[0].first[-1])
             if samples >= MAX_SAMPLES:
@@ -48,7 +48,7 @@ def read_sample(dataset: Dataset, commits: tuple[Commit, ...], rows: int) -> Ite
 def _read_groups(dataset: Dataset, commit: Commit, count: int) -> Iterator[tuple[Rows, list[str]]]:
     """Rows of the shard's first `count` row groups."""
     where = f"{dataset.where}, shard {commit.index}"
-    content = verify_bytes(dataset.shard_bytes(commit.index), commit, where)
+    content = verify_bytes(dataset.shard_bytes(commit), commit, where)
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
             if not file.schema_arrow.equals(records.schema(dataset.header.optional_columns)):

@@ -1,25 +1,25 @@
 """What became of the candidates: accepted, or rejected and why."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 from services.report.charts import DATA, QUIET, new_figure, picture, plain
 from services.report.page import Picture, section
-from shared.manifest import Commit
+from shared.manifest import Totals
 
 _MOST_REASONS = 20
 
 
-def rejections_section(commits: Sequence[Commit]) -> str:
+def rejections_section(totals: Totals) -> str:
     """The section; over every committed shard."""
-    attempts = sum(commit.attempts for commit in commits)
-    accepted = sum(commit.rows for commit in commits)
-    reasons: Counter[str] = Counter()
-    of_families: Counter[str] = Counter()
-    for commit in commits:
-        reasons.update(commit.rejections)
-        for family, counts in commit.rejections_by_family.items():
-            of_families.update({f"{family}: {reason}": count for reason, count in counts.items()})
+    attempts, accepted = totals.attempts, totals.rows
+    reasons = Counter(totals.rejections)
+    of_families = Counter(
+        {
+            f"{family}: {reason}": count
+            for family, counts in totals.rejections_by_family.items()
+            for reason, count in counts.items()
+        }
+    )
     says = (
         f"{attempts:,} candidates, {accepted:,} rows: {100 * accepted / max(attempts, 1):.1f} % accepted. "
         "A rejected candidate is never written; another one is drawn for its row, of the same family and with as many "

@@ -13,9 +13,10 @@ from services.report.reading import read_sample
 from services.report.rejections import rejections_section
 from services.report.trajectories import TrajectorySection
 from services.report.workspace import WorkspaceSection
+from shared.commits import DatasetState
 from shared.dataset import Dataset
 from shared.errors import DatasetError
-from shared.manifest import DatasetHeader, DatasetState
+from shared.manifest import DatasetHeader, Totals
 from shared.summary import DemonstrationSummary
 
 ROWS = 20_000
@@ -30,12 +31,13 @@ class Report:
         comparison: with demonstrations, or None.
     """
 
-    def __init__(self, header: DatasetHeader, state: DatasetState, summary: DemonstrationSummary | None) -> None:
-        """Raises SummaryError for demonstrations of another robot or rate."""
-        self.rows = 0
+    def __init__(self, dataset: Dataset, state: DatasetState, summary: DemonstrationSummary | None) -> None:
+        """Raises SummaryError for demonstrations of another robot or rate, DatasetFormatError for damaged commits."""
+        header, self.rows = dataset.header, 0
         self.comparison: Comparison | None = None
-        self._header, self._state = header, state
-        self._workspace, self._joints = WorkspaceSection(header, summary), JointSection(header, state.commits)
+        self._header, self._state, self._totals = header, state, state.commits.totals()
+        statistics = map(dataset.statistics, state.commits.indices)
+        self._workspace, self._joints = WorkspaceSection(header, summary), JointSection(header, statistics)
         self._motion, self._trajectories = MotionSection(summary), TrajectorySection(header.robot)
         self._demonstrations = None if summary is None else DemonstrationSection(header, summary)
 
@@ -56,14 +58,14 @@ class Report:
 
     def html(self) -> str:
         """The page: the same text for the same rows."""
-        header, commits = self._header, self._state.commits
+        header, totals = self._header, self._totals
         body = [
-            _tiles(header, self._state, self.comparison),
+            _tiles(header, totals, self.comparison),
             self.comparison.html() if self.comparison else "",
             self._workspace.html(),
             self._joints.html(),
             self._motion.html(),
-            rejections_section(commits),
+            rejections_section(totals),
             self._trajectories.html(),
             _request(header, self.rows),
         ]
@@ -91,7 +93,7 @@ def make_report(
     state = dataset.state()
     if not state.commits:
         raise DatasetError(f"has no rows yet ({state.state}); try again when a shard is committed", dataset.where)
-    report = Report(dataset.header, state, summary)
+    report = Report(dataset, state, summary)
     for part, families in read_sample(dataset, state.commits, rows):
         report.add(part, families)
         on_rows(report.rows)
@@ -106,16 +108,14 @@ def _subtitle(header: DatasetHeader, state: DatasetState) -> str:
     return f"Headstart dataset {header.dataset_id[:12]}, {state.state}, {shards}; {kind} at {header.rate_hz:g} Hz"
 
 
-def _tiles(header: DatasetHeader, state: DatasetState, comparison: Comparison | None) -> str:
-    rows, samples = (sum(getattr(commit, name) for commit in state.commits) for name in ("rows", "samples"))
-    attempts = sum(commit.attempts for commit in state.commits)
-    size = sum(commit.bytes for commit in state.commits)
+def _tiles(header: DatasetHeader, totals: Totals, comparison: Comparison | None) -> str:
+    rows, samples, attempts = totals.rows, totals.samples, totals.attempts
     values = [
         (f"{rows:,}", "trajectories"),
         (f"{samples / header.rate_hz / 3600:,.1f} h", "of motion"),
         (f"{samples / max(rows, 1) / header.rate_hz:.1f} s", "mean duration"),
         (f"{100 * rows / max(attempts, 1):.0f} %", "of candidates accepted"),
-        (f"{size / 1e6:,.0f} MB", "on disk"),
+        (f"{totals.bytes / 1e6:,.0f} MB", "on disk"),
     ]
     if comparison is not None and comparison.distances is not None:
         distance = next(iter(comparison.distances.values()))

@@ -3,7 +3,9 @@
 draw -> waypoints (IK) -> profiles -> samples -> checks -> rows, or counted rejections and another draw
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
@@ -65,13 +67,32 @@ class ShardRows:
     rejections_by_family: dict[str, dict[str, int]]
 
 
-def plan_shards(request: TrajectoryRequest) -> list[ShardPlan]:
+class ShardPlans(Sequence[ShardPlan]):
+    """The shards of a request, in index order, each planned when it is asked for: there may be a million."""
+
+    def __init__(self, request: TrajectoryRequest) -> None:
+        self._request = request
+
+    def __len__(self) -> int:
+        return -(-self._request.count // self._request.shard_rows)
+
+    @overload
+    def __getitem__(self, place: int) -> ShardPlan: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[ShardPlan]: ...
+    def __getitem__(self, place: int | slice) -> ShardPlan | list[ShardPlan]:
+        """One of them, or those of a slice."""
+        indices = range(len(self))[place]
+        return self._plan(indices) if isinstance(indices, int) else [self._plan(index) for index in indices]
+
+    def _plan(self, index: int) -> ShardPlan:
+        size, first = self._request.shard_rows, index * self._request.shard_rows
+        return ShardPlan(self._request, index, first, min(size, self._request.count - first))
+
+
+def plan_shards(request: TrajectoryRequest) -> ShardPlans:
     """The shards of a request, in index order."""
-    size = request.shard_rows
-    return [
-        ShardPlan(request, index, first, min(size, request.count - first))
-        for index, first in enumerate(range(0, request.count, size))
-    ]
+    return ShardPlans(request)
 
 
 def robot_spec(request: TrajectoryRequest) -> RobotSpec:

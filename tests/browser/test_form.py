@@ -129,9 +129,9 @@ def test_problems_are_shown_at_their_fields(watched: Watched, service: RunningSe
     page.get_by_role("button", name="Preview").click()
     expect(summary).to_contain_text("/colour: unknown key")
     fill(page, Trajectories=2_000_000)
-    page.get_by_label("The request as JSON").fill('{"robot": "panda", "count": 100000000, "shard_rows": 65536}')
+    page.get_by_label("The request as JSON").fill('{"robot": "panda", "count": 1000000001, "shard_rows": 65536}')
     page.get_by_role("button", name="Submit the job").click()
-    expect(error_at(page, "/count")).to_contain_text("split it by seed")
+    expect(error_at(page, "/count")).to_contain_text("less than or equal to 1000000000")
 
 
 def test_a_request_is_drawn_and_previewed(watched: Watched, service: RunningService) -> None:

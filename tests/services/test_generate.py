@@ -158,6 +158,6 @@ def test_a_dataset_in_an_object_store_is_resumed_and_audited(
     assert main(["audit", bucket_uri]) == 0
     assert main(generate) == 0
     assert "holds this dataset already" in capsys.readouterr().err
-    dataset.storage.replace("shards/shard-00000003.parquet", pa.py_buffer(b"damaged"))
+    dataset.storage.replace(f"shards/{dataset.commits()[3].file}", pa.py_buffer(b"damaged"))
     assert main(["audit", bucket_uri]) == 1
     assert "has 7 bytes where" in capsys.readouterr().out

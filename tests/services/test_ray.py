@@ -12,6 +12,7 @@ from shared.errors import EngineError
 from shared.manifest import Commit
 from tests.ray_head import RayHead
 from tests.services.example import REQUEST, child_processes, contents
+from tests.shared.example import remove_commits
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -40,7 +41,7 @@ def _run(engine: RayEngine, dataset: Dataset, at: int = 0, act: Callable[[], Non
         if done == at:
             act()
 
-    missing = [plan for plan in plan_shards(REQUEST) if dataset.read_commit(plan.index) is None]
+    missing = [plan for plan in plan_shards(REQUEST) if dataset.commit(plan.index) is None]
     assert engine.run_shards(missing, dataset.where, on_commit, lambda: False)
 
 
@@ -105,8 +106,7 @@ def test_a_cluster_is_joined_lost_and_joined_again(
             engine.run_shards(plan_shards(REQUEST), tmp_path / "nowhere", lambda commit: None, lambda: False)
 
         cluster[1].kill()
-        for path in (empty.commit_path(0), empty.shard_path(0)):
-            path.unlink()
+        remove_commits(empty, 0)
         monkeypatch.setattr("services.engine.ray_cluster._PATIENCE_S", 0.0)
         with pytest.raises(EngineError, match=r"Ray is lost, and was not there again .* submit the same request"):
             _run(engine, empty)

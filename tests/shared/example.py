@@ -1,9 +1,12 @@
 """A tiny two-joint dataset, made of random numbers: for tests of the protocol, which looks at no meaning."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 
 from shared import records
+from shared.dataset import Dataset
 from shared.manifest import DatasetHeader
 from shared.robots import JointLimits, RobotSpec
 
@@ -46,3 +49,18 @@ def example_table(index: int, rows: int) -> pa.Table:
             width = column.width(ROBOT.dof)
             lists[column.name] = (rng.uniform(-1, 1, ends[-1] * width).astype(np.float32), ends * width)
     return records.build_table(scalars, lists)
+
+
+def remove_commits(dataset: Dataset, *indices: int, shards_too: bool = True) -> None:
+    """Makes a dataset in a directory one that is still growing, without these commits, and without their shards."""
+    commits = {
+        commit.index: {**commit.to_json(), "statistics": dataset.statistics(commit.index)}
+        for commit in dataset.commits()
+    }
+    for index in indices if shards_too else ():
+        dataset.shard_path(index).unlink()
+    for path in (dataset.root / "commits").iterdir():
+        path.unlink()
+    for index, body in commits.items():
+        if index not in indices:
+            (dataset.root / f"commits/{index:08d}.json").write_text(json.dumps(body))

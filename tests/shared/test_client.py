@@ -14,6 +14,7 @@ import pytest
 
 from shared.arrow_stream import record_batches
 from shared.client import Client
+from shared.commits import Commits
 from shared.connection import NONE
 from shared.dataset import Dataset, verify_shard
 from shared.errors import CorruptShardError, DatasetCancelledError, DatasetFormatError, ServiceError
@@ -144,7 +145,7 @@ def test_rows_stream_in_order_while_they_are_made(client: Client, tmp_path: Path
     first = next(client.stream(job["id"]))
     assert 0 < first.num_rows <= 70
     assert client.wait(job["id"])["state"] == "succeeded"
-    assert client.version()["schema_version"] == "1.1"
+    assert client.version()["schema_version"] == "2.0"
 
 
 def test_a_stream_waits_for_its_jobs_turn_for_longer_than_other_calls(client: Client, service: RunningService) -> None:
@@ -213,7 +214,7 @@ def test_a_job_is_deleted_once_it_has_ended(client: Client) -> None:
     client.cancel(again)
 
 
-def client_commits(remote: RemoteDataset) -> tuple[Commit, ...]:
+def client_commits(remote: RemoteDataset) -> Commits:
     return wait_for_shards(remote, remote.header.shards).commits
 
 
@@ -343,7 +344,7 @@ def test_a_stream_that_is_none_is_an_error(pieces: list[bytes]) -> None:
 
 
 def test_bytes_that_are_not_those_committed_are_never_kept(tmp_path: Path) -> None:
-    commit = Commit(0, 1, 1, 5, "0" * 64, "0" * 64, 1, {}, {})
+    commit = Commit(0, 1, 1, 5, "shard-00000000.parquet", "0" * 64, "0" * 64, 1, {})
     asked: list[int] = []
 
     def answer(_: Any) -> tuple[int, bytes]:

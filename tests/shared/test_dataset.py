@@ -1,3 +1,4 @@
+import hashlib
 import json
 from dataclasses import replace
 from multiprocessing import get_context
@@ -43,7 +44,9 @@ def test_publish_then_read_gives_the_same_rows(tmp_path: Path) -> None:
 
 def test_only_a_commit_makes_a_shard_visible(tmp_path: Path) -> None:
     dataset = Dataset.create(tmp_path, HEADER)
-    dataset.shard_path(0).write_bytes(records.to_parquet(example_table(0, 8)))
+    table = example_table(0, 8)
+    name = f"shards/shard-00000000-{records.content_hash(table)[:16]}.parquet"
+    (tmp_path / name).write_bytes(records.to_parquet(table))
     assert dataset.state().watermark == 0
     dataset.publish(0, example_table(0, 8), 8, {})
     assert dataset.state().watermark == 1
@@ -118,15 +121,29 @@ def test_a_shard_committed_meanwhile_stays_as_it_is(
     assert list((tmp_path / ".tmp").iterdir()) == []
 
 
-@pytest.mark.parametrize("rows_of", [0, 1])
-def test_an_uncommitted_leftover_is_used_or_replaced(tmp_path: Path, rows_of: int) -> None:
-    dataset = Dataset.create(tmp_path, HEADER)
-    path = dataset.shard_path(0)
-    path.write_bytes(records.to_parquet(example_table(rows_of, 8)))
-    inode = path.stat().st_ino
-    commit = dataset.publish(0, example_table(0, 8), 8, {})
-    assert dataset.read_shard(commit).equals(example_table(0, 8))
-    assert (path.stat().st_ino == inode) == (rows_of == 0)
+def test_an_uncommitted_leftover_of_the_same_rows_is_used_as_it_lies_there(tmp_path: Path) -> None:
+    dataset, table = Dataset.create(tmp_path, HEADER), example_table(0, 8)
+    path = tmp_path / f"shards/shard-00000000-{records.content_hash(table)[:16]}.parquet"
+    pq.write_table(table, path, compression="none")
+    packed = path.read_bytes()
+    commit = dataset.publish(0, table, 8, {})
+    assert dataset.shard_path(0) == path
+    assert path.read_bytes() == packed != records.to_parquet(table).to_pybytes()
+    assert (commit.bytes, commit.file_sha256) == (len(packed), hashlib.sha256(packed).hexdigest())
+    assert dataset.read_shard(commit).equals(table)
+
+
+@pytest.mark.parametrize("content", [b"PAR1", records.to_parquet(example_table(1, 8)).to_pybytes()])
+def test_a_leftover_that_is_not_what_its_name_says_is_never_committed(tmp_path: Path, content: bytes) -> None:
+    dataset, table = Dataset.create(tmp_path, HEADER), example_table(0, 8)
+    path = tmp_path / f"shards/shard-00000000-{records.content_hash(table)[:16]}.parquet"
+    path.write_bytes(content)
+    with pytest.raises(CorruptShardError, match=r"is not what its name says: .*; delete it, then go on"):
+        dataset.publish(0, table, 8, {})
+    assert dataset.state().commits == ()
+    assert path.read_bytes() == content
+    path.unlink()
+    assert dataset.read_shard(dataset.publish(0, table, 8, {})).equals(table)
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "flipped"])
@@ -140,7 +157,7 @@ def test_a_damaged_shard_is_named(tmp_path: Path, damage: str) -> None:
         path.unlink()
     else:
         path.write_bytes(content[:-9] if damage == "truncated" else content)
-    with pytest.raises(CorruptShardError, match=r"shard-00000000\.parquet"):
+    with pytest.raises(CorruptShardError, match=r"shard-00000000-[0-9a-f]{16}\.parquet"):
         Dataset(tmp_path).read_shard(commit)
 
 
@@ -151,8 +168,8 @@ def test_other_datasets_and_versions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CommitConflictError, match="choose another directory"):
         Dataset.create(tmp_path, replace(HEADER, dataset_id="b" * 64))
     path = tmp_path / "dataset.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": "2.0"}))
-    with pytest.raises(DatasetFormatError, match=r"schema version 2\.0"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": "3.0"}))
+    with pytest.raises(DatasetFormatError, match=r"schema version 3\.0"):
         Dataset(tmp_path)
     with pytest.raises(DatasetFormatError, match=r"no dataset\.json"):
         Dataset(tmp_path / "shards")
@@ -199,7 +216,9 @@ def test_merged_statistics_are_those_of_the_whole() -> None:
         ("dataset.json", "[]"),
         ("dataset.json", "not json"),
         ("manifest.json", "[]"),
-        ("manifest.json", '{"reason": "", "commits": []}'),
+        ("manifest.json", '{"reason": "", "totals": null}'),
+        ("manifest.json", '{"state": "sealed", "reason": "", "totals": null}'),
+        ("manifest.json", '{"state": "sealed", "reason": "", "totals": {"rows": 3}}'),
         ("manifest.json", '{"state": "sealed", "reason": ""}'),
         ("manifest.json", '{"state": "sealed", "reason": "", "commits": 3}'),
         ("manifest.json", '{"state": "sealed", "reason": "", "commits": [{}]}'),
@@ -212,7 +231,7 @@ def test_a_damaged_description_is_named(tmp_path: Path, name: str, text: str) ->
     Dataset.create(tmp_path, HEADER).publish(0, example_table(0, 8), 8, {})
     (tmp_path / name).write_text(text)
     with pytest.raises(DatasetFormatError, match=rf"{name}: .*make the dataset again"):
-        Dataset(tmp_path).state()
+        list(Dataset(tmp_path).state().commits)
 
 
 @pytest.mark.parametrize(("name", "value"), [("count", "20"), ("shard_rows", 0), ("request", []), ("robot", {})])
@@ -227,10 +246,10 @@ def test_a_wrong_header_entry_is_named(tmp_path: Path, name: str, value: object)
 def test_a_wrong_commit_entry_is_named(tmp_path: Path) -> None:
     dataset = Dataset.create(tmp_path, HEADER)
     dataset.publish(0, example_table(0, 8), 8, {})
-    path = dataset.commit_path(0)
+    path = dataset.root / "commits/00000000.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "rows": "8"}))
     with pytest.raises(DatasetFormatError, match=r"00000000\.json: is not a commit record: .*rows is '8'"):
-        Dataset(tmp_path).state()
+        list(Dataset(tmp_path).state().commits)
 
 
 def test_missing_commits_are_named(tmp_path: Path) -> None:

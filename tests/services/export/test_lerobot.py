@@ -127,7 +127,7 @@ def test_v3(reference: Dataset, rows: list[Row], tmp_path: Path, kind: Any, labe
 def test_v3_statistics_of_the_state_are_those_of_the_commits(reference: Dataset, tmp_path: Path) -> None:
     export_dataset(reference, tmp_path / "out", "lerobot-v3", Content(reference.header))
     statistics = json.loads((tmp_path / "out/meta/stats.json").read_text())["observation.state"]
-    first, *others = [commit.statistics["joint_position"] for commit in reference.commits()]
+    first, *others = [reference.statistics(commit.index)["joint_position"] for commit in reference.commits()]
     for other in others:
         first = merge_statistics(first, other)
     assert np.array_equal(statistics["min"][:7], first["min"])

@@ -85,7 +85,9 @@ def test_the_page_says_what_is_in_the_files(html: str, reference: Dataset) -> No
     hours = sum(commit.samples for commit in commits) / 20 / 3600
     assert f"{hours:,.1f} h" in text
     limit = reference.header.robot.limits.velocity
-    ends = [[c.statistics["joint_velocity"][end] for end in ("min", "max")] for c in commits]
+    ends = [
+        [of_shard["joint_velocity"][end] for end in ("min", "max")] for of_shard in map(reference.statistics, range(12))
+    ]
     assert f"Greatest over every row: {100 * (np.abs(ends).max((0, 1)) / limit).max():.1f} % of the limit" in text
     assert '"seed": 5' in text
     for title in ("Against demonstrations", "Where the tool goes", "Joints against", "How it moves", "Rejections"):
@@ -94,8 +96,8 @@ def test_the_page_says_what_is_in_the_files(html: str, reference: Dataset) -> No
 
 
 def test_sections_count_every_sample(reference: Dataset) -> None:
-    header, commits = reference.header, reference.commits()
-    workspace, joints, motion = WorkspaceSection(header, None), JointSection(header, commits), MotionSection(None)
+    header, commits, statistics = reference.header, reference.commits(), map(reference.statistics, range(12))
+    workspace, joints, motion = WorkspaceSection(header, None), JointSection(header, statistics), MotionSection(None)
     rows = samples = 0
     for part, families in read_sample(reference, commits, 10**6):
         workspace.add(part)

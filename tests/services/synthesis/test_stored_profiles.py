@@ -54,7 +54,7 @@ def _vertices(shape: Any) -> FloatArray:
     if hasattr(shape, "vertices"):
         return np.array(shape.vertices())
     if hasattr(shape, "halfSide"):
-        return np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * shape.halfSide
+        return np.asarray(np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * shape.halfSide)
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     ring = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1) * shape.radius
     half = getattr(shape, "halfLength", 0.0)
