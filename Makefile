@@ -20,7 +20,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make train-decoupled [PRESET=quick|tiny|few|hundreds|cpu|paper] [DATA=path or job URL] [DEMOS=demonstrations.hdf5] [NAME=run]"
+	@echo "  make train-decoupled [PRESET=quick|tiny|few|tasks|hundreds|cpu|paper] [DATA=path or job URL] [DEMOS=demonstrations.hdf5] [NAME=run]"
 	@echo "  PIP_ARGS is handed to every pip install, for example an index that has CPU builds of torch."
 
 setup: $(VENV)/.ready ## Install everything into .venv (idempotent)

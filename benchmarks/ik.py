@@ -3,7 +3,7 @@
     python -m benchmarks.ik [--poses N] [--arms NAME,NAME]
 
 Poses come from Pinocchio's forward kinematics of configurations uniform inside the joint limits, and what IK answers
-is measured by it again: a pose has converged if Pinocchio finds it within 1e-5 m and 1e-4 rad. One core; times are per
+is measured by it again: a pose has converged if Pinocchio finds it within 1e-5 m and 1e-5 rad. One core; times are per
 pose, poses that did not converge included, compilation and the arm's reachability table not.
 """
 

@@ -86,7 +86,7 @@ class PlainLoop:
     """A gradient step as one writes it first."""
 
     def __init__(self, head: ActionHead, windows: Windows, config: TrainingConfig) -> None:
-        self._head, self._config, self._diffusion = head, config, Diffusion("epsilon")
+        self._head, self._config, self._diffusion = head, config, Diffusion("epsilon", torch.device("cpu"))
         self._optimizer = torch.optim.AdamW(
             head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )

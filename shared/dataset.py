@@ -153,14 +153,29 @@ class Dataset:
         body = {"state": state, "reason": reason, "commits": [asdict(commit) for commit in commits]}
         self.storage.replace("manifest.json", pa.py_buffer(json.dumps(body).encode()))
 
-    def publish(self, index: int, table: pa.Table, attempts: int, rejections: Mapping[str, int]) -> Commit:
+    def publish(
+        self,
+        index: int,
+        table: pa.Table,
+        attempts: int,
+        rejections: Mapping[str, int],
+        rejections_by_family: Mapping[str, dict[str, int]] | None = None,
+    ) -> Commit:
         """Writes shard `index` and commits it; safe to run twice, or in two processes at once.
+
+        Args:
+            index: of the shard.
+            table: its rows.
+            attempts: candidates tried.
+            rejections: candidates that failed, by reason.
+            rejections_by_family: likewise, by family and reason.
 
         Raises:
             CommitConflictError: the index is committed with other rows.
         """
         content = records.content_hash(table)
-        commit = self.commit(index) or self._write(index, table, content, attempts, rejections)
+        counts = attempts, dict(rejections), dict(rejections_by_family or {})
+        commit = self.commit(index) or self._write(index, table, content, counts)
         if commit.content_sha256 != content:
             raise CommitConflictError(
                 f"shard {index} is committed with content {commit.content_sha256[:12]}, this run made {content[:12]}; "
@@ -217,7 +232,13 @@ class Dataset:
             raise _missing(f"{self.where}/{_shard_name(index)}")
         return part
 
-    def _write(self, index: int, table: pa.Table, content: str, attempts: int, rejections: Mapping[str, int]) -> Commit:
+    def _write(
+        self,
+        index: int,
+        table: pa.Table,
+        content: str,
+        counts: tuple[int, dict[str, int], dict[str, dict[str, int]]],
+    ) -> Commit:
         """Writes shard `index` and commits it. Returns the commit that won, another producer's if that came first."""
         packed = records.to_parquet(table)
         file_sha256 = hashlib.sha256(packed).hexdigest()
@@ -230,8 +251,18 @@ class Dataset:
                 self.storage.replace(name, packed)
         samples = len(records.list_column(table, "gripper")[0])
         statistics = column_statistics(table, self.header.robot.dof)
+        attempts, rejections, by_family = counts
         ours = Commit(
-            index, table.num_rows, samples, packed.size, file_sha256, content, attempts, dict(rejections), statistics
+            index,
+            table.num_rows,
+            samples,
+            packed.size,
+            file_sha256,
+            content,
+            attempts,
+            rejections,
+            statistics,
+            by_family,
         )
         self.storage.create(_commit_name(index), pa.py_buffer(json.dumps(asdict(ours)).encode()))
         winner = self.commit(index)

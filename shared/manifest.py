@@ -99,6 +99,7 @@ class Commit:
         attempts: candidates tried.
         rejections: candidates that failed, by reason.
         statistics: for each float column, {"count", "mean", "M2", "min", "max"} per component over all samples.
+        rejections_by_family: candidates that failed, by family and reason; empty in commits of older releases.
     """
 
     index: int
@@ -110,12 +111,13 @@ class Commit:
     attempts: int
     rejections: dict[str, int]
     statistics: dict[str, dict[str, Any]]
+    rejections_by_family: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, value: Any, where: Path | str) -> "Commit":
         """Reads a commit's object. Raises DatasetFormatError naming `where`."""
         try:
-            _require(value, cls.__annotations__)
+            _require({"rejections_by_family": {}, **value}, cls.__annotations__)
             return cls(**value)
         except (KeyError, TypeError) as error:
             raise DatasetFormatError(f"is not a commit record: {error!r}" + _REMEDY, where) from error

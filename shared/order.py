@@ -90,6 +90,7 @@ class SampleOrder:
         validation_share: of trajectories held out by `is_validation`.
         windows_per_row: windows drawn from each trajectory in one pass.
         block_shards: shards that are mixed with one another; also how many a reader holds at once.
+        left_out: ids of trajectories that are not trained on.
     """
 
     seed: int
@@ -98,10 +99,13 @@ class SampleOrder:
     validation_share: float = 0.0
     windows_per_row: int = 1
     block_shards: int = 4
+    left_out: frozenset[int] = frozenset()
 
     def training_ids(self, shard: int) -> IntArray:
         """Ids of shard `shard` that are trained on, ascending."""
         ids = np.arange(shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.count), dtype=np.int64)
+        if self.left_out:
+            ids = ids[[one not in self.left_out for one in ids.tolist()]]
         return ids[~is_validation(ids, self.validation_share)] if self.validation_share else ids
 
     def one_pass(self, pass_index: int, watermark: int, shuffle_shards: bool) -> "PassOrder":

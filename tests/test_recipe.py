@@ -141,7 +141,7 @@ def test_another_recipe_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 def test_a_wrong_preset_names_the_right_ones(tmp_path: Path) -> None:
     code, output = _finish(_recipe(tmp_path, "--preset", "huge"))
     assert code == 2
-    assert "unknown preset 'huge'; choose one of quick, tiny, few, hundreds, cpu, paper" in output
+    assert "unknown preset 'huge'; choose one of quick, tiny, few, tasks, hundreds, cpu, paper" in output
 
 
 def test_missing_data_and_demonstrations_are_named(tmp_path: Path) -> None:

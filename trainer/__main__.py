@@ -1,8 +1,8 @@
 """`python -m trainer`: pretrain, adapt, evaluate, serve and export policies, or run the whole recipe with train.
 
-Demonstrations are made by demonstrate, checked by inspect and described by summarize; motions takes out of them what
-the service makes copies of, and copies asks it for them. Replay commands such copies in the simulator, to see which of
-them do the task.
+Demonstrations are made by demonstrate, given pictures by render, checked by inspect and described by summarize; motions
+takes out of them what the service makes copies of, and copies asks it for them. Replay commands such copies in the
+simulator, to see which of them do the task.
 
 Errors that a user can mend are printed as one line, with exit code 2. Ctrl-C, SIGTERM and SIGHUP save first; exit code
 130.
@@ -36,6 +36,7 @@ def main() -> int:
             inspect,
             motions,
             pretrain,
+            render,
             replay,
             serve,
             summarize,
@@ -51,6 +52,7 @@ def main() -> int:
             adapt,
             inspect,
             demonstrate,
+            render,
             motions,
             copies,
             replay,

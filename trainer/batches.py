@@ -24,6 +24,8 @@ class BatchSource(Protocol):
     def next(self, tell: Callable[[str], None]) -> Batch:
         """The next batch, on the training device.
 
+        Broken off by an exception, it may leave its place anywhere: who goes on restores the `state` from before.
+
         Args:
             tell: given a few words when the source has to wait, before it does; the time from then on until the
                 batch is there does not count as training.

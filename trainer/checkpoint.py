@@ -139,7 +139,11 @@ def pack_backbone(backbone: Backbone, config: HeadConfig, basis: MotionBasis | N
 
 
 def save_backbone(folder: Path, backbone: Backbone, config: HeadConfig, basis: MotionBasis | None = None) -> str:
-    """Writes a backbone into `folder`, unless it lies there, and returns its hash."""
+    """Writes a backbone into `folder`, unless it lies there, and returns its hash.
+
+    Raises TrainingError where a weight is not finite.
+    """
+    tensor_file.require_finite(backbone.state_dict(), folder)
     content = pack_backbone(backbone, config, basis)
     name = tensor_file.sha256(content)
     path = folder / f"{name}.safetensors"
@@ -177,7 +181,11 @@ def link_backbone(name: str, source: Path, folder: Path) -> None:
 
 
 def save_checkpoint(path: Path, info: CheckpointInfo, weights: Mapping[str, Tensor]) -> None:
-    """Writes a policy checkpoint. A backbone that it names must have been saved before."""
+    """Writes a policy checkpoint. A backbone that it names must have been saved before.
+
+    Raises TrainingError where a weight is not finite.
+    """
+    tensor_file.require_finite(weights, path)
     stored = {name: value for name, value in weights.items() if info.stage == 2 or not name.startswith(_BACKBONE)}
     metadata = {name: getattr(info, name) for name in info.__dataclass_fields__}
     metadata |= {"head": to_json(info.head), "stage1": vars(info.stage1) if info.stage1 else None}

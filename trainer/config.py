@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from shared.errors import ConfigError
+from trainer.settings import check_number, check_numbers
 
 HeadName = Literal["dp_mlp", "dp_c", "dp_t", "dp_t_film"]
 SizeName = Literal["tiny", "small", "paper"]
@@ -26,6 +27,9 @@ Precision = Literal["auto", "bf16", "fp32"]
 DIFFUSION_STEPS = 100
 """Timesteps of the training schedule; the sampler takes a subset of them."""
 
+SAMPLING_STEPS = 10
+"""Of the sampler, by default."""
+
 CONDITIONINGS: dict[HeadName, tuple[ConditioningName, ...]] = {
     "dp_mlp": ("adaln_zero", "film"),
     "dp_c": ("adaln_zero", "film"),
@@ -36,6 +40,11 @@ CONDITIONINGS: dict[HeadName, tuple[ConditioningName, ...]] = {
 
 TOKEN_CONDITIONINGS: tuple[ConditioningName, ...] = ("cross_attn", "prefix")
 """Those that give the blocks tokens to attend to; the others give each block one vector."""
+
+_MOST_STEPS = 99_999_999
+"""Checkpoints are named by eight digits, whose order is that of the steps."""
+_LEAST_RATE, _LEAST_CLIP = 1e-8, 1e-4
+"""With less, weights in float32 would hardly move: a policy that was never trained."""
 
 T = TypeVar("T")
 
@@ -75,19 +84,20 @@ class HeadConfig:
     def __post_init__(self) -> None:
         _check_choices(self)
         self._check_conditioning()
-        if self.horizon < 4:
-            raise ConfigError(f"horizon is {self.horizon}; motion has a jerk from four steps on")
-        if not 1 <= self.n_obs_steps <= self.horizon:
+        # Motion has a jerk from four steps on.
+        check_number("horizon", self.horizon, 4, whole=True)
+        check_number("n_obs_steps", self.n_obs_steps, 1, whole=True)
+        check_number("n_action_steps", self.n_action_steps, 1, whole=True)
+        check_number("dropout", self.dropout, 0, below=1)
+        if self.n_obs_steps > self.horizon:
             raise ConfigError(f"n_obs_steps is {self.n_obs_steps}; it must be 1 to the horizon, {self.horizon}")
-        if not 1 <= self.n_action_steps <= self.longest_answer:
+        if self.n_action_steps > self.longest_answer:
             raise ConfigError(
                 f"n_action_steps is {self.n_action_steps}; a window of {self.horizon} steps holds at most "
                 f"{self.longest_answer} after {self.n_obs_steps} observation steps"
             )
         if self.head == "dp_c" and self.horizon % 4:
             raise ConfigError(f"horizon is {self.horizon}; dp_c halves it twice, so it must be a multiple of 4")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout is {self.dropout}; it must be 0 or more and below 1")
         if self.dropout and self.head == "dp_c":
             raise ConfigError(f"dropout is {self.dropout}; dp_c has none, leave it at 0")
 
@@ -132,7 +142,8 @@ class TrainingConfig:
         device: "auto" (CUDA, then MPS, then CPU) or a torch device.
         precision: "auto" is bf16 autocast where the hardware computes in it.
         compile: torch.compile; "auto" where the run is long enough to earn it back.
-        threads: of the CPU; more than the cores this process has to itself is several times slower.
+        threads: of the CPU; None is one for each core that this process has to itself (threads.available_threads). A
+            run that is gone on with keeps the number it began with. More than these cores is several times slower.
         log_every: steps between lines of metrics.jsonl; also how soon a non-finite loss is noticed.
         checkpoint_every: steps between training checkpoints.
         tensorboard: also write TensorBoard events.
@@ -150,20 +161,23 @@ class TrainingConfig:
     device: str = "auto"
     precision: Precision = "auto"
     compile: Switch = "auto"
-    threads: int = 1
+    threads: int | None = None
     log_every: int = 50
     checkpoint_every: int = 500
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
         _check_choices(self)
-        for name in ("steps", "batch_size", "threads", "log_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.learning_rate <= 0 or self.clip_norm <= 0:
-            raise ConfigError("learning_rate and clip_norm must be positive")
-        if not 0 <= self.seed < 2**32:
-            raise ConfigError(f"seed is {self.seed}; it must be 0 to 2^32 - 1")
+        check_number("steps", self.steps, 1, _MOST_STEPS, whole=True)
+        for name in ("batch_size", "threads", "log_every", "checkpoint_every"):
+            check_number(name, getattr(self, name), 1, whole=True)
+        check_number("learning_rate", self.learning_rate, _LEAST_RATE, 1)
+        check_number("warmup_steps", self.warmup_steps, 0, whole=True)
+        check_numbers("betas", self.betas, 2, least=0, below=1)
+        check_number("weight_decay", self.weight_decay, 0, below=1)
+        check_number("clip_norm", self.clip_norm, _LEAST_CLIP)
+        check_number("average_power", self.average_power, 0, 1)
+        check_number("seed", self.seed, 0, 2**32 - 1, whole=True)
 
 
 @dataclass(frozen=True)
@@ -197,10 +211,10 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         _check_choices(self)
-        if self.windows_per_row < 1:
-            raise ConfigError(f"windows_per_row is {self.windows_per_row}; it must be at least 1")
-        if not 0 <= self.validation_share < 1:
-            raise ConfigError(f"validation_share is {self.validation_share}; it must be 0 or more and below 1")
+        check_number("windows_per_row", self.windows_per_row, 1, whole=True)
+        check_number("validation_share", self.validation_share, 0, below=1)
+        check_number("validation_windows", self.validation_windows, 0, whole=True)
+        check_number("max_wait", self.max_wait, above=0)
         _check_directions(self.directions, self.head)
 
 
@@ -240,12 +254,10 @@ class AdaptConfig:
 
     def __post_init__(self) -> None:
         _check_choices(self)
-        if not 0 < self.crop <= 1:
-            raise ConfigError(f"crop is {self.crop}; it must be above 0 and at most 1, the whole picture")
-        if not 0 <= self.observation_noise < 1:
-            raise ConfigError(f"observation_noise is {self.observation_noise}; it must be 0 or more and below 1")
-        if not 0 < self.copies_share < 1:
-            raise ConfigError(f"copies_share is {self.copies_share}; it must be above 0 and below 1")
+        check_number("validation_windows", self.validation_windows, 0, whole=True)
+        check_number("observation_noise", self.observation_noise, 0, below=1)
+        check_number("crop", self.crop, above=0, most=1)
+        check_number("copies_share", self.copies_share, above=0, below=1)
         _check_directions(self.directions, self.head)
 
 

@@ -69,8 +69,9 @@ class DemonstrationWindows:
             epoch, place = divmod(position, count)
             parts.append(self._permuted(epoch)[place : place + missing])
             missing, position = missing - len(parts[-1]), position + len(parts[-1])
-        places, self._position = np.arange(self._position, position), position
-        return self._batch(self._training[torch.cat(parts)], places)
+        batch = self._batch(self._training[torch.cat(parts)], np.arange(self._position, position))
+        self._position = position
+        return batch
 
     def validation(self) -> Batch | None:
         """Windows of held-out episodes, evenly spread over them; None where no episode is held out."""

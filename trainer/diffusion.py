@@ -1,36 +1,49 @@
-"""The diffusion process: noise in training, DDIM at inference. The schedule is diffusers'.
+"""The diffusion process: noise in training, DDIM at inference. The schedule is that of diffusers, to the bit.
 
 DDPM with 100 timesteps and squared-cosine betas (Ho et al. 2020, Nichol and Dhariwal 2021). A head predicts the noise
 (epsilon), the actions (sample), or the velocity (v_prediction, Salimans and Ho 2022). Sampling is by DDIM (Song et al.
 2021).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import torch
-from diffusers import DDPMScheduler
 from torch import Tensor
 
 from shared.errors import ConfigError
-from trainer.config import DIFFUSION_STEPS, PredictionType
+from trainer.config import DIFFUSION_STEPS, SAMPLING_STEPS, PredictionType
 
-SAMPLING_STEPS = 10
-_SCHEDULE = {"num_train_timesteps": DIFFUSION_STEPS, "beta_schedule": "squaredcos_cap_v2", "clip_sample": True}
+_MOST_NOISE = 0.999
+
+
+@cache
+def kept_variance() -> Tensor:
+    """abar_t, the share of the actions' variance that is left at each timestep: squared cosine, float32 on the CPU."""
+
+    def bar(time: float) -> float:
+        return math.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    times = [timestep / DIFFUSION_STEPS for timestep in range(DIFFUSION_STEPS + 1)]
+    betas = [min(1 - bar(after) / bar(now), _MOST_NOISE) for now, after in pairwise(times)]
+    return torch.cumprod(1 - torch.tensor(betas), dim=0)
 
 
 class Diffusion:
     """The forward process, and what a head has to predict in it."""
 
-    def __init__(self, prediction_type: PredictionType) -> None:
-        self._scheduler = DDPMScheduler(**_SCHEDULE, prediction_type=prediction_type)
+    def __init__(self, prediction_type: PredictionType, device: torch.device) -> None:
+        """On a device, where its tables lie: they must not be copied there at every step."""
+        kept = kept_variance()
+        self._signal, self._noise = kept.sqrt().to(device), (1 - kept).sqrt().to(device)
         self._prediction_type = prediction_type
 
     def add_noise(self, actions: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """sqrt(abar_t) * actions + sqrt(1 - abar_t) * noise, for actions (batch, horizon, dim)."""
-        noisy: Tensor = self._scheduler.add_noise(actions, noise, timesteps)
-        return noisy
+        return _at(self._signal, timesteps) * actions + _at(self._noise, timesteps) * noise
 
     def target(self, actions: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """The noise, the actions, or the velocity sqrt(abar_t) * noise - sqrt(1 - abar_t) * actions."""
@@ -38,8 +51,11 @@ class Diffusion:
             return noise
         if self._prediction_type == "sample":
             return actions
-        velocity: Tensor = self._scheduler.get_velocity(actions, noise, timesteps)
-        return velocity
+        return _at(self._signal, timesteps) * noise - _at(self._noise, timesteps) * actions
+
+
+def _at(table: Tensor, timesteps: Tensor) -> Tensor:
+    return table[timesteps].view(-1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -91,7 +107,7 @@ def sampling_steps(steps: int = SAMPLING_STEPS) -> tuple[SamplingStep, ...]:
     # diffusers' "trailing", whose rounding adds -1 as a thirtieth of 29 steps. Its default, "leading", would start at
     # timestep 90, where the sample still holds signal: noise is no start there.
     timesteps = [round(DIFFUSION_STEPS * (steps - index) / steps) - 1 for index in range(steps)]
-    cumulative = DDPMScheduler(**_SCHEDULE).alphas_cumprod.double()
+    cumulative = kept_variance().double()
     visited = [float(cumulative[timestep]) for timestep in timesteps] + [1.0]
     return tuple(
         SamplingStep(timestep, now**0.5, (1 - now) ** 0.5, after**0.5, (1 - after) ** 0.5)

@@ -124,7 +124,7 @@ def noise_loss(head: ActionHead, windows: Batch, precision: Precision = "auto") 
     device = windows.actions.device
     noise = torch.randn(windows.actions.shape, generator=torch.Generator().manual_seed(_SEED)).to(device)
     timesteps = torch.arange(len(noise), device=device) * DIFFUSION_STEPS // len(noise)
-    diffusion = Diffusion(head.prediction_type)
+    diffusion = Diffusion(head.prediction_type, device)
     with autocast(device, precision):
         noisy = diffusion.add_noise(windows.actions, noise, timesteps)
         predicted = head(noisy, timesteps, windows.condition, windows.pictures)

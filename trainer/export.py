@@ -22,7 +22,8 @@ from shared.errors import CheckpointError, ConfigError
 from trainer import tensor_file
 from trainer.action_head import ActionHead
 from trainer.checkpoint import CheckpointInfo, backbone_path, find_checkpoint, link_backbone, load_checkpoint
-from trainer.diffusion import SAMPLING_STEPS, sampling_steps
+from trainer.config import SAMPLING_STEPS
+from trainer.diffusion import sampling_steps
 from trainer.motion_basis import MotionBasis, chosen_basis
 
 _EXAMPLES = 2

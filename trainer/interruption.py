@@ -47,4 +47,6 @@ class Interruption:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         if self._waiting:
+            # Once: the next signal may come while what this one broke off is being saved.
+            self._waiting = False
             raise KeyboardInterrupt

@@ -25,6 +25,7 @@ from trainer.progress import Progress, silent
 from trainer.ranks import Ranks
 from trainer.run_folder import RunFolder
 from trainer.stopwatch import Stopwatch
+from trainer.threads import available_threads
 from trainer.training_state import load_training_state, save_training_state
 
 # An id that no trajectory has, so that noise and sample order come from different streams.
@@ -61,7 +62,7 @@ class TrainingLoop:
         self._optimizer = build_optimizer(head.trained_parameters(), config, self.device)
         self._forward: Forward | None = None
         self._has_dropout = any(isinstance(part, torch.nn.Dropout) and part.p > 0 for part in head.modules())
-        self._diffusion = Diffusion(head.prediction_type)
+        self._diffusion = Diffusion(head.prediction_type, self.device)
         self._generator = torch.Generator()
         self._losses = LossRecord()
         if folder.training_state.exists():
@@ -85,7 +86,7 @@ class TrainingLoop:
             TrainingError: a loss or its gradient is not finite; the batch has been saved.
             KeyboardInterrupt: on SIGINT, SIGTERM or SIGHUP, after saving.
         """
-        torch.set_num_threads(self.config.threads)
+        torch.set_num_threads(self.config.threads or available_threads())
         self.progress(self.step, self.config.steps)
         metrics = None
         if self.ranks.is_first:
@@ -130,10 +131,13 @@ class TrainingLoop:
             self._stopwatch.stop()
             self.progress(self.step, self.config.steps, text)
 
+        place = self.source.state()
         try:
             with interruption.waiting():
                 batch = self.source.next(tell)
         except KeyboardInterrupt:
+            # The signal may have come after the source moved on, even after it gave the batch.
+            self.source.restore(place)
             self._save()
             raise
         self._stopwatch.start()

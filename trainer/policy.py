@@ -14,9 +14,8 @@ from shared.errors import CheckpointError, ConfigError
 from shared.philox import philox_uniform
 from trainer.action_head import ActionHead
 from trainer.checkpoint import CheckpointInfo, load_checkpoint
-from trainer.config import Precision
+from trainer.config import SAMPLING_STEPS, Precision
 from trainer.device import choose_device
-from trainer.diffusion import SAMPLING_STEPS
 from trainer.motion_basis import chosen_basis
 from trainer.sampler import Sampler
 

@@ -7,6 +7,9 @@ from typing import Any
 from shared.errors import ConfigError
 from trainer.config import Mode
 
+TABLE = ((0.30, -0.30, -0.12), (0.80, 0.30, 0.30))
+"""The table of robosuite's tabletop tasks as the Panda's base sees it [m], down to the table top at z = -0.112."""
+
 
 @dataclass(frozen=True)
 class TaskPlan:
@@ -54,6 +57,7 @@ class Recipe:
         observation_noise: of Stage 2's training, AdaptConfig's.
         copies_share: of Stage 2's batches, where there are copies, AdaptConfig's.
         without_basis: roll each policy out a second time, without motion basis and with chunks that do not join.
+        box: corners, least and greatest, of the box that the trajectories go through [m].
         estimate_of: the recipe that this one is a few steps of, in order to estimate it.
     """
 
@@ -71,14 +75,14 @@ class Recipe:
     observation_noise: float = 0.0
     copies_share: float = 0.75
     without_basis: bool = False
+    box: tuple[tuple[float, float, float], tuple[float, float, float]] = TABLE
     estimate_of: "Recipe | None" = None
 
 
 def trajectory_request(recipe: Recipe) -> dict[str, Any]:
     """The request of a recipe: slow motions with gripper events between poses above a table, gripper down.
 
-    The box is the table of robosuite's tabletop tasks as the Panda's base sees it [m], down to the table top at
-    z = -0.112; speeds are those of people and scripted experts, far below the arm's limits.
+    Speeds are those of people and scripted experts, far below the arm's limits.
     """
     return {
         "robot": "panda",
@@ -88,8 +92,8 @@ def trajectory_request(recipe: Recipe) -> dict[str, Any]:
         "families": {"via_points": 1.0},
         "workspace": {
             "kind": "box",
-            "min": [0.30, -0.30, -0.12],
-            "max": [0.80, 0.30, 0.30],
+            "min": list(recipe.box[0]),
+            "max": list(recipe.box[1]),
             "orientation": {"kind": "cone", "axis": [0, 0, -1], "angle_deg": 30},
         },
         "tool_speed": [0.10, 0.35],
@@ -172,6 +176,24 @@ def few() -> Recipe:
     )
 
 
+def tasks() -> Recipe:
+    """Three more tasks from 25 demonstrations each, with and without copies: nothing is tuned to two cubes."""
+    copied = tuple(TaskPlan(task, 25, 2000, pool=100, copies=3000) for task in ("can", "square", "stack_three"))
+    return Recipe(
+        "tasks",
+        trajectories=20_000,
+        shard_rows=1024,
+        size="small",
+        batch=128,
+        stage1_steps=4000,
+        tasks=copied + tuple(replace(plan, copies=0) for plan in copied),
+        seeds=(0, 1, 2),
+        observation_noise=0.02,
+        # The bins of Can reach farther to the left.
+        box=(TABLE[0], (0.80, 0.50, 0.30)),
+    )
+
+
 def paper() -> Recipe:
     """The paper's sizes and steps (facts 1.4 and 4): a GPU's work. Without one, 20 steps and an estimate."""
     modes: tuple[Mode, ...] = ("decoupled", "normal", "random_body", "random_frozen")
@@ -191,7 +213,7 @@ def paper() -> Recipe:
 
 
 _PRESETS: dict[str, Callable[[], Recipe]] = {
-    "quick": quick, "tiny": tiny, "few": few, "hundreds": hundreds, "cpu": cpu, "paper": paper
+    "quick": quick, "tiny": tiny, "few": few, "tasks": tasks, "hundreds": hundreds, "cpu": cpu, "paper": paper
 }  # fmt: skip
 NAMES = tuple(_PRESETS)
 """Of the presets."""

@@ -26,6 +26,7 @@ from trainer.progress import Progress, silent
 from trainer.ranks import Ranks
 from trainer.run_folder import RunFolder
 from trainer.stream import stage1_stream
+from trainer.threads import with_threads
 
 
 def pretrain(
@@ -62,6 +63,7 @@ def pretrain(
         KeyboardInterrupt: on SIGINT, SIGTERM or SIGHUP, after saving.
     """
     folder, header = RunFolder(run), source.header
+    config = with_threads(config, folder, overwrite=overwrite)
     normalizer = ActionNormalizer({**header.action_range, **(action_range or {})}, config.head.action)
     data = {"dataset_id": header.dataset_id, "action_range": normalizer.to_json()}
     ranks = Ranks()
@@ -116,7 +118,8 @@ def pretrain(
 
 def fresh_head(seed: int, build: Callable[[], ActionHead]) -> ActionHead:
     """A head whose fresh weights depend on the seed alone; the caller's random state stays as it was."""
-    with torch.random.fork_rng():
+    # Of the CPU alone: it is where weights are drawn, and to look at every GPU takes memory on each.
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
 

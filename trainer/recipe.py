@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,9 @@ from trainer.modes import MODES
 from trainer.normalization import ActionNormalizer
 from trainer.presets import Recipe, TaskPlan
 from trainer.recipe_folder import keep_same, only_one
+from trainer.recipe_options import RecipeOptions
 from trainer.report import write_report
-from trainer.results import result_file, training_summary
+from trainer.results import result_file
 from trainer.run_folder import RunFolder
 from trainer.service import Service
 from trainer.simulation.collect import EXPERT_VERSION, ROBOT
@@ -38,41 +39,7 @@ from trainer.simulation.task import task_names
 from trainer.steps import Step, run_steps
 from trainer.summary import estimate, expert_success
 from trainer.tensor_file import publish
-
-FIRST_ROLLOUT_SEED = 100_000
-
-
-@dataclass(frozen=True)
-class RecipeOptions:
-    """What `python -m trainer train` is given.
-
-    Attributes:
-        preset: quick (25 demonstrations and copies of them in under 25 minutes), tiny (every real part in 2 minutes, no
-            success bar), few (3 to 50 demonstrations, with and without copies, three seeds), hundreds (two tasks, no
-            copies), cpu (three seeds and both controls) or paper (the paper's sizes and steps).
-        data: a dataset directory or job URL to pretrain on, instead of generating one.
-        demos: a demonstrations file to adapt to, instead of making one.
-        runs: folder of runs.
-        name: of the run's folder; by default the preset's, with what `data` and `demos` name added.
-        store: folder of generated datasets and demonstrations, shared by runs.
-        parallel: processes at once; 0 is one for each core, at most 4.
-        resample: accept demonstrations at another rate than the trajectories', by interpolation.
-        other_robot: accept demonstrations of another robot than the trajectories'.
-    """
-
-    preset: str = "quick"
-    data: str | None = None
-    demos: Path | None = None
-    runs: Path = Path("runs")
-    name: str | None = None
-    store: Path = Path("data")
-    parallel: int = 0
-    resample: bool = False
-    other_robot: bool = False
-
-    def __post_init__(self) -> None:
-        if self.parallel < 0:
-            raise ConfigError(f"parallel is {self.parallel}; it must be at least 1, or 0 for one process for each core")
+from trainer.training_summary import training_summary
 
 
 def train_decoupled(options: RecipeOptions, console: Console) -> Path:
@@ -139,9 +106,9 @@ class _Run:
         return [pretrain, *demonstrate.values(), self._basis(), *copy, *evaluate, *(self._adapt(*run) for run in runs)]
 
     def _runs(self) -> list[tuple[TaskPlan, Mode, int]]:
-        """Task, mode and seed of each training."""
-        seeds = self.recipe.seeds
-        return [(plan, mode, seed) for plan in self.recipe.tasks for seed in seeds for mode in plan.modes]
+        """Task, mode and seed of each training, seed by seed: a run that is ended early has whole seeds."""
+        plans = self.recipe.tasks
+        return [(plan, mode, seed) for seed in self.recipe.seeds for plan in plans for mode in plan.modes]
 
     def _pretrain(self) -> Step:
         run, recipe = self.folder / "stage1", self.recipe

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import ConfigError
-from trainer import tensor_file
-from trainer.checkpoint import CheckpointInfo, backbone_path, find_checkpoint, read_info
+from trainer.checkpoint import CheckpointInfo
 from trainer.json_lines import read_lines, rewrite
 from trainer.policy import Policy
 from trainer.progress import Progress
@@ -22,11 +20,11 @@ from trainer.simulation.robosuite_env import CONTROL_RATE_HZ
 from trainer.simulation.rollout import Rollout, rollout
 from trainer.simulation.strip import render_strip
 from trainer.simulation.task import Task, find_task
+from trainer.tensor_file import publish
+from trainer.training_summary import training_summary
 
 COMMITTED_STEPS = 1
 """Actions of a chunk that are carried out while the next one is asked for, which goes on from them: 50 ms at 20 Hz."""
-_ERRORS = ("position_mm", "rotation_deg", "joint_rad", "gripper_accuracy")
-_SPLIT_ERRORS = ("slow_position_mm", "fast_position_mm", "slow_joint_rad", "fast_joint_rad")
 
 
 def evaluate(
@@ -106,7 +104,7 @@ def evaluate(
         "held": hold,
         **joined_motion([known[seed]["motion"] for seed in seeds], policy.info.demonstrated or {}),
     }
-    tensor_file.publish(result_file(run, directions, hold), json.dumps(result, indent=1).encode())
+    publish(result_file(run, directions, hold), json.dumps(result, indent=1).encode())
     return result
 
 
@@ -136,46 +134,6 @@ def _roll_out(
         committed=committed,
         finished=finished,
     )
-
-
-def training_summary(run: Path) -> dict[str, Any]:
-    """What a finished training of either stage says of itself, from its folder.
-
-    Raises CheckpointError or ConfigError where the run is not finished.
-    """
-    info = read_info(run)
-    settings = json.loads((run / "config.json").read_text())
-    training = settings["config"]["training"]
-    measured = [line for line in read_lines(run / "metrics.jsonl") if "validation_loss" in line]
-    last = measured[-1] if measured else {}
-    return {
-        "mode": info.mode if info.stage == 2 else "stage1",
-        "head": info.head.head,
-        "size": info.head.size,
-        "conditioning": info.head.conditioning,
-        "action": info.head.action,
-        "demonstrations": settings["data"].get("demonstrations", {}).get("demonstrations", 0),
-        "multiplied": settings["data"].get("copies", {}).get("count", 0),
-        "seed": training["seed"],
-        "train_seconds": info.seconds,
-        "steps": training["steps"],
-        "checkpoint_step": info.step,
-        "device": info.device,
-        "threads": training["threads"],
-        "batch_size": training["batch_size"],
-        "trained_parameters": _trained_parameters(run, info),
-        "validation_loss": last.get("validation_loss"),
-        "action_error": {name: last[name] for name in (*_ERRORS, *_SPLIT_ERRORS) if name in last} or None,
-        "stage1": asdict(info.stage1) if info.stage1 else None,
-    }
-
-
-def _trained_parameters(run: Path, info: CheckpointInfo) -> int:
-    checkpoint = find_checkpoint(run)
-    files = [checkpoint]
-    if info.stage == 1 and info.backbone is not None:
-        files.append(backbone_path(checkpoint, info.backbone))
-    return sum(tensor_file.count_numbers(file) for file in files)
 
 
 def _check_sees(info: CheckpointInfo, task: Task) -> None:

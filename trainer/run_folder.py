@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
 import torch
 
@@ -118,7 +117,7 @@ def _differences(wanted: Any, found: Any, name: str = "") -> list[str]:
 
 
 def _versions() -> dict[str, str]:
-    return {"torch": torch.__version__, "diffusers": diffusers.__version__, "numpy": np.__version__}
+    return {"torch": torch.__version__, "numpy": np.__version__}
 
 
 def _git_hash() -> str | None:

@@ -12,10 +12,10 @@ from trainer.backbones import Backbone
 from trainer.compilation import CompiledForInference, RecompileError
 from trainer.compute_copy import compute_copy
 from trainer.conditioning import Conditioning
-from trainer.config import Precision
+from trainer.config import SAMPLING_STEPS, Precision
 from trainer.constraint import Constraint
 from trainer.device import autocast, compute_dtype
-from trainer.diffusion import SAMPLING_STEPS, sample, sampling_steps
+from trainer.diffusion import sample, sampling_steps
 from trainer.motion_basis import MotionBasis
 from trainer.packed_linear import pack_linear
 

@@ -1,7 +1,7 @@
 """Steps of a recipe: commands with what they need, run a few at a time, skipped when done, ended cleanly on Ctrl-C.
 
-A step is a process of its own with one thread, its output in a log. What it has finished is marked by a file it writes
-itself, so a second run goes on where the first one stopped.
+A step is a process of its own with its share of the cores, its output in a log. What it has finished is marked by a
+file it writes itself, so a second run goes on where the first one stopped.
 """
 
 import json
@@ -90,11 +90,12 @@ def run_steps(steps: Sequence[Step], folder: Path, parallel: int, console: Conso
     for name in sorted(finished):
         console.print(f"[dim]{name}: done earlier[/dim]")
     running: list[_Running] = []
+    threads = max(1, len(os.sched_getaffinity(0)) // parallel)
     shown = time.monotonic()
     try:
         while len(finished) < len(steps):
             for step in _ready(steps, finished, running)[: parallel - len(running)]:
-                running.append(_start(step, folder, console))
+                running.append(_start(step, folder, threads, console))
             time.sleep(0.1)
             for job in [job for job in running if job.process.poll() is not None]:
                 running.remove(job)
@@ -113,10 +114,10 @@ def _ready(steps: Sequence[Step], finished: set[str], running: list[_Running]) -
     return [step for step in steps if step.name not in finished | busy and finished.issuperset(step.needs)]
 
 
-def _start(step: Step, folder: Path, console: Console) -> _Running:
+def _start(step: Step, folder: Path, threads: int, console: Console) -> _Running:
     progress_file = folder / f"{step.name}.progress.json"
     progress_file.unlink(missing_ok=True)
-    environment = {**os.environ, PROGRESS_FILE: str(progress_file), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, PROGRESS_FILE: str(progress_file), "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", "trainer", *step.arguments]
     with (folder / f"{step.name}.log").open("ab") as log:
         log.write(f"$ python -m trainer {' '.join(step.arguments)}\n".encode())

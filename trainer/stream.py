@@ -52,6 +52,7 @@ class StreamConfig:
         validation_share: of trajectories held out, by hash of their id.
         validation_windows: held-out windows, at most.
         max_wait: seconds without a new shard before giving up.
+        left_out: ids of trajectories that are not trained on.
     """
 
     seed: int
@@ -61,6 +62,7 @@ class StreamConfig:
     validation_share: float = 0.0
     validation_windows: int = 0
     max_wait: float = 600.0
+    left_out: frozenset[int] = frozenset()
 
 
 class TrajectoryStream:
@@ -106,7 +108,12 @@ class TrajectoryStream:
             source, folder, decoder, config.max_wait, max_bytes=cache_bytes, device=device, ahead=ahead
         )
         self._order = SampleOrder(
-            config.seed, header.count, header.shard_rows, config.validation_share, config.windows_per_row
+            config.seed,
+            header.count,
+            header.shard_rows,
+            config.validation_share,
+            config.windows_per_row,
+            left_out=config.left_out,
         )
         self._shards = header.shards
         self._position = 0

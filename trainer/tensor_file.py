@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from shared.errors import CheckpointError
+from shared.errors import CheckpointError, TrainingError
 
 _KEY = "headstart"
 
@@ -22,6 +23,18 @@ def pack(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> bytes:
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     # One metadata key: safetensors writes several in an order that changes from run to run.
     return save(contiguous, metadata={_KEY: json.dumps(metadata, sort_keys=True)})
+
+
+def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raises TrainingError where one holds a number that is not finite, so that nothing is published at `path`."""
+    found = [value.isfinite().all() for value in tensors.values()]
+    # One reading for all of them: each makes a GPU wait.
+    finite = torch.stack(found).tolist() if found else []
+    bad = [name for name, good in zip(tensors, finite, strict=True) if not good]
+    if bad:
+        raise TrainingError(
+            f"'{bad[0]}' holds numbers that are not finite, so {path} was not written; lower the learning rate"
+        )
 
 
 def publish(path: Path, content: bytes) -> None:

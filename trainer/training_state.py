@@ -22,11 +22,12 @@ def save_training_state(
     optimizer: torch.optim.Optimizer,
     extra: Mapping[str, Any],
 ) -> None:
-    """Writes a training state; `extra` goes in as JSON."""
+    """Writes a training state; `extra` goes in as JSON. Raises TrainingError where a number is not finite."""
     tensors = {f"weights/{name}": value for name, value in weights.items()}
     tensors |= {f"average/{name}": value for name, value in average.average.items()}
     for moment in _MOMENTS:
         tensors |= {f"{moment}/{name}": optimizer.state[value][moment] for name, value in weights.items()}
+    tensor_file.require_finite(tensors, path)
     tensor_file.write(path, tensors, {"kind": KIND, "updates": average.updates, **extra})
 
 

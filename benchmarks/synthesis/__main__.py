@@ -10,7 +10,7 @@ medians of the ratios within a turn; ratios by CPU time are for machines that ot
   kinematics for each sample. Nothing is checked or written.
 - floor: only the library calls that can't be avoided, on data prepared beforehand: one Ruckig calculate, four
   iterations' Jacobian and forward kinematics, one at_time and one forward kinematics for each sample.
-- ours: synthesize() and Dataset.publish(): IK to 1e-5 m and 1e-4 rad, checked rows, committed shards on disk.
+- ours: synthesize() and Dataset.publish(): IK to 1e-5 m and 1e-5 rad, checked rows, committed shards on disk.
 
 These three go from rest at a random configuration to rest at a `reachable` pose at half of the datasheet's speed,
 without a collision check. The default mix is what a request asks for that says no more than robot, count and a table

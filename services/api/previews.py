@@ -5,9 +5,11 @@ import json
 import pyarrow as pa
 
 from services.api.aside import Aside
-from services.api.trajectories import MAX_SAMPLES, trajectories_json
+from services.api.copied import Demonstrated
+from services.api.trajectories import max_samples, trajectories_json
 from services.synthesis.pipeline import ShardPlan, ShardRows, robot_spec, synthesize
 from services.synthesis.request import TrajectoryRequest
+from services.synthesis.workspace import Objects
 from shared.errors import RequestError
 
 MAX_ROWS = 64
@@ -28,10 +30,13 @@ def preview(request: TrajectoryRequest, arrow: bool) -> bytes:
     """Runs in the worker: a request's rows, encoded."""
     rows = synthesize(ShardPlan(request, 0, 0, request.count))
     samples = sum(rows.table.column("length").to_pylist())
-    if samples > MAX_SAMPLES:
-        detail = f"{samples} samples are more than a preview's {MAX_SAMPLES}; lower it, ask for fewer, or go faster"
+    workspace = request.workspace
+    copied = Demonstrated.of(workspace.motions) if isinstance(workspace, Objects) else None
+    most = max_samples(0 if copied is None else len(copied.objects))
+    if samples > most:
+        detail = f"{samples} samples are more than a preview's {most}; lower it, ask for fewer, or go faster"
         raise RequestError("the request is not valid", [("/rate_hz", detail)])
-    return _as_arrow(rows.table) if arrow else _as_json(request, rows)
+    return _as_arrow(rows.table) if arrow else _as_json(request, rows, copied)
 
 
 def _as_arrow(table: pa.Table) -> bytes:
@@ -41,12 +46,12 @@ def _as_arrow(table: pa.Table) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _as_json(request: TrajectoryRequest, rows: ShardRows) -> bytes:
+def _as_json(request: TrajectoryRequest, rows: ShardRows, copied: Demonstrated | None) -> bytes:
     spec = robot_spec(request)
     body = {
         "robot": spec.to_json(),
         "attempts": rows.attempts,
         "rejections": rows.rejections,
-        "trajectories": trajectories_json(rows.table, spec.dof),
+        "trajectories": trajectories_json(rows.table, spec.dof, copied),
     }
     return json.dumps(body, allow_nan=False).encode()

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, Field
 
 from services.catalogue import Arm
@@ -191,13 +192,46 @@ class TrajectoryBody(BaseModel):
     gripper: list[float]
 
 
+class ObjectPosesBody(BaseModel):
+    """Where an object is, in the base frame."""
+
+    position: list[list[float]] = Field(description="m")
+    rotation_6d: list[list[float]] = Field(description="first two rows of its rotation matrix")
+
+
+class SegmentBody(BaseModel):
+    """Consecutive steps of a demonstration."""
+
+    kind: Literal["free", "fixed", "object"] = Field(
+        description="free, relative to the robot's base as a place that never moves, or relative to an object"
+    )
+    object: str | None = Field(description="name of that object")
+
+
+class DemonstrationBody(BaseModel):
+    """A demonstration."""
+
+    name: str
+    segments: list[SegmentBody]
+
+
+class CopyBody(TrajectoryBody):
+    """One trajectory of a dataset of copies."""
+
+    source: int = Field(description="the demonstration that it is a copy of, by its place in the motions file")
+    demonstration: DemonstrationBody = Field(description="that demonstration")
+    source_time: list[float] = Field(description="which of its steps a sample is at, as a number with a fraction")
+    segment: list[int] = Field(description="which of its segments a sample is in")
+    objects: dict[str, ObjectPosesBody] = Field(description="where each object is, by its name")
+
+
 class PreviewBody(BaseModel):
     """Trajectories made at once and kept nowhere."""
 
     robot: dict[str, Any]
     attempts: int
     rejections: dict[str, int]
-    trajectories: list[TrajectoryBody]
+    trajectories: list[CopyBody | TrajectoryBody]
 
 
 class RobotBody(BaseModel):
@@ -248,6 +282,13 @@ class VersionBody(BaseModel):
     libraries: dict[str, str]
 
 
+class SpanBody(BaseModel):
+    """Where an object lay when the demonstrations began, in the base frame."""
+
+    min: list[float] = Field(description="least x, y and z [m]")
+    max: list[float] = Field(description="greatest")
+
+
 class MotionsBody(BaseModel):
     """The motions of demonstrations."""
 
@@ -257,6 +298,7 @@ class MotionsBody(BaseModel):
     rate_hz: float
     motions: int = Field(description="demonstrations")
     objects: list[str] = Field(description="what the task is about")
+    spans: dict[str, SpanBody] = Field(description="where they lay at the start, by their names")
     links: dict[str, str]
 
     @classmethod
@@ -269,8 +311,15 @@ class MotionsBody(BaseModel):
             rate_hz=motions.rate_hz,
             motions=len(motions.motions),
             objects=[thing.name for thing in motions.objects],
+            spans={thing.name: _span(motions, index) for index, thing in enumerate(motions.objects)},
             links={"self": f"/v1/motions/{motions.content_sha256}"},
         )
+
+
+def _span(motions: DemonstratedMotions, index: int) -> SpanBody:
+    begun = np.array([motion.objects[index].position[0] for motion in motions.motions])
+    low, high = (np.round(corner, 7).tolist() for corner in (begun.min(0), begun.max(0)))
+    return SpanBody(min=low, max=high)
 
 
 class MotionsListBody(BaseModel):

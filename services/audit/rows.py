@@ -1,5 +1,6 @@
 """A shard's rows as arrays, and the checks of everything about them but their motion."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +102,8 @@ def _check_scalars(report: AuditReport, header: DatasetHeader, commit: Commit, t
     report.measure("attempts are at least 1", 1.0 - attempts, 0.0, "", ids)
     tried = commit.rows + sum(commit.rejections.values())
     counted = int(attempts.sum()) == commit.attempts == tried
+    if commit.rejections_by_family:
+        counted &= commit.rejections == dict(sum(map(Counter, commit.rejections_by_family.values()), Counter()))
     report.expect("attempts are rows and rejections", counted, f"shard {commit.index}")
 
 

@@ -95,7 +95,7 @@ def make_shard(plan: ShardPlan, root: Location) -> Commit:
         if done is not None:
             return done
         rows = synthesize(plan)
-        return dataset.publish(plan.index, rows.table, rows.attempts, rows.rejections)
+        return dataset.publish(plan.index, rows.table, rows.attempts, rows.rejections, rows.rejections_by_family)
     except (HeadstartError, OSError):
         raise
     except Exception as error:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from services.synthesis.draws import between, directions
 from services.synthesis.families import ABOVE_PICK, ABOVE_PLACE, LIFTED, PICK, PLACE, RETREATED
-from shared.rotation import rotvec_to_matrix
+from services.synthesis.rotations import from_rotvec, product
 
 FloatArray = NDArray[np.float64]
 
@@ -28,10 +28,10 @@ def chain_lines(position: FloatArray, rotation: FloatArray, u: FloatArray) -> No
         u: uniform numbers, shape (m, W, ARRANGEMENT_WORDS).
     """
     shift = between(LINE_LENGTH, u[..., 2])[..., None] * directions(u[..., 0], u[..., 1])
-    turn = rotvec_to_matrix(LINE_TURN * u[..., 5, None] * directions(u[..., 3], u[..., 4]))
+    turn = from_rotvec(LINE_TURN * u[..., 5, None] * directions(u[..., 3], u[..., 4]))
     for k in range(1, position.shape[1]):
         position[:, k] = position[:, k - 1] + shift[:, k]
-        rotation[:, k] = turn[:, k] @ rotation[:, k - 1]
+        rotation[:, k] = product(turn[:, k], rotation[:, k - 1])
 
 
 def pick_and_place(position: FloatArray, rotation: FloatArray, u: FloatArray, *, from_above: bool) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis import line_knots, validation
-from services.synthesis.collision import CLEAR, collisions
+from services.synthesis.collision import CLEAR, colliding_postures, collisions
 from services.synthesis.copies.copying import CopySamples, followed, make_copies, sample_copies
 from services.synthesis.families import FAMILIES
 from services.synthesis.motions import Motions, make_motions
@@ -149,7 +149,7 @@ def _check(
         accepted &= ~failed
     if apart is not None:
         rows = np.flatnonzero(accepted)
-        met = collisions(robot, apart, samples.first, samples.q, samples.qd, rows, request.rate_hz)
+        met = collisions(robot, apart, motions, rows)
         accepted &= _clear(reasons, apart, motions.candidate, met)
     return accepted
 
@@ -176,9 +176,7 @@ def _clear_at_waypoints(
 ) -> BoolArray:
     """Rejects candidates that collide at a waypoint, before any work on their motions; which ones don't, shape (n,)."""
     candidate, waypoint = np.nonzero((np.arange(q.shape[1]) <= candidates.segments[:, None]) & solved[:, None])
-    postures = q[candidate, waypoint].astype(np.float32)
-    alone = np.arange(len(postures) + 1)
-    met = collisions(robot, apart, alone, postures, np.zeros_like(postures), alone[:-1], 1.0)
+    met = colliding_postures(robot, apart, q[candidate, waypoint])
     clear = np.ones(len(q), np.bool_)
     clear[candidate[~_clear(reasons, apart, candidate, met)]] = False
     return clear

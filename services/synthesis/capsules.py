@@ -1,31 +1,13 @@
-"""Postures of an arm between its samples, and capsules around its links in one of them."""
+"""Frames of an arm's links in a posture, and capsules around the links."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled
-from services.synthesis.kinematics import Chain, sincos
+from services.synthesis.elementary import sincos
+from services.synthesis.kinematics import Chain
 
 FloatArray = NDArray[np.float64]
-
-
-@compiled
-def posture_between(
-    q: NDArray[np.float32],
-    qd: NDArray[np.float32],
-    before: int,
-    after: int,
-    u: float,
-    dt: float,
-    posture: FloatArray,
-) -> None:
-    """The posture a share u from one sample to the next: the cubic through both positions and velocities."""
-    for j in range(posture.size):
-        if u >= 1.0:
-            posture[j] = q[after, j]
-        else:
-            m0, m1, rise = dt * qd[before, j], dt * qd[after, j], q[after, j] - q[before, j]
-            posture[j] = q[before, j] + u * (m0 + u * (3 * rise - 2 * m0 - m1 + u * (m0 + m1 - 2 * rise)))
 
 
 @compiled

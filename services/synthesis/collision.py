@@ -3,7 +3,7 @@
 A row is walked by bounds on how far links travel. What is some distance apart can't meet before it has travelled as
 far, so it is looked at again only then: each moment of a row lies within the clearance, in travel, of what a check
 has shown to be clear. What counts as colliding is what comes within the clearance, so a row that passes is clear at
-every moment and not only where it was checked. Between samples, postures are the cubic through both.
+every moment and not only where it was checked. Rows are walked along their profiles, whatever rate they are sampled at.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synthesis.capsules import link_frames, place_capsule, posture_between, segment_distance
+from services.synthesis.capsules import link_frames, place_capsule, segment_distance
 from services.synthesis.compiled import compiled
 from services.synthesis.gaps import HALF_SPACE, capsule_to_solid, hull_gap, hull_to_solid
 from services.synthesis.kinematics import Chain
+from services.synthesis.motions import Motions
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.separations import Separations
+from services.synthesis.stretches import Stretches, greatest_speed, posture_at, resting, stretches
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -31,6 +33,8 @@ _SOON = 0.05
 """Pairs due within this travel [m] are looked at beside one that is due: frames of a posture cost more than a pair."""
 _NEAR = 0.1
 """Bodies whose capsules are farther apart than this [m] are not looked at more closely."""
+_TOGETHER = 512
+"""Rows walked together: their stretches take some 20 kB a row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +42,8 @@ class _Walk:
     """How far each of n rows has been walked.
 
     Attributes:
-        sample: that the interval walked now ends at, shape (n,).
-        share: of that interval that is behind, shape (n,).
+        stretch: that is walked now, shape (n,).
+        share: of it that is behind, shape (n,).
         left: travel [m] until each pair has to be looked at, shape (n, C).
         line: in which the pair was seen apart, in the frame of the first's joint; zero before, shape (n, C, 3).
         asked: pair that Coal has to decide before the row goes on, or CLEAR, shape (n,).
@@ -47,7 +51,7 @@ class _Walk:
         collision: the pair that collides, or CLEAR, shape (n,).
     """
 
-    sample: IntArray
+    stretch: IntArray
     share: FloatArray
     left: FloatArray
     line: FloatArray
@@ -57,11 +61,11 @@ class _Walk:
 
     @classmethod
     def begin(cls, first: IntArray, pairs: int) -> "_Walk":
-        """At the first sample of every row, where every pair has to be looked at."""
+        """At the start of every row, where every pair has to be looked at."""
         n = len(first) - 1
         return cls(
             first[:-1].copy(),
-            np.ones(n),
+            np.zeros(n),
             np.zeros((n, pairs)),
             np.zeros((n, pairs, 3)),
             np.full(n, CLEAR),
@@ -70,29 +74,31 @@ class _Walk:
         )
 
 
-def collisions(
-    robot: RobotModel,
-    apart: Separations,
-    first: IntArray,
-    q: NDArray[np.float32],
-    qd: NDArray[np.float32],
-    rows: IntArray,
-    rate_hz: float,
-) -> IntArray:
-    """The first pair of `apart` that collides in each row, or CLEAR, shape (n,).
+def collisions(robot: RobotModel, apart: Separations, motions: Motions, rows: IntArray) -> IntArray:
+    """The first pair of `apart` that collides in each row of the motions, or CLEAR, shape (n,).
 
     Args:
         robot: the arm.
         apart: what has to stay apart.
-        first: first sample of each row, and the number of samples, shape (n + 1,).
-        q: joint positions of the samples, shape (N, dof).
-        qd: joint velocities, shape (N, dof).
-        rows: which rows to look at; the others are CLEAR.
-        rate_hz: samples per second.
+        motions: of the rows.
+        rows: which of them to look at; the others are CLEAR.
     """
-    walk = _Walk.begin(first, len(apart.first))
+    found = np.full(len(motions.candidate), CLEAR)
+    for begin in range(0, len(rows), _TOGETHER):
+        some = rows[begin : begin + _TOGETHER]
+        found[some] = _walk_all(robot, apart, stretches(motions, some))
+    return found
+
+
+def colliding_postures(robot: RobotModel, apart: Separations, q: FloatArray) -> IntArray:
+    """The first pair of `apart` that collides in each configuration (n, dof), or CLEAR, shape (n,)."""
+    return _walk_all(robot, apart, resting(q))
+
+
+def _walk_all(robot: RobotModel, apart: Separations, along: Stretches) -> IntArray:
+    walk, rows = _Walk.begin(along.first, len(apart.first)), np.arange(len(along.first) - 1)
     while len(rows):
-        _go_on(robot, apart, first, q, qd, 1 / rate_hz, rows, walk)
+        _go_on(robot, apart, along, rows, walk)
         rows = rows[walk.asked[rows] != CLEAR]
         for row in rows.tolist():
             _ask(apart, walk, row)
@@ -107,20 +113,12 @@ def _ask(apart: Separations, walk: _Walk, row: int) -> None:
     if distance <= apart.clearance[pair]:
         walk.collision[row] = pair
     walk.left[row, pair] = distance + apart.clearance[pair]
-    walk.line[row, pair] = normal @ walk.frames[row, 0, :9].reshape(3, 3)
+    # Not by BLAS, whose last digits depend on the processor.
+    walk.line[row, pair] = (normal[:, None] * walk.frames[row, 0, :9].reshape(3, 3)).sum(0)
     walk.asked[row] = CLEAR
 
 
-def _go_on(
-    robot: RobotModel,
-    apart: Separations,
-    first: IntArray,
-    q: NDArray[np.float32],
-    qd: NDArray[np.float32],
-    dt: float,
-    rows: IntArray,
-    walk: _Walk,
-) -> None:
+def _go_on(robot: RobotModel, apart: Separations, along: Stretches, rows: IntArray, walk: _Walk) -> None:
     """Walks rows until they end, collide, or need Coal."""
     bodies = apart.bodies
     _walk_rows(
@@ -134,12 +132,9 @@ def _go_on(
         apart.second,
         np.ascontiguousarray(apart.travel.T),
         apart.clearance,
-        first,
-        q,
-        qd,
-        dt,
+        along,
         rows,
-        walk.sample,
+        walk.stretch,
         walk.share,
         walk.left,
         walk.line,
@@ -161,12 +156,9 @@ def _walk_rows(
     pair_second: IntArray,
     travel: FloatArray,
     clearance: FloatArray,
-    first: IntArray,
-    q: NDArray[np.float32],
-    qd: NDArray[np.float32],
-    dt: float,
+    along: Stretches,
     rows: IntArray,
-    sample: IntArray,
+    stretch: IntArray,
     share: FloatArray,
     left: FloatArray,
     line: FloatArray,
@@ -175,15 +167,16 @@ def _walk_rows(
     collision: IntArray,
 ) -> None:
     """The loop of `_go_on`: look at the pairs that are due in this posture, then go on to the next that is."""
-    posture, frames = np.empty(q.shape[1]), np.empty((q.shape[1] + 1, 12))
+    dof = along.state.shape[1]
+    posture, frames = np.empty(dof), np.empty((dof + 1, 12))
     ends, between, rate = np.empty((2, 6)), np.empty(3), np.empty(pair_first.size)
     for row in rows:
         going = True
         while going:
-            k = sample[row]
-            posture_between(q, qd, max(k - 1, first[row]), k, share[row], dt, posture)
+            k = stretch[row]
+            posture_at(along.state[k], share[row] * along.seconds[k], posture)
             link_frames(chain, posture, frames)
-            last = k + 1 == first[row + 1] and share[row] >= 1.0
+            last = k + 1 == along.first[row + 1] and (share[row] >= 1.0 or along.seconds[k] == 0.0)
             for pair in range(pair_first.size):
                 if left[row, pair] > _SOON:
                     continue
@@ -205,19 +198,16 @@ def _walk_rows(
                     out_frames[row, 1, c] = frames[joint[b] + 1, c] if b >= 0 else 0.0
                 break
             if going and not last:
-                _advance(row, first[row + 1], q, qd, dt, travel, sample, share, left, rate)
+                _advance(row, along, travel, stretch, share, left, rate)
             going = going and not last
 
 
 @compiled
 def _advance(
     row: int,
-    end: int,
-    q: NDArray[np.float32],
-    qd: NDArray[np.float32],
-    dt: float,
+    along: Stretches,
     travel: FloatArray,
-    sample: IntArray,
+    stretch: IntArray,
     share: FloatArray,
     left: FloatArray,
     rate: FloatArray,
@@ -225,14 +215,14 @@ def _advance(
     """Goes on in a row to where a pair is due, or to its end."""
     while True:
         if share[row] >= 1.0:
-            if sample[row] + 1 == end:
+            if stretch[row] + 1 == along.first[row + 1]:
                 return
-            sample[row] += 1
+            stretch[row] += 1
             share[row] = 0.0
-        k = sample[row]
+        state, seconds = along.state[stretch[row]], along.seconds[stretch[row]]
         rate[:] = 0.0
-        for j in range(q.shape[1]):
-            moved = max(abs(q[k, j] - q[k - 1, j]), max(abs(qd[k - 1, j]), abs(qd[k, j])) * dt)
+        for j in range(state.shape[0]):
+            moved = greatest_speed(seconds, state[j, 1], state[j, 2], state[j, 3]) * seconds
             for pair in range(rate.size):
                 rate[pair] += travel[j, pair] * moved
         rest = 1.0 - share[row]

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from services.synthesis.elementary import cube_roots, sines_cosines
+
 FloatArray = NDArray[np.float64]
 
 
@@ -13,6 +15,12 @@ def between(interval: tuple[float, float], u: FloatArray) -> FloatArray:
 
 def directions(u: FloatArray, v: FloatArray) -> FloatArray:
     """Unit vectors uniform on the sphere, shape (..., 3): their z is uniform (Archimedes), and the angle about it."""
-    z, angle = 2 * u - 1, 2 * np.pi * v
+    z = 2 * u - 1
+    sine, cosine = sines_cosines(2 * np.pi * v)
     across = np.sqrt(1 - z * z)
-    return np.stack([across * np.cos(angle), across * np.sin(angle), z], axis=-1)
+    return np.stack([across * cosine, across * sine, z], axis=-1)
+
+
+def in_ball(u: FloatArray) -> FloatArray:
+    """Points uniform in the unit ball, shape (..., 3), from three numbers each."""
+    return cube_roots(u[..., 2:3]) * directions(u[..., 0], u[..., 1])

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from services.synthesis.draws import between
 from services.synthesis.families import PICK, PLACE, is_family
+from services.synthesis.identity import Identities
 from services.synthesis.request import TrajectoryRequest
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
-EVENT_WORDS = 4
-"""Uniform numbers for each waypoint: tool speed; whether to dwell, or share of speed kept; how long; a gripper flip."""
+EVENT_WORDS = 3
+"""Uniform numbers for each waypoint: tool speed; whether to dwell, or share of speed kept; how long."""
 DWELL_PROBABILITY = 0.6
 LONGEST_DWELL = 13 / 20
 """Longest dwell at a waypoint [s]: 13 steps at the 20 Hz of the demonstrations."""
@@ -44,9 +44,7 @@ class Events:
     gripper: FloatArray
 
 
-def draw_events(
-    request: TrajectoryRequest, family: IntArray, segments: IntArray, start: FloatArray, u: FloatArray
-) -> Events:
+def draw_events(request: TrajectoryRequest, identities: Identities, u: FloatArray) -> Events:
     """Draws the events of n candidates.
 
     Where a via_velocity is asked for, the arm passes an inner waypoint without a dwell unless the gripper acts there;
@@ -54,20 +52,19 @@ def draw_events(
 
     Args:
         request: whose tool_speed and via_velocity are drawn from.
-        family: index into FAMILIES, shape (n,).
-        segments: number of segments of each, shape (n,).
-        start: uniform numbers that choose the first gripper command, shape (n,).
+        identities: what belongs to each candidate's id, its gripper commands among it.
         u: uniform numbers for each waypoint after the first, shape (n, S, EVENT_WORDS).
     """
+    family, flip = identities.family, identities.flips[:, : u.shape[1]]
     dwell = np.where(u[..., 1] < DWELL_PROBABILITY, LONGEST_DWELL * u[..., 2], 0.0)
     hold = is_family(family, "hold")
     time, kept = np.zeros_like(dwell), np.zeros_like(dwell)
     time[hold], dwell[hold] = between(HOLD_SECONDS, u[hold, :, 2]), 0.0
     if request.via_velocity is not None:
-        inner = np.arange(1, dwell.shape[1] + 1) < segments[:, None]
-        passing = is_family(family, "via_points")[:, None] & inner & (u[..., 3] >= FLIP_PROBABILITY)
+        inner = np.arange(1, dwell.shape[1] + 1) < identities.segments[:, None]
+        passing = is_family(family, "via_points")[:, None] & inner & (flip >= FLIP_PROBABILITY)
         dwell[passing], kept[passing] = 0.0, between(request.via_velocity, u[passing][:, 1])
-    gripper = gripper_commands(start, u[..., 3])
+    gripper = gripper_commands(identities.gripper, flip)
     place = is_family(family, "pick_and_place")
     if place.any():
         closed = np.arange(gripper.shape[1])

@@ -44,6 +44,8 @@ ABOVE_PICK, PICK, LIFTED, ABOVE_PLACE, PLACE, RETREATED = range(1, 7)
 AROUND = (ABOVE_PICK, LIFTED, ABOVE_PLACE, RETREATED)
 """Those whose poses follow from the poses at PICK and PLACE."""
 
+MOST_SEGMENTS = max(len(arrivals) for arrivals in ARRIVALS.values())
+"""Segments of the longest trajectory whose number of segments follows from its family."""
 _MOST_SEGMENTS = np.array([len(ARRIVALS[name]) for name in FAMILIES])
 _FEWEST_SEGMENTS = np.array([FEWEST_SEGMENTS[name] for name in FAMILIES])
 _ARRIVALS = np.array([[*ARRIVALS[name], *[SAME] * (_MOST_SEGMENTS.max() - len(ARRIVALS[name]))] for name in FAMILIES])

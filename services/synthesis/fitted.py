@@ -8,15 +8,17 @@ from numpy.typing import NDArray
 
 from services.synthesis import ik
 from services.synthesis.chains import Chains, demonstrated_chains
-from services.synthesis.draws import between, directions
+from services.synthesis.draws import between, directions, in_ball
+from services.synthesis.elementary import powers
 from services.synthesis.events import HOLD_SECONDS, Events, gripper_commands
 from services.synthesis.families import LINE, SAME, SOLVED, arrivals, is_family
+from services.synthesis.identity import Identities
 from services.synthesis.ik_steps import Goal
 from services.synthesis.robot_model import RobotModel
+from services.synthesis.rotations import from_rotvec, product
 from services.synthesis.targets import HOME_SPREAD, Targets
 from services.synthesis.workspace import Fitted
 from shared.philox import philox_uniform
-from shared.rotation import rotvec_to_matrix
 from shared.summary import DemonstrationSummary
 
 FloatArray = NDArray[np.float64]
@@ -28,7 +30,7 @@ MOST_SEGMENTS = 16
 POSTURES, POSTURE_SPREAD = 12, 0.6
 """Postures from which chains are followed: home, and others this far [rad] around it."""
 _UNREACHED = 1e3
-_CHOICE_WORDS, _SHIFT_WORDS = 2, 3
+_SHIFT_WORDS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +64,8 @@ class Parts:
 
 
 def whole_words(robot: RobotModel) -> int:
-    """Uniform numbers for the whole of a candidate: the choice of its part, the shift, the posture."""
-    return _CHOICE_WORDS + _SHIFT_WORDS + robot.dof
+    """Uniform numbers for the whole of a candidate: the shift, the posture."""
+    return _SHIFT_WORDS + robot.dof
 
 
 def choose_parts(summary: DemonstrationSummary, family: IntArray, segments: IntArray, u: FloatArray) -> Parts:
@@ -73,7 +75,7 @@ def choose_parts(summary: DemonstrationSummary, family: IntArray, segments: IntA
         summary: of the demonstrations.
         family: index into FAMILIES, shape (n,).
         segments: that were drawn for the family; kept for hold and pick_and_place, shape (n,).
-        u: uniform numbers, shape (n, whole_words).
+        u: uniform numbers, shape (n, 2).
     """
     chains = demonstrated_chains(summary)
     busy, first = chains.time + chains.dwell, chains.first
@@ -110,32 +112,33 @@ def fitted_targets(
         u: uniform numbers for each waypoint, shape (n, W, 6 or more).
     """
     chains, place, jitter = parts.chains, parts.place, workspace.jitter
-    shift = jitter.shift * _in_ball(whole[:, _CHOICE_WORDS : _CHOICE_WORDS + _SHIFT_WORDS])
-    position = chains.position[place] + shift[:, None] + jitter.position * _in_ball(u[..., :3])
-    turn = rotvec_to_matrix(np.deg2rad(jitter.angle_deg) * u[..., 5:6] * directions(u[..., 3], u[..., 4]))
-    posture = HOME_SPREAD * (2 * whole[:, _CHOICE_WORDS + _SHIFT_WORDS :] - 1)
+    shift = jitter.shift * in_ball(whole[:, :_SHIFT_WORDS])
+    position = chains.position[place] + shift[:, None] + jitter.position * in_ball(u[..., :3])
+    turn = from_rotvec(np.deg2rad(jitter.angle_deg) * u[..., 5:6] * directions(u[..., 3], u[..., 4]))
+    posture = HOME_SPREAD * (2 * whole[:, _SHIFT_WORDS:] - 1)
     limits = robot.planning_limits
     near = chain_configurations(workspace.summary, robot, goal)[place] + posture[:, None]
-    return Targets(None, position, turn @ chains.rotation[place], np.clip(near, limits.lower, limits.upper))
+    return Targets(None, position, product(turn, chains.rotation[place]), np.clip(near, limits.lower, limits.upper))
 
 
-def fitted_events(workspace: Fitted, parts: Parts, start: FloatArray, u: FloatArray) -> Events:
+def fitted_events(workspace: Fitted, parts: Parts, identities: Identities, u: FloatArray) -> Events:
     """Times, dwells and gripper commands of the parts, jittered; a hold's gripper may flip as elsewhere.
 
     Args:
         workspace: with the demonstrations.
         parts: of chains.
-        start: uniform numbers that choose a hold's first gripper command, shape (n,).
+        identities: what belongs to each candidate's id, a hold's gripper commands among it.
         u: uniform numbers for each waypoint after the first, shape (n, W - 1, EVENT_WORDS).
     """
     chains, place, jitter = parts.chains, parts.place, workspace.jitter
     after = place[:, 1:]
-    faster, longer = (1 + jitter.speed) ** (2 * u[..., 0] - 1), 1 + jitter.dwell * (2 * u[..., 2] - 1)
+    faster, longer = powers(1 + jitter.speed, 2 * u[..., 0] - 1), 1 + jitter.dwell * (2 * u[..., 2] - 1)
     time = chains.time[after] * np.where(chains.still[after], longer, faster)
     dwell, gripper = chains.dwell[after] * longer, chains.gripper[place]
     hold = is_family(parts.family, "hold")
     time[hold], dwell[hold] = between(HOLD_SECONDS, u[hold, :, 2]), 0.0
-    gripper[hold] = gripper_commands(start[hold], u[hold, :, 3])
+    of_hold = gripper_commands(identities.gripper[hold], identities.flips[hold])[:, : gripper.shape[1]]
+    gripper[hold, : of_hold.shape[1]] = of_hold
     return Events(tool_speed=None, time=time, dwell=dwell, kept=np.zeros_like(dwell), gripper=gripper)
 
 
@@ -180,8 +183,3 @@ def _weighted(weights: FloatArray, u: FloatArray) -> IntArray:
     share = np.cumsum(weights if weights.any() else np.ones_like(weights))
     # A uniform number just below 1 must not point past the last by rounding.
     return np.asarray(np.minimum(np.searchsorted(share, u * share[-1], side="right"), len(weights) - 1))
-
-
-def _in_ball(u: FloatArray) -> FloatArray:
-    """Points uniform in the unit ball, from three numbers each."""
-    return np.cbrt(u[..., 2:3]) * directions(u[..., 0], u[..., 1])

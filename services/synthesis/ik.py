@@ -23,7 +23,7 @@ BoolArray = NDArray[np.bool_]
 
 POSITION_TOLERANCE = 1e-5
 """Greatest distance [m] from the target at which IK has converged."""
-ANGLE_TOLERANCE = 1e-4
+ANGLE_TOLERANCE = 1e-5
 """Greatest angle [rad] from the target at which IK has converged."""
 STAGES = (1, 3, 8, 24)
 """Starts from the reachability table tried at each stage; a goal goes on to the next one only if none converged."""

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled
-from services.synthesis.kinematics import Chain, sincos
+from services.synthesis.elementary import angle_of, sincos
+from services.synthesis.kinematics import Chain
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -86,7 +87,7 @@ def linearize(
     trace = r00 * w[0] + r01 * w[1] + r02 * w[2] + r10 * w[3] + r11 * w[4] + r12 * w[5]
     trace += r20 * w[6] + r21 * w[7] + r22 * w[8]
     sine = np.sqrt(ex * ex + ey * ey + ez * ez)
-    angle = np.arctan2(sine, 0.5 * (trace - 1.0))
+    angle = angle_of(sine, 0.5 * (trace - 1.0))
     factor = angle / sine if sine > 1e-9 else 1.0
     error[3], error[4], error[5] = ex * factor, ey * factor, ez * factor
     return np.sqrt(error[0] ** 2 + error[1] ** 2 + error[2] ** 2), angle
@@ -109,7 +110,7 @@ def relax(goal: int, axis: FloatArray, target_rotation: FloatArray, jacobian: Fl
     tx, ty, tz = target_rotation[2], target_rotation[5], target_rotation[8]
     ex, ey, ez = y * tz - z * ty, z * tx - x * tz, x * ty - y * tx
     sine = np.sqrt(ex * ex + ey * ey + ez * ez)
-    angle: float = np.arctan2(sine, x * tx + y * ty + z * tz)
+    angle = angle_of(sine, x * tx + y * ty + z * tz)
     factor = angle / sine if sine > 1e-9 else 1.0
     error[3], error[4], error[5] = ex * factor, ey * factor, ez * factor
     for j in range(jacobian.shape[1]):

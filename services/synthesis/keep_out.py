@@ -26,7 +26,7 @@ class HalfSpace(RequestPart):
     @property
     def unit_normal(self) -> tuple[float, ...]:
         """The normal, of length 1; it points to where the arm may be."""
-        length = math.hypot(*self.normal)
+        length = math.sqrt(sum(value * value for value in self.normal))
         return tuple(value / length for value in self.normal)
 
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synthesis.compiled import compiled, inlined
+from services.synthesis.compiled import compiled
+from services.synthesis.elementary import sincos
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -28,31 +29,6 @@ class Chain(NamedTuple):
 
 LANES = 64
 """Configurations worked on side by side: the state of a block stays in the first-level cache."""
-
-# Cody-Waite split of pi/2 and minimax coefficients of sine and cosine on [-pi/4, pi/4], from fdlibm (Sun
-# Microsystems, 1993; k_sin.c, k_cos.c, e_rem_pio2.c). The first part of pi/2 has 33 bits, so k * part is exact.
-_TWO_OVER_PI = 6.36619772367581382433e-01
-_PIO2_1, _PIO2_2 = 1.57079632673412561417e00, 6.07710050630396597660e-11
-_PIO2_3 = 2.02226624879595063154e-21
-_S1, _S2, _S3 = -1.66666666666666324348e-01, 8.33333333332248946124e-03, -1.98412698298579493134e-04
-_S4, _S5, _S6 = 2.75573137070700676789e-06, -2.50507602534068634195e-08, 1.58969099521155010221e-10
-_C1, _C2, _C3 = 4.16666666666666019037e-02, -1.38888888888741095749e-03, 2.48015872894767294178e-05
-_C4, _C5, _C6 = -2.75573143513906633035e-07, 2.08757232129817482790e-09, -1.13596475577881948265e-11
-
-
-@inlined
-def sincos(angle: float) -> tuple[float, float]:
-    """Sine and cosine of an angle of magnitude below 1000, within 2 units in the last place; branch-free."""
-    k = np.floor(angle * _TWO_OVER_PI + 0.5)
-    r = ((angle - k * _PIO2_1) - k * _PIO2_2) - k * _PIO2_3
-    z = r * r
-    sine = r + r * z * (_S1 + z * (_S2 + z * (_S3 + z * (_S4 + z * (_S5 + z * _S6)))))
-    cosine = 1.0 - (0.5 * z - z * z * (_C1 + z * (_C2 + z * (_C3 + z * (_C4 + z * (_C5 + z * _C6))))))
-    quadrant = np.int64(k) & 3
-    swap = (quadrant & 1) == 1
-    first = cosine if swap else sine
-    second = sine if swap else cosine
-    return (-first if quadrant >= 2 else first), (-second if quadrant == 1 or quadrant == 2 else second)
 
 
 @compiled

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled
+from services.synthesis.elementary import sincos
 from services.synthesis.ik_steps import POSE, bounded_step, linearize, relax
 from services.synthesis.kinematics import Chain
 
@@ -146,8 +147,8 @@ def _pose_on_line(
     angle = np.sqrt(x * x + y * y + z * z)
     # Rodrigues: I + sin(angle)/angle K + (1 - cos(angle))/angle^2 K^2; the second factor by the half angle, exact to
     # the last digits for small angles.
-    first = np.sin(angle) / angle if angle > 1e-8 else 1.0
-    half = np.sin(0.5 * angle) / (0.5 * angle) if angle > 1e-8 else 1.0
+    first = sincos(angle)[0] / angle if angle > 1e-8 else 1.0
+    half = sincos(0.5 * angle)[0] / (0.5 * angle) if angle > 1e-8 else 1.0
     second = 0.5 * half * half
     r00, r01, r02 = 1.0 - second * (y * y + z * z), second * x * y - first * z, second * x * z + first * y
     r10, r11, r12 = second * x * y + first * z, 1.0 - second * (x * x + z * z), second * y * z - first * x

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.synthesis.elementary import angles_of, cube_roots
 from services.synthesis.ik_steps import GOALS, Goal
 from services.synthesis.line_knots import DEVIATING, FOLLOWED, SINGULAR, follow
 from services.synthesis.offsets import offsets
 from services.synthesis.profiles import sample_one
 from services.synthesis.robot_model import RobotModel
+from services.synthesis.rotations import lengths, product, to_rotvec
 from services.synthesis.splines import fit_splines
 from services.synthesis.timing import PIECES, PathTimer, Profiles
 from shared.robots import JointLimits
-from shared.rotation import matrix_to_rotvec
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -109,7 +110,7 @@ def _knots_in_time(
 ) -> tuple[IntArray, FloatArray, FloatArray]:
     """Times paths at full speed: first segment of each (m + 1,), time between its knots (m,), and share of the path
     behind each knot (K,)."""
-    size = np.stack([np.linalg.norm(paths.shift, axis=1), np.linalg.norm(paths.turn, axis=1)], axis=1)
+    size = np.stack([lengths(paths.shift), lengths(paths.turn)], axis=1)
     # A tool that goes nowhere is timed as if it went a millimetre.
     limits = (TOOL_LIMITS / np.maximum(size, 1e-3)[..., None]).min(1)
     shortest = np.zeros(len(size)) if tool_speed is None else size[:, 0] / tool_speed * speed_scale
@@ -131,13 +132,13 @@ def _knots_in_time(
 def _turn(goal: Goal, rotation: FloatArray, target: FloatArray) -> FloatArray:
     """Rotation vectors (m, 3) [rad], in the base frame, that turn what the goal asks for to the target."""
     if goal == "pose":
-        return matrix_to_rotvec(target @ np.swapaxes(rotation, 1, 2))
+        return to_rotvec(product(target, np.swapaxes(rotation, 1, 2)))
     if goal == "position":
         return np.zeros((len(rotation), 3))
     axis, towards = rotation[:, :, 2], target[:, :, 2]
     normal = np.cross(axis, towards)
-    sine = np.linalg.norm(normal, axis=1)
-    angle = np.arctan2(sine, (axis * towards).sum(1))
+    sine = lengths(normal)
+    angle = angles_of(sine, (axis * towards).sum(1))
     return np.asarray(normal * np.where(sine > 1e-9, angle / np.maximum(sine, 1e-9), 1.0)[:, None])
 
 
@@ -178,7 +179,8 @@ def _through_knots(
     fit_splines(first, first_knot, step, knots, start, velocity, acceleration, time, jerk, middle, peaks)
     ratio = peaks / np.stack([limits.velocity, limits.acceleration, limits.jerk], axis=1)
     # Played k times slower, velocities are divided by k, accelerations by k^2 and jerks by k^3.
-    slowdown = np.maximum((ratio ** [1, 1 / 2, 1 / 3]).max((1, 2)), 1.0)
+    roots = np.stack([ratio[..., 0], np.sqrt(ratio[..., 1]), cube_roots(ratio[..., 2])])
+    slowdown = np.maximum(roots.max((0, 2)), 1.0)
     between = np.repeat(step, np.diff(first))
     return Profiles(start, velocity, acceleration, time, jerk, PIECES * between), middle, slowdown
 
@@ -189,11 +191,11 @@ def _strays(paths: Paths, goal: Goal, first: IntArray, position: FloatArray, rot
     shift, turn, since = paths.shift[of], paths.turn[of], position - paths.position[of]
     turned = _turn(goal, paths.rotation[of], rotation)
     # The share of the line at which the tool is nearest, by its position where the line has some length.
-    moves = np.linalg.norm(shift, axis=1) > 1e-3
+    moves = lengths(shift) > 1e-3
     along, whole = np.where(moves[:, None], since, turned), np.where(moves[:, None], shift, turn)
     share = np.clip((along * whole).sum(1) / np.maximum((whole * whole).sum(1), 1e-12), 0, 1)[:, None]
-    distance = np.linalg.norm(since - share * shift, axis=1)
+    distance = lengths(since - share * shift)
     # Never less than the angle between the two rotations, or axes, and the same where it is small.
-    angle = np.linalg.norm(turned - share * turn, axis=1)
+    angle = lengths(turned - share * turn)
     bad = ~((distance <= _CHECK * LINE_TOLERANCE) & (angle <= _CHECK * LINE_ANGLE_TOLERANCE))
     return np.bincount(of, bad, len(paths.shift)) > 0

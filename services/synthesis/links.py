@@ -17,7 +17,9 @@ from scipy.spatial import ConvexHull
 
 from services.catalogue import Arm
 from services.catalogue.urdf import Shape
+from services.synthesis.elementary import sines_cosines
 from services.synthesis.robot_model import RobotModel, link_frame
+from services.synthesis.rotations import lengths, product
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -26,6 +28,7 @@ CIRCLE_CORNERS = 24
 """Corners of the polygon drawn around a circle: 0.9 % wider than it."""
 THINNEST = 1e-4
 """A link thinner than this [m] is given this much on either side."""
+_SQUARINGS = 12
 EMPTY_VOLUME = 1e-4
 """A link's shapes have one hull together if it contains no more than this beside them [m^3]; a torso's don't."""
 
@@ -79,12 +82,18 @@ def _parts(robot: RobotModel, link: str) -> list[tuple[int, FloatArray]]:
     for shape in robot.arm.description.links[link]:
         origin = pin.SE3(pin.rpy.rpyToMatrix(*shape.origin.rpy), np.array(shape.origin.xyz))
         placement = robot.chain_offset(joint) * (frame.placement * origin)
-        shapes.append(_corners(robot.arm, shape) @ placement.rotation.T + placement.translation)
+        shapes.append(_moved(_corners(robot.arm, shape), placement))
     if len(shapes) > 1:
         together = np.concatenate(shapes)
         if _volume(together) - sum(map(_volume, shapes)) <= EMPTY_VOLUME:
             return [(joint, together)]
     return [(joint, vertices) for vertices in shapes]
+
+
+def _moved(points: FloatArray, placement: Any) -> FloatArray:
+    """Points (n, 3) moved by an SE3. Not by BLAS, whose last digits depend on the processor."""
+    x, y, z = placement.rotation.T
+    return np.asarray(points[:, :1] * x + points[:, 1:2] * y + points[:, 2:] * z + placement.translation)
 
 
 def _volume(vertices: FloatArray) -> float:
@@ -108,8 +117,9 @@ def _corners(arm: Arm, shape: Shape) -> FloatArray:
 def _around_unit_circle() -> FloatArray:
     """Corners of a regular polygon around the unit circle of the xy plane, shape (n, 3)."""
     angle = np.arange(CIRCLE_CORNERS) * 2 * np.pi / CIRCLE_CORNERS
-    corners = np.stack([np.cos(angle), np.sin(angle), np.zeros(CIRCLE_CORNERS)], axis=1)
-    return np.asarray(corners / np.cos(np.pi / CIRCLE_CORNERS))
+    sine, cosine = sines_cosines(angle)
+    corners = np.stack([cosine, sine, np.zeros(CIRCLE_CORNERS)], axis=1)
+    return np.asarray(corners / sines_cosines(np.array([np.pi / CIRCLE_CORNERS]))[1])
 
 
 @functools.cache
@@ -117,15 +127,16 @@ def _around_unit_sphere() -> FloatArray:
     """Corners of a polyhedron around the unit sphere, shape (n, 3)."""
     cube = np.array(list(itertools.product(np.linspace(-1, 1, 5), repeat=3)))
     corners = cube[np.abs(cube).max(1) == 1]
-    corners /= np.linalg.norm(corners, axis=1, keepdims=True)
+    corners /= lengths(corners)[:, None]
     nearest_face = -ConvexHull(corners).equations[:, 3].max()
     return np.asarray(corners / nearest_face)
 
 
 def _hull(vertices: FloatArray) -> Any:
     # Coal crashes on what has no volume.
-    for axis in np.linalg.svd(vertices - vertices.mean(0), full_matrices=False)[2]:
-        if np.ptp(vertices @ axis) < THINNEST:
+    for direction in np.linalg.svd(vertices - vertices.mean(0), full_matrices=False)[2]:
+        axis = np.round(direction, 9)
+        if np.ptp((vertices * axis).sum(1)) < THINNEST:
             vertices = np.concatenate([vertices - THINNEST * axis, vertices + THINNEST * axis])
     points = coal.StdVec_Vec3s()
     for vertex in vertices:
@@ -136,19 +147,38 @@ def _hull(vertices: FloatArray) -> Any:
 def _capsule(vertices: FloatArray) -> FloatArray:
     """A capsule around the points, along their longest principal axis: two end points and a radius, shape (7,)."""
     centre = (vertices.min(0) + vertices.max(0)) / 2
-    axes = np.linalg.svd(vertices - vertices.mean(0), full_matrices=False)[2]
-    local = (vertices - centre) @ axes.T
-    middle = (local.min(0) + local.max(0)) / 2
-    local = local - middle
-    across = np.hypot(local[:, 1], local[:, 2])
+    axis = _principal_axis(vertices - vertices.mean(0))
+    along, beside = _split(vertices - centre, axis)
+    aside = _split((beside.min(0) + beside.max(0))[None] / 2, axis)[1]
+    across = lengths(beside - aside)
     radius = float(across.max()) * (1 + 1e-9)
-    cap = np.sqrt(radius**2 - across**2)
-    low, high = float((local[:, 0] + cap).min()), float((local[:, 0] - cap).max())
+    cap = np.sqrt(radius * radius - across * across)
+    low, high = float((along + cap).min()), float((along - cap).max())
     if low > high:
         low = high = (low + high) / 2
-        radius = float(np.hypot(local[:, 0] - low, across).max())
-    ends = [centre + (middle + np.array([along, 0.0, 0.0])) @ axes for along in (low, high)]
+        radius = float(np.sqrt((along - low) ** 2 + across * across).max()) * (1 + 1e-9)
+    ends = centre + aside + np.array([[low], [high]]) * axis
     return np.array([*ends[0], *ends[1], radius])
+
+
+def _split(points: FloatArray, axis: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """How far points (n, 3) lie along a unit axis, (n,), and what is left of them beside it, (n, 3)."""
+    along = (points * axis).sum(1)
+    return along, points - along[:, None] * axis
+
+
+def _principal_axis(points: FloatArray) -> FloatArray:
+    """The direction in which points (n, 3) about their mean lie farthest apart, a unit vector.
+
+    The squares of their covariance, each squared again, become a projection on it; a singular value decomposition's
+    last digits depend on the processor, and of a cube so does all of its answer.
+    """
+    covariance = (points[:, :, None] * points[:, None, :]).sum(0)
+    for _ in range(_SQUARINGS):
+        whole = covariance[0, 0] + covariance[1, 1] + covariance[2, 2]
+        covariance = product(covariance / whole, covariance / whole)
+    column = covariance[np.diagonal(covariance).argmax()]
+    return np.asarray(column / lengths(column))
 
 
 def reach(robot: RobotModel, joint: int, points: FloatArray) -> FloatArray:
@@ -158,10 +188,10 @@ def reach(robot: RobotModel, joint: int, points: FloatArray) -> FloatArray:
     Shape (dof,) [m/rad, or 1 for a slide]; 0 for the joints that don't move the points.
     """
     slides, limits = robot.chain.slides, robot.spec.limits
-    lengths = np.linalg.norm(robot.chain.translation[:-1], axis=1)
-    lengths += np.where(slides, np.maximum(-limits.lower, limits.upper), 0.0)
-    farthest, result = float(np.linalg.norm(points, axis=1).max()), np.zeros(robot.dof)
+    steps = lengths(robot.chain.translation[:-1])
+    steps += np.where(slides, np.maximum(-limits.lower, limits.upper), 0.0)
+    farthest, result = float(lengths(points).max()), np.zeros(robot.dof)
     for j in range(joint, -1, -1):
         result[j] = 1.0 if slides[j] else farthest
-        farthest += float(lengths[j])
+        farthest += float(steps[j])
     return result

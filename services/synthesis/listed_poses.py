@@ -4,8 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.draws import directions
+from services.synthesis.elementary import cube_roots
+from services.synthesis.rotations import from_rotvec, product
 from services.synthesis.workspace import Poses
-from shared.rotation import quat_xyzw_to_matrix, rot6d_to_matrix, rotvec_to_matrix
+from shared.rotation import quat_xyzw_to_matrix, rot6d_to_matrix
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -31,16 +33,15 @@ def listed_poses(workspace: Poses, taken: BoolArray, u: FloatArray) -> tuple[Flo
     place[:, 1:] += 1
     index = np.cumsum(np.where(taken, place, 0).astype(np.int64), axis=1) % size
     jitter = workspace.jitter
-    radius = jitter.position * np.cbrt(u[..., 3])
+    radius = jitter.position * cube_roots(u[..., 3])
     turn = np.deg2rad(jitter.angle_deg) * left
     shift = radius[..., None] * directions(u[..., 1], u[..., 2])
-    turned = rotvec_to_matrix(turn[..., None] * directions(u[..., 4], u[..., 5]))
-    return position[index] + shift, turned @ rotation[index]
+    turned = from_rotvec(turn[..., None] * directions(u[..., 4], u[..., 5]))
+    return position[index] + shift, product(turned, rotation[index])
 
 
 def _matrix(quat_xyzw: tuple[float, ...] | None, rotation_6d: tuple[float, ...] | None) -> FloatArray:
     """The rotation of a listed pose, exactly orthonormal."""
     if quat_xyzw is not None:
-        quat = np.array(quat_xyzw)
-        return quat_xyzw_to_matrix(quat / np.linalg.norm(quat))
+        return quat_xyzw_to_matrix(np.array(quat_xyzw))
     return rot6d_to_matrix(np.array(rotation_6d))

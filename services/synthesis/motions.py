@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from services.synthesis.families import DRAWN, SAME, SOLVED
 from services.synthesis.offsets import offsets, within_runs
 from services.synthesis.robot_model import RobotModel
+from services.synthesis.rotations import lengths
 from services.synthesis.sampling import Candidates
 from services.synthesis.timing import Profiles, parameterizer, slowdown
 from services.synthesis.vias import via_velocities
@@ -92,7 +93,7 @@ def _moving_profiles(
     start, target, events = q[row, segment], q[row, segment + 1], candidates.events
     speed_scale, shortest = candidates.speed_scale[row], np.zeros(len(row))
     if events.tool_speed is not None:
-        distance = np.linalg.norm(robot.tool_poses(target)[0] - robot.tool_poses(start)[0], axis=1)
+        distance = lengths(robot.tool_poses(target)[0] - robot.tool_poses(start)[0])
         shortest = distance / events.tool_speed[row, segment]
     profiles, made = parameterizer(robot).connect(start, target, shortest, speed_scale)
     kept = events.kept[row, segment]

@@ -3,25 +3,24 @@
 draw -> waypoints (IK) -> profiles -> samples -> checks -> rows, or counted rejections and another draw
 """
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from services.synthesis import validation
 from services.synthesis.candidates import make_batch
 from services.synthesis.ranges import action_range
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import robot_model
 from services.synthesis.rows import RowBuffer
+from services.synthesis.tally import Tally
 from shared.errors import SynthesisError
 from shared.robots import RobotSpec
 
-MAX_ATTEMPTS = 200
+MAX_ATTEMPTS = 1000
 """Candidates drawn for one row before the request is called impossible."""
 HOPELESS_AFTER = 2000
-"""Candidates of a shard rejected without one accepted before the request is called impossible."""
+"""Candidates of one family rejected, in a shard, without one accepted before the request is called impossible."""
 MAX_SHARD_SAMPLES = 2**24
 """Samples in a shard; it bounds a worker's memory at some 4 GB, and list offsets have 32 bits."""
 BATCH_SAMPLES = 2**17
@@ -57,11 +56,13 @@ class ShardRows:
         table: in the schema of shared.records, sorted by trajectory_id.
         attempts: candidates drawn; rows plus rejections.
         rejections: how many candidates failed, by reason.
+        rejections_by_family: likewise, for each family that has any.
     """
 
     table: pa.Table
     attempts: int
     rejections: dict[str, int]
+    rejections_by_family: dict[str, dict[str, int]]
 
 
 def plan_shards(request: TrajectoryRequest) -> list[ShardPlan]:
@@ -79,56 +80,44 @@ def robot_spec(request: TrajectoryRequest) -> RobotSpec:
 
 
 def synthesize(plan: ShardPlan, batch_rows: int | None = None) -> ShardRows:
-    """Makes a shard's rows: the same bytes whatever `batch_rows`, process or machine of one CPU family.
+    """Makes a shard's rows: the same bytes whatever `batch_rows`, process or x86-64 machine.
 
     Args:
         plan: of the shard.
         batch_rows: candidates worked on together; by default as many as have about BATCH_SAMPLES samples.
 
     Raises:
-        SynthesisError: a row was rejected MAX_ATTEMPTS times, or nothing at all was accepted; carries the counts.
+        SynthesisError: a row was rejected MAX_ATTEMPTS times, or nothing of a family was accepted; carries the counts.
     """
     request = plan.request
     robot = robot_model(request.arm)
     ranges = action_range(request)
     buffer = RowBuffer(request, robot.dof)
-    rejections: Counter[str] = Counter()
+    tally = Tally()
     ids = np.arange(plan.first_id, plan.first_id + plan.rows, dtype=np.int64)
     attempts = np.zeros(plan.rows, np.int64)
-    tried = 0
     while len(ids):
-        size = batch_rows or _batch_rows(request, tried, buffer.samples)
+        size = batch_rows or _batch_rows(request, tally.tried, buffer.samples)
         batch = make_batch(request, robot, ranges, ids[:size], attempts[:size])
         buffer.append(batch)
-        tried += len(batch.reasons)
-        rejections.update(reason for reason in batch.reasons if reason)
+        tally.add(batch.candidates.family, batch.reasons)
         failed = np.array([bool(reason) for reason in batch.reasons])
         ids = np.concatenate([ids[size:], batch.candidates.ids[failed]])
         attempts = np.concatenate([attempts[size:], batch.candidates.attempts[failed] + 1])
-        hopeless = tried >= HOPELESS_AFTER and rejections.total() == tried
-        if hopeless or attempts.max(initial=0) >= MAX_ATTEMPTS:
-            raise SynthesisError(_advice(tried, rejections), tried, rejections)
+        tally.give_up_on_hopeless(HOPELESS_AFTER)
+        if attempts.max(initial=0) >= MAX_ATTEMPTS:
+            raise tally.error(f"one trajectory was rejected {MAX_ATTEMPTS} times running")
         if buffer.samples > MAX_SHARD_SAMPLES:
             raise SynthesisError(
                 f"a shard of {plan.rows} rows has more than {MAX_SHARD_SAMPLES} samples; lower shard_rows or rate_hz, "
                 "or raise the lower end of speed_scale or tool_speed",
-                tried,
-                rejections,
+                tally.tried,
+                tally.rejections,
             )
-    return ShardRows(buffer.table(), tried, dict(sorted(rejections.items())))
+    return ShardRows(buffer.table(), tally.tried, tally.rejections, tally.rejections_by_family)
 
 
 def _batch_rows(request: TrajectoryRequest, tried: int, samples: int) -> int:
     """Candidates for the next batch, from how many samples those before it had."""
     of_each = samples / tried if samples else LONG_ROW * request.rate_hz
     return max(1, min(int(BATCH_SAMPLES / of_each), LARGEST_BATCH))
-
-
-def _advice(tried: int, rejections: Counter[str]) -> str:
-    """What went wrong, and what to change for the commonest reason."""
-    reason, count = rejections.most_common(1)[0]
-    if rejections.total() == tried:
-        happened = f"none of {tried} candidates was accepted"
-    else:
-        happened = f"one trajectory was rejected {MAX_ATTEMPTS} times running"
-    return f"{happened}; {count} of {tried} failed as {reason!r}: {validation.ADVICE[reason]}"

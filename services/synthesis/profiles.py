@@ -19,7 +19,7 @@ acceleration. Ruckig ends within 1e-8; float32 rounds by as much as this."""
 
 
 @inlined
-def _integrate(t: float, p: float, v: float, a: float, j: float) -> tuple[float, float, float]:
+def integrate(t: float, p: float, v: float, a: float, j: float) -> tuple[float, float, float]:
     """Position, velocity and acceleration a time t into a piece."""
     return p + t * (v + t * (a / 2 + t * j / 6)), v + t * (a + t * j / 2), a + t * j
 
@@ -93,17 +93,17 @@ def sample_rows(
                 for sample in range(here, moving):
                     t = (sample - first_sample[row]) / rate_hz - begins
                     while piece < 7 and t >= piece_ends:
-                        p, v, a = _integrate(time[segment, joint, piece], p, v, a, jerk[segment, joint, piece])
+                        p, v, a = integrate(time[segment, joint, piece], p, v, a, jerk[segment, joint, piece])
                         piece += 1
                         piece_begins = piece_ends
                         if piece < 7:
                             piece_ends += time[segment, joint, piece]
                     j = jerk[segment, joint, piece] if piece < 7 else 0.0
-                    q[sample, joint], qd[sample, joint], x = _integrate(t - piece_begins, p, v, a, j)
+                    q[sample, joint], qd[sample, joint], x = integrate(t - piece_begins, p, v, a, j)
                     if qdd.shape[0] > 0:
                         qdd[sample, joint] = x
                 while piece < 7:
-                    p, v, a = _integrate(time[segment, joint, piece], p, v, a, jerk[segment, joint, piece])
+                    p, v, a = integrate(time[segment, joint, piece], p, v, a, jerk[segment, joint, piece])
                     piece += 1
                 for sample in range(moving, resting):
                     q[sample, joint], qd[sample, joint] = p, 0.0
@@ -130,23 +130,23 @@ def sample_one(time: FloatArray, jerk: FloatArray, step: FloatArray, first: NDAr
         for k in range(first[i], first[i + 1]):
             t = step[i] * (k - first[i])
             while piece < 7 and t >= begins + time[i, piece]:
-                p, v, a = _integrate(time[i, piece], p, v, a, jerk[i, piece])
+                p, v, a = integrate(time[i, piece], p, v, a, jerk[i, piece])
                 begins += time[i, piece]
                 piece += 1
-            out[k] = _integrate(t - begins, p, v, a, jerk[i, piece] if piece < 7 else 0.0)[0]
+            out[k] = integrate(t - begins, p, v, a, jerk[i, piece] if piece < 7 else 0.0)[0]
 
 
 @compiled
 def _position_range(t: float, p: float, v: float, a: float, j: float) -> tuple[float, float]:
     """Least and greatest position within a piece of duration t: at its ends, or where v + a*t + j*t^2/2 is 0."""
-    end = _integrate(t, p, v, a, j)[0]
+    end = integrate(t, p, v, a, j)[0]
     low, high = min(p, end), max(p, end)
     discriminant = a * a - 2 * j * v
     if discriminant > 0.0:
         half = -(a + np.copysign(np.sqrt(discriminant), a))
         for root in (half / j if j != 0.0 else -1.0, 2 * v / half if half != 0.0 else -1.0):
             if 0.0 < root < t:
-                turn = _integrate(root, p, v, a, j)[0]
+                turn = integrate(root, p, v, a, j)[0]
                 low, high = min(low, turn), max(high, turn)
     return low, high
 
@@ -154,12 +154,12 @@ def _position_range(t: float, p: float, v: float, a: float, j: float) -> tuple[f
 @compiled
 def _broken_limit(t: float, p: float, v: float, a: float, j: float, bounds: FloatArray) -> int:
     """Which limit a piece of duration t breaks, from its state at its beginning; `bounds` of its joint, shape (5,)."""
-    _, v1, a1 = _integrate(t, p, v, a, j)
+    _, v1, a1 = integrate(t, p, v, a, j)
     if not abs(j) <= bounds[4] or not t >= 0.0:
         return JERK
     if not (abs(a) <= bounds[3] and abs(a1) <= bounds[3]):
         return ACCELERATION
-    v_peak = _integrate(-a / j, p, v, a, j)[1] if (a < 0.0) != (a1 < 0.0) and j != 0.0 else v
+    v_peak = integrate(-a / j, p, v, a, j)[1] if (a < 0.0) != (a1 < 0.0) and j != 0.0 else v
     if not (abs(v) <= bounds[2] and abs(v1) <= bounds[2] and abs(v_peak) <= bounds[2]):
         return VELOCITY
     low, high = _position_range(t, p, v, a, j)
@@ -214,9 +214,9 @@ def first_violation(
                     broken = _broken_limit(t, p, v, a, j, bounds[joint])
                     if broken != WITHIN:
                         verdicts[segment] = broken
-                    p, v, a = _integrate(t, p, v, a, j)
+                    p, v, a = integrate(t, p, v, a, j)
                     remaining -= t
-                ends[0], ends[1], ends[2] = _integrate(remaining, p, v, a, 0.0)
+                ends[0], ends[1], ends[2] = integrate(remaining, p, v, a, 0.0)
                 rest[0] = ends[0]
                 if stops and verdicts[segment] == WITHIN and not _same_state(ends[0], ends[1], ends[2], rest):
                     verdicts[segment] = GAP

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled
+from services.synthesis.elementary import cube_root
 from services.synthesis.ik_steps import Goal
 from services.synthesis.robot_model import RobotModel
 from shared.philox import philox_uniform
@@ -65,7 +66,7 @@ def reachability_table(robot: RobotModel, goal: Goal = "pose") -> ReachabilityTa
     q = seeded_configurations(robot)
     position, rotation = robot.tool_poses(q)
     low, high = position.min(0), position.max(0)
-    cell = float(np.cbrt(np.prod(high - low) * ENTRIES_PER_CELL / len(q)))
+    cell = cube_root(float(np.prod(high - low)) * ENTRIES_PER_CELL / len(q))
     place = ((position - low) / cell).astype(np.int64)
     shape = tuple(place.max(0) + 1)
     flat = np.ravel_multi_index(tuple(place.T), shape)

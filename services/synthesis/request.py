@@ -51,7 +51,7 @@ class TrajectoryRequest(RequestPart):
     robot: str
     count: Annotated[int, Field(strict=True, ge=1, le=10**8)]
     seed: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] = 0
-    rate_hz: Annotated[float, Field(strict=True, ge=1, le=1000)] = 20.0
+    rate_hz: Annotated[float, Field(strict=True, ge=0.1, le=1000)] = 20.0
     families: dict[Family, Annotated[float, Field(strict=True, ge=0, le=1e6)]] = Field(
         default_factory=DEFAULT_FAMILIES.copy
     )

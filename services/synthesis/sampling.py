@@ -1,8 +1,9 @@
 """What a candidate is drawn as: its family, speeds, targets and events, from counter-based streams.
 
-Attempt a of trajectory i reads the words of Philox(key=[seed, i], counter=[0, 0, 0, a]) at fixed places, so it does
-not depend on what is made beside it: four words for the whole, the posture's, and then for each waypoint those of its
-target and of its events. The words of a candidate with fewer waypoints are a prefix of the longer one's.
+What belongs to the id is in identity.py. Attempt a of trajectory i reads the words of Philox(key=[seed, i], counter=
+[0, 0, 0, 1 + a]) at fixed places, so it does not depend on what is made beside it: one word for the speed, then those
+of the whole, and then for each waypoint those of its target and of its events. The words of a candidate with fewer
+waypoints are a prefix of the longer one's.
 """
 
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from services.synthesis.draws import between
 from services.synthesis.events import EVENT_WORDS, Events, draw_events
-from services.synthesis.families import DRAWN, SOLVED, arrivals, draw_families, draw_segments
+from services.synthesis.families import DRAWN, SOLVED, arrivals
 from services.synthesis.fitted import choose_parts, fitted_events, fitted_targets, whole_words
+from services.synthesis.identity import draw_identities
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.targets import Targets, draw_targets, draws_configurations, posture_words, target_words
@@ -23,7 +25,7 @@ from shared.philox import philox_uniform
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_HEADER_WORDS = 4
+_SPEED_WORDS = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,26 +57,26 @@ def draw_candidates(request: TrajectoryRequest, robot: RobotModel, ids: IntArray
     """Draws one candidate for each (id, attempt)."""
     workspace, seed = request.workspace, request.seed
     assert not isinstance(workspace, Objects), "copies are drawn in services/synthesis/copies"
-    first = _HEADER_WORDS + (whole_words(robot) if isinstance(workspace, Fitted) else posture_words(workspace, robot))
-    words = philox_uniform(seed, ids, attempts, first)
-    header, whole = words[:, :_HEADER_WORDS], words[:, _HEADER_WORDS:]
-    family = draw_families(request.families, header[:, 0])
-    segments = draw_segments(family, header[:, 3])
+    identities = draw_identities(request.families, seed, ids)
+    family, segments = identities.family, identities.segments
+    first = _SPEED_WORDS + (whole_words(robot) if isinstance(workspace, Fitted) else posture_words(workspace, robot))
+    words = philox_uniform(seed, ids, 1 + attempts, first)
+    whole = words[:, _SPEED_WORDS:]
     if isinstance(workspace, Fitted):
-        parts = choose_parts(workspace.summary, family, segments, whole)
+        parts = choose_parts(workspace.summary, family, segments, identities.choices)
         segments = parts.segments
         target, event = _waypoint_words(seed, ids, attempts, first, robot, segments)
         # At full speed, and then slowed to what was demonstrated.
         speed_scale = np.ones(len(ids))
         arrival = parts.arrival
         targets = fitted_targets(workspace, robot, request.goal, parts, whole, target)
-        events = fitted_events(workspace, parts, header[:, 2], event)
+        events = fitted_events(workspace, parts, identities, event)
     else:
         target, event = _waypoint_words(seed, ids, attempts, first, robot, segments)
-        speed_scale = between(request.speed_scale, header[:, 1])
+        speed_scale = between(request.speed_scale, words[:, 0])
         arrival = _arrival(request, family, target.shape[1])
         targets = draw_targets(workspace, robot, family, whole, target)
-        events = draw_events(request, family, segments, header[:, 2], event)
+        events = draw_events(request, identities, event)
     return Candidates(ids, attempts, family, segments, speed_scale, arrival, targets, events)
 
 
@@ -89,7 +91,7 @@ def _waypoint_words(
     for n in np.unique(segments):
         rows = np.flatnonzero(segments == n)
         used = first + width * (n + 1)
-        words[rows, :used] = philox_uniform(seed, ids[rows], attempts[rows], int(used))
+        words[rows, :used] = philox_uniform(seed, ids[rows], 1 + attempts[rows], int(used))
     waypoint = words[:, first:].reshape(len(ids), -1, width)
     return waypoint[..., :of_target], waypoint[:, 1:, of_target:]
 

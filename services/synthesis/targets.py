@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.arrangements import ARRANGEMENT_WORDS, chain_lines, pick_and_place
+from services.synthesis.elementary import sines_cosines
 from services.synthesis.families import AROUND, is_family
 from services.synthesis.listed_poses import listed_poses
 from services.synthesis.robot_model import RobotModel
+from services.synthesis.rotations import lengths, product
 from services.synthesis.workspace import Box, DrawnWorkspace, JointSpace, Reachable, Workspace
 
 FloatArray = NDArray[np.float64]
@@ -127,26 +129,26 @@ def _box_poses(box: Box, u: FloatArray) -> tuple[FloatArray, FloatArray]:
     low, high = np.array(box.min), np.array(box.max)
     position = low + u[..., :3] * (high - low)
     cone = box.orientation
-    cosine = 1 - u[..., 3] * (1 - np.cos(np.deg2rad(cone.angle_deg)))
-    tilt = np.arccos(np.clip(cosine, -1, 1))
-    around, turn = 2 * np.pi * u[..., 4], 2 * np.pi * u[..., 5]
-    rotation = _z_to(np.array(cone.axis)) @ _about_z(around) @ _about_y(tilt) @ _about_z(turn)
+    (least,) = sines_cosines(np.deg2rad([cone.angle_deg]))[1]
+    cosine = np.clip(1 - u[..., 3] * (1 - least), -1, 1)
+    tilted = product(_about_z(2 * np.pi * u[..., 4]), _about_y(np.sqrt(1 - cosine * cosine), cosine))
+    rotation = product(_z_to(np.array(cone.axis)), product(tilted, _about_z(2 * np.pi * u[..., 5])))
     return position, rotation
 
 
 def _about_z(angle: FloatArray) -> FloatArray:
-    c, s, zero, one = np.cos(angle), np.sin(angle), np.zeros_like(angle), np.ones_like(angle)
+    (s, c), zero, one = sines_cosines(angle), np.zeros_like(angle), np.ones_like(angle)
     return np.stack([c, -s, zero, s, c, zero, zero, zero, one], axis=-1).reshape(*angle.shape, 3, 3)
 
 
-def _about_y(angle: FloatArray) -> FloatArray:
-    c, s, zero, one = np.cos(angle), np.sin(angle), np.zeros_like(angle), np.ones_like(angle)
-    return np.stack([c, zero, s, zero, one, zero, -s, zero, c], axis=-1).reshape(*angle.shape, 3, 3)
+def _about_y(s: FloatArray, c: FloatArray) -> FloatArray:
+    zero, one = np.zeros_like(s), np.ones_like(s)
+    return np.stack([c, zero, s, zero, one, zero, -s, zero, c], axis=-1).reshape(*s.shape, 3, 3)
 
 
 def _z_to(axis: FloatArray) -> FloatArray:
     """A rotation whose third column is the axis."""
-    z = axis / np.linalg.norm(axis)
+    z = axis / lengths(axis)
     x = np.cross(np.eye(3)[np.abs(z).argmin()], z)
-    x /= np.linalg.norm(x)
+    x /= lengths(x)
     return np.stack([x, np.cross(z, x), z], axis=1)

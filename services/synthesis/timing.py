@@ -55,9 +55,9 @@ class Profiles:
         return Profiles(
             self.start,
             self.velocity / k,
-            self.acceleration / k**2,
+            self.acceleration / (k * k),
             self.time * k[..., None],
-            self.jerk / k[..., None] ** 3,
+            self.jerk / (k * k * k)[..., None],
             self.duration * factor,
         )
 
@@ -137,7 +137,7 @@ class Parameterizer:
                 assert not moving or profile.brake.duration == 0.0
         table = np.frombuffer(pieces, np.float64).reshape(-1, self._dof, 2, PIECES)
         scale = speed_scale[:, None, None]
-        time, jerk = table[:, :, 0] / scale, table[:, :, 1] * scale**3
+        time, jerk = table[:, :, 0] / scale, table[:, :, 1] * (scale * scale * scale)
         velocity = np.zeros_like(start) if velocities is None else velocities[0] * speed_scale[:, None]
         return Profiles(start, velocity, np.zeros_like(start), time, jerk, durations / speed_scale), made
 

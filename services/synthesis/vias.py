@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from services.synthesis.elementary import cube_roots
 from shared.robots import JointLimits
 
 FloatArray = NDArray[np.float64]
@@ -43,6 +44,6 @@ def fastest_that_stops_within(distance: FloatArray, limits: JointLimits) -> Floa
     v/2 (v/a + a/j); these are solved for v.
     """
     a, j = limits.acceleration, limits.jerk
-    short = np.cbrt(distance**2 * j)
+    short = cube_roots(distance * distance * j)
     ramp = a**2 / j
     return np.where(short <= ramp, short, (np.sqrt(ramp**2 + 8 * a * distance) - ramp) / 2)

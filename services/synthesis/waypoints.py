@@ -12,9 +12,9 @@ from services.synthesis.ik_steps import Goal
 from services.synthesis.line_knots import FOLLOWED
 from services.synthesis.lines import Lines, make_lines
 from services.synthesis.robot_model import RobotModel
+from services.synthesis.rotations import angle_between
 from services.synthesis.sampling import Candidates
 from services.synthesis.timing import slowdown
-from shared.rotation import geodesic_angle
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -64,7 +64,7 @@ def changes_posture(candidates: Candidates, q: FloatArray) -> BoolArray:
     """
     rotation = candidates.targets.rotation
     assert rotation is not None
-    turn = geodesic_angle(rotation[:, :-1], rotation[:, 1:])
+    turn = angle_between(rotation[:, :-1], rotation[:, 1:])
     farthest = np.abs(np.diff(q, axis=1)).max(2)
     used = np.arange(1, q.shape[1]) <= candidates.segments[:, None]
     freely = used & (candidates.arrival[:, 1:] == SOLVED)

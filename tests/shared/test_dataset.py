@@ -29,7 +29,9 @@ from tests.shared.example import HEADER, example_table
 def test_publish_then_read_gives_the_same_rows(tmp_path: Path) -> None:
     dataset = Dataset.create(tmp_path, HEADER)
     table = example_table(0, 8)
-    commit = dataset.publish(0, table, attempts=9, rejections={"ik": 1})
+    by_family = {"hold": {"ik": 1}}
+    commit = dataset.publish(0, table, 9, {"ik": 1}, by_family)
+    assert dataset.commits()[0].rejections_by_family == by_family
     assert (commit.rows, commit.attempts, commit.rejections) == (8, 9, {"ik": 1})
     again = Dataset(tmp_path)
     assert again.header.to_json() == dataset.header.to_json()

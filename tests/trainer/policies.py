@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,10 +28,10 @@ def seen_by_a_camera(demonstrations: Demonstrations) -> Demonstrations:
 
 
 @contextmanager
-def serving(run: Path, folder: Path, *arguments: str) -> Iterator[str]:
-    """The URL of a policy's server, which ends well on SIGTERM."""
+def serving(run: Path, folder: Path, *arguments: str, launcher: Sequence[str] = ("-m", "trainer")) -> Iterator[str]:
+    """The URL of a policy's server, which ends well on SIGTERM; Python is given the launcher first."""
     ready = folder / "url"
-    command = [sys.executable, "-m", "trainer", "serve", str(run), "--port", "0", "--ready-file", str(ready)]
+    command = [sys.executable, *launcher, "serve", str(run), "--port", "0", "--ready-file", str(ready)]
     environment = {name: value for name, value in os.environ.items() if name != "HEADSTART_API_KEY"}
     with (folder / "server.log").open("w+") as log:
         process = subprocess.Popen([*command, *arguments], stderr=log, env=environment, cwd=ROOT)

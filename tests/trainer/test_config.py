@@ -1,4 +1,5 @@
 import json
+from typing import get_type_hints
 
 import pytest
 
@@ -40,8 +41,12 @@ def test_an_unknown_setting_is_named() -> None:
         (HeadConfig, {"head": "dp_t", "paper_key_values": True}, "paper_key_values is for cross_attn and prefix; the"),
         (HeadConfig, {"head": "dp_c", "horizon": 10}, "dp_c halves it twice, so it must be a multiple of 4"),
         (HeadConfig, {"head": "dp_c", "dropout": 0.1}, "dp_c has none"),
-        (TrainingConfig, {"steps": 0}, "steps is 0; it must be at least 1"),
-        (TrainingConfig, {"learning_rate": -1.0}, "must be positive"),
+        (TrainingConfig, {"steps": 0}, "steps is 0; it must be an integer, at least 1 and at most 99,999,999"),
+        (
+            TrainingConfig,
+            {"learning_rate": -1.0},
+            "it must be a finite number, at least 1e-08 and at",
+        ),
         (TrainingConfig, {"seed": -1}, "seed is -1"),
         (AdaptConfig, {"mode": "frozen"}, "mode is 'frozen'; it must be one of normal, decoupled"),
         (PretrainConfig, {"validation_share": 1.0}, "validation_share is 1.0"),
@@ -51,3 +56,54 @@ def test_an_unknown_setting_is_named() -> None:
 def test_what_makes_no_sense_is_refused(kind: type, settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         kind(**settings)
+
+
+NAN, INFINITE = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "values"),
+    [
+        (HeadConfig, "horizon", (3, -16, 16.0, True)),
+        (HeadConfig, "n_obs_steps", (0, -1)),
+        (HeadConfig, "n_action_steps", (0, -8)),
+        (HeadConfig, "dropout", (-0.1, 1.0, NAN)),
+        (TrainingConfig, "steps", (0, -1, 10**8, 2.5)),
+        (TrainingConfig, "batch_size", (0, -4)),
+        (TrainingConfig, "learning_rate", (0.0, -1e-3, 1e-30, 2.0, NAN, INFINITE)),
+        (TrainingConfig, "warmup_steps", (-1,)),
+        (TrainingConfig, "betas", ((1.0, 1.0), (0.9, 1.0), (-0.1, 0.999), (0.9, NAN), (0.9,))),
+        (TrainingConfig, "weight_decay", (-1e-3, 1.0, NAN, INFINITE)),
+        (TrainingConfig, "clip_norm", (0.0, -1.0, 1e-30, NAN, INFINITE)),
+        (TrainingConfig, "average_power", (-1.0, 1.5, NAN, INFINITE)),
+        (TrainingConfig, "seed", (-1, 2**32)),
+        (TrainingConfig, "threads", (0, -2)),
+        (TrainingConfig, "log_every", (0,)),
+        (TrainingConfig, "checkpoint_every", (0, -500)),
+        (PretrainConfig, "windows_per_row", (0, -1)),
+        (PretrainConfig, "validation_share", (-0.1, 1.0, NAN)),
+        (PretrainConfig, "validation_windows", (-1,)),
+        (PretrainConfig, "max_wait", (0.0, -1.0, NAN, INFINITE)),
+        (PretrainConfig, "directions", (-1, 17)),
+        (AdaptConfig, "validation_windows", (-1,)),
+        (AdaptConfig, "observation_noise", (-0.1, 1.0, NAN)),
+        (AdaptConfig, "crop", (0.0, 1.1, NAN)),
+        (AdaptConfig, "copies_share", (0.0, 1.0, NAN)),
+        (AdaptConfig, "directions", (-1, 17)),
+    ],
+)
+def test_every_number_is_checked_by_name(kind: type, name: str, values: tuple[object, ...]) -> None:
+    for value in values:
+        with pytest.raises(ConfigError, match=f"{name} is "):
+            kind(**{name: value})
+
+
+def test_no_number_is_forgotten() -> None:
+    tested = {mark.args[1][index][1] for mark in test_every_number_is_checked_by_name.pytestmark for index in range(26)}  # type: ignore[attr-defined]
+    numbers = {
+        name
+        for kind in (HeadConfig, TrainingConfig, PretrainConfig, AdaptConfig)
+        for name, hint in get_type_hints(kind).items()
+        if hint in (int, float, int | None, float | None, tuple[float, float])
+    }
+    assert numbers == tested

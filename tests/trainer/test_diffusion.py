@@ -7,8 +7,9 @@ from diffusers import DDIMScheduler, DDPMScheduler
 
 from shared.errors import ConfigError
 from trainer.config import PredictionType
-from trainer.diffusion import Diffusion, sample, sampling_steps
+from trainer.diffusion import Diffusion, kept_variance, sample, sampling_steps
 
+CPU = torch.device("cpu")
 PREDICTIONS: tuple[PredictionType, ...] = ("epsilon", "v_prediction", "sample")
 
 
@@ -35,11 +36,11 @@ def test_adding_noise_and_targets_against_numpy() -> None:
     timesteps = torch.arange(100)
     bar = alphas_cumprod()[:, None, None]
     a, n = actions.double().numpy(), noise.double().numpy()
-    noisy = Diffusion("epsilon").add_noise(actions, noise, timesteps)
+    noisy = Diffusion("epsilon", CPU).add_noise(actions, noise, timesteps)
     assert np.abs(noisy.numpy() - (np.sqrt(bar) * a + np.sqrt(1 - bar) * n)).max() < 1e-5
     expected = {"epsilon": n, "sample": a, "v_prediction": np.sqrt(bar) * n - np.sqrt(1 - bar) * a}
     for prediction in PREDICTIONS:
-        target = Diffusion(prediction).target(actions, noise, timesteps)
+        target = Diffusion(prediction, CPU).target(actions, noise, timesteps)
         assert np.abs(target.numpy() - expected[prediction]).max() < 1e-5
 
 
@@ -168,3 +169,18 @@ def test_a_perfect_predictor_is_inverted_exactly() -> None:
 
     result = sample(predict, torch.randn(4, 16, 10, generator=generator))
     assert (result - actions).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_the_schedule_is_that_of_diffusers_to_the_bit(prediction: PredictionType) -> None:
+    theirs = DDPMScheduler(
+        num_train_timesteps=100, beta_schedule="squaredcos_cap_v2", clip_sample=True, prediction_type=prediction
+    )
+    assert torch.equal(kept_variance(), theirs.alphas_cumprod)
+    generator = torch.Generator().manual_seed(1)
+    actions, noise = torch.randn(2, 100, 16, 10, generator=generator)
+    timesteps = torch.randperm(100, generator=generator)
+    ours = Diffusion(prediction, CPU)
+    assert torch.equal(ours.add_noise(actions, noise, timesteps), theirs.add_noise(actions, noise, timesteps))
+    targets = {"epsilon": noise, "sample": actions, "v_prediction": theirs.get_velocity(actions, noise, timesteps)}
+    assert torch.equal(ours.target(actions, noise, timesteps), targets[prediction])

@@ -12,7 +12,7 @@ def test_every_preset_is_a_recipe_whose_request_asks_for_its_rows() -> None:
         assert recipe.estimate_of is None
         request = presets.trajectory_request(recipe)
         assert (request["count"], request["shard_rows"]) == (recipe.trajectories, recipe.shard_rows)
-    with pytest.raises(ConfigError, match="choose one of quick, tiny, few, hundreds, cpu, paper"):
+    with pytest.raises(ConfigError, match="choose one of quick, tiny, few, tasks, hundreds, cpu, paper"):
         presets.recipe("none", gpu=True)
 
 

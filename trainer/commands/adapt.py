@@ -4,18 +4,11 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
-from trainer.adapt import adapt
-from trainer.checkpoint import read_info
-from trainer.commands.action_range import read_action_range
+from shared.errors import ConfigError
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import AdaptConfig
-from trainer.copies.opening import open_copies
-from trainer.demonstrations import read_demonstrations
-from trainer.demonstrations.episode import moving
-from trainer.demonstrations.frame_cache import MOST_BYTES, FrameCache
-from trainer.demonstrations.mapping_file import read_mapping
-from trainer.motion_basis import read_basis
 from trainer.progress import progress
+from trainer.settings import check_number
 
 
 def run(
@@ -30,8 +23,9 @@ def run(
     basis: Path | None = None,
     mapping: Path | None = None,
     copies: str | None = None,
+    replayed: Path | None = None,
     frames: Path | None = None,
-    frames_gb: float = MOST_BYTES / 1e9,
+    frames_gb: float = 50.0,
     vision: Path | None = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -52,12 +46,30 @@ def run(
             simulator's.
         copies: copies of the demonstrations to train on beside them, while they are made, too: what
             `python -m trainer copies` wrote, or the directory or job's URL of a dataset that was made of their motions.
+        replayed: what `python -m trainer replay --out` wrote of these copies: those that failed are not trained on.
         frames: folder that pictures are decoded to, shared by runs; by default frames/ beside the run's folder.
         frames_gb: most gigabytes in it.
         vision: run folder of a policy with the same cameras, whose networks are taken over, frozen: pictures become
             features once, and training costs as little as without them.
     """
+    check_number("--count", count, 1)
+    check_number("--draw", draw, 0)
+    check_number("--frames-gb", frames_gb, above=0)
+    from trainer.adapt import adapt
+    from trainer.checkpoint import read_info
+    from trainer.commands.action_range import read_action_range
+    from trainer.copies.opening import failed_copies, open_copies
+    from trainer.demonstrations import read_demonstrations
+    from trainer.demonstrations.episode import moving
+    from trainer.demonstrations.frame_cache import FrameCache
+    from trainer.demonstrations.mapping_file import read_mapping
+    from trainer.motion_basis import read_basis
+
     claim(out, resume, overwrite)
+    source = None if copies is None else open_copies(copies, out / "shards")
+    if replayed is not None and source is None:
+        raise ConfigError("--replayed is of copies: give --copies, too, or leave it out")
+    failed = failed_copies(replayed, source) if replayed and source else frozenset()
     ranges = read_action_range(action_range, mapping)
     known = read_info(stage1).action_range if stage1 else ranges
     meaning = read_mapping(mapping) if mapping else None
@@ -66,9 +78,9 @@ def run(
         read = read_demonstrations(
             demos, count, mapping=meaning, ranges=known, frames=cache, progress=report, draw=draw
         )
-        demonstrations, left_out = moving(read, demos)
-        if left_out:
-            print(left_out)
+        demonstrations, said = moving(read, demos)
+        if said:
+            print(said)
         checkpoint = adapt(
             out,
             demonstrations,
@@ -77,7 +89,8 @@ def run(
             backbone=backbone,
             action_range=ranges,
             basis=None if basis is None else read_basis(basis),
-            copies=None if copies is None else open_copies(copies, out / "shards"),
+            copies=source,
+            left_out=failed,
             vision=vision,
             features=cache.folder / "features",
             overwrite=overwrite,

@@ -3,14 +3,10 @@
 import tempfile
 from pathlib import Path
 
-import torch
 from tyro.conf import OmitArgPrefixes
 
-from shared.remote_dataset import open_dataset
 from trainer.config import HeadConfig, PretrainConfig
-from trainer.motion_basis import MotionBasis, write_basis
-from trainer.normalization import ActionNormalizer
-from trainer.stream import stage1_stream
+from trainer.settings import check_number
 
 
 def run(
@@ -27,6 +23,14 @@ def run(
         head: whose windows it is of: horizon, observation and action steps, and action count.
         directions: to project onto; by default as many as the trajectories need.
     """
+    check_number("--directions", directions, 0)
+    import torch
+
+    from shared.remote_dataset import open_dataset
+    from trainer.motion_basis import MotionBasis, write_basis
+    from trainer.normalization import ActionNormalizer
+    from trainer.stream import stage1_stream
+
     out.parent.mkdir(parents=True, exist_ok=True)
     source = open_dataset(data, cache=out.parent / "shards")
     normalizer = ActionNormalizer(source.header.action_range, head.action)

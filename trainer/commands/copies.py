@@ -7,10 +7,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from shared.client import Client
 from shared.errors import ConfigError
-from shared.motions_file import read_motions
-from trainer.tensor_file import publish
+from trainer.settings import check_number
 
 
 def run(
@@ -37,6 +35,14 @@ def run(
         source: which demonstration is copied: any, each as often as the others, or the one whose objects lay nearest.
         shard_rows: copies in a shard; smaller ones arrive sooner.
     """
+    check_number("--count", count, 1)
+    check_number("--seed", seed, 0)
+    check_number("--widen", widen, 0)
+    check_number("--shard-rows", shard_rows, 1)
+    from shared.client import Client
+    from shared.motions_file import read_motions
+    from trainer.tensor_file import publish
+
     url = service or os.environ.get("HEADSTART_URL", "")
     if not url:
         raise ConfigError("where is the service? Give its URL with --service, or set HEADSTART_URL")

@@ -5,9 +5,8 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from trainer.progress import progress
-from trainer.recipe import FIRST_ROLLOUT_SEED
-from trainer.results import evaluate, result_file
-from trainer.rollout_motion import describe
+from trainer.recipe_options import FIRST_ROLLOUT_SEED
+from trainer.settings import check_number
 
 
 def run(
@@ -29,6 +28,12 @@ def run(
         hold: let each chunk go on from the last commands and one step of the chunk before, which is carried out
             meanwhile; else chunks may jump where they join.
     """
+    check_number("--episodes", episodes, 1)
+    check_number("--first-seed", first_seed, 0)
+    check_number("--directions", directions, 0)
+    from trainer.results import evaluate, result_file
+    from trainer.rollout_motion import describe
+
     with progress(f"evaluate {task}") as report:
         result = evaluate(run, task, episodes, first_seed, report, directions=directions, hold=hold)
     found = result_file(run, directions, hold)

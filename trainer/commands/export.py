@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from trainer.diffusion import SAMPLING_STEPS
-from trainer.export import export_policy
+from trainer.config import DIFFUSION_STEPS, SAMPLING_STEPS
+from trainer.settings import check_number
 
 
 def run(
@@ -26,6 +26,10 @@ def run(
         bundle: also copy the checkpoint and its backbone: a run folder that needs no other file.
         directions: of the motion basis to project onto, instead of the checkpoint's number; 0 is no basis.
     """
+    check_number("--sampling-steps", sampling_steps, 1, DIFFUSION_STEPS)
+    check_number("--directions", directions, 0)
+    from trainer.export import export_policy
+
     export_policy(
         checkpoint, out, backbone=backbone, sampling_steps=sampling_steps, bundle=bundle, directions=directions
     )

@@ -4,13 +4,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from trainer.commands.action_range import read_action_range
-from trainer.demonstrations import open_source, read_demonstrations
-from trainer.demonstrations.description import describe_demonstrations, describe_source
-from trainer.demonstrations.frame_cache import FrameCache
-from trainer.demonstrations.mapping_file import read_mapping
-from trainer.demonstrations.simulator import is_simulators
 from trainer.progress import progress
+from trainer.settings import check_number
 
 
 def run(
@@ -29,6 +24,14 @@ def run(
         action_range: JSON (such as a dataset.json) that positions and joints must lie in.
         frames: folder that pictures are decoded to.
     """
+    check_number("--count", count, 1)
+    from trainer.commands.action_range import read_action_range
+    from trainer.demonstrations import open_source, read_demonstrations
+    from trainer.demonstrations.description import describe_demonstrations, describe_source
+    from trainer.demonstrations.frame_cache import FrameCache
+    from trainer.demonstrations.mapping_file import read_mapping
+    from trainer.demonstrations.simulator import is_simulators
+
     if mapping is None and (demos.is_dir() or not is_simulators(demos)):
         print("\n".join(describe_source(open_source(demos))))
         return

@@ -5,15 +5,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from shared.motions_file import write_motions
-from trainer.demonstrations import read_demonstrations
-from trainer.demonstrations.episode import moving
-from trainer.demonstrations.mapping_file import read_mapping
-from trainer.motions.description import describe_motions
-from trainer.motions.drawing import draw_motions
-from trainer.motions.motions import demonstrated_motions
-from trainer.motions.proposal import propose
-from trainer.motions.segments_file import read_segments, write_segments
+from trainer.settings import check_number
 
 
 def run(
@@ -34,16 +26,28 @@ def run(
         out: motions file to write; by default beside the demonstrations, as <name>.motions.parquet.
         mapping: what the columns of the demonstrations mean (.toml or .json, docs/your-data.md), if they aren't our
             simulator's. Its `objects` are the poses of what the task is about.
-        count: use the first so many demonstrations.
-        draw: use so many that this seed draws, instead of the first; those that it holds out are left out.
+        count: use the first so many demonstrations, without those of them that are held out.
+        draw: use so many that this seed draws, instead of the first.
         segments: TOML with the segments, as this command wrote and a person edited it.
     """
+    check_number("--count", count, 1)
+    check_number("--draw", draw, 0)
+    from shared.motions_file import write_motions
+    from trainer.demonstrations import read_demonstrations
+    from trainer.demonstrations.episode import moving
+    from trainer.demonstrations.mapping_file import read_mapping
+    from trainer.motions.description import describe_motions
+    from trainer.motions.drawing import draw_motions
+    from trainer.motions.motions import demonstrated_motions
+    from trainer.motions.proposal import propose
+    from trainer.motions.segments_file import read_segments, write_segments
+
     meaning = read_mapping(mapping) if mapping else None
     read, left_out = moving(read_demonstrations(demos, count, mapping=meaning, pictures=False, draw=draw), demos)
     if left_out:
         print(left_out)
-    if draw is not None:
-        read = replace(read, episodes=tuple(episode for episode in read.episodes if not episode.validation))
+    # Copies of a held-out demonstration would tell training what its error is to be measured on.
+    read = replace(read, episodes=tuple(episode for episode in read.episodes if not episode.validation))
     path = out or demos.with_suffix(".motions.parquet")
     objects, proposals = propose(read, str(demos))
     beside = path.with_suffix(".toml")

@@ -5,13 +5,10 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
-from shared.errors import ConfigError
-from shared.remote_dataset import open_dataset
-from trainer.commands.action_range import read_action_range
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import PretrainConfig
-from trainer.pretrain import pretrain
 from trainer.progress import progress
+from trainer.settings import check_number
 
 
 def run(
@@ -36,8 +33,11 @@ def run(
         cache_gb: of shards kept on the disk, once as they came and once decoded; what is dropped is fetched again.
         ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
     """
-    if not cache_gb > 0:
-        raise ConfigError(f"--cache-gb {cache_gb}: it must be more than 0")
+    check_number("--cache-gb", cache_gb, above=0)
+    from shared.remote_dataset import open_dataset
+    from trainer.commands.action_range import read_action_range
+    from trainer.pretrain import pretrain
+
     claim(out, resume, overwrite)
     cache_bytes = cache_gb * 1e9
     source = open_dataset(data, cache=out.parent / "shards", tell=_say, max_bytes=cache_bytes)

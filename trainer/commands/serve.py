@@ -5,17 +5,11 @@ import os
 import signal
 from pathlib import Path
 
-import torch
-import uvicorn
 from tyro.conf import Positional
 
-from shared.api_keys import keys_of
 from shared.errors import ConfigError
-from shared.listening import listen, serve_and_announce
-from trainer.config import Precision
-from trainer.diffusion import SAMPLING_STEPS
-from trainer.policy import Policy
-from trainer.serving.app import PolicyServer, create_app
+from trainer.config import DIFFUSION_STEPS, SAMPLING_STEPS, Precision
+from trainer.settings import check_number
 
 _DRAIN_S = 3
 _MOST_CONNECTIONS = 256
@@ -56,12 +50,22 @@ def run(
         api_key_file: holds the keys of which callers must send one, one a line; made if missing.
         ready_file: where the URL is written once it answers.
     """
-    if not 0 <= port <= 65535 or robots < 1 or threads < 1 or not 1 <= sampling_steps <= 100:
-        raise ConfigError("--port is 0 to 65535, --robots and --threads at least 1, --sampling-steps 1 to 100")
+    check_number("--port", port, 0, 65535)
+    check_number("--robots", robots, 1)
+    check_number("--threads", threads, 1)
+    check_number("--sampling-steps", sampling_steps, 1, DIFFUSION_STEPS)
+    check_number("--directions", directions, 0)
+    check_number("--ensemble", ensemble, 0)
+    import torch
+    import uvicorn
+
+    from shared.api_keys import keys_of
+    from shared.listening import listen, serve_and_announce
+    from trainer.policy import Policy
+    from trainer.serving.app import PolicyServer, create_app
+
     if compile_for is not None and not 1 <= compile_for <= robots:
         raise ConfigError(f"--compile-for {compile_for}: a message has 1 to {robots} robots")
-    if ensemble is not None and not ensemble >= 0:
-        raise ConfigError(f"--ensemble {ensemble:g}: it must be 0 or more")
     torch.set_num_threads(threads)
     keys = keys_of(host, os.environ.get("HEADSTART_API_KEY"), api_key_file)
     policy = Policy.load(

@@ -2,26 +2,20 @@
 
 from pathlib import Path
 
-import numpy as np
 from tyro.conf import Positional
 
 from shared.errors import ConfigError
-from shared.summary_file import write_summary
-from trainer.demonstrations import read_demonstrations
-from trainer.demonstrations.episode import moving
-from trainer.demonstrations.mapping_file import read_mapping
-from trainer.resampling import resample
-from trainer.summarize import HELD_OUT, HORIZON, WINDOWS, Tolerance, describe, summarize
+from trainer.settings import check_number
 
 
 def run(
     demonstrations: Positional[Path],
     out: Path | None = None,
     count: int | None = None,
-    held_out: float = HELD_OUT,
+    held_out: float = 0.2,
     rate_hz: float | None = None,
-    windows: int = WINDOWS,
-    horizon: int = HORIZON,
+    windows: int = 256,
+    horizon: int = 16,
     position_tolerance: float = 0.010,
     angle_tolerance: float = 5.0,
     mapping: Path | None = None,
@@ -41,6 +35,16 @@ def run(
         mapping: what the columns of the demonstrations mean (.toml or .json, docs/your-data.md), if they aren't our
             simulator's.
     """
+    check_number("--count", count, 1)
+    import numpy as np
+
+    from shared.summary_file import write_summary
+    from trainer.demonstrations import read_demonstrations
+    from trainer.demonstrations.episode import moving
+    from trainer.demonstrations.mapping_file import read_mapping
+    from trainer.resampling import resample
+    from trainer.summarize import Tolerance, describe, summarize
+
     meaning = read_mapping(mapping) if mapping else None
     read, left_out = moving(read_demonstrations(demonstrations, count, mapping=meaning, pictures=False), demonstrations)
     if rate_hz is not None:

@@ -73,7 +73,6 @@ class WindowsWithCopies:
 
     def next(self, tell: Callable[[str], None]) -> Batch:
         """The next batch, first the windows of demonstrations; waits for copies that are not there yet."""
-        # The one that may wait comes first: a wait that is broken off must leave both where they were.
         copied = self._copies.next(tell)
         own = self._demonstrations.next(tell)
         condition = copied.condition
@@ -121,6 +120,7 @@ def with_copies(
     scaling: ObservationScaling,
     config: AdaptConfig,
     device: torch.device,
+    left_out: frozenset[int] = frozenset(),
 ) -> WindowsWithCopies:
     """Batches of demonstrations and of a dataset of copies of them, finished or growing.
 
@@ -132,6 +132,7 @@ def with_copies(
         scaling: of the observations.
         config: of the stage.
         device: that batches are wanted on.
+        left_out: ids of copies that are not trained on.
 
     Raises:
         ConfigError: the dataset is no copies of these demonstrations, or has another rate; or kinematics can't tell
@@ -157,6 +158,7 @@ def with_copies(
     steps = CopySteps(CopiedObservations(motions, demonstrations), normalizer, scaling, config.head.n_obs_steps)
     head = config.head
     span = WindowSpan(head.horizon, head.n_obs_steps - 1, head.n_action_steps - 1)
-    stream = TrajectoryStream(source, folder, steps, StreamConfig(config.training.seed, copied, span), device)
+    order = StreamConfig(config.training.seed, copied, span, left_out=left_out)
+    stream = TrajectoryStream(source, folder, steps, order, device)
     smaller = replace(config, training=replace(config.training, batch_size=own))
     return WindowsWithCopies(DemonstrationWindows(demonstrations, normalizer, scaling, smaller, device), stream, config)

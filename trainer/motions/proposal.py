@@ -2,7 +2,8 @@
 
 Around each event of the gripper lies a skill segment: from when the hand comes near to when it leaves again. It is
 relative to what the hand takes, or, where it leaves something, to what it leaves it on or beside; if nothing that is
-known is there, to the robot's base, as a place that never moves.
+known is there, to the robot's base, as a place that never moves. What is still held at the end and has been brought to
+another object is as good as left there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +16,15 @@ from shared.demonstrated_motions import FIXED, FREE, Held, MovedObject, Segment
 from shared.errors import DemonstrationError
 from shared.rotation import matrix_to_rot6d, rot6d_to_matrix
 from trainer.demonstrations.episode import Demonstrations, Episode
-from trainer.motions.grasps import GripperEvent, gripper_events, moved_otherwise
+from trainer.motions.grasps import MOVED, GripperEvent, gripper_events, moved_otherwise
 
 FloatArray = NDArray[np.float64]
 
 NEAR = 0.06
 """How far [m] the tool is from where it takes or leaves something when a skill segment begins and ends."""
+STRAIGHT, FARTHEST = 0.01, 0.30
+"""Where something is left, the straight way there belongs to the skill: how far [m] beside the line the tool may be,
+and how far [m] from its end."""
 LEAST_BEFORE, LEAST_AFTER = 0.5, 0.3
 """How long [s] a skill segment lasts before and after its event, at least."""
 STILL = 0.005
@@ -76,6 +80,7 @@ def _draft(
     """Segments, all of which turn with their object, and what is held."""
     events, steps = gripper_events(episode), len(episode.actions)
     held = _held(events, steps)
+    events += _brought(episode, events)
     for name, step in moved_otherwise(episode, held).items():
         raise DemonstrationError(
             f"{episode.name}: '{name}' moves from step {step} on without the hand; write by hand which steps are "
@@ -115,7 +120,8 @@ def _skill(
     away = np.linalg.norm(position - position[event.step], axis=1)
     before, after = round(LEAST_BEFORE * rate_hz), round(LEAST_AFTER * rate_hz)
     outside = np.flatnonzero(away[: event.step] > NEAR)
-    begin = min(int(outside[-1]) + 1 if len(outside) else 0, max(0, event.step - before))
+    begin = int(outside[-1]) + 1 if len(outside) else 0
+    begin = min(begin if event.closes else _straight(position, begin, event.step), max(0, event.step - before))
     limit = STILL if event.closes else NEAR
     left = np.flatnonzero(away[event.step :] > limit)
     end = event.step + int(left[0]) if len(left) else steps
@@ -126,6 +132,32 @@ def _skill(
         return begin, end, names.index(event.thing)
     support = _support(episode, event)
     return begin, end, FIXED if support is None else names.index(support)
+
+
+def _straight(position: NDArray[np.floating], begin: int, end: int) -> int:
+    """First step of the straight way on which the tool goes from step `begin` to `end`, as long ago as it began."""
+    way = position[begin] - position[end]
+    length = float(np.linalg.norm(way))
+    if length < STRAIGHT:
+        return begin
+    relative = position[:begin] - position[end]
+    along = relative @ (way / length)
+    beside = np.linalg.norm(relative - along[:, None] * (way / length), axis=1)
+    off = np.flatnonzero((beside > STRAIGHT) | (along > FARTHEST))
+    return int(off[-1]) + 1 if len(off) else 0
+
+
+def _brought(episode: Episode, events: Sequence[GripperEvent]) -> list[GripperEvent]:
+    """The end of the demonstration as an event, where a thing that is still held has been brought to another object."""
+    last = events[-1] if events else None
+    if last is None or not last.closes or last.thing is None:
+        return []
+    arrived = GripperEvent(len(episode.actions) - 1, False, last.thing)
+    support = _support(episode, arrived)
+    if support is None:
+        return []
+    apart = np.linalg.norm(episode.objects[support][:, :3] - episode.objects[last.thing][:, :3], axis=1)
+    return [arrived] if apart[-1] < apart[last.step] - MOVED else []
 
 
 def _support(episode: Episode, event: GripperEvent) -> str | None:

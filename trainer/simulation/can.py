@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trainer.simulation.environment import Environment
 from trainer.simulation.motion import Stroke
 from trainer.simulation.robosuite_env import make_robosuite, quiet_import
-from trainer.simulation.script import Script, above, facing_down
+from trainer.simulation.script import Script, above, drawn_manner, facing_down
 from trainer.simulation.task import SceneObject, Task
 
 _RESTING = -0.052  # height of the centre of a can that stands in a bin, in the base frame [m]
@@ -45,10 +45,11 @@ def _make_env() -> Any:
 
 
 def _expert(environment: Environment) -> Iterator[NDArray[np.float64]]:
-    script = Script(environment)
+    script = Script(environment, drawn_manner(environment.seed))
     grasp = above(environment.object_pose("can")[0], _GRASP_ABOVE_CENTRE)
     down = _facing(grasp)
-    yield from script.move(Stroke((above(grasp, _HOVER), down)), Stroke((grasp, down), overlap=0.4))
+    yield from script.hesitate()
+    yield from script.move(Stroke((script.before(grasp, _HOVER), down)), Stroke((grasp, down), overlap=0.4))
     yield from script.arrive(0.012)
     yield from script.grasp()
 
@@ -59,6 +60,7 @@ def _expert(environment: Environment) -> Iterator[NDArray[np.float64]]:
     lifted = above(grasp, _CARRY)
     yield from script.move(Stroke((lifted, down)), Stroke((over, out), overlap=0.2))
     yield from script.arrive(0.02)
+    yield from script.hesitate()
     yield from script.move(Stroke((place, out)), until=lambda: _stands(environment))
     yield from script.wait(until=lambda: _stands(environment))
     yield from script.release()

@@ -24,7 +24,7 @@ from trainer.simulation.scene import load_scene, robosuite_arguments
 from trainer.simulation.task import Task, find_task
 
 # Raised whenever an expert, the observation or the reset changes: a file made before is not what a new one would be.
-EXPERT_VERSION = 3
+EXPERT_VERSION = 4
 
 ROBOT = "panda"
 

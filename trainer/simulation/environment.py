@@ -48,6 +48,7 @@ class Environment:
 
     def reset(self, seed: int) -> None:
         """Begins the episode of a seed: robosuite's own initial state, once everything has come to rest."""
+        self.seed = seed
         model, data = self.scene.model, self.data
         mujoco.mj_resetData(model, data)
         data.qpos[:] = self.scene.initial_positions(seed)

@@ -19,13 +19,16 @@ from numpy.typing import NDArray
 
 from trainer.simulation.task import Task
 
+ROBOT_KEYS = ("tcp_position", "tcp_rotation_6d", "finger_position")
+"""What the robot observes of itself."""
+
 Observation = dict[str, NDArray[np.float32]]
 
 
 def observation_widths(task: Task) -> dict[str, int]:
     """Each key of the task's observation with its width, in the order in which they are joined."""
     names = [thing.name for thing in task.objects]
-    widths = {"tcp_position": 3, "tcp_rotation_6d": 6, "finger_position": 2}
+    widths = dict(zip(ROBOT_KEYS, (3, 6, 2), strict=True))
     for name in names:
         widths |= {f"{name}_position": 3, f"{name}_rotation_6d": 6}
     widths |= {f"tcp_to_{name}": 3 for name in names}

@@ -37,6 +37,8 @@ _ARRIVED, _ARRIVED_ANGLE = 0.003, np.deg2rad(1.0)
 _MOST_WAITING = 60
 _SETTLING_STEPS = 10
 """Control steps in which objects come to rest where they were laid."""
+_PLANAR = [mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE]
+"""Joints of an object that slides along the world's x and y and turns about its z."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,17 +166,29 @@ def _is_at(environment: Environment, tool: Pose) -> bool:
 
 
 def lay(environment: Environment, objects: Mapping[str, Pose]) -> None:
-    """Puts objects of the task at poses in the base frame, at rest. Raises SimulationError for one that is fixed."""
+    """Puts objects of the task at poses in the base frame, at rest.
+
+    One that only slides and turns on the table, as the peg of `square` does, keeps its height.
+
+    Raises:
+        SimulationError: an object is fixed.
+    """
     model, data, frames = environment.scene.model, environment.data, environment.scene.frames
     bodies = {thing.name: thing.body for thing in environment.scene.task.objects}
     for name, pose in objects.items():
-        joint = model.body(bodies[name]).jntadr[0]
-        if joint < 0 or model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE:
-            raise SimulationError(f"'{name}' of task '{environment.scene.task.name}' can't be laid elsewhere")
+        body = model.body(bodies[name])
+        joints = range(body.jntadr[0], body.jntadr[0] + body.jntnum[0])
         position, rotation = compose(frames.world_base, pose)
-        at, moves = model.jnt_qposadr[joint], model.jnt_dofadr[joint]
-        data.qpos[at : at + 7] = [*position, *np.roll(matrix_to_quat_xyzw(rotation), 1)]
-        data.qvel[moves : moves + 6] = 0.0
+        kinds = [mujoco.mjtJoint(model.jnt_type[joint]) for joint in joints]
+        if kinds == [mujoco.mjtJoint.mjJNT_FREE]:
+            values = [*position, *np.roll(matrix_to_quat_xyzw(rotation), 1)]
+        elif kinds == _PLANAR:
+            values = [*(position - body.pos)[:2], np.arctan2(rotation[1, 0], rotation[0, 0])]
+        else:
+            raise SimulationError(f"'{name}' of task '{environment.scene.task.name}' can't be laid elsewhere")
+        at, moves = model.jnt_qposadr[joints[0]], model.jnt_dofadr[joints[0]]
+        data.qpos[at : at + len(values)] = values
+        data.qvel[moves : moves + (6 if len(kinds) == 1 else 3)] = 0.0
     mujoco.mj_forward(model, data)
 
 

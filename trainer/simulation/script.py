@@ -1,10 +1,12 @@
 """What the scripted experts are written in: moving, arriving, grasping, releasing.
 
 Every wait ends on something that can be observed (the tool has arrived, the fingers have stopped), never on a
-clock: what a policy has to imitate is then a function of what it sees.
+clock: what a policy has to imitate is then a function of what it sees. The one exception is the hesitation of an expert
+whose `Manner` has some, as people's demonstrations do.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,38 @@ FloatArray = NDArray[np.float64]
 Actions = Iterator[FloatArray]
 
 _MOST_WAITING = 20  # control steps
+_MANNER_STREAM = 1  # beside 0, that of the initial state
+_PACES, _HEIGHTS, _MOST_ASIDE = (0.7, 1.1), (0.8, 1.5), 0.02
+_HESITATING, _PLACES = 0.25, 8
 _STOPPED = 2e-4  # change of the finger opening per control step that counts as none [m]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How one demonstration is carried out, as far as people differ from one time to the next.
+
+    Attributes:
+        pace: peak speed as a share of PEAK_SPEED.
+        height: of the point above a grasp from which the hand comes down, as a share of the script's own.
+        aside: where that point lies beside the grasp (3,) [m], in the base frame; z is 0.
+        hesitations: control steps for which the hand stands still, one number for each `Script.hesitate()`.
+    """
+
+    pace: float = 1.0
+    height: float = 1.0
+    aside: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    hesitations: tuple[int, ...] = ()
+
+
+def drawn_manner(seed: int) -> Manner:
+    """The manner of an episode: paces of 0.7 to 1.1, points up to 2 cm aside, and in a quarter of places a hesitation.
+
+    From a stream of its own, so that the initial state of the seed is what it is without.
+    """
+    draw = np.random.default_rng([seed, _MANNER_STREAM])
+    x, y = draw.uniform(-_MOST_ASIDE, _MOST_ASIDE, 2)
+    still = np.where(draw.random(_PLACES) < _HESITATING, draw.integers(2, 9, _PLACES), 0)
+    return Manner(draw.uniform(*_PACES), draw.uniform(*_HEIGHTS), (float(x), float(y), 0.0), tuple(still.tolist()))
 
 
 class Script:
@@ -26,14 +59,25 @@ class Script:
     The caller carries out every action before it asks for the next.
     """
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, manner: Manner | None = None) -> None:
         self.environment = environment
         self.pose: Pose = environment.tcp_pose()
         self.gripper = OPEN
+        self.manner = manner or Manner()
+        self._hesitations = iter(self.manner.hesitations)
+
+    def before(self, grasp: FloatArray, hover: float) -> FloatArray:
+        """Position [m] from which the hand comes down to a grasp, `hover` [m] above it in the plainest manner."""
+        return np.asarray(above(grasp, hover * self.manner.height) + np.array(self.manner.aside), np.float64)
+
+    def hesitate(self) -> Actions:
+        """Holds the command for as long as the manner says."""
+        for _ in range(next(self._hesitations, 0)):
+            yield ee_pose_action(self.pose, self.gripper)
 
     def move(self, *strokes: Stroke, until: Callable[[], bool] = lambda: False) -> Actions:
         """Through the strokes, or to where `until` becomes true."""
-        for pose in follow(self.pose, strokes, PEAK_SPEED):
+        for pose in follow(self.pose, strokes, PEAK_SPEED * self.manner.pace):
             if until():
                 return
             self.pose = pose

@@ -17,7 +17,7 @@ from trainer.frames import Pose
 from trainer.simulation.environment import Environment
 from trainer.simulation.motion import Stroke
 from trainer.simulation.robosuite_env import make_robosuite, quiet_import
-from trainer.simulation.script import Script, above, facing_down, yaw_of
+from trainer.simulation.script import Script, above, drawn_manner, facing_down, yaw_of
 from trainer.simulation.task import SceneObject, Task
 
 FloatArray = NDArray[np.float64]
@@ -95,10 +95,11 @@ def _register() -> None:
 
 
 def _expert(environment: Environment) -> Iterator[FloatArray]:
-    script = Script(environment)
+    script = Script(environment, drawn_manner(environment.seed))
     nut, peg = environment.object_pose("nut"), environment.object_pose("peg")
     grasp, turn = _plan(nut, peg)
-    yield from script.move(Stroke((above(grasp[0], _HOVER), grasp[1])), Stroke(grasp, overlap=0.4))
+    yield from script.hesitate()
+    yield from script.move(Stroke((script.before(grasp[0], _HOVER), grasp[1])), Stroke(grasp, overlap=0.4))
     yield from script.arrive(0.012)
     yield from script.grasp()
 
@@ -108,6 +109,7 @@ def _expert(environment: Environment) -> Iterator[FloatArray]:
     over = _tool_for(environment, top, goal)
     yield from script.move(Stroke((lifted, grasp[1])), Stroke(over, overlap=0.2))
     yield from script.arrive(0.01)
+    yield from script.hesitate()
     # The nut may have turned in the hand on the way.
     yield from script.move(Stroke(_tool_for(environment, top, goal)))
     yield from script.arrive(0.006)

@@ -23,7 +23,7 @@ from trainer.simulation.cubes import (
 from trainer.simulation.environment import Environment
 from trainer.simulation.motion import Stroke
 from trainer.simulation.robosuite_env import make_robosuite, quiet_import
-from trainer.simulation.script import Script, above, facing_down
+from trainer.simulation.script import Script, above, drawn_manner, facing_down
 from trainer.simulation.task import SceneObject, Task
 
 _ROBOSUITE_NAME = "StackThree"
@@ -80,7 +80,7 @@ def _register() -> None:
 
 
 def _expert(environment: Environment) -> Iterator[NDArray[np.float64]]:
-    script = Script(environment)
+    script = Script(environment, drawn_manner(environment.seed))
     yield from _put_on(script, "cube_a", "cube_b", others=("cube_b", "cube_c"), hover=HOVER)
     yield from _put_on(script, "cube_c", "cube_a", others=("cube_b",), hover=_PASSING)
 
@@ -93,7 +93,8 @@ def _put_on(
     pose, to = environment.object_pose(cube), environment.object_pose(base)
     down = facing_down(grasp_yaw(pose, {name: environment.object_pose(name) for name in others}), lean(pose, to))
     grasp = above(pose[0], -GRASP_BELOW_CENTRE)
-    yield from script.move(Stroke((above(grasp, hover), down)), Stroke((grasp, down), overlap=0.4))
+    yield from script.hesitate()
+    yield from script.move(Stroke((script.before(grasp, hover), down)), Stroke((grasp, down), overlap=0.4))
     yield from script.arrive(0.012)
     yield from script.grasp()
 
@@ -105,6 +106,7 @@ def _put_on(
     yield from script.move(Stroke((lifted, down)), Stroke((over, down), overlap=0.4))
     # Above a place near the base, the elbow swings and the tool with it, which ends in an instant: it is waited for.
     yield from script.arrive(0.012)
+    yield from script.hesitate()
     yield from script.move(Stroke((place, down)), until=lambda: _touches(environment, cube, base))
     yield from script.wait(until=lambda: _touches(environment, cube, base))
     yield from script.release()

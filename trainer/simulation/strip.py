@@ -1,10 +1,5 @@
 """A strip of pictures of a rollout: rendered where OpenGL works, drawn as poses where it doesn't."""
 
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import mujoco
@@ -13,7 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from shared.errors import SimulationError
 from trainer.simulation.frames import GRIP_SITE, site_pose
+from trainer.simulation.offscreen import BACKENDS, draw_states
 from trainer.simulation.scene import Scene, load_scene
 from trainer.simulation.task import Task
 
@@ -21,13 +18,11 @@ FloatArray = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 320, 240
-_BACKENDS = ("egl", "osmesa")
-_TIMEOUT_S = 120.0
 _DPI = 80
 
 
 def render_strip(
-    task: Task, positions: NDArray[np.floating[Any]], frames: int = 6, backends: tuple[str, ...] = _BACKENDS
+    task: Task, positions: NDArray[np.floating[Any]], frames: int = 6, backends: tuple[str, ...] = BACKENDS
 ) -> list[Image]:
     """Pictures at evenly spaced moments of an episode, first and last included, each (240, 320, 3) uint8.
 
@@ -39,31 +34,10 @@ def render_strip(
     """
     scene = load_scene(task)
     moments = np.linspace(0, len(positions) - 1, frames).round().astype(int)
-    for backend in backends:
-        images = _rendered(scene, positions[moments], backend)
-        if images is not None:
-            return images
-    return _drawn(scene, positions, moments)
-
-
-def _rendered(scene: Scene, positions: NDArray[np.floating[Any]], backend: str) -> list[Image] | None:
-    """Rendered by `render.py`, or None where that doesn't work."""
-    with tempfile.TemporaryDirectory(prefix="headstart-strip-") as folder:
-        directory = Path(folder)
-        mujoco.mj_saveModel(scene.model, str(directory / "model.mjb"))
-        np.save(directory / "positions.npy", positions)
-        program = [sys.executable, "-P", str(Path(__file__).with_name("render.py")), folder]
-        try:
-            subprocess.run(
-                program,
-                env=os.environ | {"MUJOCO_GL": backend},
-                check=True,
-                capture_output=True,
-                timeout=_TIMEOUT_S,
-            )
-            return list(np.load(directory / "frames.npy"))
-        except (subprocess.SubprocessError, OSError):
-            return None
+    try:
+        return list(draw_states(scene.model, positions[moments], [None], (HEIGHT, WIDTH), backends)[:, 0])
+    except SimulationError:
+        return _drawn(scene, positions, moments)
 
 
 def _drawn(scene: Scene, positions: NDArray[np.floating[Any]], moments: NDArray[np.int_]) -> list[Image]:

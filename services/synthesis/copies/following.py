@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from services.synthesis import ik
 from services.synthesis.compiled import compiled
+from services.synthesis.elementary import cube_root, cube_roots
 from services.synthesis.ik_steps import GOALS, Goal
 from services.synthesis.kinematics import Chain
 from services.synthesis.line_knots import FOLLOWED, SINGULAR, UNREACHABLE, make_scratch, next_knot
@@ -94,9 +95,8 @@ def through_knots(
     profiles, peaks = _splines(first, first_knot, q, step)
     limits = robot.planning_limits
     ratio = peaks / np.stack([limits.velocity, limits.acceleration, limits.jerk], axis=1)
-    # Played k times slower, velocities are divided by k, accelerations by k^2 and jerks by k^3. Roots without pow,
-    # whose last digit depends on the processor.
-    slowdown = np.maximum(np.stack([ratio[..., 0], np.sqrt(ratio[..., 1]), np.cbrt(ratio[..., 2])]).max((0, 2)), 1.0)
+    # Played k times slower, velocities are divided by k, accelerations by k^2 and jerks by k^3.
+    slowdown = np.maximum(np.stack([ratio[..., 0], np.sqrt(ratio[..., 1]), cube_roots(ratio[..., 2])]).max((0, 2)), 1.0)
     verdicts[(verdicts == FOLLOWED) & ~(slowdown <= GREATEST_SLOWDOWN)] = SINGULAR
     slowdown = np.minimum(slowdown * np.where(slowdown > 1, 1 + 1e-9, 1.0), GREATEST_SLOWDOWN)
     if (slowdown > 1).any():
@@ -165,6 +165,6 @@ def _needed(
                     v_after, a_after = v + h * (a + h * j / 2.0), a + h * j
                     fast = max(abs(v), abs(v_after)) / most_velocity[joint]
                     strong = np.sqrt(max(abs(a), abs(a_after)) / most_acceleration[joint])
-                    sudden = np.cbrt(abs(j) / most_jerk[joint])
+                    sudden = cube_root(abs(j) / most_jerk[joint])
                     need[begins + k] = max(need[begins + k], fast, strong, sudden)
                     v, a = v_after, a_after

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from services.synthesis.copies.rigid import WIDTH
 from services.synthesis.copies.sources import Sources, sources
-from services.synthesis.draws import directions
+from services.synthesis.draws import directions, in_ball
+from services.synthesis.elementary import angles_of, sines_cosines
 from services.synthesis.workspace import Objects
 from shared.philox import philox_uniform
 
@@ -17,7 +18,7 @@ BoolArray = NDArray[np.bool_]
 
 _ARRANGEMENTS = 16
 """Of the objects, tried one after another until none of them is too near to another."""
-_SOURCE_WORDS, _START_WORDS = 1, 6
+_START_WORDS = 6
 _NEAREST_RADIUS = 0.05
 """Metres that a radian of an object's yaw counts for where the nearest demonstration is looked for."""
 
@@ -58,7 +59,7 @@ def demonstrated_layouts(demonstrated: Sources) -> FloatArray:
     """x, y [m] and yaw [rad] of each object at the start of each demonstration, shape (M, O, 3)."""
     begins = demonstrated.first[:-1]
     x, y, z, w = np.moveaxis(demonstrated.object_quat[begins], -1, 0)
-    yaw = np.arctan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z))
+    yaw = angles_of(2 * (x * y + w * z), 1 - 2 * (y * y + z * z))
     return np.concatenate([demonstrated.object_position[begins, :, :2], yaw[..., None]], axis=-1)
 
 
@@ -67,7 +68,8 @@ def spans(workspace: Objects) -> Spans:
     found = demonstrated_layouts(sources(workspace.motions))
     yaw = found[..., 2]
     # About each object's mean direction, so that yaws on either side of +-pi are near to each other.
-    middle = np.arctan2(np.sin(yaw).mean(0), np.cos(yaw).mean(0))
+    sine, cosine = sines_cosines(yaw)
+    middle = angles_of(sine.mean(0), cosine.mean(0))
     found = np.concatenate([found[..., :2], (middle + _wrapped(yaw - middle))[..., None]], axis=-1)
     low, high = found.min(0), found.max(0)
     low[:, :2] -= workspace.widen
@@ -89,8 +91,8 @@ def draw_layouts(workspace: Objects, seed: int, ids: IntArray, attempts: IntArra
     demonstrated, allowed = sources(workspace.motions), spans(workspace)
     known = demonstrated_layouts(demonstrated)
     count, objects = known.shape[:2]
-    words = philox_uniform(seed, ids, attempts, _SOURCE_WORDS + _START_WORDS + 3 * objects * _ARRANGEMENTS)
-    of_objects = words[:, _SOURCE_WORDS + _START_WORDS :].reshape(len(ids), _ARRANGEMENTS, objects, 3)
+    words = philox_uniform(seed, ids, 1 + attempts, _START_WORDS + 3 * objects * _ARRANGEMENTS)
+    of_objects = words[:, _START_WORDS:].reshape(len(ids), _ARRANGEMENTS, objects, 3)
     drawn = allowed.low + of_objects * (allowed.high - allowed.low)
     # Of one demonstration alone the least distance is that of its own objects, give or take rounding.
     fits = (
@@ -100,10 +102,10 @@ def draw_layouts(workspace: Objects, seed: int, ids: IntArray, attempts: IntArra
     if workspace.source == "nearest":
         source = _nearest(known, chosen)
     else:
-        first = philox_uniform(seed, ids, 0, _SOURCE_WORDS)[:, 0]
+        first = philox_uniform(seed, ids, 0, 1)[:, 0]
         source = np.minimum((first * count).astype(np.int64), count - 1)
     moved = _planar(known[source], chosen, demonstrated.object_position[demonstrated.first[source]])
-    start = _jittered(workspace, demonstrated, source, words[:, _SOURCE_WORDS : _SOURCE_WORDS + _START_WORDS])
+    start = _jittered(workspace, demonstrated, source, words[:, :_START_WORDS])
     return Layouts(source, moved, start, np.asarray(fits.any(1)))
 
 
@@ -135,9 +137,9 @@ def _planar(before: FloatArray, after: FloatArray, position: FloatArray) -> Floa
     vertical axis through its object and is then shifted in the plane."""
     moved = np.zeros((*before.shape[:2], WIDTH))
     turn = _wrapped(after[..., 2] - before[..., 2])
-    moved[..., 5], moved[..., 6] = np.sin(turn / 2), np.cos(turn / 2)
+    moved[..., 5], moved[..., 6] = sines_cosines(turn / 2)
     x, y = position[..., 0], position[..., 1]
-    sine, cosine = np.sin(turn), np.cos(turn)
+    sine, cosine = sines_cosines(turn)
     moved[..., 0] = after[..., 0] - (cosine * x - sine * y)
     moved[..., 1] = after[..., 1] - (sine * x + cosine * y)
     return moved
@@ -146,11 +148,10 @@ def _planar(before: FloatArray, after: FloatArray, position: FloatArray) -> Floa
 def _jittered(workspace: Objects, demonstrated: Sources, source: IntArray, u: FloatArray) -> FloatArray:
     """Transforms (n, 7) that shift the tool's first pose in any direction and turn it about any axis."""
     jitter, start = workspace.start_jitter, demonstrated.position[demonstrated.first[source]]
-    shift = jitter.position * np.cbrt(u[:, 2:3]) * directions(u[:, 0], u[:, 1])
-    half = np.deg2rad(jitter.angle_deg) * u[:, 5] / 2
+    shift = jitter.position * in_ball(u[:, :3])
+    sine, cosine = sines_cosines(np.deg2rad(jitter.angle_deg) * u[:, 5] / 2)
     moved = np.zeros((len(source), WIDTH))
-    axis = directions(u[:, 3], u[:, 4])
-    moved[:, 3:6], moved[:, 6] = axis * np.sin(half)[:, None], np.cos(half)
+    moved[:, 3:6], moved[:, 6] = directions(u[:, 3], u[:, 4]) * sine[:, None], cosine
     moved[:, :3] = start + shift - _rotated(moved[:, 3:], start)
     return moved
 

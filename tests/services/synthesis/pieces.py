@@ -49,11 +49,11 @@ def _fine(q0: FloatArray, time: FloatArray, jerk: FloatArray, points: int) -> Fi
     t = (clock[:-1, None] + np.linspace(0, 1, points) * np.diff(clock)[:, None]).reshape(-1)
     out = np.zeros((4, len(t), len(q0)))
     for joint in range(len(q0)):
-        out[:, :, joint] = _evaluate(float(q0[joint]), time[:, joint], jerk[:, joint], lengths, t)
+        out[:, :, joint] = evaluate(float(q0[joint]), time[:, joint], jerk[:, joint], lengths, t)
     return FineRow(t, *out)
 
 
-def _evaluate(q0: float, time: FloatArray, jerk: FloatArray, lengths: FloatArray, t: FloatArray) -> FloatArray:
+def evaluate(q0: float, time: FloatArray, jerk: FloatArray, lengths: FloatArray, t: FloatArray) -> FloatArray:
     """Position and its derivatives of one joint, shape (4, N). Pieces (S, 7); each segment's last wait has no jerk."""
     durations = np.concatenate([time, (lengths - time.sum(1))[:, None]], axis=1).reshape(-1).clip(0)
     jerks = np.concatenate([jerk, np.zeros((len(jerk), 1))], axis=1).reshape(-1)

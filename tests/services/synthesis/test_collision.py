@@ -6,10 +6,12 @@ import pinocchio as pin
 import pytest
 
 from services.catalogue.files import PackageFiles
-from services.synthesis.collision import CLEAR, collisions
+from services.synthesis.collision import CLEAR, colliding_postures, collisions
 from services.synthesis.links import robot_links
+from services.synthesis.motions import Motions
 from services.synthesis.pipeline import synthesize
 from services.synthesis.separations import separations
+from services.synthesis.timing import Profiles
 from shared.errors import SynthesisError
 from shared.records import list_column
 from tests.services.synthesis.examples import panda, parse, random_configurations, row_values, shard, whole
@@ -41,15 +43,23 @@ _meshes_once = _meshes()
 _data, _geometry_data = _meshes_once[0].createData(), _meshes_once[1].createData()
 
 
-def _colliding(
-    q: np.ndarray, qd: np.ndarray | None = None, rate_hz: float = 1.0, keep_out: list[Any] | None = None
-) -> bool:
-    """Whether one row through the given configurations collides; with itself, where no keep-outs are given."""
-    speeds = np.zeros(q.shape, np.float32) if qd is None else qd.astype(np.float32)
+def _colliding(q: np.ndarray, keep_out: list[Any] | None = None) -> bool:
+    """Whether a configuration, or the motion between two at a constant speed, collides: with the arm itself, where no
+    keep-outs are given."""
     request = parse({"robot": "panda", "count": 1}, self_collision=keep_out is None, keep_out=keep_out or [])
     apart = separations(panda(), request.self_collision, request.keep_out)
-    first, rows = np.array([0, len(q)]), np.zeros(1, np.int64)
-    return bool(collisions(panda(), apart, first, q.astype(np.float32), speeds, rows, 1.0)[0] != CLEAR)
+    if len(q) == 1:
+        return bool(colliding_postures(panda(), apart, q)[0] != CLEAR)
+    return bool(collisions(panda(), apart, _straight(q[:1], q[1:]), np.zeros(1, np.int64))[0] != CLEAR)
+
+
+def _straight(start: np.ndarray, end: np.ndarray) -> Motions:
+    """Rows of one segment of a second each, from configurations (n, dof) to others at a constant speed."""
+    n, dof = start.shape
+    time = np.zeros((n, dof, 7))
+    time[:, :, 0] = 1.0
+    profiles = Profiles(start, end - start, np.zeros_like(start), time, np.zeros_like(time), np.ones(n))
+    return Motions(np.arange(n), np.arange(n + 1), profiles, np.zeros(n), np.zeros((n, 2)))
 
 
 def test_single_postures_agree_with_the_meshes() -> None:
@@ -70,23 +80,20 @@ def test_the_home_posture_is_free_and_the_screen_is_not_always_alarmed() -> None
     assert 0.01 < np.mean(verdicts) < 0.12
 
 
-def test_a_collision_between_two_samples_is_found() -> None:
-    # Find two free postures whose straight connection collides, then offer only the two ends as samples.
+def test_a_collision_between_two_free_postures_is_found() -> None:
     found = 0
     for a, b in random_configurations(1400, seed=2).reshape(-1, 2, 7):
         between = a + np.linspace(0, 1, 30)[:, None] * (b - a)
         if in_collision(a) or in_collision(b) or not any(in_collision(q) for q in between):
             continue
         found += 1
-        velocity = np.stack([b - a, b - a])
-        assert _colliding(np.stack([a, b]), velocity)
+        assert _colliding(np.stack([a, b]))
     assert found >= 5
 
 
 def test_unmarked_rows_are_not_checked() -> None:
-    q = np.stack([next(q for q in random_configurations(500, seed=3) if in_collision(q))] * 3).astype(np.float32)
-    apart = separations(panda(), True, ())
-    met = collisions(panda(), apart, np.arange(4), q, np.zeros_like(q), np.array([0, 2]), 20.0)
+    q = np.stack([next(q for q in random_configurations(500, seed=3) if in_collision(q))] * 3)
+    met = collisions(panda(), separations(panda(), True, ()), _straight(q, q), np.array([0, 2]))
     assert (met != CLEAR).tolist() == [True, False, True]
 
 
@@ -118,7 +125,7 @@ def test_postures_in_a_keep_out_agree_with_the_meshes(keep_out: dict[str, Any]) 
     for q in random_configurations(400, seed=5):
         distance = distance_to(keep_out, q)
         inside += distance <= 0
-        ours = _colliding(q[None], keep_out=[keep_out])
+        ours = _colliding(q[None], [keep_out])
         assert ours or distance > 0
         # Hulls of this arm are within 2 cm of its meshes.
         assert not ours or distance < 0.022
@@ -126,17 +133,16 @@ def test_postures_in_a_keep_out_agree_with_the_meshes(keep_out: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("keep_out", [TABLE_TOP, SHELF])
-def test_a_keep_out_entered_between_two_samples_is_found(keep_out: dict[str, Any]) -> None:
+def test_a_keep_out_entered_between_two_free_postures_is_found(keep_out: dict[str, Any]) -> None:
     found = 0
     for a, b in random_configurations(600, seed=6).reshape(-1, 2, 7):
         between = a + np.linspace(0, 1, 30)[:, None] * (b - a)
-        if _colliding(a[None], keep_out=[keep_out]) or _colliding(b[None], keep_out=[keep_out]):
+        if _colliding(a[None], [keep_out]) or _colliding(b[None], [keep_out]):
             continue
         if not any(distance_to(keep_out, q) <= 0 for q in between[::3]):
             continue
         found += 1
-        velocity = np.stack([b - a, b - a])
-        assert _colliding(np.stack([a, b]), velocity, keep_out=[keep_out])
+        assert _colliding(np.stack([a, b]), [keep_out])
     assert found >= 5
 
 

@@ -15,8 +15,8 @@ from tests.services.catalogue.own import own
 def test_ik_reaches_what_each_arm_can_reach(name: str) -> None:
     found = measure(robot_model(find_arm(name)), "pose", 400, seed=1)
     assert found["converged"] == found["said_converged"] >= 0.995
-    assert found["worst_m"] <= ik.POSITION_TOLERANCE + 1e-12
-    assert found["worst_rad"] <= ik.ANGLE_TOLERANCE + 1e-9
+    assert found["worst_m"] <= 1e-5 + 1e-12
+    assert found["worst_rad"] <= 1e-5 + 1e-9
 
 
 @pytest.mark.parametrize("goal", GOALS[1:])

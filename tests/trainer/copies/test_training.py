@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
-from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import ConfigError
 from shared.records import list_column
-from tests.stacking import demonstrations, motions
+from tests.trainer.copies.example import COUNT, DEMONSTRATIONS, MOTIONS, RANGE, make_copies, request
 from tests.trainer.example import HEADS, training
 from tests.trainer.example import make_dataset as make_plain_dataset
 from trainer import tensor_file
@@ -24,40 +24,19 @@ from trainer.adapt import adapt
 from trainer.checkpoint import KIND, read_info
 from trainer.config import AdaptConfig, HeadConfig, PretrainConfig
 from trainer.copies.observations import CopiedObservations
+from trainer.copies.opening import failed_copies
 from trainer.copies.windows import batch_parts, with_copies
 from trainer.demonstration_windows import observation_scaling
 from trainer.demonstrations.episode import Demonstrations
 from trainer.normalization import ActionNormalizer
 from trainer.pretrain import pretrain
-from trainer.results import training_summary
 from trainer.stream import stage1_stream
-
-RANGE = {"position": {"min": [0.2, -0.5, -0.3], "max": [0.9, 0.5, 0.4]}}
-COUNT = 4
-MOTIONS = motions(COUNT)
-# As the simulator's: some of those read are held out, and no copies are made of them.
-DEMONSTRATIONS = replace(
-    demonstrations(COUNT + 2),
-    episodes=tuple(
-        replace(episode, validation=index >= COUNT) for index, episode in enumerate(demonstrations(COUNT + 2).episodes)
-    ),
-    drawn=COUNT,
-)
-
-
-def request(count: int = 24) -> TrajectoryRequest:
-    workspace = {"kind": "objects", "motions": MOTIONS.content_sha256}
-    body = {"robot": "panda", "count": count, "shard_rows": 8, "workspace": workspace}
-    return TrajectoryRequest.parse(body, motions={MOTIONS.content_sha256: MOTIONS}.get)
+from trainer.training_summary import training_summary
 
 
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("copies") / "dataset"
-    dataset = begin(request(), folder)
-    assert make_dataset(request(), dataset, InlineEngine())
-    dataset.set_state("sealed")
-    return Dataset(folder)
+    return make_copies(tmp_path_factory.mktemp("copies") / "dataset")
 
 
 def config(steps: int = 6, **settings: object) -> AdaptConfig:
@@ -215,3 +194,58 @@ def test_the_condition_is_where_they_are_seen(copies: Dataset, tmp_path: Path) -
     plain = make_plain_dataset(tmp_path / "plain")
     with pytest.raises(ConfigError, match="has no objects: condition 'objects' is for copies of demonstrations"):
         stage1_stream(plain, tmp_path, normalizer, given, torch.device("cpu"))
+
+
+def replayed(path: Path, success: list[bool], dataset_id: str) -> Path:
+    """What `trainer replay --out` writes, as far as it is read."""
+    entries = [{"id": number, "success": well} for number, well in enumerate(success)]
+    path.write_text(json.dumps({"dataset_id": dataset_id, "copies": entries}))
+    return path
+
+
+def test_copies_that_failed_a_replay_are_left_out_of_every_batch(copies: Dataset, tmp_path: Path) -> None:
+    success = [number % 3 == 0 for number in range(24)]
+    left_out = failed_copies(replayed(tmp_path / "r.json", success, copies.header.dataset_id), copies)
+    assert left_out == {number for number in range(24) if number % 3}
+    given, normalizer = config(), ActionNormalizer(RANGE)
+    scaling = observation_scaling(DEMONSTRATIONS, "min_max")
+    device = torch.device("cpu")
+    windows = with_copies(copies, tmp_path, DEMONSTRATIONS, normalizer, scaling, given, device, left_out)
+    low, high = (np.array(RANGE["position"][side]) for side in ("min", "max"))
+    table = pa.concat_tables([copies.read_shard(commit) for commit in copies.state().commits])
+    steps, first = list_column(table, "ee_position")[0], list_column(table, "gripper")[1]
+    commanded = 2 * (steps.reshape(-1, 3) - low) / (high - low) - 1
+    seen = set()
+    for _ in range(12):
+        for window in windows.next(lambda text: None).actions[2:].numpy():
+            steps_alike = np.flatnonzero(np.abs(commanded - window[8, :3]).max(1) < 1e-5)
+            rows = set((np.searchsorted(first, steps_alike, side="right") - 1).tolist())
+            # Rows of one demonstration begin alike.
+            seen |= rows if len(rows) == 1 else set()
+    assert seen == {number for number in range(24) if success[number]}
+
+
+def test_a_run_without_the_failed_copies_is_another_run(copies: Dataset, tmp_path: Path) -> None:
+    adapt(tmp_path / "run", DEMONSTRATIONS, config(), action_range=RANGE, copies=copies, left_out=frozenset({3, 1}))
+    known = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert known["data"]["copies"]["left_out"] == [1, 3]
+    assert training_summary(tmp_path / "run")["multiplied"] == 22
+    with pytest.raises(ConfigError, match="holds another run"):
+        adapt(tmp_path / "run", DEMONSTRATIONS, config(), action_range=RANGE, copies=copies)
+
+
+def test_a_replay_that_does_not_say_of_every_copy_is_refused(copies: Dataset, tmp_path: Path) -> None:
+    own = copies.header.dataset_id
+    for success, dataset_id, message in [
+        ([True] * 24, "0" * 64, "is of dataset 000000000000, the copies are"),
+        ([True] * 23, own, "of 23 copies, the dataset has 24; replay them all .--count 24."),
+        ([False] * 24, own, "says that no copy succeeded"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            failed_copies(replayed(tmp_path / "r.json", success, dataset_id), copies)
+    for text in ("", "{}", "[]", '{"dataset_id": "a", "copies": [{"id": "x", "success": 1}]}'):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(ConfigError, match="is not what `python -m trainer replay --out` wrote"):
+            failed_copies(tmp_path / "bad.json", copies)
+    with pytest.raises(ConfigError, match="is not what"):
+        failed_copies(tmp_path / "none.json", copies)

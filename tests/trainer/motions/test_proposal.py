@@ -65,6 +65,61 @@ def test_a_skill_that_depends_on_the_yaw_turns_with_its_object() -> None:
     assert {proposal.segments[3].turns_with for proposal in proposals} == {"object"}
 
 
+def cut(episode: Episode) -> Episode:
+    """Ended before the gripper opens, as by a check of success that does not wait for that."""
+    opens = int(np.flatnonzero(np.diff(episode.actions[:, 9]) < 0)[0])
+    objects = {name: poses[:opens] for name, poses in episode.objects.items()}
+    assert episode.tool is not None
+    return replace(episode, actions=episode.actions[:opens], tool=episode.tool[:opens], objects=objects)
+
+
+def test_what_is_still_held_at_the_end_is_relative_to_what_it_was_brought_to() -> None:
+    given = demonstrations(COUNT, cut)
+    for episode, proposal in zip(given.episodes, propose(given, "file")[1], strict=True):
+        closes, steps = int(np.flatnonzero(np.diff(episode.actions[:, 9]))[0]) + 1, len(episode.actions)
+        assert [one.relative_to for one in proposal.segments] == [FREE, 0, FREE, 1]
+        assert (proposal.segments[2].end, proposal.segments[3].end) == (steps - 11, steps)
+        assert proposal.held == (Held(0, closes, steps),)
+
+
+def not_brought(episode: Episode) -> Episode:
+    """The base lies where the block was taken, from where it is carried away."""
+    base = np.repeat(episode.objects["block"][:1], len(episode.actions), 0)
+    base[:, 0] += 0.1
+    return cut(replace(episode, objects={**episode.objects, "base": base}))
+
+
+def test_what_is_held_at_the_end_away_from_everything_is_relative_to_where_it_was_taken_alone() -> None:
+    _, proposals = propose(demonstrations(1, not_brought), "file")
+    assert [one.relative_to for one in proposals[0].segments] == [FREE, 0]
+
+
+@pytest.mark.parametrize(("height", "begins"), [(0.09, 0.09), (0.25, 0.25), (0.50, 0.30)])
+def test_the_straight_way_down_to_where_something_is_left_belongs_to_the_skill(height: float, begins: float) -> None:
+    def from_above(episode: Episode) -> Episode:
+        """Comes down from `height` [m] by 1 cm a step, after 10 cm of the same height."""
+        opens = int(np.flatnonzero(np.diff(episode.actions[:, 9]) < 0)[0]) + 1
+        actions, down = episode.actions.copy(), round(100 * height)
+        actions = np.concatenate([actions[: opens - 9], np.repeat(actions[opens - 1 : opens], down + 19, 0)])
+        last = len(actions) - 9
+        actions[last - down : last, 2] += np.linspace(height, 0.01, down, dtype=np.float32)
+        actions[last - down - 10 : last - down, 0] += np.linspace(0.1, 0.01, 10, dtype=np.float32)
+        actions[last - down - 10 : last - down, 2] += np.float32(height)
+        actions[last:, 9] = -1
+        objects = {
+            name: np.concatenate([poses, np.repeat(poses[-1:], 200, 0)])[: len(actions)]
+            for name, poses in episode.objects.items()
+        }
+        objects["block"][opens:last, :3] = objects["base"][0, :3] + np.array([0.0, 0.0, 0.05], np.float32)
+        return replace(episode, actions=actions, tool=None, objects=objects)
+
+    given = demonstrations(1, from_above)
+    _, proposals = propose(given, "file")
+    segment = proposals[0].segments[2]
+    path = given.episodes[0].actions[:, :3]
+    assert np.linalg.norm(path[segment.end] - path[-1]) == pytest.approx(begins, abs=0.011)
+
+
 def without_base(episode: Episode) -> Episode:
     return replace(episode, objects={"block": episode.objects["block"]})
 

@@ -8,6 +8,7 @@ from trainer.simulation.environment import OPEN, Environment, ee_pose_action
 from trainer.simulation.observation import observation_widths
 from trainer.simulation.recording import Attempt
 from trainer.simulation.scene import load_scene
+from trainer.simulation.script import Manner, Script, drawn_manner
 from trainer.simulation.task import find_task
 
 TASKS = ("stack_three", "can", "square")
@@ -41,6 +42,27 @@ def test_an_attempt_is_a_function_of_its_seed(attempts: tuple[str, list[Attempt]
     assert np.array_equal(again.actions, made[-1].actions)
     starts = np.stack([one.states[0] for one in made])
     assert len(np.unique(starts, axis=0)) == len(made)
+
+
+def test_people_differ_in_pace_approach_and_pauses() -> None:
+    manners = [drawn_manner(seed) for seed in range(1000)]
+    assert manners[3] == drawn_manner(3)
+    paces, heights = (np.array([getattr(one, name) for one in manners]) for name in ("pace", "height"))
+    aside = np.array([one.aside for one in manners])
+    still = np.array([one.hesitations for one in manners])
+    assert (paces.min(), paces.max()) == pytest.approx((0.7, 1.1), abs=0.01)
+    assert (heights.min(), heights.max()) == pytest.approx((0.8, 1.5), abs=0.01)
+    assert np.abs(aside[:, :2]).max() == pytest.approx(0.02, abs=1e-3)
+    assert not aside[:, 2].any()
+    assert (still > 0).mean() == pytest.approx(0.25, abs=0.02)
+    assert set(np.unique(still)) == {0, *range(2, 9)}
+
+
+def test_hesitating_is_holding_the_command() -> None:
+    script = Script(environment("can", 0), Manner(hesitations=(3, 0, 2)))
+    held = [list(script.hesitate()) for _ in range(4)]
+    assert [len(one) for one in held] == [3, 0, 2, 0]
+    assert all(np.array_equal(action, held[0][0]) for one in held for action in one)
 
 
 def test_observations_have_the_documented_widths(attempts: tuple[str, list[Attempt]]) -> None:

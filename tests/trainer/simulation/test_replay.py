@@ -26,6 +26,7 @@ from trainer.json_lines import read_lines
 from trainer.motions.motions import demonstrated_motions
 from trainer.motions.proposal import propose
 from trainer.progress import silent
+from trainer.simulation import replayed_copies
 from trainer.simulation.collect import collect
 from trainer.simulation.environment import Environment
 from trainer.simulation.replay import (
@@ -139,6 +140,17 @@ def test_objects_may_be_laid_anywhere_and_anyhow(name: str) -> None:
     np.testing.assert_allclose(rotation, turn, atol=1e-9)
     for other in others:
         np.testing.assert_allclose(environment.object_pose(other)[0], before[other], atol=1e-9)
+
+
+def test_what_only_slides_on_the_table_keeps_its_height() -> None:
+    environment = Environment(load_scene(find_task("square")), 0)
+    height = environment.object_pose("peg")[0][2]
+    yaw = np.deg2rad(200.0)
+    turn = np.array([[np.cos(yaw), -np.sin(yaw), 0.0], [np.sin(yaw), np.cos(yaw), 0.0], [0.0, 0.0, 1.0]])
+    lay(environment, {"peg": (np.array([0.6, -0.2, height + 0.1]), turn)})
+    position, rotation = environment.scene.object_pose(environment.data, "peg")
+    np.testing.assert_allclose(position, [0.6, -0.2, height], atol=1e-9)
+    np.testing.assert_allclose(rotation, turn, atol=1e-9)
 
 
 def test_what_is_fixed_can_not_be_laid() -> None:
@@ -275,7 +287,7 @@ def test_interrupted_it_goes_on_and_gives_the_same(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        command.replay_copies(copies.dataset, LIFT, copies.motions, COUNT, log, interrupt)
+        replayed_copies.replay_copies(copies.dataset, LIFT, copies.motions, COUNT, log, interrupt)
     assert counted == [0, 1, 2, 3]
     assert not out.exists()
     # As if it had been killed while it wrote a fifth line, in a file that knows another task's copies.
@@ -287,7 +299,9 @@ def test_interrupted_it_goes_on_and_gives_the_same(
     before = out.read_bytes()
     assert [line["id"] for line in read_lines(log)] == list(range(COUNT))
     told: list[int] = []
-    command.replay_copies(copies.dataset, LIFT, copies.motions, 3, log, lambda done, total, note="": told.append(done))
+    replayed_copies.replay_copies(
+        copies.dataset, LIFT, copies.motions, 3, log, lambda done, total, note="": told.append(done)
+    )
     command.run(copies.path, "lift", out=out)
     assert counted == list(range(COUNT))
     assert out.read_bytes() == before
@@ -295,10 +309,10 @@ def test_interrupted_it_goes_on_and_gives_the_same(
 
 
 def test_only_the_first_are_replayed(copies: Copies, whole: dict[str, Any], counted: list[int]) -> None:
-    entries = command.replay_copies(copies.dataset, LIFT, copies.motions, 2, None, silent)
+    entries = replayed_copies.replay_copies(copies.dataset, LIFT, copies.motions, 2, None, silent)
     assert counted == [0, 1]
     assert entries == whole["copies"][:2]
-    groups = command.summarize_replays(entries, copies.motions)["by_distance"]
+    groups = replayed_copies.summarize_replays(entries, copies.motions)["by_distance"]
     assert {name: group["count"] for name, group in groups.items()} == {"near": 1, "middle": 1}
 
 
@@ -308,9 +322,9 @@ def test_the_table_says_what_was_found(copies: Copies) -> None:
         {"id": place, "success": name is None, "steps": 9, "failed_segment": name, "distance_m": place / 100}
         for place, name in enumerate(segments)
     ]
-    summary = command.summarize_replays(entries, copies.motions)
+    summary = replayed_copies.summarize_replays(entries, copies.motions)
     assert list(summary["failures"].items()) == [("free 1", 1), ("with cube", 2), (THE_END, 1)]
-    assert command.describe_replays(summary, "lift") == [
+    assert replayed_copies.describe_replays(summary, "lift") == [
         "copies of lift that succeeded: 5 of 9 (56 %, 95 % interval 27 to 81 %)",
         "where the others failed:",
         "  free 1     1",

@@ -1,0 +1,58 @@
+"""Prints content hashes of rows of every workspace, family and goal: `python -m tests.services.synthesis.everything`.
+
+Processes print them under other features of the processor; they are to be the same.
+"""
+
+import json
+from typing import Any
+
+from services.synthesis.families import WAYPOINT_FAMILIES
+from services.synthesis.pipeline import plan_shards, synthesize
+from services.synthesis.request import TrajectoryRequest
+from shared.records import content_hash
+from tests.shared.summary_example import example_summary
+from tests.stacking import motions
+
+ROWS = 20
+_DOWN = {"rotation_6d": [1.0, 0.0, 0.0, 0.0, -1.0, 0.0]}
+_POSES = [{"position": [x, y, z], **_DOWN} for x, y, z in ((0.5, 0.2, 0.3), (0.5, -0.2, 0.3), (0.4, 0.0, 0.5))]
+_BOX = {"kind": "box", "min": [0.35, -0.25, 0.1], "max": [0.6, 0.25, 0.4]}
+_ALL: dict[str, Any] = {
+    "robot": "panda",
+    "families": dict.fromkeys(WAYPOINT_FAMILIES, 1.0),
+    "columns": ["joint_acceleration", "profile_time", "profile_jerk"],
+    "seed": 5,
+}
+_SOLIDS = [
+    {"kind": "half_space", "normal": [0.1, 0.0, 1.0], "offset": -0.05},
+    {"kind": "box", "min": [0.7, -0.1, 0.0], "max": [0.8, 0.1, 0.4]},
+]
+REQUESTS: dict[str, dict[str, Any]] = {
+    "joint_space": {"via_velocity": [0.3, 1.0]},
+    "reachable": {"workspace": {"kind": "reachable"}, "tool_speed": [0.1, 0.5]},
+    "box": {"workspace": _BOX, "keep_out": _SOLIDS},
+    "poses": {"workspace": {"kind": "poses", "poses": _POSES, "jitter": {"position": 0.02, "angle_deg": 10.0}}},
+    "fitted": {"workspace": {"kind": "fitted", "summary": example_summary()}},
+    "ur5": {"robot": "ur5", "workspace": {"kind": "reachable"}},
+    "axis": {"workspace": _BOX, "goal": "position_axis"},
+    "position": {"workspace": _BOX, "goal": "position"},
+}
+
+
+def hashes(rows: int) -> dict[str, str]:
+    """The content hash of so many rows of each request, and of copies."""
+    made = {
+        name: _hash(TrajectoryRequest.parse({**_ALL, "count": rows, **request})) for name, request in REQUESTS.items()
+    }
+    of = motions(3)
+    workspace = {"kind": "objects", "motions": of.content_sha256, "start_jitter": {"position": 0.02, "angle_deg": 8.0}}
+    copies = {"robot": "panda", "count": rows, "rate_hz": of.rate_hz, "workspace": workspace}
+    return {**made, "objects": _hash(TrajectoryRequest.parse(copies, motions={of.content_sha256: of}.get))}
+
+
+def _hash(request: TrajectoryRequest) -> str:
+    return content_hash(synthesize(plan_shards(request)[0]).table)
+
+
+if __name__ == "__main__":
+    print(json.dumps(hashes(ROWS)))

@@ -1,0 +1,57 @@
+"""Compiled code is never older than the sources it was made from."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.synthesis import compiled
+
+ROOT = Path(__file__).parents[3]
+SHOW = """
+import numpy as np
+from services.synthesis.capsules import link_frames
+from services.synthesis.compiled import cache_folder
+from services.synthesis.kinematics import Chain
+frames = np.empty((2, 12))
+link_frames(Chain(np.eye(3)[None], np.zeros((1, 3)), np.zeros(1, np.bool_)), np.array([0.5]), frames)
+print(cache_folder(), frames[1, 0].hex(), sum(link_frames.stats.cache_hits.values()), sep="\\n")
+"""
+
+
+def _run(root: Path, cache: Path) -> list[str]:
+    environment = {**os.environ, "PYTHONPATH": str(root), "NUMBA_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-c", SHOW]
+    run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+    return run.stdout.split()
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The sources, to be changed."""
+    for package in ("services", "shared", "tests"):
+        keep = shutil.ignore_patterns("__pycache__", "page", "vendor", "browser", "trainer", "data")
+        shutil.copytree(ROOT / package, tmp_path / "source" / package, ignore=keep)
+    return tmp_path / "source"
+
+
+def test_a_change_in_another_file_is_compiled_again(copy: Path, tmp_path: Path) -> None:
+    folder, before, hits = _run(copy, tmp_path / "cache")
+    assert (_run(copy, tmp_path / "cache"), hits) == ([folder, before, "1"], "0")
+    # link_frames lies in capsules.py, and the coefficients of its cosine in kinematics.py.
+    path = copy / "services/synthesis/kinematics.py"
+    path.write_text(path.read_text().replace("_C1, _C2, _C3 = 4.1", "_C1, _C2, _C3 = 4.2"))
+    folder_after, after, hits = _run(copy, tmp_path / "cache")
+    assert (folder_after != folder, after != before, hits) == (True, True, "0")
+
+
+def test_a_few_folders_of_earlier_sources_are_kept(tmp_path: Path) -> None:
+    for age in range(6):
+        path = tmp_path / f"numba-{age}"
+        path.mkdir()
+        os.utime(path, (1e9 - age, 1e9 - age))
+    compiled._remove_oldest(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["numba-0", "numba-1", "numba-2"]

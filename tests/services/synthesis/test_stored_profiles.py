@@ -1,0 +1,120 @@
+"""Keep-outs hold on the motion that was written, at every moment and whatever rate_hz: on the stored profiles, walked
+densely by Pinocchio with the corners of the arm's own meshes."""
+
+from typing import Any
+
+import numpy as np
+import pinocchio as pin
+import pytest
+from numpy.typing import NDArray
+
+from services.synthesis.motions import Motions
+from services.synthesis.pipeline import ShardPlan, synthesize
+from services.synthesis.stretches import LONGEST, greatest_speed, posture_at, stretches
+from services.synthesis.timing import Profiles, parameterizer
+from tests.services.synthesis.examples import panda, parse, random_configurations
+from tests.services.synthesis.pieces import evaluate, fine_rows
+from tests.services.synthesis.test_collision import SHELF, TABLE_TOP
+
+FloatArray = NDArray[np.float64]
+
+SOLIDS: list[dict[str, Any]] = [TABLE_TOP, SHELF]
+
+
+class Corners:
+    """The corners of the links that move, and the tool centre point."""
+
+    def __init__(self) -> None:
+        files: Any = panda().arm.files
+        self.model = pin.buildModelFromUrdf(str(files.urdf_path))
+        geometry = pin.buildGeomFromUrdf(
+            self.model, str(files.urdf_path), pin.GeometryType.COLLISION, package_dirs=[str(files.root_path)]
+        )
+        moving = [item for item in geometry.geometryObjects if item.parentJoint > 0]
+        self.parts = [(item.parentJoint, _moved(item.placement, _vertices(item.geometry))) for item in moving]
+        self.tool = self.model.getFrameId("panda_hand_tcp")
+        self.data = self.model.createData()
+
+    def deepest(self, q: FloatArray) -> float:
+        """How deep [m] any of them is in a solid in a configuration; not above 0 where none is inside."""
+        pin.framesForwardKinematics(self.model, self.data, np.concatenate([q, [0.02, 0.02]]))
+        placed = [_moved(self.data.oMi[joint], points) for joint, points in self.parts]
+        points = np.concatenate([*placed, self.data.oMf[self.tool].translation[None]])
+        in_table = 0.1 - points[:, 2]
+        in_shelf = np.minimum(points - SHELF["min"], np.array(SHELF["max"]) - points).min(1)
+        return float(max(in_table.max(), in_shelf.max()))
+
+
+def _moved(placement: Any, points: FloatArray) -> FloatArray:
+    return np.asarray(points @ placement.rotation.T + placement.translation)
+
+
+def _vertices(shape: Any) -> FloatArray:
+    """Corners of a mesh or a box; a cylinder's or a sphere's lie on its surface all around."""
+    if hasattr(shape, "vertices"):
+        return np.array(shape.vertices())
+    if hasattr(shape, "halfSide"):
+        return np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * shape.halfSide
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    ring = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1) * shape.radius
+    half = getattr(shape, "halfLength", 0.0)
+    ends = [ring + np.array([0, 0, z]) for z in (-half, 0.0, half)]
+    poles = np.array([[0, 0, shape.radius], [0, 0, -shape.radius]]) if half == 0.0 else np.zeros((0, 3))
+    return np.concatenate([*ends, poles])
+
+
+def deepest(rate_hz: float, rows: int, spacing: float = 0.01, first: int = 0) -> float:
+    """How deep any of the accepted rows gets on its stored profile, looked at every `spacing` seconds."""
+    body = {"robot": "panda", "count": 10**6, "keep_out": SOLIDS, "columns": ["profile_time", "profile_jerk"]}
+    request = parse(body, rate_hz=rate_hz, self_collision=False, speed_scale=[0.3, 1.0])
+    corners, worst = Corners(), -np.inf
+    for row in fine_rows(synthesize(ShardPlan(request, 0, first, rows)), points=9):
+        last = -np.inf
+        for t, q in zip(row.t, row.q, strict=True):
+            if t - last >= spacing:
+                worst, last = max(worst, corners.deepest(q)), t
+    return worst
+
+
+@pytest.mark.parametrize("rate_hz", [0.5, 1.0, 2.0, 20.0])
+def test_stored_profiles_stay_out_of_keep_outs_at_any_rate(rate_hz: float) -> None:
+    assert -0.05 < deepest(rate_hz, 50, 0.02) <= 0.0
+
+
+def test_the_same_rows_are_accepted_at_every_rate() -> None:
+    body = {"robot": "panda", "count": 60, "keep_out": SOLIDS, "columns": ["profile_time", "profile_jerk"]}
+    slow, fast = (synthesize(ShardPlan(parse(body, rate_hz=rate), 0, 0, 60)) for rate in (0.5, 100.0))
+    assert slow.table["profile_time"].equals(fast.table["profile_time"])
+    assert slow.rejections == fast.rejections
+
+
+def test_stretches_are_the_profiles() -> None:
+    start, target = random_configurations(40, seed=7).reshape(2, 20, 7)
+    profiles, made = parameterizer(panda()).connect(start, target, np.zeros(20), np.full(20, 0.4))
+    assert made.all()
+    motions = Motions(np.arange(10), 2 * np.arange(11), profiles, np.full(20, 0.3), np.zeros((20, 2)))
+    for segment in range(20):
+        alone = Motions(np.arange(20), np.arange(21), profiles, np.zeros(20), np.zeros((20, 2)))
+        cut = stretches(alone, np.array([segment]))
+        assert 0 < cut.seconds.min() <= cut.seconds.max() <= LONGEST + 1e-12
+        assert cut.seconds.sum() == pytest.approx(profiles.duration[segment], abs=1e-8)
+        begins, length = np.concatenate([[0.0], np.cumsum(cut.seconds)[:-1]]), profiles.duration[segment : segment + 1]
+        for share in (0.0, 0.4, 1.0):
+            found = np.empty((len(begins), 7))
+            for k, state in enumerate(cut.state):
+                posture_at(state, share * cut.seconds[k], found[k])
+            for joint in range(7):
+                pieces = profiles.time[segment, None, joint], profiles.jerk[segment, None, joint]
+                q, v, *_ = evaluate(float(start[segment, joint]), *pieces, length, begins + share * cut.seconds)
+                np.testing.assert_allclose(found[:, joint], q, rtol=0, atol=1e-9)
+                speeds = [greatest_speed(t, *state[joint, 1:]) for t, state in zip(cut.seconds, cut.state, strict=True)]
+                assert (np.abs(v) <= np.array(speeds) + 1e-9).all()
+    # A row's dwells are left out: nothing moves in them.
+    both = stretches(motions, np.array([3, 8]))
+    assert both.seconds.sum() == pytest.approx(profiles.duration[[6, 7, 16, 17]].sum(), abs=1e-7)
+    assert greatest_speed(2.0, 0.0, 1.0, -1.0) == 0.5
+    still = stretches(
+        Motions(np.arange(1), np.arange(2), Profiles.resting(start[:1]), np.ones(1), np.zeros((1, 2))),
+        np.zeros(1, np.int64),
+    )
+    assert still.state[:, :, 0].tolist() == start[:1].tolist()

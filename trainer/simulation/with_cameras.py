@@ -1,0 +1,141 @@
+"""Demonstrations of our simulator written once more with pictures of cameras, in robomimic's layout.
+
+    data/demo_i        as in our own file (trainer/demonstrations/simulator.py), and obs/<camera>_image [T, H, W, 3]
+    mask/train, mask/valid
+
+A mapping beside the file says what a policy sees of it: pictures, tool and fingers, not where the objects are.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import ConfigError
+from shared.rotation import matrix_to_quat_xyzw
+from trainer.demonstrations import read_demonstrations
+from trainer.demonstrations.simulator import Header, read_header
+from trainer.frames import Pose
+from trainer.progress import Progress, silent
+from trainer.simulation.observation import ROBOT_KEYS
+from trainer.simulation.offscreen import draw_states
+from trainer.simulation.scene import load_scene
+from trainer.simulation.task import find_task
+
+_AT_ONCE = 8
+"""Demonstrations that one process draws: it takes seconds to start."""
+
+
+def write_with_cameras(
+    demos: Path,
+    out: Path,
+    cameras: Sequence[str],
+    size: tuple[int, int],
+    *,
+    count: int | None = None,
+    draw: int | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Writes the file and its mapping; the file appears only when it is whole.
+
+    Args:
+        demos: a file of our simulator.
+        out: the file to write.
+        cameras: of the scene.
+        size: height and width of the pictures.
+        count: the first so many demonstrations; None for all.
+        draw: seed that draws `count` of them, and as many more that are held out.
+        progress: told of each demonstration.
+
+    Returns:
+        The mapping's path.
+
+    Raises:
+        DemonstrationError: `demos` is none of our simulator's files.
+        SimulationError: there is no such camera, or nothing can be drawn here.
+        ConfigError: no cameras, or a size of no pixels.
+    """
+    if not cameras or min(size) < 1:
+        raise ConfigError("pictures need a camera and a size of at least 1 pixel")
+    header = read_header(demos)
+    model = load_scene(find_task(header.task)).model
+    used = read_demonstrations(demos, count, draw=draw).episodes
+    masks: dict[str, list[str]] = {"train": [], "valid": []}
+    unfinished = out.with_name(f".{out.name}.{uuid.uuid4().hex}.part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with h5py.File(demos) as source, h5py.File(unfinished, "w") as file:
+            data = file.create_group("data")
+            data.attrs["env_args"] = source["data"].attrs["env_args"]
+            for first in range(0, len(used), _AT_ONCE):
+                some = used[first : first + _AT_ONCE]
+                lengths = [len(episode.actions) for episode in some]
+                states = np.concatenate([source[episode.name]["states"][:] for episode in some])
+                pictures = draw_states(model, states[:, 1 : 1 + model.nq], cameras, size)
+                for place, (episode, own) in enumerate(zip(some, _split(pictures, lengths), strict=True), first):
+                    name = f"demo_{place}"
+                    source.copy(episode.name, data, name=name)
+                    for index, camera in enumerate(cameras):
+                        data[name].create_dataset(f"obs/{camera}_image", data=own[:, index])
+                    masks["valid" if episode.validation else "train"].append(name)
+                progress(first + len(some), len(used), "drawing pictures")
+            for mask, names in masks.items():
+                file[f"mask/{mask}"] = np.array(names, dtype="S")
+        os.replace(unfinished, out)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    mapping = out.with_suffix(".toml")
+    mapping.write_text(_mapping(header, cameras))
+    return mapping
+
+
+def _split(pictures: NDArray[np.uint8], lengths: Sequence[int]) -> list[NDArray[np.uint8]]:
+    return np.split(pictures, np.cumsum(lengths)[:-1])
+
+
+def _mapping(header: Header, cameras: Sequence[str]) -> str:
+    """TOML (docs/your-data.md); all of it is also JSON's syntax, but for the equals signs."""
+    world_base, tool = header.frames.world_base, header.frames.site_tcp
+    tables: dict[str, dict[str, Any]] = {
+        "action": {"space": "ee_pose", "label": header.action_label},
+        "action.position": {"columns": "actions[0:3]"},
+        "action.rotation": {"columns": "actions[3:6]", "encoding": "rotation_vector"},
+        "action.gripper": {"columns": "actions[6]", "open": -1.0, "closed": 1.0},
+        "action.frame.base": _fixed(world_base),
+        "action.frame.tool": _fixed(tool),
+        "observation": {
+            "low_dim": [f"obs/{key}" for key in ROBOT_KEYS],
+            "cameras": [f"obs/{camera}_image" for camera in cameras],
+        },
+        **_pose_tables("state", "tcp"),
+    }
+    for name, symmetry in header.yaw_symmetry.items():
+        tables |= {f"objects.{name}": {"yaw_symmetry": symmetry}, **_pose_tables(f"objects.{name}", name)}
+    top = {"task": header.task, "robot": header.robot, "rate_hz": header.rate_hz}
+    return "\n".join([*_lines(top), *(_table(name, values) for name, values in tables.items())]) + "\n"
+
+
+def _pose_tables(table: str, name: str) -> dict[str, dict[str, Any]]:
+    return {
+        f"{table}.position": {"columns": f"obs/{name}_position"},
+        f"{table}.rotation": {"columns": f"obs/{name}_rotation_6d", "encoding": "rot6d"},
+    }
+
+
+def _fixed(pose: Pose) -> dict[str, Any]:
+    position, rotation = pose
+    return {"position": position.tolist(), "quat_xyzw": matrix_to_quat_xyzw(rotation).tolist()}
+
+
+def _table(name: str, values: dict[str, Any]) -> str:
+    return "\n".join(["", f"[{name}]", *_lines(values)])
+
+
+def _lines(values: dict[str, Any]) -> list[str]:
+    return [f"{key} = {json.dumps(value)}" for key, value in values.items()]
