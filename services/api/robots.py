@@ -83,10 +83,13 @@ def upload_robot(
     acceleration: Numbers = None,
     jerk: Numbers = None,
     home: Numbers = None,
+    soft_limits: Annotated[bool, Query(description="stay within the URDF's soft limits, where narrower")] = True,
 ) -> RobotBody:
     """Upload a robot. Its name, which requests then use, holds its content's hash: the same robot is the same name."""
     given = {"acceleration": acceleration, "jerk": jerk, "home": home}
-    options = ArmOptions(tip, base, **{name: parse_numbers(text, name) for name, text in given.items() if text})
+    options = ArmOptions(
+        tip, base, **{name: parse_numbers(text, name) for name, text in given.items() if text}, soft_limits=soft_limits
+    )
     if problem := jobs.storage_problem():
         raise ProblemError(507, problem)
     reader = call.app.state.robot_reader

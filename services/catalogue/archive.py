@@ -11,6 +11,7 @@ from services.catalogue.mesh_hulls import MAX_BYTES, SUFFIXES
 from shared.errors import RobotError
 
 MAX_FILES = 5000
+_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 def read_archive(content: bytes) -> tuple[str, bytes, dict[str, bytes]]:
@@ -27,12 +28,17 @@ def read_archive(content: bytes) -> tuple[str, bytes, dict[str, bytes]]:
 
 
 def _read(archive: zipfile.ZipFile) -> tuple[str, bytes, dict[str, bytes]]:
-    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    entries = [entry for entry in archive.infolist() if not entry.is_dir() and not _is_systems(entry.filename)]
     if len(entries) > MAX_FILES:
         raise RobotError(f"the archive has {len(entries)} files; at most {MAX_FILES} are read")
     for entry in entries:
         path = PurePosixPath(entry.filename)
-        if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename:
+        if "\\" in entry.filename:
+            raise RobotError(
+                f"the archive names its files with backslashes, such as {entry.filename[:200]!r}; pack it with forward "
+                "slashes, as a ZIP archive has them"
+            )
+        if path.is_absolute() or ".." in path.parts or ":" in entry.filename:
             raise RobotError(f"the archive names a file outside of it: {entry.filename[:200]!r}")
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise RobotError(f"the archive holds a link, {entry.filename[:200]!r}; put the file itself there")
@@ -47,6 +53,12 @@ def _read(archive: zipfile.ZipFile) -> tuple[str, bytes, dict[str, bytes]]:
             meshes[str(PurePosixPath(entry.filename))] = _inflate(archive, entry, left)
             left -= len(meshes[str(PurePosixPath(entry.filename))])
     return urdfs[0].filename, urdf, meshes
+
+
+def _is_systems(name: str) -> bool:
+    """Whether a file is one that a Mac or Windows adds by itself, of the same suffix as what it is about."""
+    parts = name.replace("\\", "/").split("/")
+    return "__MACOSX" in parts or parts[-1].startswith("._") or parts[-1] in _SYSTEMS
 
 
 def _inflate(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:

@@ -78,6 +78,7 @@ class Arm:
             (1, 0, 0),
             {},
             {},
+            {},
             0,
         )
         return replace(urdf, links={**urdf.links, self.tool_frame: ()}, joints={**urdf.joints, mount.name: mount})

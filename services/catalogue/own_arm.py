@@ -10,6 +10,7 @@ from services.catalogue.default_limits import RULE, default_acceleration, defaul
 from services.catalogue.mesh_hulls import mesh_hulls
 from services.catalogue.mesh_sources import MeshFiles, MeshSource
 from services.catalogue.own_files import MESH_PREFIX, OwnFiles, hull_name
+from services.catalogue.stated_limits import stated_limits, with_soft_limits
 from services.catalogue.urdf import Joint, Urdf
 from services.catalogue.urdf_reader import numbers, read_urdf
 from services.catalogue.urdf_text import urdf_text
@@ -28,6 +29,7 @@ class ArmOptions:
         acceleration: greatest |acceleration|, one value for all joints or one for each; the default rule's if empty.
         jerk: greatest |jerk|, likewise.
         home: a natural posture [rad or m]; the middle of every joint's range if empty.
+        soft_limits: whether joints stay within the URDF's soft limits, where these are narrower.
     """
 
     tip: str
@@ -35,6 +37,7 @@ class ArmOptions:
     acceleration: tuple[float, ...] = ()
     jerk: tuple[float, ...] = ()
     home: tuple[float, ...] = ()
+    soft_limits: bool = True
 
 
 def own_arm(content: bytes, where: str, options: ArmOptions, meshes: MeshSource | None = None) -> Arm:
@@ -53,11 +56,12 @@ def own_arm(content: bytes, where: str, options: ArmOptions, meshes: MeshSource 
     """
     urdf = read_urdf(content, where)
     base = options.base or urdf.root
+    urdf, soft = with_soft_limits(urdf, moving_joints(urdf, base, options.tip), options.soft_limits)
     moving = moving_joints(urdf, base, options.tip)
     limits = [joint_limits(urdf, joint) for joint in moving]
     velocity = [greatest for _, _, greatest in limits]
-    acceleration = _given("acceleration", options.acceleration, moving) or default_acceleration(velocity)
-    jerk = _given("jerk", options.jerk, moving) or default_jerk(acceleration)
+    acceleration = _limits("acceleration", options.acceleration, moving, default_acceleration(velocity))
+    jerk = _limits("jerk", options.jerk, moving, default_jerk(acceleration))
     hulls, notes = _hulls(urdf, meshes or MeshFiles())
     names = {mesh: MESH_PREFIX + hull_name(hull) for mesh, hull in hulls.items()}
     files = OwnFiles(
@@ -72,9 +76,9 @@ def own_arm(content: bytes, where: str, options: ArmOptions, meshes: MeshSource 
         tool_frame=options.tip,
         acceleration=acceleration,
         jerk=jerk,
-        limits_source=_source(options),
+        limits_source=_source(options, moving),
         home=_home(options.home, moving, limits),
-        notes=(*_ranges(moving), *notes),
+        notes=(*_ranges(moving), *soft, *notes),
     )
     return replace(arm, name=f"{urdf.name}-{arm.content_hash[:12]}")
 
@@ -100,9 +104,32 @@ def _given(what: str, values: tuple[float, ...], moving: Sequence[Joint]) -> tup
     return tuple(map(float, values * len(moving) if len(values) == 1 else values))
 
 
-def _source(options: ArmOptions) -> str:
+def _limits(
+    what: str, values: tuple[float, ...], moving: Sequence[Joint], default: tuple[float, ...]
+) -> tuple[float, ...]:
+    """A limit for each joint: as given, else as the URDF states it, else by the default rule."""
+    stated = [one or other for one, other in zip(stated_limits(moving, what), default, strict=True)]
+    for joint, value in zip(moving, stated, strict=True):
+        if value > GREATEST_JERK:
+            raise RobotError(
+                f"{what} of joint {joint.name!r} is {value:g} in its <limit>; at most {GREATEST_JERK:g} is"
+            )
+    return _given(what, values, moving) or tuple(stated)
+
+
+def _source(options: ArmOptions, moving: Sequence[Joint]) -> str:
+    """Where acceleration and jerk come from, in words."""
     given = [what for what in ("acceleration", "jerk") if getattr(options, what)]
-    return RULE if not given else f"{' and '.join(given)} as given" + ("" if len(given) == 2 else f"; else {RULE}")
+    words, by_rule = [f"{' and '.join(given)} as given"] if given else [], False
+    for what in ("acceleration", "jerk"):
+        stated = stated_limits(moving, what)
+        if what in given:
+            continue
+        by_rule = by_rule or None in stated
+        if any(stated):
+            some = [joint for joint, value in zip(moving, stated, strict=True) if value]
+            words.append(f"{what} the URDF's" + (f" of {_names(some)}" if None in stated else ""))
+    return "; ".join([*words, *([f"else {RULE}" if words else RULE] if by_rule else [])])
 
 
 def _home(
@@ -153,7 +180,9 @@ def _hulls(urdf: Urdf, meshes: MeshSource) -> tuple[dict[str, bytes], list[str]]
     notes = []
     if missing:
         links = ", ".join(dict.fromkeys(missing))
-        notes.append(f"collision meshes of these links were not supplied, and are not checked: {links}")
+        notes.append(
+            f"collision meshes of these links were not supplied, and are not checked: {links}; {meshes.remedy}"
+        )
     if not found and not any(shape.kind != "mesh" for shapes in urdf.links.values() for shape in shapes):
         notes.append("there is no collision geometry at all: self-collision can't be checked")
     return mesh_hulls(found), notes

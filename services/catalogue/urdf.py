@@ -49,6 +49,7 @@ class Joint:
         axis: of motion, in the child's frame; not normalized.
         limit: attributes of its <limit>, not read yet: those of joints that are held don't matter.
         mimic: attributes of its <mimic>, empty if it has none.
+        safety: attributes of its <safety_controller>, likewise.
         line: of the file.
     """
 
@@ -60,6 +61,7 @@ class Joint:
     axis: Vector
     limit: dict[str, str]
     mimic: dict[str, str]
+    safety: dict[str, str]
     line: int
 
 

@@ -101,7 +101,7 @@ class _UrdfReader:
         direction = self._vector(axis, "xyz", "1 0 0", f"joint {name!r}: axis") if axis else (1.0, 0.0, 0.0)
         if kind not in ("fixed", "floating") and math.hypot(*direction) < 1e-6:
             self.refuse(element, f"joint {name!r}: its axis has no direction")
-        limit, mimic = element.first("limit"), element.first("mimic")
+        limit, mimic, safety = (element.first(tag) for tag in ("limit", "mimic", "safety_controller"))
         return Joint(
             name,
             kind,
@@ -111,6 +111,7 @@ class _UrdfReader:
             direction,
             limit.attributes if limit else {},
             mimic.attributes if mimic else {},
+            safety.attributes if safety else {},
             element.line,
         )
 

@@ -108,6 +108,19 @@ def test_archives_are_read_within_bounds_and_from_nowhere_else() -> None:
         _archive({"a/r.urdf": GANTRY, "a/m/x.STL": b"1", "a/texture.png": b"2", "a/m/": b""})
     )
     assert (name, urdf.decode(), meshes) == ("a/r.urdf", GANTRY, {"a/m/x.STL": b"1"})
+    # What a Mac adds, and what Windows does.
+    others = {
+        "__MACOSX/a/._r.urdf": "\0",
+        "a/._r.urdf": "\0",
+        "a/m/._x.stl": "\0",
+        "a/.DS_Store": "",
+        "a/Thumbs.db": "",
+    }
+    assert read_archive(_archive({"a/r.urdf": GANTRY, "a/m/x.stl": b"1", **others})) == (
+        "a/r.urdf",
+        GANTRY.encode(),
+        {"a/m/x.stl": b"1"},
+    )
     link = zipfile.ZipInfo("link.stl")
     link.external_attr = 0o120777 << 16
     holding = io.BytesIO()
@@ -121,6 +134,7 @@ def test_archives_are_read_within_bounds_and_from_nowhere_else() -> None:
         (holding.getvalue(), "holds a link, 'link.stl'"),
         (_archive({"r.urdf": GANTRY, "../x.stl": b""}), "names a file outside of it"),
         (_archive({"r.urdf": GANTRY, "/etc/x.stl": b""}), "names a file outside of it"),
+        (_archive({"a\\r.urdf": GANTRY, "a\\m\\x.stl": b""}), r"with backslashes, such as 'a\\+r.urdf'; pack it with"),
         (_archive({"r.urdf": GANTRY, "a.stl": bytes(MAX_BYTES + 1)}), "too large: more than 64 MiB"),
         (_archive({"r.urdf": GANTRY, "a.stl": bytes(MAX_BYTES // 2), "b.stl": bytes(MAX_BYTES)}), "'b.stl' makes"),
         (_archive({"r.urdf": b" " * (5 << 20)}), "too large"),

@@ -82,7 +82,7 @@ HOSTILE: dict[str, tuple[str | bytes, str]] = {
     "overflowing limit": (_with_rail('<limit lower="-1" upper="1e999" velocity="1"/>'), "upper limit '1e999'"),
     "huge limit": (_with_rail('<limit lower="-1e9" upper="1" velocity="1"/>'), "has a limit beyond 100"),
     "no range": (_with_rail('<limit lower="0.2" upper="0.2" velocity="1"/>'), "has no range: .* both 0.2"),
-    "no limits": (_with_rail(""), "joint 'rail' has no range"),
+    "no limits": (_with_rail(""), "joint 'rail' has no <limit>; .* lower, upper and velocity"),
     "reversed limits": (_with_rail('<limit lower="1" upper="-1" velocity="1"/>'), "lower is 1, upper is -1"),
     "no velocity": (_with_rail('<limit lower="-1" upper="1"/>'), "has no velocity limit"),
     "zero velocity": (_with_rail('<limit lower="-1" upper="1" velocity="0"/>'), "velocity limit 0; it must be above 0"),

@@ -1,3 +1,4 @@
+import argparse
 import struct
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import pytest
 
 from services.catalogue import mesh_hulls
 from services.catalogue.mesh_hulls import mesh_hulls as read_hulls
-from services.catalogue.mesh_sources import MeshFiles, MeshFolder
+from services.catalogue.mesh_sources import MeshFiles, MeshFolder, package_root
 from services.catalogue.own_files import OwnFiles, stl_bytes, stl_points
+from services.commands import own_robot
 from services.synthesis.links import robot_links
 from services.synthesis.pipeline import ShardPlan, synthesize
 from services.synthesis.request import TrajectoryRequest
@@ -125,3 +127,52 @@ def test_only_whole_stl_files_are_hulls() -> None:
     for wrong in (content[:-1], content + b"\0", content[:50], stl_bytes(triangles[:0]), stl_bytes(triangles * np.inf)):
         with pytest.raises(RobotError, match="mesh 'a'"):
             stl_points(wrong, "a")
+
+
+@pytest.mark.parametrize("mesh", ["package://arm_description/meshes/fore.obj", "../meshes/fore.obj"])
+@pytest.mark.parametrize(
+    ("folder", "marked"), [("urdf", False), ("urdf", True), ("robots", False), ("urdf/left", True)]
+)
+def test_a_package_is_found_by_its_layout(tmp_path: Path, mesh: str, folder: str, marked: bool) -> None:
+    root = tmp_path / "arm_description"
+    (root / folder).mkdir(parents=True)
+    (root / "meshes").mkdir()
+    (root / "meshes" / "fore.obj").write_text(OBJ)
+    if marked:
+        (root / "package.xml").write_text("<package/>")
+    if folder == "urdf/left":
+        mesh = mesh.replace("../", "../../")
+    urdf = root / folder / "arm.urdf"
+    urdf.write_text(MESH.replace("package://gantry/meshes/fore.obj", mesh))
+    parser = argparse.ArgumentParser()
+    own_robot.add_arguments(parser)
+    arm = own_robot.own_robot(parser.parse_args(["--urdf", str(urdf), "--tip", "tool"]))
+    assert arm is not None
+    assert len(arm.meshes()) == 1
+    assert not any("supplied" in note for note in arm.notes)
+
+
+def test_what_lies_outside_of_the_package_needs_its_folder(tmp_path: Path) -> None:
+    for name in ("arm_description/urdf", "other_description/meshes"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "other_description/meshes/fore.obj").write_text(OBJ)
+    urdf = tmp_path / "arm_description/urdf/arm.urdf"
+    parser = argparse.ArgumentParser()
+    own_robot.add_arguments(parser)
+    said = ["--urdf", str(urdf), "--tip", "tool"]
+    urdf.write_text(MESH.replace("package://gantry/meshes/fore.obj", "package://other_description/meshes/fore.obj"))
+    arm = own_robot.own_robot(parser.parse_args(said))
+    assert arm is not None
+    looked = f"they were looked for in {tmp_path / 'arm_description'}; name the folder that holds them with --meshes"
+    assert f"collision meshes of these links were not supplied, and are not checked: fore; {looked}" in arm.notes
+    arm = own_robot.own_robot(parser.parse_args([*said, "--meshes", str(tmp_path)]))
+    assert arm is not None
+    assert len(arm.meshes()) == 1
+    urdf.write_text(MESH.replace("package://gantry/meshes/fore.obj", "../../other_description/meshes/fore.obj"))
+    with pytest.raises(RobotError, match=f"leads outside the robot's own files; {looked}"):
+        own_robot.own_robot(parser.parse_args(said))
+    assert own_robot.own_robot(parser.parse_args([*said, "--meshes", str(tmp_path)])) is not None
+
+
+def test_a_urdf_without_a_package_has_its_own_folder(tmp_path: Path) -> None:
+    assert package_root(tmp_path / "arm.urdf", b"<robot/>") == tmp_path.resolve()
