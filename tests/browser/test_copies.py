@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from services.synthesis.request import TrajectoryRequest
+from services.synthesis.workspace import Objects
 from shared.motions_file import write_motions
 from tests.browser.conftest import Watched
 from tests.browser.form import error_at, fill, open_form, request_of, submit, vector
@@ -75,9 +76,8 @@ def test_motions_are_uploaded_and_the_form_says_all_of_the_workspace(
     expect(page.get_by_text("It is there, and chosen.")).to_be_visible()
     chosen = page.get_by_label("Demonstrations", exact=True)
     expect(chosen).to_have_value(SHA256)
-    expect(chosen.locator("option:checked")).to_have_text(
-        f"stacking: 2 demonstrations of panda, block, base ({SHA256[:8]})"
-    )
+    expect(chosen.locator("option:checked")).to_have_text(f"stacking, 2 demonstrations ({SHA256[:8]})")
+    expect(page.get_by_text("Of panda at 20 Hz, with block, base.")).to_be_visible()
     fill(page, **{"Objects lie so much farther out [m]": 0.02, "Least distance between objects [m]": 0.1})
     vector(page, "Least place of base [m]", 0.5, 0.05)
     vector(page, "Greatest place of base [m]", 0.55, 0.1)
@@ -101,6 +101,33 @@ def test_motions_are_uploaded_and_the_form_says_all_of_the_workspace(
     page.get_by_label("Which demonstration is copied").select_option("any")
     fill(page, **{"Least distance between objects [m]": ""})
     assert request_of(page)["workspace"].keys() == {"kind", "motions", "widen", "start_jitter"}
+
+
+def test_the_pages_default_of_copies_is_the_apis(watched: Watched, service: RunningService) -> None:
+    open_form(watched.page, service.url)
+    defaults = watched.page.evaluate(
+        "async () => (await import(new URL('/page/modules/request_draft.js', location.href))).DEFAULTS"
+    )
+    assert defaults["/workspace/source"] == Objects.model_fields["source"].default
+
+
+def test_motions_are_listed_once_the_service_is_back(watched: Watched, service: RunningService, uploaded: str) -> None:
+    page, asked = watched.page, list[str]()
+    watched.expected.append("ERR_FAILED")
+
+    def fail_once(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/v1/motions", fail_once)
+    _choose_objects(page, service.url)
+    expect(page.get_by_label("Demonstrations", exact=True)).to_contain_text("stacking, 2 demonstrations")
+    assert len(asked) == 2
+    page.get_by_label("Demonstrations", exact=True).select_option(uploaded)
+    assert request_of(page)["workspace"] == {"kind": "objects", "motions": uploaded}
 
 
 def test_problems_with_copies_are_shown_at_their_fields(

@@ -12,7 +12,8 @@ const SOURCES = [
 
 /** The motions files that the service has; asked for once for a form. Tells `change` once they are known. */
 export class MotionsList extends EventTarget {
-  known = [];
+  /** What the API says of each; null until they are listed. */
+  known = null;
   #service;
   #signal;
   #asked = null;
@@ -30,13 +31,13 @@ export class MotionsList extends EventTarget {
 
   /** What is known of a file. @param {string} sha256 */
   of(sha256) {
-    return this.known.find((one) => one.sha256 === sha256);
+    return this.known?.find((one) => one.sha256 === sha256);
   }
 
   /** The fields of an upload; `done` is called once the file is among them. @param {(motions: any) => void} done */
   upload(done) {
     return motionsUpload(this.#service, (motions) => {
-      this.known = [...this.known.filter(({ sha256 }) => sha256 !== motions.sha256), motions];
+      this.known = [...(this.known ?? []).filter(({ sha256 }) => sha256 !== motions.sha256), motions];
       done(motions);
     }, this.#signal);
   }
@@ -85,10 +86,12 @@ function motionsField(draft, list, changed) {
   const about = element("p", { class: "hint", role: "status" });
   const show = () => {
     const value = draft.get(pointer);
-    const unknown = value !== undefined && !list.of(value) ? [[String(value), `${String(value).slice(0, 12)} (not on this service)`]] : [];
-    const choices = [["", "Choose a motions file"], ...unknown, ...list.known.map((one) => [one.sha256, nameOf(one)])];
+    const known = list.known ?? [];
+    const unknown = `${String(value).slice(0, 12)}${list.known ? " (not on this service)" : ""}`;
+    const others = value === undefined || list.of(value) ? [] : [[String(value), unknown]];
+    const choices = [["", "Choose a motions file"], ...others, ...known.map((one) => [one.sha256, nameOf(one)])];
     select.replaceChildren(...choices.map(([word, text]) => element("option", { value: word, selected: word === (value ?? "") }, text)));
-    about.textContent = list.known.length ? "" : "None is uploaded yet.";
+    about.textContent = aboutOf(list.known, list.of(value));
     changed();
   };
   const use = (sha256) => {
@@ -106,8 +109,13 @@ function motionsField(draft, list, changed) {
   return { root: field(pointer, "Demonstrations", element("div", {}, select, about), { of: select }), use };
 }
 
-const nameOf = ({ task, motions, robot, objects, sha256 }) =>
-  `${task}: ${count(motions)} demonstrations of ${robot}, ${objects.length ? objects.join(", ") : "no objects"} (${sha256.slice(0, 8)})`;
+const nameOf = ({ task, motions, sha256 }) => `${task}, ${count(motions)} demonstrations (${sha256.slice(0, 8)})`;
+
+function aboutOf(known, chosen) {
+  if (chosen) return `Of ${chosen.robot} at ${short(chosen.rate_hz)} Hz, with ${chosen.objects.join(", ") || "no objects"}.`;
+  if (known === null) return "Asking which there are …";
+  return known.length ? "" : "None is uploaded yet.";
+}
 
 function spanCards(draft, { objects, spans }) {
   const cards = objects.map((name) => {
