@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from services.memory import trim
 from shared.dataset import Dataset
 from shared.demonstrated_motions import FIXED, FREE, DemonstratedMotions, Segment
 from shared.motions_file import motions_of
@@ -43,7 +44,13 @@ def demonstrated(dataset: Dataset) -> Demonstrated | None:
     Raises DatasetFormatError if the motions file is missing or another one.
     """
     motions = motions_of(dataset)
-    return None if motions is None else Demonstrated.of(motions)
+    if motions is None:
+        return None
+    found = Demonstrated.of(motions)
+    del motions
+    # Else the process keeps tens of megabytes of what was unpacked.
+    trim()
+    return found
 
 
 def _segment(objects: tuple[str, ...], segment: Segment) -> dict[str, Any]:

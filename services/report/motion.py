@@ -13,8 +13,8 @@ from shared.summary import DemonstrationSummary
 
 FloatArray = NDArray[np.float64]
 
-_SPEEDS = np.arange(0, 5.0001, 0.01)
-"""[m/s]"""
+SPEEDS = np.arange(0, 5.0001, 0.01)
+"""Edges of a histogram of tool speeds [m/s]."""
 _TURNS = np.arange(0, 1000.1, 2.0)
 """[°/s]"""
 _MOST_FAMILIES = 12
@@ -27,7 +27,7 @@ class MotionSection:
     """Tool speeds, durations, families and gripper."""
 
     def __init__(self, summary: DemonstrationSummary | None) -> None:
-        self._speed, self._turn = np.zeros(len(_SPEEDS) - 1), np.zeros(len(_TURNS) - 1)
+        self._speed, self._turn = np.zeros(len(SPEEDS) - 1), np.zeros(len(_TURNS) - 1)
         self._demonstrated = None if summary is None else _demonstrated(summary)
         self._resting = self._closed = self._steps = 0
         self._durations: dict[str, list[float]] = {}
@@ -41,7 +41,7 @@ class MotionSection:
         speed = np.linalg.norm(np.diff(position, axis=0), axis=1)[same] * rate[1:][same]
         matrix = rot6d_to_matrix(rotation.astype(np.float64))
         turn = np.rad2deg(geodesic_angle(matrix[:-1], matrix[1:]))[same] * rate[1:][same]
-        self._speed += np.histogram(np.minimum(speed, _SPEEDS[-1]), _SPEEDS)[0]
+        self._speed += np.histogram(np.minimum(speed, SPEEDS[-1]), SPEEDS)[0]
         self._turn += np.histogram(np.minimum(turn, _TURNS[-1]), _TURNS)[0]
         self._resting += int(np.count_nonzero(speed < _STILL))
         closed = rows.lists["gripper"][:, 0] > 0
@@ -63,8 +63,8 @@ class MotionSection:
         )
         own, turns = (self._demonstrated or (None, None))[:2]
         pictures = [
-            _speeds("Tool speed", "tool speed [m/s]", _SPEEDS, self._speed, own),
-            _speeds("Tool turning", "turning of the tool [°/s]", _TURNS, self._turn, turns),
+            speeds_picture("Tool speed", "tool speed [m/s]", SPEEDS, self._speed, own),
+            speeds_picture("Tool turning", "turning of the tool [°/s]", _TURNS, self._turn, turns),
             self._times(),
             self._gripper(),
         ]
@@ -101,14 +101,17 @@ class MotionSection:
         return Picture("Gripper", picture(figure, "How many trajectories have so many gripper changes"))
 
 
-def _speeds(title: str, label: str, edges: FloatArray, counts: FloatArray, other: FloatArray | None) -> Picture:
+def speeds_picture(
+    title: str, label: str, edges: FloatArray, counts: FloatArray, other: FloatArray | None, own: str = "dataset"
+) -> Picture:
+    """A histogram of speeds, of `own`, and one of demonstrations beside it if there are any."""
     figure, axes = new_figure()
     both = counts if other is None else counts / max(counts.sum(), 1) + other / max(other.sum(), 1)
     last = int(np.searchsorted(np.cumsum(both) / max(both.sum(), 1e-12), 0.998)) + 1
     # At most 60 bins are shown, each of whole fine ones.
     width = max(1, -(-last // 60))
     shown = np.arange(0, min(last + width, len(edges)), width)
-    for values, color, name in ((other, DEMONSTRATIONS, "demonstrations"), (counts, DATA, "dataset")):
+    for values, color, name in ((other, DEMONSTRATIONS, "demonstrations"), (counts, DATA, own)):
         if values is not None:
             binned = np.add.reduceat(values[: shown[-1]], shown[:-1])
             axes.stairs(100 * binned / max(values.sum(), 1), edges[shown], color=color, label=name, linewidth=1.4)
@@ -125,4 +128,4 @@ def _demonstrated(summary: DemonstrationSummary) -> tuple[FloatArray, FloatArray
     speed = np.linalg.norm(np.diff(values[..., :3], axis=1), axis=-1) * summary.rate_hz
     matrix = rot6d_to_matrix(values[..., 3:9])
     turn = np.rad2deg(geodesic_angle(matrix[:, :-1], matrix[:, 1:])) * summary.rate_hz
-    return np.histogram(speed, _SPEEDS)[0].astype(float), np.histogram(turn, _TURNS)[0].astype(float)
+    return np.histogram(speed, SPEEDS)[0].astype(float), np.histogram(turn, _TURNS)[0].astype(float)

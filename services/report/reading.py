@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from services.audit.rows import Rows, read_rows
 from shared import records
@@ -19,8 +21,22 @@ _ROWS_AT_ONCE = 256
 _SEED = 0
 
 
-def read_sample(dataset: Dataset, commits: Sequence[Commit], rows: int) -> Iterator[tuple[Rows, list[str]]]:
-    """Reads at least `rows` rows, or all there are, in order of their ids, each with its family's name.
+class Sampled(NamedTuple):
+    """Some rows.
+
+    Attributes:
+        rows: n of them.
+        families: each one's family, by name.
+        source: index of the demonstration that each is a copy of, shape (n,), or None in a dataset of no copies.
+    """
+
+    rows: Rows
+    families: list[str]
+    source: NDArray[np.int64] | None
+
+
+def read_sample(dataset: Dataset, commits: Sequence[Commit], rows: int) -> Iterator[Sampled]:
+    """Reads at least `rows` rows, or all there are, in order of their ids.
 
     Rows are drawn independently of one another, so that whole row groups are as good a sample as single rows, and only
     their shards have to be read. Each of those is checked against its hash first.
@@ -40,12 +56,12 @@ def read_sample(dataset: Dataset, commits: Sequence[Commit], rows: int) -> Itera
     for index in chosen:
         for part in _read_groups(dataset, commits[int(index)], each):
             yield part
-            samples += int(part[0].first[-1])
+            samples += int(part.rows.first[-1])
             if samples >= MAX_SAMPLES:
                 return
 
 
-def _read_groups(dataset: Dataset, commit: Commit, count: int) -> Iterator[tuple[Rows, list[str]]]:
+def _read_groups(dataset: Dataset, commit: Commit, count: int) -> Iterator[Sampled]:
     """Rows of the shard's first `count` row groups."""
     where = f"{dataset.where}, shard {commit.index}"
     content = verify_bytes(dataset.shard_bytes(commit), commit, where)
@@ -56,6 +72,9 @@ def _read_groups(dataset: Dataset, commit: Commit, count: int) -> Iterator[tuple
             groups = list(range(min(count, file.num_row_groups)))
             for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=groups, use_threads=False):
                 table = pa.Table.from_batches([batch])
-                yield read_rows(table, dataset.header.robot.dof), table.column("family").to_pylist()
+                copied = "source" in table.column_names
+                source = table.column("source").to_numpy().astype(np.int64) if copied else None
+                rows = read_rows(table, dataset.header.robot.dof)
+                yield Sampled(rows, table.column("family").to_pylist(), source)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise CorruptShardError(f"can't be read: {error}", where) from error

@@ -4,19 +4,21 @@ import html
 import json
 from collections.abc import Callable
 
-from services.audit.rows import Rows
+from services.report.copies import CopiesSection
 from services.report.demonstrations import Comparison, DemonstrationSection
 from services.report.joints import JointSection
 from services.report.motion import MotionSection
 from services.report.page import page, tiles
-from services.report.reading import read_sample
+from services.report.reading import Sampled, read_sample
 from services.report.rejections import rejections_section
 from services.report.trajectories import TrajectorySection
 from services.report.workspace import WorkspaceSection
 from shared.commits import DatasetState
 from shared.dataset import Dataset
+from shared.demonstrated_motions import DemonstratedMotions
 from shared.errors import DatasetError
 from shared.manifest import DatasetHeader, Totals
+from shared.motions_file import motions_of
 from shared.summary import DemonstrationSummary
 
 ROWS = 20_000
@@ -31,23 +33,36 @@ class Report:
         comparison: with demonstrations, or None.
     """
 
-    def __init__(self, dataset: Dataset, state: DatasetState, summary: DemonstrationSummary | None) -> None:
-        """Raises SummaryError for demonstrations of another robot or rate, DatasetFormatError for damaged commits."""
+    def __init__(
+        self,
+        dataset: Dataset,
+        state: DatasetState,
+        summary: DemonstrationSummary | None,
+        motions: DemonstratedMotions | None,
+    ) -> None:
+        """Begins the report of a dataset in that state; `motions` are what its rows are copies of, if they are.
+
+        Raises SummaryError for a summary of another robot or rate, DatasetFormatError for damaged commits.
+        """
         header, self.rows = dataset.header, 0
         self.comparison: Comparison | None = None
         self._header, self._state, self._totals = header, state, state.commits.totals()
         statistics = map(dataset.statistics, state.commits.indices)
         self._workspace, self._joints = WorkspaceSection(header, summary), JointSection(header, statistics)
         self._motion, self._trajectories = MotionSection(summary), TrajectorySection(header.robot)
+        self._copies = None if motions is None else CopiesSection(motions)
         self._demonstrations = None if summary is None else DemonstrationSection(header, summary)
 
-    def add(self, rows: Rows, families: list[str]) -> None:
-        """Counts some rows, each made by the family of its name."""
+    def add(self, sampled: Sampled) -> None:
+        """Counts some rows. Raises DatasetFormatError if they are to be copies of demonstrations and are none."""
+        rows, families = sampled.rows, sampled.families
         self.rows += len(rows.ids)
         self._workspace.add(rows)
         self._joints.add(rows)
         self._motion.add(rows, families)
         self._trajectories.add(rows, families)
+        if self._copies is not None:
+            self._copies.add(sampled)
         if self._demonstrations is not None:
             self._demonstrations.add(rows)
 
@@ -62,6 +77,7 @@ class Report:
         body = [
             _tiles(header, totals, self.comparison),
             self.comparison.html() if self.comparison else "",
+            self._copies.html() if self._copies else "",
             self._workspace.html(),
             self._joints.html(),
             self._motion.html(),
@@ -87,15 +103,15 @@ def make_report(
         on_rows: called with the number of rows read so far.
 
     Raises:
-        DatasetError: it has no rows yet, or a shard is damaged.
+        DatasetError: it has no rows yet, a shard is damaged, or the motions that it has copies of are missing.
         SummaryError: of another robot or rate.
     """
     state = dataset.state()
     if not state.commits:
         raise DatasetError(f"has no rows yet ({state.state}); try again when a shard is committed", dataset.where)
-    report = Report(dataset, state, summary)
-    for part, families in read_sample(dataset, state.commits, rows):
-        report.add(part, families)
+    report = Report(dataset, state, summary, motions_of(dataset))
+    for sampled in read_sample(dataset, state.commits, rows):
+        report.add(sampled)
         on_rows(report.rows)
     report.compare()
     return report

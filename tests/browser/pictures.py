@@ -10,6 +10,7 @@ from shared.client import Client
 from tests.browser.conftest import PATIENCE_MS, opened_browser
 from tests.browser.form import fill, open_form, submit, vector
 from tests.services.example import ROOT, running_service
+from tests.stacking import motions
 
 FOLDER = ROOT / "docs" / "pictures"
 MOST_BYTES = 300_000
@@ -27,6 +28,7 @@ def main() -> None:
             page.set_default_timeout(PATIENCE_MS)
             _picture_of_a_request(page, service.url)
             _picture_of_a_job(page)
+            _picture_of_copies(page, service.url)
 
 
 def _picture_of_a_request(page: Page, url: str) -> None:
@@ -56,6 +58,27 @@ def _picture_of_a_job(page: Page) -> None:
     page.set_viewport_size({"width": 1360, "height": 1180})
     page.evaluate("scrollTo(0, 0)")
     _write(page, "job")
+
+
+def _picture_of_copies(page: Page, url: str) -> None:
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1360, "height": 950})
+    with Client(url) as client:
+        sha256 = client.upload_motions(motions(4).to_parquet())["sha256"]
+    open_form(page, url)
+    page.get_by_label("The request as JSON").fill('{"robot": "panda", "count": 3000}')
+    page.get_by_label("Targets", exact=True).select_option("objects")
+    page.get_by_label("Demonstrations", exact=True).select_option(sha256)
+    fill(page, **{"Objects lie so much farther out [m]": 0.02})
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator(".copied")).to_be_visible()
+    expect(page.locator(".viewer")).to_have_attribute("data-robot", "panda")
+    page.get_by_role("button", name="Front").click()
+    for _ in range(2):
+        page.locator("canvas").press("+")
+    page.get_by_label("Time", exact=True).fill("34")
+    page.get_by_label("Targets", exact=True).evaluate("node => node.scrollIntoView({block: 'start'})")
+    _write(page, "copies")
 
 
 def _write(page: Page, name: str) -> None:

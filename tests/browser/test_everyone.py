@@ -10,10 +10,10 @@ from tests.services.example import RunningService
 pytestmark = pytest.mark.browser
 
 
-def _tab_to(page: Page, name: str, limit: int = 80) -> None:
+def tab_to(page: Page, name: str, limit: int = 80, backwards: bool = False) -> None:
     """Presses Tab until the focus is on what has this name; the focus must be visible on the way."""
     for _ in range(limit):
-        page.keyboard.press("Tab")
+        page.keyboard.press("Shift+Tab" if backwards else "Tab")
         focused = page.locator(":focus")
         if focused.count() == 0:
             continue
@@ -35,16 +35,16 @@ def test_by_keyboard_alone(watched: Watched, service: RunningService) -> None:
     expect(page.locator(":focus")).to_have_text("Skip to the content")
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
-    _tab_to(page, "Arm")
+    tab_to(page, "Arm")
     page.keyboard.type("xarm")
-    _tab_to(page, "Trajectories")
+    tab_to(page, "Trajectories")
     page.keyboard.press("Control+A")
     page.keyboard.type("30")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("xarm7, 30 trajectories")
     expect(page.locator("main")).to_be_focused()
     expect(page.locator(".about")).to_contain_text("Trajectory 0:")
-    _tab_to(page, "The arm in 3D. Arrow keys turn the view, plus and minus come nearer and go away.")
+    tab_to(page, "The arm in 3D. Arrow keys turn the view, plus and minus come nearer and go away.")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("+")
     time = page.locator(".time")
@@ -52,7 +52,7 @@ def test_by_keyboard_alone(watched: Watched, service: RunningService) -> None:
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.keyboard.press("Space")
     expect(page.get_by_role("button", name="Play")).to_be_visible()
-    _tab_to(page, "Time")
+    tab_to(page, "Time")
     page.keyboard.press("Home")
     expect(time).to_contain_text("0.00 /")
     page.keyboard.press("ArrowRight")
@@ -68,7 +68,7 @@ def test_by_keyboard_alone(watched: Watched, service: RunningService) -> None:
 def test_every_control_has_a_name(watched: Watched, service: RunningService) -> None:
     page = watched.page
     open_form(page, service.url)
-    for kind in ("box", "poses", "fitted"):
+    for kind in ("box", "poses", "fitted", "objects"):
         page.get_by_label("Targets", exact=True).select_option(kind)
         nameless = page.evaluate(NAMELESS)
         assert nameless == []
@@ -93,20 +93,21 @@ def test_on_a_small_screen(watched: Watched, service: RunningService) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     open_form(page, service.url)
     page.get_by_label("Arm", exact=True).select_option("xarm7")
-    for kind in ("box", "poses", "fitted", "joint_space"):
+    for kind in ("box", "poses", "fitted", "objects", "joint_space"):
         page.get_by_label("Targets", exact=True).select_option(kind)
         page.get_by_role("button", name="Add a table or wall").click()
-        _fits(page)
+        fits(page)
     page.get_by_label("The request as JSON").fill('{"robot": "xarm7", "count": 40}')
     submit(page)
     expect(page.locator(".state")).to_have_text("Done")
     expect(page.locator(".coverage h3").first).to_be_visible()
     expect(page.locator(".about")).to_be_visible()
-    _fits(page)
+    fits(page)
     assert page.locator(".joint .name").all_inner_texts() == [f"joint{index}" for index in range(1, 8)]
 
 
-def _fits(page: Page) -> None:
+def fits(page: Page) -> None:
+    """Asserts that nothing is wider than a screen of 360 pixels."""
     assert page.evaluate("() => document.documentElement.scrollWidth") == 360
     wide = page.evaluate("""() => [...document.querySelectorAll("main *")]
         .filter((node) => node.getClientRects().length && node.getBoundingClientRect().right > 360.5)

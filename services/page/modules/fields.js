@@ -50,7 +50,10 @@ export function vectorField(draft, pointer, label, names, hint) {
     input.value = draft.get(pointer)?.[index] ?? "";
     return input;
   });
-  const changed = (event) => draft.set(pointer, inputs.map((input) => numberOf(input.value) ?? null), event.target);
+  const changed = (event) => {
+    const values = inputs.map((input) => numberOf(input.value) ?? null);
+    draft.set(pointer, values.some((value) => value !== null) ? values : undefined, event.target);
+  };
   for (const input of inputs) input.addEventListener("input", changed);
   const pairs = inputs.map((input, index) => element("span", { class: "pair" }, element("label", { for: input.id }, names[index]), input));
   const group = element("div", { class: "vector", role: "group" }, ...pairs);

@@ -9,6 +9,7 @@ export const DEFAULTS = {
   "/workspace/kind": "joint_space",
   "/workspace/orientation/axis": [0, 0, -1],
   "/workspace/orientation/angle_deg": 30,
+  "/workspace/source": "any",
   "/goal": "pose",
   "/speed_scale": [0.1, 1],
   "/tool_speed": null,

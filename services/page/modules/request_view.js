@@ -4,6 +4,7 @@ import { element } from "./elements.js";
 import { choiceField, numberField, optionalRangeField, severalField, toggleField, vectorField } from "./fields.js";
 import { familyFields } from "./family_fields.js";
 import { keepOutFields } from "./keep_out_fields.js";
+import { MotionsList } from "./objects_fields.js";
 import { clearProblem, clearProblems, sentence, showProblems } from "./problems.js";
 import { robotUpload } from "./robot_upload.js";
 import { RequestDraft } from "./request_draft.js";
@@ -34,9 +35,11 @@ export class RequestView {
   #draft = new RequestDraft(kept);
   #robots = [];
   #closing = new AbortController();
+  #motions;
   #viewer;
   #form = element("form", { class: "request", novalidate: true, on: { submit: (event) => this.#submit(event) } });
   #fields = element("div", { class: "fields" });
+  #moves = element("fieldset");
   #summary = element("div", { class: "summary", role: "alert", tabindex: "-1", hidden: true });
   #submitButton = element("button", { type: "submit", class: "primary" }, "Submit the job");
   #previewButton = element("button", { type: "button", on: { click: () => this.#preview() } }, `Preview ${PREVIEWED}`);
@@ -46,7 +49,9 @@ export class RequestView {
   constructor(service, list) {
     this.#service = service;
     this.#list = list;
+    this.#motions = new MotionsList(service, this.#closing.signal);
     this.#viewer = new Viewer(service);
+    this.#motions.addEventListener("change", () => this.#draw());
     this.#draft.addEventListener("change", (event) => this.#changed(event.detail));
     const actions = element("div", { class: "actions" }, this.#submitButton, this.#previewButton, this.#said);
     this.#form.append(this.#summary, this.#fields, requestText(this.#draft), actions);
@@ -65,6 +70,7 @@ export class RequestView {
 
   #fill() {
     const draft = this.#draft;
+    this.#fillMoves();
     const set = (title, ...fields) => element("fieldset", {}, element("legend", {}, title), ...fields);
     this.#fields.replaceChildren(
       set("Robot", this.#robotField(), robotUpload(this.#service, (robot) => this.#use(robot), this.#closing.signal)),
@@ -74,13 +80,21 @@ export class RequestView {
           numberField(draft, "/seed", "Seed", "Other data for the same request needs another one."),
           numberField(draft, "/rate_hz", "Samples per second"),
           numberField(draft, "/shard_rows", "Rows in each shard", "A shard is a file, read as soon as it is done."))),
-      set("Where to", workspaceFields(draft), choiceField(draft, "/goal", "To be reached", GOALS), keepOutFields(draft),
+      set("Where to", workspaceFields(draft, this.#motions), choiceField(draft, "/goal", "To be reached", GOALS), keepOutFields(draft),
         toggleField(draft, "/self_collision", "Reject trajectories in which the arm meets itself")),
-      set("How it moves", familyFields(draft),
+      this.#moves,
+      set("What is written", severalField(draft, "/columns", "Further columns", COLUMNS, "The two profile columns are asked for together; they make jerk auditable.")));
+  }
+
+  #fillMoves() {
+    const draft = this.#draft;
+    const fields = draft.get("/workspace")?.kind === "objects"
+      ? [element("p", { class: "hint" }, "As the demonstrations do: copies are of the family “demonstrated”, at their demonstration's speed.")]
+      : [familyFields(draft),
         optionalRangeField(draft, "/via_velocity", "Go through via points without stopping", [0.3, 0.8], "Share of its speed that the arm keeps there, from 0 to 1."),
         vectorField(draft, "/speed_scale", "Speed, as a share of the limits", ["from", "to"], "Drawn for each trajectory, from 0.01 to 1."),
-        optionalRangeField(draft, "/tool_speed", "Stretch motions to a tool speed", [0.1, 0.35], "Mean speed of the tool, in m/s.")),
-      set("What is written", severalField(draft, "/columns", "Further columns", COLUMNS, "The two profile columns are asked for together; they make jerk auditable.")));
+        optionalRangeField(draft, "/tool_speed", "Stretch motions to a tool speed", [0.1, 0.35], "Mean speed of the tool, in m/s.")];
+    this.#moves.replaceChildren(element("legend", {}, "How it moves"), ...fields);
   }
 
   #robotField() {
@@ -128,6 +142,7 @@ export class RequestView {
       this.#fields.querySelector('[data-pointer="/robot"]').replaceWith(this.#robotField());
       this.#fields.querySelector('[data-at="/robot"]').focus();
     }
+    if (by?.dataset?.at === "/workspace/kind") this.#fillMoves();
     this.#viewer.show(null);
     this.#draw();
   }
@@ -135,7 +150,7 @@ export class RequestView {
   #draw() {
     const robot = this.#robots.find(({ name }) => name === this.#draft.get("/robot"));
     if (robot) this.#viewer.showRobot(robot);
-    this.#viewer.showRequest(this.#draft.value);
+    this.#viewer.showRequest(this.#draft.value, this.#motions.of(this.#draft.get("/workspace")?.motions)?.spans);
   }
 
   async #submit(event) {

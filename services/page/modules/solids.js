@@ -33,7 +33,8 @@ export function drawRequest(request) {
 const isPoint = (value) => Array.isArray(value) && value.length === 3 && value.every(Number.isFinite);
 const isBox = ({ min, max }) => isPoint(min) && isPoint(max) && min.every((low, axis) => low < max[axis]);
 
-function box({ min, max }, color, opacity) {
+/** A box that can be seen through. @param {{min: number[], max: number[]}} corners @param {number} color @param {number} opacity */
+export function box({ min, max }, color, opacity) {
   const size = min.map((low, axis) => max[axis] - low);
   const geometry = new THREE.BoxGeometry(...size);
   const group = new THREE.Group();

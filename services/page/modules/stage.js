@@ -129,6 +129,9 @@ export class Stage {
 function dispose(object) {
   object.traverse((part) => {
     part.geometry?.dispose();
-    for (const material of [part.material ?? []].flat()) material.dispose();
+    for (const material of [part.material ?? []].flat()) {
+      material.map?.dispose();
+      material.dispose();
+    }
   });
 }

@@ -1,7 +1,9 @@
 /** The viewer: an arm in 3D, what a request asks of it, and a trajectory that is played beside its joints' plots. */
 
+import { Copied } from "./copied.js";
 import { element, freshId } from "./elements.js";
 import { JointPlots } from "./joint_plots.js";
+import { drawSpans, MovedObjects } from "./moved_objects.js";
 import { Player } from "./player.js";
 import { short } from "./quantities.js";
 import { RobotDrawing } from "./robot_drawing.js";
@@ -20,9 +22,11 @@ export class Viewer {
   #shown = null;
   #loading = new AbortController();
   #path = null;
+  #objects = null;
   #trajectory = null;
   #player = new Player();
   #plots = new JointPlots();
+  #copied = new Copied();
   #note = element("p", { class: "hint note", role: "status" });
   #about = element("p", { class: "about" });
   #canvas = element("canvas", {
@@ -43,7 +47,7 @@ export class Viewer {
       element("option", { value: "joint_position" }, "Joint positions"), element("option", { value: "joint_velocity" }, "Joint velocities"));
     quantity.addEventListener("change", () => { this.#plots.choose(quantity.value); this.#plots.move(this.#player.sample); });
     this.#motion = element("div", { class: "motion", hidden: true },
-      this.#player.root, this.#about,
+      this.#player.root, this.#about, this.#copied.root,
       element("p", { class: "pair plotted" }, element("label", { for: quantity.id }, "Against their limits:"), quantity),
       this.#plots.root,
       element("p", { class: "hint" }, "On its path, teal is an open gripper, orange a closed one. Space plays and pauses; ← and → go by one sample, with Shift by ten; Home and End go to the ends."));
@@ -86,9 +90,11 @@ export class Viewer {
     this.#say("This robot is not on the service any more, or was changed; its tool's path is shown without it.");
   }
 
-  /** Draws what a request says of space. @param {Record<string, any>} request */
-  showRequest(request) {
-    this.#stage?.put("request", drawRequest(request));
+  /** Draws what a request says of space. @param {Record<string, any>} request @param {any} [spans] of the objects that it moves, as the API lists them */
+  showRequest(request, spans = {}) {
+    const drawing = drawRequest(request);
+    for (const span of drawSpans(request.workspace ?? {}, spans)) drawing.add(span);
+    this.#stage?.put("request", drawing);
   }
 
   /** Shows several, to choose from. @param {any[]} trajectories @param {any} spec of their robot */
@@ -105,7 +111,9 @@ export class Viewer {
     this.#trajectory = trajectory;
     this.#motion.hidden = trajectory === null;
     this.#path = trajectory && this.#stage ? new ToolPath(trajectory) : null;
+    this.#objects = trajectory?.objects && this.#stage ? new MovedObjects(trajectory.objects) : null;
     this.#stage?.put("path", this.#path?.object ?? null);
+    this.#stage?.put("objects", this.#objects?.object ?? null);
     if (trajectory === null) {
       this.#player.stop();
       this.#previews.hidden = true;
@@ -115,6 +123,7 @@ export class Viewer {
     }
     const tries = trajectory.attempts === 1 ? "the first candidate" : `candidate ${trajectory.attempts}`;
     this.#about.textContent = `Trajectory ${trajectory.trajectory_id}: ${trajectory.family}, ${short(trajectory.duration)} s, ${trajectory.length} samples, ${tries}.`;
+    this.#copied.show(trajectory);
     this.#plots.show(trajectory, spec);
     this.#player.load(trajectory.length, trajectory.rate_hz);
   }
@@ -137,7 +146,10 @@ export class Viewer {
     if (!this.#trajectory) return this.#stage?.changed();
     const { sample } = this.#player;
     this.#plots.move(sample);
+    this.#copied.move(sample);
     this.#path?.move(sample);
+    this.#objects?.move(sample);
+    if (this.#objects) this.root.dataset.objects = JSON.stringify(this.#objects.places);
     if (this.#robot) this.#pose(sample);
     this.#stage?.changed();
   }

@@ -2,6 +2,7 @@
 
 import { element, freshId } from "./elements.js";
 import { choiceField, field, numberField, vectorField } from "./fields.js";
+import { objectsFields } from "./objects_fields.js";
 
 const XYZ = ["x", "y", "z"];
 const LARGEST_SUMMARY = 2 << 20;
@@ -11,6 +12,7 @@ const KINDS = [
   ["box", "Box with a cone of tool directions"],
   ["poses", "Listed poses"],
   ["fitted", "Fitted to demonstrations"],
+  ["objects", "Objects: copies of demonstrations"],
 ];
 const FIRST = {
   joint_space: { kind: "joint_space" },
@@ -24,7 +26,10 @@ const FIRST = {
     ],
   },
   fitted: { kind: "fitted" },
+  objects: { kind: "objects" },
 };
+/** What copies of demonstrations take from these, so that their requests can't say it. */
+const THE_DEMONSTRATIONS_OWN = ["/families", "/speed_scale", "/tool_speed", "/via_velocity"];
 const FITTED_JITTER = [
   ["shift", "Shift of a whole motion [m]", "0.02"],
   ["position", "Shift of each waypoint [m]", "0.005"],
@@ -33,15 +38,19 @@ const FITTED_JITTER = [
   ["dwell", "Rests longer or shorter, as a share", "0.2"],
 ];
 
-/** The fields, which change with the kind. @param {import("./request_draft.js").RequestDraft} draft */
-export function workspaceFields(draft) {
+/**
+ * The fields, which change with the kind.
+ * @param {import("./request_draft.js").RequestDraft} draft @param {import("./objects_fields.js").MotionsList} motions
+ */
+export function workspaceFields(draft, motions) {
   const parts = element("div", { class: "parts" });
   const kind = choiceField(draft, "/workspace/kind", "Targets", KINDS);
   const show = () => {
-    parts.replaceChildren(...(FIELDS[draft.get("/workspace")?.kind]?.(draft, show) ?? []));
+    parts.replaceChildren(...(FIELDS[draft.get("/workspace")?.kind]?.(draft, show, motions) ?? []));
     return parts;
   };
   kind.querySelector("select").addEventListener("change", (event) => {
+    if (event.target.value === "objects") for (const pointer of THE_DEMONSTRATIONS_OWN) draft.set(pointer, undefined, null);
     draft.set("/workspace", structuredClone(FIRST[event.target.value]), event.target);
     show();
   });
@@ -66,6 +75,7 @@ const FIELDS = {
     summaryField(draft),
     ...FITTED_JITTER.map(([key, label, usual]) => numberField(draft, `/workspace/jitter/${key}`, label, `Default: ${usual}`)),
   ],
+  objects: (draft, _, motions) => objectsFields(draft, motions),
 };
 
 const posesOf = (draft) => [draft.get("/workspace/poses") ?? []].flat();

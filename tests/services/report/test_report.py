@@ -25,7 +25,7 @@ from tests.shared.example import HEADER, example_table
 from tests.shared.summary_example import example_summary
 
 
-class _Page(HTMLParser):
+class Page(HTMLParser):
     """What a browser would load, and what a reader would read."""
 
     def __init__(self, text: str) -> None:
@@ -33,11 +33,16 @@ class _Page(HTMLParser):
         self.sources: list[str] = []
         self.alts: list[str] = []
         self.tags: list[str] = []
+        self.rows: list[list[str]] = []
         self.text = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
         for name, value in attrs:
             if name in ("src", "href", "data", "action", "srcset"):
                 self.sources.append(value or "")
@@ -46,6 +51,8 @@ class _Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+        if {"td", "th"} & {*self.tags[-1:]}:
+            self.rows[-1][-1] += data
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +66,7 @@ def html(reference: Dataset, summary: DemonstrationSummary) -> str:
 
 
 def test_the_page_stands_alone(html: str) -> None:
-    page = _Page(html)
+    page = Page(html)
     assert "script" not in page.tags
     assert "link" not in page.tags
     assert len(page.sources) == len(page.alts) == page.tags.count("img") >= 16
@@ -76,7 +83,7 @@ def test_the_page_stands_alone(html: str) -> None:
 
 
 def test_the_page_says_what_is_in_the_files(html: str, reference: Dataset) -> None:
-    text = _Page(html).text
+    text = Page(html).text
     commits = reference.commits()
     assert f"{REQUEST.count:,} trajectories" in text
     assert "sealed, 12 of 12 shards" in text
@@ -99,7 +106,7 @@ def test_sections_count_every_sample(reference: Dataset) -> None:
     header, commits, statistics = reference.header, reference.commits(), map(reference.statistics, range(12))
     workspace, joints, motion = WorkspaceSection(header, None), JointSection(header, statistics), MotionSection(None)
     rows = samples = 0
-    for part, families in read_sample(reference, commits, 10**6):
+    for part, families, _ in read_sample(reference, commits, 10**6):
         workspace.add(part)
         joints.add(part)
         motion.add(part, families)
@@ -121,7 +128,7 @@ def test_sections_count_every_sample(reference: Dataset) -> None:
 
 def test_a_sample_reads_few_shards_and_the_same_ones(reference: Dataset) -> None:
     runs = [
-        [part.ids.tolist() for part, _ in read_sample(Dataset(reference.root), reference.commits(), 50)]
+        [part.ids.tolist() for part, *_ in read_sample(Dataset(reference.root), reference.commits(), 50)]
         for _ in range(2)
     ]
     assert runs[0] == runs[1]
@@ -176,7 +183,7 @@ def test_names_from_a_file_can_not_become_markup(tmp_path: Path) -> None:
     dataset.publish(0, example_table(0, 8), 9, {evil: 1, r"$\nothing$": 1})
     html = make_report(dataset).html()
     assert "growing, 1 of 3 shards" in html
-    assert "script" not in _Page(html).tags
+    assert "script" not in Page(html).tags
     assert evil not in html
 
 
