@@ -2,12 +2,14 @@
 
 import logging
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from shared.errors import ConfigError
 from shared.follow import ShardSource
@@ -25,9 +27,9 @@ from trainer.config import AdaptConfig, to_json
 from trainer.copies.windows import WindowsWithCopies, with_copies
 from trainer.demonstration_windows import DemonstrationWindows, fingerprint, observation_scaling
 from trainer.demonstrations.episode import Demonstrations
-from trainer.device import choose_device
 from trainer.frozen_vision import FrozenVision
-from trainer.loop import TrainingLoop
+from trainer.kept_policies import remove_others
+from trainer.loop import Publish, TrainingLoop
 from trainer.modes import MODES
 from trainer.motion_basis import TOLERANCE, MotionBasis
 from trainer.normalization import ActionNormalizer
@@ -35,7 +37,7 @@ from trainer.observation import Camera, ObservationScaling, cameras_of
 from trainer.pretrain import fresh_head, learn_basis, validation
 from trainer.pretrained import Stage1, accepted, normalizer_of
 from trainer.progress import Progress, silent
-from trainer.ranks import Ranks
+from trainer.ranks import ALONE, Ranks
 from trainer.run_folder import RunFolder
 from trainer.smoothness import describe_motion
 from trainer.threads import with_threads
@@ -57,6 +59,7 @@ def adapt(
     features: Path | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
+    ranks: Ranks = ALONE,
 ) -> Path:
     """Trains a policy on demonstrations, going on where an earlier call in this folder stopped.
 
@@ -74,6 +77,7 @@ def adapt(
         features: folder in which what these make of pictures is kept; in the run's folder where it is not given.
         overwrite: remove the run that lies in the folder, once it is known that this one can begin.
         progress: told of every `log_every` steps.
+        ranks: the processes that train it together.
 
     Returns:
         The checkpoint, which names its backbone by hash except in the modes that train all of it.
@@ -87,10 +91,10 @@ def adapt(
     """
     if backbone is not None and stage1 is None:
         raise ConfigError("a backbone is Stage 1's: give --stage1, its checkpoint, too, or leave --backbone out")
-    folder, ranks = RunFolder(run), Ranks()
+    folder = RunFolder(run)
     config = with_threads(config, folder, overwrite=overwrite)
     ranks.check(config.training.batch_size)
-    device = ranks.device(choose_device(config.training.device))
+    device = ranks.device(config.training.device)
     pretrained = None if stage1 is None else Stage1.load(stage1, backbone)
     if overwrite and pretrained is not None and pretrained.lies_in(folder):
         raise ConfigError(f"--overwrite would remove {pretrained.backbone}, Stage 1's backbone; choose another --out")
@@ -105,19 +109,35 @@ def adapt(
     if checkpoint.exists():
         return checkpoint
     head, info = _begin_head(task.info(device), config, task.used, folder)
-    windows = mixed or task.windows(head, features or folder.path / "features", device, progress)
+    windows = mixed or task.windows(head, features or folder.path / "features", device, ranks, progress)
     learned = task.basis(windows)
     info = replace(info, motion_basis=None if learned is None else learned.to_json())
-    loop = TrainingLoop(head.to(device), windows, config.training, folder, progress)
+    loop = TrainingLoop(head.to(device), windows, config.training, folder, progress, ranks)
     precision, rate_hz = config.training.precision, info.rate_hz
-    loop.run(validation(head, windows.validation, task.normalizer, precision, lambda: learned, rate_hz, info.limits))
+    loop.run(
+        validation(head, windows.validation, task.normalizer, precision, lambda: learned, rate_hz, info.limits),
+        _publisher(folder, info, task.vision, config.training.keep),
+    )
     if ranks.is_first:
-        weights = {**loop.average.average, **(task.vision.weights if task.vision else {})}
-        save_checkpoint(checkpoint, replace(info, seconds=loop.seconds), weights)
-        folder.training_state.unlink(missing_ok=True)
         shutil.rmtree(decoded, ignore_errors=True)
     ranks.wait()
     return checkpoint
+
+
+def _publisher(folder: RunFolder, info: CheckpointInfo, vision: FrozenVision | None, keep: int) -> Publish:
+    """Writes a checkpoint, and removes those that are not kept."""
+    frozen = vision.weights if vision else {}
+
+    def publish(step: int, seconds: float, held_out: Mapping[str, float]) -> Callable[[Mapping[str, Tensor]], None]:
+        made = replace(info, step=step, seconds=seconds, held_out=dict(held_out) or None)
+
+        def write(average: Mapping[str, Tensor]) -> None:
+            save_checkpoint(folder.checkpoint(step), made, {**average, **frozen})
+            remove_others(folder, keep)
+
+        return write
+
+    return publish
 
 
 @dataclass(frozen=True)
@@ -188,15 +208,15 @@ class _Task:
         return with_copies(copies, folder, self.demonstrations, self.normalizer, self.scaling, self.config, device)
 
     def windows(
-        self, head: ActionHead, features: Path, device: torch.device, progress: Progress
+        self, head: ActionHead, features: Path, device: torch.device, ranks: Ranks, progress: Progress
     ) -> DemonstrationWindows:
         """Batches of demonstrations; networks that are taken over are put into the head, and their features kept."""
         parts = self.demonstrations, self.normalizer, self.scaling, self.config, device
         if self.vision is None:
-            return DemonstrationWindows(*parts, self.cameras)
+            return DemonstrationWindows(*parts, self.cameras, ranks=ranks)
         self.vision.put_into(head)
         seen = self.vision.features(self.demonstrations, features, device, progress)
-        return DemonstrationWindows(*parts, features=seen)
+        return DemonstrationWindows(*parts, features=seen, ranks=ranks)
 
     def basis(self, windows: DemonstrationWindows | WindowsWithCopies) -> MotionBasis | None:
         """What the policy projects onto: what is known from elsewhere, else what the demonstrations span.
@@ -236,6 +256,6 @@ def _begin_head(
     elif traits.freezes:
         if config.gates == "open":
             head.conditioning.open_gates(head.backbone)
-        info = replace(info, backbone=save_backbone(folder.backbones, head.backbone, config.head))
+        info = replace(info, backbone=save_backbone(folder.backbones, head.backbone.state_dict(), config.head))
     head.freeze(config.mode)
     return head, info

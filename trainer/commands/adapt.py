@@ -60,28 +60,31 @@ def run(
     from trainer.demonstrations.frame_cache import FrameCache
     from trainer.demonstrations.mapping_file import read_mapping
     from trainer.motion_basis import read_basis
+    from trainer.ranks import Ranks
 
-    claim(out, resume, overwrite)
-    ranges = read_action_range(action_range, mapping)
-    known = read_info(stage1).action_range if stage1 else ranges
-    meaning = read_mapping(mapping) if mapping else None
-    cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
-    with progress("adapt") as report:
-        demonstrations = read_demonstrations(
-            demos, count, mapping=meaning, ranges=known, frames=cache, progress=report, draw=draw
-        )
-        checkpoint = adapt(
-            out,
-            demonstrations,
-            config,
-            stage1=stage1,
-            backbone=backbone,
-            action_range=ranges,
-            basis=None if basis is None else read_basis(basis),
-            copies=None if copies is None else open_copies(copies, out / "shards"),
-            vision=vision,
-            features=cache.folder / "features",
-            overwrite=overwrite,
-            progress=report,
-        )
-    say_trained(out, checkpoint)
+    with Ranks.joined() as ranks:
+        claim(out, resume, overwrite, ranks)
+        ranges = read_action_range(action_range, mapping)
+        known = read_info(stage1).action_range if stage1 else ranges
+        meaning = read_mapping(mapping) if mapping else None
+        cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
+        with progress("adapt") as report:
+            demonstrations = read_demonstrations(
+                demos, count, mapping=meaning, ranges=known, frames=cache, progress=report, draw=draw
+            )
+            checkpoint = adapt(
+                out,
+                demonstrations,
+                config,
+                stage1=stage1,
+                backbone=backbone,
+                action_range=ranges,
+                basis=None if basis is None else read_basis(basis),
+                copies=None if copies is None else open_copies(copies, out / "shards"),
+                vision=vision,
+                features=cache.folder / "features",
+                overwrite=overwrite,
+                progress=report,
+                ranks=ranks,
+            )
+        say_trained(out, checkpoint, ranks)

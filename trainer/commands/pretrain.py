@@ -37,23 +37,26 @@ def run(
     from shared.remote_dataset import open_dataset
     from trainer.commands.action_range import read_action_range
     from trainer.pretrain import pretrain
+    from trainer.ranks import Ranks
 
-    claim(out, resume, overwrite)
-    cache_bytes = cache_gb * 1e9
-    source = open_dataset(data, cache=out.parent / "shards", tell=_say, max_bytes=cache_bytes)
-    ranges = read_action_range(action_range, mapping)
-    with progress("pretrain") as report:
-        checkpoint = pretrain(
-            out,
-            source,
-            config,
-            action_range=ranges,
-            cache_bytes=cache_bytes,
-            ahead=ahead,
-            overwrite=overwrite,
-            progress=report,
-        )
-    say_trained(out, checkpoint)
+    with Ranks.joined() as ranks:
+        claim(out, resume, overwrite, ranks)
+        cache_bytes = cache_gb * 1e9
+        source = open_dataset(data, cache=out.parent / "shards", tell=_say, max_bytes=cache_bytes)
+        ranges = read_action_range(action_range, mapping)
+        with progress("pretrain") as report:
+            checkpoint = pretrain(
+                out,
+                source,
+                config,
+                action_range=ranges,
+                cache_bytes=cache_bytes,
+                ahead=ahead,
+                overwrite=overwrite,
+                progress=report,
+                ranks=ranks,
+            )
+        say_trained(out, checkpoint, ranks)
 
 
 def _say(text: str) -> None:
