@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shared.errors import ConfigError
 from shared.follow import ShardSource
+from trainer import tensor_file
 from trainer.action import ActionRange
 from trainer.action_head import ActionHead
 from trainer.checkpoint import (
@@ -56,6 +57,7 @@ def adapt(
     basis: MotionBasis | None = None,
     copies: ShardSource | None = None,
     vision: Path | None = None,
+    init_from: Path | str | None = None,
     features: Path | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -74,6 +76,8 @@ def adapt(
         basis: likewise; where neither is given, it is learned from the demonstrations.
         copies: a dataset of copies of the demonstrations, finished or growing, to train on beside them.
         vision: checkpoint or run folder of a policy with the same cameras, whose networks are taken over, frozen.
+        init_from: a policy, or its run folder, whose weights this run begins with, instead of Stage 1; its action
+            range, observation scaling and motion basis go on.
         features: folder in which what these make of pictures is kept; in the run's folder where it is not given.
         overwrite: remove the run that lies in the folder, once it is known that this one can begin.
         progress: told of every `log_every` steps.
@@ -91,13 +95,19 @@ def adapt(
     """
     if backbone is not None and stage1 is None:
         raise ConfigError("a backbone is Stage 1's: give --stage1, its checkpoint, too, or leave --backbone out")
+    if init_from is not None and (stage1 is not None or vision is not None):
+        raise ConfigError("--init-from begins with a whole policy; leave --stage1 and --vision out")
     folder = RunFolder(run)
     config = with_threads(config, folder, overwrite=overwrite)
     ranks.check(config.training.batch_size)
     device = ranks.device(config.training.device)
     pretrained = None if stage1 is None else Stage1.load(stage1, backbone)
+    if init_from is not None:
+        pretrained = Stage1.of_policy(init_from)
     if overwrite and pretrained is not None and pretrained.lies_in(folder):
-        raise ConfigError(f"--overwrite would remove {pretrained.backbone}, Stage 1's backbone; choose another --out")
+        raise ConfigError(
+            f"--overwrite would remove {pretrained.backbone}, which this run begins with; choose another --out"
+        )
     task = _Task.checked(demonstrations, config, pretrained, action_range, basis, vision)
     decoded = folder.path / "decoded"
     # Before anything is touched: copies may not be of these demonstrations.
@@ -171,13 +181,17 @@ class _Task:
         scaling = observation_scaling(demonstrations, config.observation_scaling)
         cameras = cameras_of(demonstrations.cameras, config.crop)
         frozen = None if vision is None else FrozenVision.load(vision, cameras)
+        if stage1 is not None and stage1.policy is not None:
+            stage1.check_begins(config, demonstrations.observation_widths, cameras)
+            scaling = stage1.info.scaling
         known = stage1.info.basis if stage1 and basis is None else basis
         return cls(demonstrations, config, stage1, normalizer, scaling, cameras, frozen, known)
 
     @property
     def used(self) -> Stage1 | None:
-        """Stage 1, where the mode starts from it."""
-        return self.stage1 if MODES[self.config.mode].pretrained else None
+        """Stage 1, where the mode starts from it, or the policy that is begun with."""
+        given = self.stage1
+        return given if given and (given.policy is not None or MODES[self.config.mode].pretrained) else None
 
     def data(self, copies: ShardSource | None) -> dict[str, Any]:
         """What config.json remembers of what is trained on."""
@@ -186,6 +200,8 @@ class _Task:
         data |= {"vision": {"sha256": self.vision.sha256}} if self.vision else {}
         data |= {"copies": {"dataset_id": copies.header.dataset_id, "count": copies.header.count}} if copies else {}
         data |= {"motion_basis": {"sha256": known.sha256()}} if known else {}
+        if used and used.policy is not None:
+            data |= {"init_from": {"sha256": tensor_file.sha256(tensor_file.pack(used.policy, {}))}}
         return {**data, "backbone": used.info.backbone if used else None}
 
     def info(self, device: torch.device) -> CheckpointInfo:
@@ -247,14 +263,18 @@ def _begin_head(
 ) -> tuple[ActionHead, CheckpointInfo]:
     """The head as its mode begins, with the backbone that stays saved in the run's folder."""
     traits = MODES[config.mode]
-    head = fresh_head(config.training.seed, lambda: build_head(info, used.kept if used else None))
+    kept = used.kept if used and used.policy is None else None
+    head = fresh_head(config.training.seed, lambda: build_head(info, kept))
+    if used is not None and used.policy is not None:
+        head.load_state_dict(dict(used.policy))
     if used is not None and used.info.backbone is not None:
-        load_backbone(head.backbone, used.backbone, used.info.backbone)
+        if used.policy is None:
+            load_backbone(head.backbone, used.backbone, used.info.backbone)
         if traits.freezes:
             link_backbone(used.info.backbone, used.backbone, folder.backbones)
             info = replace(info, backbone=used.info.backbone)
     elif traits.freezes:
-        if config.gates == "open":
+        if config.gates == "open" and used is None:
             head.conditioning.open_gates(head.backbone)
         info = replace(info, backbone=save_backbone(folder.backbones, head.backbone.state_dict(), config.head))
     head.freeze(config.mode)

@@ -11,12 +11,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shared.errors import ConfigError
 from shared.follow import ShardSource
 from shared.robots import JointLimits
 from trainer.action import ActionRange
 from trainer.action_head import ActionHead
 from trainer.batches import Batch
-from trainer.checkpoint import BACKBONE, CheckpointInfo, Stage1Record, build_head, save_backbone, save_checkpoint
+from trainer.checkpoint import (
+    BACKBONE,
+    CheckpointInfo,
+    Stage1Record,
+    build_head,
+    load_checkpoint,
+    save_backbone,
+    save_checkpoint,
+)
 from trainer.config import Precision, PretrainConfig, to_json
 from trainer.evaluate import action_error, noise_loss
 from trainer.kept_policies import remove_others
@@ -36,6 +45,7 @@ def pretrain(
     config: PretrainConfig,
     *,
     action_range: ActionRange | None = None,
+    init_from: Path | str | None = None,
     cache_bytes: float = math.inf,
     ahead: bool = True,
     overwrite: bool = False,
@@ -50,6 +60,7 @@ def pretrain(
         config: of the stage.
         action_range: its entries replace the dataset's of the same name, so that a head can serve a wider region
             or another arm.
+        init_from: a Stage-1 checkpoint, or its run folder, whose weights this run begins with; its range goes on.
         cache_bytes: of decoded shards kept on the disk, beyond those that a batch needs.
         ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
         overwrite: remove the run that lies in the folder, once it is known that this one can begin.
@@ -67,8 +78,11 @@ def pretrain(
     """
     folder, header = RunFolder(run), source.header
     config = with_threads(config, folder, overwrite=overwrite)
-    normalizer = ActionNormalizer({**header.action_range, **(action_range or {})}, config.head.action)
+    begun = None if init_from is None else _begun(init_from, config, action_range)
+    ranges = begun[1].action_range if begun else {**header.action_range, **(action_range or {})}
+    normalizer = ActionNormalizer(ranges, config.head.action)
     data = {"dataset_id": header.dataset_id, "action_range": normalizer.to_json()}
+    data |= {"init_from": {"backbone": begun[1].backbone}} if begun else {}
     ranks.check(config.training.batch_size)
     device = ranks.device(config.training.device)
     cache = folder.path / "decoded"
@@ -86,7 +100,7 @@ def pretrain(
         seconds=0.0, device=device.type, stage1=Stage1Record(header.dataset_id, config.condition, 0.0),
         joint_limits=header.robot.to_json()["limits"],
     )  # fmt: skip
-    head = fresh_head(config.training.seed, lambda: build_head(info)).to(device)
+    head = fresh_head(config.training.seed, lambda: begun[0] if begun else build_head(info)).to(device)
     loop = TrainingLoop(head, stream, config.training, folder, progress, ranks)
     basis = _GrowingBasis(stream, normalizer, config.directions)
     measure = validation(
@@ -97,6 +111,20 @@ def pretrain(
         shutil.rmtree(cache, ignore_errors=True)
     ranks.wait()
     return checkpoint
+
+
+def _begun(
+    path: Path | str, config: PretrainConfig, action_range: ActionRange | None
+) -> tuple[ActionHead, CheckpointInfo]:
+    """The head to begin with. Raises ConfigError where it is of another shape or condition, or has another range."""
+    head, info = load_checkpoint(path)
+    if info.stage != 1 or info.stage1 is None:
+        raise ConfigError(f"{path} is no Stage-1 checkpoint; pretraining can't begin with it")
+    if action_range is not None:
+        raise ConfigError("--init-from goes on with the action range of what it begins with; leave --action-range out")
+    if info.head != config.head or info.stage1.condition != config.condition:
+        raise ConfigError(f"{path} has another head or condition than this run; use its --head, --condition ...")
+    return head, info
 
 
 class _GrowingBasis:

@@ -13,11 +13,12 @@ import torch
 from shared.dataset import Dataset
 from shared.errors import ConfigError, TrainingError
 from tests.pages import ROOT
-from tests.trainer.example import HEADS, make_dataset, training
+from tests.trainer.example import HEADS, make_dataset, make_demonstrations, training
 from tests.trainer.test_loop import make_loop
 from trainer import tensor_file
+from trainer.adapt import adapt
 from trainer.checkpoint import load_checkpoint, read_info
-from trainer.config import PretrainConfig
+from trainer.config import AdaptConfig, Mode, PretrainConfig
 from trainer.kept_policies import best_policy, held_out_error
 from trainer.optimization import learning_rate
 from trainer.pretrain import pretrain
@@ -183,3 +184,42 @@ def test_killed_at_any_moment_it_leaves_policies_that_load(data: Dataset, tmp_pa
     arguments = [sys.executable, "-c", KILLED, str(data.root), str(tmp_path / "run")]
     done = subprocess.run(arguments, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_new_run_begins_with_a_policys_weights(data: Dataset, tmp_path: Path) -> None:
+    wide = {"position": {"min": [-1.0] * 3, "max": [1.0, 1.0, 2.0]}}
+    wide |= {"joint_position": {"min": [-3.0] * 2, "max": [3.0] * 2}}
+    short = replace(CONFIG, training=training(2))
+    first = pretrain(tmp_path / "first", data, short, action_range=wide)
+    # A learning rate that moves hardly anything shows what a run begins with.
+    still = replace(short, training=training(1, learning_rate=1e-8))
+    second = pretrain(tmp_path / "second", data, still, init_from=tmp_path / "first")
+    _assert_near(first, second)
+    assert read_info(second).action_range == read_info(first).action_range
+    given = AdaptConfig("decoupled", CONFIG.head, training(2), validation_windows=4)
+    demonstrations = make_demonstrations()
+    policy = adapt(tmp_path / "policy", demonstrations, given, stage1=first)
+    slow = replace(given, training=still.training)
+    others = make_demonstrations(4)
+    modes: tuple[Mode, ...] = ("decoupled", "finetune")
+    for mode in modes:
+        begun = adapt(tmp_path / mode, others, replace(slow, mode=mode), init_from=policy)
+        _assert_near(policy, begun)
+        ours, theirs = read_info(begun), read_info(policy)
+        assert (ours.observation_scaling, ours.action_range) == (theirs.observation_scaling, theirs.action_range)
+        assert (ours.stage1, ours.motion_basis, ours.mode) == (theirs.stage1, theirs.motion_basis, mode)
+        assert ours.backbone == (theirs.backbone if mode == "decoupled" else None)
+    with pytest.raises(ConfigError, match="trained in mode decoupled, this run's is normal; use the same, or finetune"):
+        adapt(tmp_path / "wrong", others, replace(slow, mode="normal"), init_from=policy)
+    with pytest.raises(ConfigError, match="begins with a whole policy; leave --stage1"):
+        adapt(tmp_path / "wrong", others, slow, init_from=policy, stage1=first)
+    with pytest.raises(ConfigError, match="is a Stage-1 checkpoint; give it as --stage1"):
+        adapt(tmp_path / "wrong", others, slow, init_from=first)
+    with pytest.raises(ConfigError, match="is no Stage-1 checkpoint"):
+        pretrain(tmp_path / "wrong", data, still, init_from=policy)
+
+
+def _assert_near(first: Path, second: Path) -> None:
+    ours, theirs = (load_checkpoint(path)[0].state_dict() for path in (first, second))
+    assert ours.keys() == theirs.keys()
+    assert all((value - theirs[name]).abs().max() < 1e-6 for name, value in ours.items())

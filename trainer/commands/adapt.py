@@ -25,6 +25,7 @@ def run(
     frames: Path | None = None,
     frames_gb: float = 50.0,
     vision: Path | None = None,
+    init_from: Path | None = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -48,6 +49,7 @@ def run(
         frames_gb: most gigabytes in it.
         vision: run folder of a policy with the same cameras, whose networks are taken over, frozen: pictures become
             features once, and training costs as little as without them.
+        init_from: policy or run folder whose weights a new run begins with, instead of Stage 1.
     """
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
@@ -64,8 +66,8 @@ def run(
 
     with Ranks.joined() as ranks:
         claim(out, resume, overwrite, ranks)
-        ranges = read_action_range(action_range, mapping)
-        known = read_info(stage1).action_range if stage1 else ranges
+        ranges, begun = read_action_range(action_range, mapping), stage1 or init_from
+        known = read_info(begun).action_range if begun else ranges
         meaning = read_mapping(mapping) if mapping else None
         cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
         with progress("adapt") as report:
@@ -82,6 +84,7 @@ def run(
                 basis=None if basis is None else read_basis(basis),
                 copies=None if copies is None else open_copies(copies, out / "shards"),
                 vision=vision,
+                init_from=init_from,
                 features=cache.folder / "features",
                 overwrite=overwrite,
                 progress=report,
