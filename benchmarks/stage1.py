@@ -35,7 +35,6 @@ from shared.records import list_column
 from trainer.action import POSE_DIM, join_action
 from trainer.action_head import ActionHead
 from trainer.backbones import build_backbone
-from trainer.batches import Batch
 from trainer.conditioning import stage1_conditioning
 from trainer.config import DIFFUSION_STEPS, HeadConfig, PretrainConfig, SizeName, Switch, TrainingConfig
 from trainer.diffusion import Diffusion
@@ -124,7 +123,7 @@ class OurLoop:
     def step(self) -> None:
         """One."""
         began = time.perf_counter()
-        batch: Batch = self._loop.source.next(lambda text: None)
+        batch = self._loop.source.next(lambda text: None)
         fetched = time.perf_counter()
         self._loop.gradient_step(batch)
         self._loop.step += 1

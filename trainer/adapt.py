@@ -2,15 +2,18 @@
 
 import logging
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from shared.errors import ConfigError
 from shared.follow import ShardSource
+from trainer import tensor_file
 from trainer.action import ActionRange
 from trainer.action_head import ActionHead
 from trainer.checkpoint import (
@@ -25,9 +28,9 @@ from trainer.config import AdaptConfig, to_json
 from trainer.copies.windows import WindowsWithCopies, with_copies
 from trainer.demonstration_windows import DemonstrationWindows, fingerprint, observation_scaling
 from trainer.demonstrations.episode import Demonstrations
-from trainer.device import choose_device
 from trainer.frozen_vision import FrozenVision
-from trainer.loop import TrainingLoop
+from trainer.kept_policies import remove_others
+from trainer.loop import Publish, TrainingLoop
 from trainer.modes import MODES
 from trainer.motion_basis import TOLERANCE, MotionBasis
 from trainer.normalization import ActionNormalizer
@@ -35,7 +38,7 @@ from trainer.observation import Camera, ObservationScaling, cameras_of
 from trainer.pretrain import fresh_head, learn_basis, validation
 from trainer.pretrained import Stage1, accepted, normalizer_of
 from trainer.progress import Progress, silent
-from trainer.ranks import Ranks
+from trainer.ranks import ALONE, Ranks
 from trainer.run_folder import RunFolder
 from trainer.smoothness import describe_motion
 from trainer.threads import with_threads
@@ -55,9 +58,11 @@ def adapt(
     copies: ShardSource | None = None,
     left_out: frozenset[int] = frozenset(),
     vision: Path | None = None,
+    init_from: Path | str | None = None,
     features: Path | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
+    ranks: Ranks = ALONE,
 ) -> Path:
     """Trains a policy on demonstrations, going on where an earlier call in this folder stopped.
 
@@ -73,9 +78,12 @@ def adapt(
         copies: a dataset of copies of the demonstrations, finished or growing, to train on beside them.
         left_out: ids of copies that are not trained on.
         vision: checkpoint or run folder of a policy with the same cameras, whose networks are taken over, frozen.
+        init_from: a policy, or its run folder, whose weights this run begins with, instead of Stage 1; its action
+            range, observation scaling and motion basis go on.
         features: folder in which what these make of pictures is kept; in the run's folder where it is not given.
         overwrite: remove the run that lies in the folder, once it is known that this one can begin.
         progress: told of every `log_every` steps.
+        ranks: the processes that train it together.
 
     Returns:
         The checkpoint, which names its backbone by hash except in the modes that train all of it.
@@ -89,13 +97,19 @@ def adapt(
     """
     if backbone is not None and stage1 is None:
         raise ConfigError("a backbone is Stage 1's: give --stage1, its checkpoint, too, or leave --backbone out")
-    folder, ranks = RunFolder(run), Ranks()
+    if init_from is not None and (stage1 is not None or vision is not None):
+        raise ConfigError("--init-from begins with a whole policy; leave --stage1 and --vision out")
+    folder = RunFolder(run)
     config = with_threads(config, folder, overwrite=overwrite)
     ranks.check(config.training.batch_size)
-    device = ranks.device(choose_device(config.training.device))
+    device = ranks.device(config.training.device)
     pretrained = None if stage1 is None else Stage1.load(stage1, backbone)
+    if init_from is not None:
+        pretrained = Stage1.of_policy(init_from)
     if overwrite and pretrained is not None and pretrained.lies_in(folder):
-        raise ConfigError(f"--overwrite would remove {pretrained.backbone}, Stage 1's backbone; choose another --out")
+        raise ConfigError(
+            f"--overwrite would remove {pretrained.backbone}, which this run begins with; choose another --out"
+        )
     task = _Task.checked(demonstrations, config, pretrained, action_range, basis, vision)
     decoded = folder.path / "decoded"
     # Before anything is touched: copies may not be of these demonstrations.
@@ -107,19 +121,35 @@ def adapt(
     if checkpoint.exists():
         return checkpoint
     head, info = _begin_head(task.info(device), config, task.used, folder)
-    windows = mixed or task.windows(head, features or folder.path / "features", device, progress)
+    windows = mixed or task.windows(head, features or folder.path / "features", device, ranks, progress)
     learned = task.basis(windows)
     info = replace(info, motion_basis=None if learned is None else learned.to_json())
-    loop = TrainingLoop(head.to(device), windows, config.training, folder, progress)
+    loop = TrainingLoop(head.to(device), windows, config.training, folder, progress, ranks)
     precision, rate_hz = config.training.precision, info.rate_hz
-    loop.run(validation(head, windows.validation, task.normalizer, precision, lambda: learned, rate_hz, info.limits))
+    loop.run(
+        validation(head, windows.validation, task.normalizer, precision, lambda: learned, rate_hz, info.limits),
+        _publisher(folder, info, task.vision, config.training.keep),
+    )
     if ranks.is_first:
-        weights = {**loop.average.average, **(task.vision.weights if task.vision else {})}
-        save_checkpoint(checkpoint, replace(info, seconds=loop.seconds), weights)
-        folder.training_state.unlink(missing_ok=True)
         shutil.rmtree(decoded, ignore_errors=True)
     ranks.wait()
     return checkpoint
+
+
+def _publisher(folder: RunFolder, info: CheckpointInfo, vision: FrozenVision | None, keep: int) -> Publish:
+    """Writes a checkpoint, and removes those that are not kept."""
+    frozen = vision.weights if vision else {}
+
+    def publish(step: int, seconds: float, held_out: Mapping[str, float]) -> Callable[[Mapping[str, Tensor]], None]:
+        made = replace(info, step=step, seconds=seconds, held_out=dict(held_out) or None)
+
+        def write(average: Mapping[str, Tensor]) -> None:
+            save_checkpoint(folder.checkpoint(step), made, {**average, **frozen})
+            remove_others(folder, keep)
+
+        return write
+
+    return publish
 
 
 @dataclass(frozen=True)
@@ -153,13 +183,17 @@ class _Task:
         scaling = observation_scaling(demonstrations, config.observation_scaling)
         cameras = cameras_of(demonstrations.cameras, config.crop)
         frozen = None if vision is None else FrozenVision.load(vision, cameras)
+        if stage1 is not None and stage1.policy is not None:
+            stage1.check_begins(config, demonstrations.observation_widths, cameras)
+            scaling = stage1.info.scaling
         known = stage1.info.basis if stage1 and basis is None else basis
         return cls(demonstrations, config, stage1, normalizer, scaling, cameras, frozen, known)
 
     @property
     def used(self) -> Stage1 | None:
-        """Stage 1, where the mode starts from it."""
-        return self.stage1 if MODES[self.config.mode].pretrained else None
+        """Stage 1, where the mode starts from it, or the policy that is begun with."""
+        given = self.stage1
+        return given if given and (given.policy is not None or MODES[self.config.mode].pretrained) else None
 
     def data(self, copies: ShardSource | None, left_out: frozenset[int]) -> dict[str, Any]:
         """What config.json remembers of what is trained on."""
@@ -173,6 +207,8 @@ class _Task:
             data["copies"] = {"dataset_id": copies.header.dataset_id, "count": copies.header.count}
             data["copies"] |= {"left_out": sorted(left_out)} if left_out else {}
         data |= {"motion_basis": {"sha256": known.sha256()}} if known else {}
+        if used and used.policy is not None:
+            data |= {"init_from": {"sha256": tensor_file.sha256(tensor_file.pack(used.policy, {}))}}
         return {**data, "backbone": used.info.backbone if used else None}
 
     def info(self, device: torch.device) -> CheckpointInfo:
@@ -198,15 +234,15 @@ class _Task:
         return with_copies(copies, folder, *parts, left_out)
 
     def windows(
-        self, head: ActionHead, features: Path, device: torch.device, progress: Progress
+        self, head: ActionHead, features: Path, device: torch.device, ranks: Ranks, progress: Progress
     ) -> DemonstrationWindows:
         """Batches of demonstrations; networks that are taken over are put into the head, and their features kept."""
         parts = self.demonstrations, self.normalizer, self.scaling, self.config, device
         if self.vision is None:
-            return DemonstrationWindows(*parts, self.cameras)
+            return DemonstrationWindows(*parts, self.cameras, ranks=ranks)
         self.vision.put_into(head)
         seen = self.vision.features(self.demonstrations, features, device, progress)
-        return DemonstrationWindows(*parts, features=seen)
+        return DemonstrationWindows(*parts, features=seen, ranks=ranks)
 
     def basis(self, windows: DemonstrationWindows | WindowsWithCopies) -> MotionBasis | None:
         """What the policy projects onto: what is known from elsewhere, else what the demonstrations span.
@@ -237,15 +273,19 @@ def _begin_head(
 ) -> tuple[ActionHead, CheckpointInfo]:
     """The head as its mode begins, with the backbone that stays saved in the run's folder."""
     traits = MODES[config.mode]
-    head = fresh_head(config.training.seed, lambda: build_head(info, used.kept if used else None))
+    kept = used.kept if used and used.policy is None else None
+    head = fresh_head(config.training.seed, lambda: build_head(info, kept))
+    if used is not None and used.policy is not None:
+        head.load_state_dict(dict(used.policy))
     if used is not None and used.info.backbone is not None:
-        load_backbone(head.backbone, used.backbone, used.info.backbone)
+        if used.policy is None:
+            load_backbone(head.backbone, used.backbone, used.info.backbone)
         if traits.freezes:
             link_backbone(used.info.backbone, used.backbone, folder.backbones)
             info = replace(info, backbone=used.info.backbone)
     elif traits.freezes:
-        if config.gates == "open":
+        if config.gates == "open" and used is None:
             head.conditioning.open_gates(head.backbone)
-        info = replace(info, backbone=save_backbone(folder.backbones, head.backbone, config.head))
+        info = replace(info, backbone=save_backbone(folder.backbones, head.backbone.state_dict(), config.head))
     head.freeze(config.mode)
     return head, info

@@ -7,11 +7,21 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """Windows of normalized actions (batch, horizon, action_dim) with their condition (batch, condition_dim).
+    """All windows of a step, or of a measurement: actions and condition of each, and in Stage 2 what cameras saw.
 
-    In Stage 2 also what each camera saw: (batch, n_obs_steps, height, width, 3) uint8. Of a batch that several ranks
-    share, actions and condition are the whole batch's, for they cost little; pictures are this rank's alone.
+    Attributes:
+        actions: normalized, (batch, horizon, action_dim).
+        condition: (batch, condition_dim).
+        pictures: of each camera, (batch, n_obs_steps, height, width, 3) uint8.
     """
+
+    actions: Tensor
+    condition: Tensor
+    pictures: tuple[Tensor, ...] = ()
+
+
+class RankBatch(NamedTuple):
+    """One rank's windows of a step, its equal part of a `Batch`, with the same fields."""
 
     actions: Tensor
     condition: Tensor
@@ -21,8 +31,8 @@ class Batch(NamedTuple):
 class BatchSource(Protocol):
     """An endless row of batches whose place can be saved. What it gives is a function of that place alone."""
 
-    def next(self, tell: Callable[[str], None]) -> Batch:
-        """The next batch, on the training device.
+    def next(self, tell: Callable[[str], None]) -> Batch | RankBatch:
+        """The next batch, on the training device: whole, or, where it has pictures, this rank's part alone.
 
         Broken off by an exception, it may leave its place anywhere: who goes on restores the `state` from before.
 

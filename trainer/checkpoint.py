@@ -32,8 +32,9 @@ from trainer.stage1_steps import condition_steps
 
 KIND = "policy checkpoint"
 BACKBONE_KIND = "backbone"
-_BACKBONE = "backbone."
-_ADDED = ("motion_basis", "demonstrated", "joint_limits")
+BACKBONE = "backbone."
+"""What the names of the backbone's weights begin with in a head."""
+_ADDED = ("motion_basis", "demonstrated", "joint_limits", "held_out")
 """Fields of CheckpointInfo that have come since the first release."""
 
 
@@ -72,6 +73,7 @@ class CheckpointInfo:
         motion_basis: what a policy projects onto, as `MotionBasis.to_json`; None where it does not.
         demonstrated: the motion of the demonstrations it was trained on (smoothness.describe_motion).
         joint_limits: of the arm, as the dataset's header has them; None where no dataset told.
+        held_out: what held-out windows said of it (evaluate.action_error); None where it was not measured.
     """
 
     stage: Literal[1, 2]
@@ -94,6 +96,7 @@ class CheckpointInfo:
     motion_basis: dict[str, Any] | None = None
     demonstrated: dict[str, float] | None = None
     joint_limits: dict[str, list[float]] | None = None
+    held_out: dict[str, float] | None = None
 
     @property
     def limits(self) -> JointLimits | None:
@@ -132,24 +135,23 @@ def build_head(info: CheckpointInfo, kept: Mapping[str, Tensor] | None = None) -
 
 def pack_backbone(backbone: Backbone, config: HeadConfig, basis: MotionBasis | None = None) -> bytes:
     """The bytes of a backbone's file; their hash is its name. Stage 1's has its motion basis beside the weights."""
-    metadata = {"kind": BACKBONE_KIND, "head": to_json(config)}
-    if basis is not None:
-        metadata["motion_basis"] = basis.to_json()
-    return tensor_file.pack(backbone.state_dict(), metadata)
+    return tensor_file.pack(backbone.state_dict(), _backbone_metadata(config, basis))
 
 
-def save_backbone(folder: Path, backbone: Backbone, config: HeadConfig, basis: MotionBasis | None = None) -> str:
-    """Writes a backbone into `folder`, unless it lies there, and returns its hash.
+def save_backbone(
+    folder: Path, weights: Mapping[str, Tensor], config: HeadConfig, basis: MotionBasis | None = None
+) -> str:
+    """Writes a backbone's weights into `folder`, unless they lie there, and returns their hash.
 
-    Raises TrainingError where a weight is not finite.
+    Raises TrainingError where one is not finite.
     """
-    tensor_file.require_finite(backbone.state_dict(), folder)
-    content = pack_backbone(backbone, config, basis)
-    name = tensor_file.sha256(content)
-    path = folder / f"{name}.safetensors"
-    if not path.exists():
-        tensor_file.publish(path, content)
-    return name
+    tensor_file.require_finite(weights, folder)
+    return tensor_file.publish_by_hash(folder, tensor_file.pieces(weights, _backbone_metadata(config, basis)))
+
+
+def _backbone_metadata(config: HeadConfig, basis: MotionBasis | None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"kind": BACKBONE_KIND, "head": to_json(config)}
+    return metadata if basis is None else {**metadata, "motion_basis": basis.to_json()}
 
 
 def load_backbone(backbone: Backbone, path: Path, name: str) -> None:
@@ -186,7 +188,7 @@ def save_checkpoint(path: Path, info: CheckpointInfo, weights: Mapping[str, Tens
     Raises TrainingError where a weight is not finite.
     """
     tensor_file.require_finite(weights, path)
-    stored = {name: value for name, value in weights.items() if info.stage == 2 or not name.startswith(_BACKBONE)}
+    stored = {name: value for name, value in weights.items() if info.stage == 2 or not name.startswith(BACKBONE)}
     metadata = {name: getattr(info, name) for name in info.__dataclass_fields__}
     metadata |= {"head": to_json(info.head), "stage1": vars(info.stage1) if info.stage1 else None}
     # As pairs: the order counts, and JSON's keys are sorted.
@@ -202,7 +204,7 @@ def find_checkpoint(path: Path | str) -> Path:
         return path
     found = sorted((path / "checkpoints").glob("step-*.safetensors"))
     if not found:
-        raise CheckpointError("holds no finished checkpoint; train it to its end, or give another run", path)
+        raise CheckpointError("holds no checkpoint yet; train it until it has saved one, or give another run", path)
     return found[-1]
 
 
@@ -228,7 +230,7 @@ def load_checkpoint(path: Path | str, backbone: Path | None = None) -> tuple[Act
     head = build_head(info)
     if info.backbone is not None:
         load_backbone(head.backbone, backbone or backbone_path(path, info.backbone), info.backbone)
-        kept = {name: value for name, value in head.state_dict().items() if name.startswith(_BACKBONE)}
+        kept = {name: value for name, value in head.state_dict().items() if name.startswith(BACKBONE)}
         tensors = {**kept, **tensors}
     _fill(head, tensors, path)
     return head.eval(), info

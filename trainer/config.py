@@ -145,7 +145,11 @@ class TrainingConfig:
         threads: of the CPU; None is one for each core that this process has to itself (threads.available_threads). A
             run that is gone on with keeps the number it began with. More than these cores is several times slower.
         log_every: steps between lines of metrics.jsonl; also how soon a non-finite loss is noticed.
-        checkpoint_every: steps between training checkpoints.
+        checkpoint_every: steps between measurements on held-out windows, at each of which a checkpoint is saved, if
+            that keeps to `saving_share`.
+        save_minutes: after which a checkpoint is saved in any case, of the time since the last.
+        saving_share: of the time that training may stand still for saving, which goes on in the background.
+        keep: how many of the last policies are kept; beside them, the best by its held-out error.
         tensorboard: also write TensorBoard events.
     """
 
@@ -164,18 +168,23 @@ class TrainingConfig:
     threads: int | None = None
     log_every: int = 50
     checkpoint_every: int = 500
+    save_minutes: float = 10.0
+    saving_share: float = 0.05
+    keep: int = 2
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
         _check_choices(self)
         check_number("steps", self.steps, 1, _MOST_STEPS, whole=True)
-        for name in ("batch_size", "threads", "log_every", "checkpoint_every"):
+        for name in ("batch_size", "threads", "log_every", "checkpoint_every", "keep"):
             check_number(name, getattr(self, name), 1, whole=True)
         check_number("learning_rate", self.learning_rate, _LEAST_RATE, 1)
         check_number("warmup_steps", self.warmup_steps, 0, whole=True)
         check_numbers("betas", self.betas, 2, least=0, below=1)
         check_number("weight_decay", self.weight_decay, 0, below=1)
         check_number("clip_norm", self.clip_norm, _LEAST_CLIP)
+        check_number("save_minutes", self.save_minutes, above=0)
+        check_number("saving_share", self.saving_share, above=0, most=1)
         check_number("average_power", self.average_power, 0, 1)
         check_number("seed", self.seed, 0, 2**32 - 1, whole=True)
 

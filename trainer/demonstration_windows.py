@@ -12,14 +12,14 @@ from torch import Tensor
 from shared.errors import TrainingError
 from shared.order import IntArray, WindowSpan
 from shared.philox import philox_uint64
-from trainer.batches import Batch
+from trainer.batches import Batch, RankBatch
 from trainer.config import AdaptConfig, Scaling
 from trainer.demonstrations.episode import Demonstrations, Episode
 from trainer.motion_basis import MOST_WINDOWS
 from trainer.normalization import ActionNormalizer
 from trainer.observation import Camera, ObservationScaling
-from trainer.pictures import EpisodePictures
-from trainer.ranks import Ranks
+from trainer.pictures import EpisodePictures, Pictures
+from trainer.ranks import ALONE, Ranks
 
 # Ids that no trajectory has.
 _ORDER_STREAM = np.array([2**62 + 2**61], np.int64)
@@ -43,6 +43,7 @@ class DemonstrationWindows:
         device: torch.device,
         cameras: Mapping[str, Camera] | None = None,
         features: NDArray[np.float32] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         """With each camera's pictures, or with the `features` (steps, width) that frozen networks made of them."""
         self._config, self._n_obs_steps = config, config.head.n_obs_steps
@@ -55,21 +56,26 @@ class DemonstrationWindows:
         seen = [] if features is None else [torch.from_numpy(features).to(device)]
         self._observations, self._low_dim = torch.cat([*seen, scaled], dim=1) if seen else scaled, scaled.shape[1]
         self._pictures = [EpisodePictures(episodes, name, camera) for name, camera in (cameras or {}).items()]
-        self._device, self._ranks = device, Ranks()
+        self._device, self._ranks = device, ranks
         self._training = self._window_steps(episodes, held_out=False).to(device)
         self._held_out = self._window_steps(episodes, held_out=True).to(device)
         self._position = 0
         self._permutation: tuple[int, Tensor] | None = None
 
-    def next(self, tell: Callable[[str], None]) -> Batch:
-        """The next batch; a batch may span two epochs."""
+    def next(self, tell: Callable[[str], None]) -> Batch | RankBatch:
+        """The next batch, with pictures this rank's part of it; a batch may span two epochs."""
         count, size = len(self._training), self._config.training.batch_size
         parts, missing, position = [], size, self._position
         while missing:
             epoch, place = divmod(position, count)
             parts.append(self._permuted(epoch)[place : place + missing])
             missing, position = missing - len(parts[-1]), position + len(parts[-1])
-        batch = self._batch(self._training[torch.cat(parts)], np.arange(self._position, position))
+        steps, places = self._training[torch.cat(parts)], np.arange(self._position, position)
+        batch: Batch | RankBatch = Batch(self._actions[steps], self._noisy(steps, self._position).flatten(1))
+        if self._pictures:
+            shown, places = self._ranks.part(self._first(steps)), self._ranks.part(places)
+            crops = tuple(self._random_crops(camera, shown, places) for camera in range(len(self._pictures)))
+            batch = self._ranks.share(batch)._replace(pictures=crops)
         self._position = position
         return batch
 
@@ -79,7 +85,9 @@ class DemonstrationWindows:
         if not count:
             return None
         chosen = torch.linspace(0, len(self._held_out) - 1, count).round().long()
-        return self._batch(self._held_out[chosen.to(self._held_out.device)], None)
+        steps = self._held_out[chosen.to(self._held_out.device)]
+        crops = tuple(self._on_device(pictures.center_crops(self._first(steps))) for pictures in self._pictures)
+        return Batch(self._actions[steps], self._seen(steps).flatten(1), crops)
 
     def motion_windows(self, most: int = MOST_WINDOWS) -> NDArray[np.float32]:
         """Normalized actions of up to `most` training windows, evenly spread, (n, horizon, action_dim)."""
@@ -94,29 +102,30 @@ class DemonstrationWindows:
         """Goes to a place that `state` gave."""
         self._position = int(state["position"])
 
-    def _batch(self, steps: Tensor, places: IntArray | None) -> Batch:
-        """Windows of these steps.
+    def _first(self, steps: Tensor) -> IntArray:
+        """The steps at which windows are seen, for pictures, which lie in the CPU's memory."""
+        return steps[:, : self._n_obs_steps].cpu().numpy()
 
-        Pictures are of this rank's part, cropped at random by the samples' places in the order; without places they are
-        of all, which one rank then validates with, and centered.
-        """
-        seen = steps[:, : self._n_obs_steps]
-        shown, first = seen.cpu().numpy(), None if places is None else int(places[0])
-        if places is not None:
-            shown, places = self._ranks.part(shown), self._ranks.part(places)
-        crops = tuple(self._crops(camera, shown, places) for camera in range(len(self._pictures)))
-        observations = self._observations[seen]
-        if first is not None and self._config.observation_noise:
-            noise = observation_noise(self._config, observations.shape, first)
-            # What networks made of pictures comes first, and has none.
-            noise[..., : noise.shape[-1] - self._low_dim] = 0
-            observations = observations + noise.to(self._device, non_blocking=True)
-        return Batch(self._actions[steps], observations.flatten(1), crops)
+    def _seen(self, steps: Tensor) -> Tensor:
+        return self._observations[steps[:, : self._n_obs_steps]]
 
-    def _crops(self, camera: int, steps: IntArray, places: IntArray | None) -> Tensor:
-        pictures, seed = self._pictures[camera], self._config.training.seed
-        chosen = pictures.center_crops(steps) if places is None else pictures.random_crops(steps, seed, places, camera)
-        return torch.from_numpy(chosen).to(self._device, non_blocking=True)
+    def _noisy(self, steps: Tensor, place: int) -> Tensor:
+        """What is seen, with the noise of this place in the order."""
+        observations = self._seen(steps)
+        if not self._config.observation_noise:
+            return observations
+        noise = observation_noise(self._config, observations.shape, place)
+        # What networks made of pictures comes first, and has none.
+        noise[..., : noise.shape[-1] - self._low_dim] = 0
+        return observations + noise.to(self._device, non_blocking=True)
+
+    def _random_crops(self, camera: int, steps: IntArray, places: IntArray) -> Tensor:
+        """Crops that depend on the samples' places in the order."""
+        seed = self._config.training.seed
+        return self._on_device(self._pictures[camera].random_crops(steps, seed, places, camera))
+
+    def _on_device(self, crops: Pictures) -> Tensor:
+        return torch.from_numpy(crops).to(self._device, non_blocking=True)
 
     def _permuted(self, epoch: int) -> Tensor:
         """The order of an epoch."""

@@ -12,14 +12,16 @@ _STEPS_WORTH_COMPILING = {"cuda": 1000, "cpu": 1500}
 
 
 def choose_device(name: str) -> torch.device:
-    """A torch device from its name; "auto" takes CUDA, then MPS, then the CPU. Raises ConfigError if it isn't there."""
+    """A torch device from its name; "auto" takes CUDA, then MPS, then the CPU. Raises ConfigError if it isn't there.
+
+    A GPU's has its number: tensors say "cuda:0" of themselves, which is not equal to "cuda".
+    """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        backend = "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else backend
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        device = torch.empty(1, device=device).device
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device {name!r} can't be used here: {str(error).splitlines()[0]}") from error
     return device

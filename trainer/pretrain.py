@@ -9,23 +9,33 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from shared.errors import ConfigError
 from shared.follow import ShardSource
 from shared.robots import JointLimits
 from trainer.action import ActionRange
 from trainer.action_head import ActionHead
 from trainer.batches import Batch
-from trainer.checkpoint import CheckpointInfo, Stage1Record, build_head, save_backbone, save_checkpoint
+from trainer.checkpoint import (
+    BACKBONE,
+    CheckpointInfo,
+    Stage1Record,
+    build_head,
+    load_checkpoint,
+    save_backbone,
+    save_checkpoint,
+)
 from trainer.config import Precision, PretrainConfig, to_json
-from trainer.device import choose_device
 from trainer.evaluate import action_error, noise_loss
-from trainer.loop import TrainingLoop, Validate
+from trainer.kept_policies import remove_others
+from trainer.loop import Publish, TrainingLoop, Validate
 from trainer.motion_basis import MotionBasis
 from trainer.normalization import ActionNormalizer
 from trainer.progress import Progress, silent
-from trainer.ranks import Ranks
+from trainer.ranks import ALONE, Ranks
 from trainer.run_folder import RunFolder
-from trainer.stream import stage1_stream
+from trainer.stream import TrajectoryStream, stage1_stream
 from trainer.threads import with_threads
 
 
@@ -35,10 +45,12 @@ def pretrain(
     config: PretrainConfig,
     *,
     action_range: ActionRange | None = None,
+    init_from: Path | str | None = None,
     cache_bytes: float = math.inf,
     ahead: bool = True,
     overwrite: bool = False,
     progress: Progress = silent,
+    ranks: Ranks = ALONE,
 ) -> Path:
     """Trains a head on a dataset, going on where an earlier call in this folder stopped.
 
@@ -48,10 +60,12 @@ def pretrain(
         config: of the stage.
         action_range: its entries replace the dataset's of the same name, so that a head can serve a wider region
             or another arm.
+        init_from: a Stage-1 checkpoint, or its run folder, whose weights this run begins with; its range goes on.
         cache_bytes: of decoded shards kept on the disk, beyond those that a batch needs.
         ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
         overwrite: remove the run that lies in the folder, once it is known that this one can begin.
         progress: told of every `log_every` steps, and of waiting.
+        ranks: the processes that train it together.
 
     Returns:
         The checkpoint. Its backbone lies in the run's `backbones/`.
@@ -64,11 +78,13 @@ def pretrain(
     """
     folder, header = RunFolder(run), source.header
     config = with_threads(config, folder, overwrite=overwrite)
-    normalizer = ActionNormalizer({**header.action_range, **(action_range or {})}, config.head.action)
+    begun = None if init_from is None else _begun(init_from, config, action_range)
+    ranges = begun[1].action_range if begun else {**header.action_range, **(action_range or {})}
+    normalizer = ActionNormalizer(ranges, config.head.action)
     data = {"dataset_id": header.dataset_id, "action_range": normalizer.to_json()}
-    ranks = Ranks()
+    data |= {"init_from": {"backbone": begun[1].backbone}} if begun else {}
     ranks.check(config.training.batch_size)
-    device = ranks.device(choose_device(config.training.device))
+    device = ranks.device(config.training.device)
     cache = folder.path / "decoded"
     stream = stage1_stream(source, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
     if ranks.is_first:
@@ -84,36 +100,70 @@ def pretrain(
         seconds=0.0, device=device.type, stage1=Stage1Record(header.dataset_id, config.condition, 0.0),
         joint_limits=header.robot.to_json()["limits"],
     )  # fmt: skip
-    head = fresh_head(config.training.seed, lambda: build_head(info)).to(device)
-    loop = TrainingLoop(head, stream, config.training, folder, progress)
-
-    bases: dict[int, MotionBasis | None] = {}
-
-    def basis() -> MotionBasis | None:
-        """Of the shards that training has come to; it takes a second, and changes with them alone."""
-        seen = stream.shards_seen
-        if seen not in bases:
-            bases[seen] = learn_basis(stream.motion_windows, normalizer, config.directions)
-        return bases[seen]
-
+    head = fresh_head(config.training.seed, lambda: begun[0] if begun else build_head(info)).to(device)
+    loop = TrainingLoop(head, stream, config.training, folder, progress, ranks)
+    basis = _GrowingBasis(stream, normalizer, config.directions)
     measure = validation(
         head, stream.validation, normalizer, config.training.precision, basis, header.rate_hz, info.limits
     )
-    loop.run(measure)
+    loop.run(measure, _publisher(folder, head, info, config, basis))
     if ranks.is_first:
-        learned = basis()
-        with loop.average.applied():
-            name = save_backbone(folder.backbones, head.backbone, config.head, learned)
-            stage1 = Stage1Record(header.dataset_id, config.condition, loop.seconds)
-            info = replace(
-                info, backbone=name, seconds=loop.seconds, stage1=stage1,
-                motion_basis=None if learned is None else learned.to_json(),
-            )  # fmt: skip
-            save_checkpoint(checkpoint, info, loop.weights)
-        folder.training_state.unlink(missing_ok=True)
         shutil.rmtree(cache, ignore_errors=True)
     ranks.wait()
     return checkpoint
+
+
+def _begun(
+    path: Path | str, config: PretrainConfig, action_range: ActionRange | None
+) -> tuple[ActionHead, CheckpointInfo]:
+    """The head to begin with. Raises ConfigError where it is of another shape or condition, or has another range."""
+    head, info = load_checkpoint(path)
+    if info.stage != 1 or info.stage1 is None:
+        raise ConfigError(f"{path} is no Stage-1 checkpoint; pretraining can't begin with it")
+    if action_range is not None:
+        raise ConfigError("--init-from goes on with the action range of what it begins with; leave --action-range out")
+    if info.head != config.head or info.stage1.condition != config.condition:
+        raise ConfigError(f"{path} has another head or condition than this run; use its --head, --condition ...")
+    return head, info
+
+
+class _GrowingBasis:
+    """The motion basis of the shards that training has come to; it takes a second, and changes with them alone."""
+
+    def __init__(self, stream: TrajectoryStream, normalizer: ActionNormalizer, directions: int | None) -> None:
+        self._stream, self._normalizer, self._directions = stream, normalizer, directions
+        self._known: tuple[int, MotionBasis | None] | None = None
+
+    def __call__(self) -> MotionBasis | None:
+        seen = self._stream.shards_seen
+        if self._known is None or self._known[0] != seen:
+            self._known = seen, learn_basis(self._stream.motion_windows, self._normalizer, self._directions)
+        return self._known[1]
+
+
+def _publisher(
+    folder: RunFolder, head: ActionHead, info: CheckpointInfo, config: PretrainConfig, basis: _GrowingBasis
+) -> Publish:
+    """Writes a checkpoint with its backbone, and removes those that are not kept."""
+    backbone = {f"{BACKBONE}{name}" for name in head.backbone.state_dict()}
+
+    def publish(step: int, seconds: float, held_out: Mapping[str, float]) -> Callable[[Mapping[str, Tensor]], None]:
+        learned, record = basis(), info.stage1
+        assert record is not None
+        made = replace(
+            info, step=step, seconds=seconds, stage1=replace(record, seconds=seconds),
+            motion_basis=None if learned is None else learned.to_json(), held_out=dict(held_out) or None,
+        )  # fmt: skip
+
+        def write(average: Mapping[str, Tensor]) -> None:
+            weights = {name.removeprefix(BACKBONE): value for name, value in average.items() if name in backbone}
+            name = save_backbone(folder.backbones, weights, config.head, learned)
+            save_checkpoint(folder.checkpoint(step), replace(made, backbone=name), average)
+            remove_others(folder, config.training.keep)
+
+        return write
+
+    return publish
 
 
 def fresh_head(seed: int, build: Callable[[], ActionHead]) -> ActionHead:

@@ -13,6 +13,7 @@ from trainer.config import AdaptConfig, HeadConfig
 from trainer.demonstrations.episode import Demonstrations
 from trainer.modes import MODES
 from trainer.normalization import ActionNormalizer
+from trainer.observation import Camera
 from trainer.resampling import resample
 from trainer.run_folder import RunFolder
 
@@ -30,11 +31,13 @@ class Stage1:
         info: of its checkpoint.
         backbone: file of its backbone.
         kept: what of its conditioning goes on.
+        policy: all weights, where a policy of Stage 2 is what is begun with (`--init-from`); None where it is Stage 1.
     """
 
     info: CheckpointInfo
     backbone: Path
     kept: Mapping[str, Tensor]
+    policy: Mapping[str, Tensor] | None = None
 
     @classmethod
     def load(cls, path: Path | str, backbone: Path | None) -> "Stage1":
@@ -49,9 +52,41 @@ class Stage1:
         file = backbone or backbone_path(path, info.backbone)
         return cls(info, file, head.conditioning.kept())
 
+    @classmethod
+    def of_policy(cls, path: Path | str) -> "Stage1":
+        """A policy to begin a new run from, instead of Stage 1.
+
+        Raises CheckpointError where it is missing or damaged, ConfigError where it is Stage 1's.
+        """
+        path = find_checkpoint(path)
+        head, info = load_checkpoint(path)
+        if info.stage != 2:
+            raise ConfigError(f"{path} is a Stage-1 checkpoint; give it as --stage1, and to --init-from a policy")
+        file = path if info.backbone is None else backbone_path(path, info.backbone)
+        return cls(info, file, {}, head.state_dict())
+
     def lies_in(self, folder: RunFolder) -> bool:
         """Whether overwriting the folder's run would remove it."""
-        return self.backbone.parent.resolve() == folder.backbones.resolve()
+        return self.backbone.parent.resolve() in (folder.backbones.resolve(), folder.checkpoints.resolve())
+
+    def check_begins(self, config: AdaptConfig, widths: Mapping[str, int], cameras: Mapping[str, Camera]) -> None:
+        """Raises ConfigError where a run that sees this can't begin from the policy."""
+        info, mode = self.info, config.mode
+        if config.head.n_obs_steps != info.head.n_obs_steps:
+            raise ConfigError(
+                f"the policy to begin from sees {info.head.n_obs_steps} steps, this run {config.head.n_obs_steps}; "
+                "use the same --n-obs-steps"
+            )
+        if mode != info.mode and not (mode == "finetune" and info.stage1 is not None):
+            raise ConfigError(
+                f"the policy to begin from was trained in mode {info.mode}, this run's is {mode}; use the same"
+                + (", or finetune" if info.stage1 else "")
+            )
+        if dict(widths) != info.observation_widths or dict(cameras) != info.cameras:
+            raise ConfigError(
+                f"the policy to begin from sees {info.observation_widths} and cameras {dict(info.cameras)}, these "
+                f"demonstrations have {dict(widths)} and {dict(cameras)}"
+            )
 
 
 def accepted(demonstrations: Demonstrations, config: AdaptConfig, stage1: Stage1 | None) -> Demonstrations:
@@ -62,7 +97,7 @@ def accepted(demonstrations: Demonstrations, config: AdaptConfig, stage1: Stage1
             f"the actions of {demonstrations.task} are '{space}', the head's '{config.head.action}'; pass --action "
             f"{space}, to pretrain too"
         )
-    pretrained = MODES[config.mode].pretrained
+    pretrained = MODES[config.mode].pretrained or (stage1 is not None and stage1.policy is not None)
     if pretrained and stage1 is None:
         raise ConfigError(f"mode {config.mode} needs Stage 1's checkpoint; run pretrain first, or choose another mode")
     if stage1 is None:

@@ -7,8 +7,10 @@ alone, and computes on that; gradients are averaged. So the losses are those of 
 numbers are added.
 """
 
-import atexit
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
@@ -19,7 +21,8 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from shared.errors import ConfigError
-from trainer.batches import Batch
+from trainer.batches import Batch, RankBatch
+from trainer.device import choose_device
 
 _Array = TypeVar("_Array", Tensor, NDArray[np.int64])
 
@@ -27,41 +30,73 @@ _Array = TypeVar("_Array", Tensor, NDArray[np.int64])
 _PATIENCE = timedelta(hours=1)
 
 
+@dataclass(frozen=True)
 class Ranks:
     """This process among those of a training.
 
     Attributes:
         rank: its number, from 0.
         count: of processes.
+        local: its number among those of this machine, which is its GPU's.
     """
 
-    def __init__(self) -> None:
-        """Joins the processes that torchrun started; without it, this is the only one."""
-        self.rank, self.count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-        if self.count > 1 and not distributed.is_initialized():
-            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-            distributed.init_process_group(backend, timeout=_PATIENCE)
-            atexit.register(distributed.destroy_process_group)
+    rank: int = 0
+    count: int = 1
+    local: int = 0
+
+    @classmethod
+    @contextmanager
+    def joined(cls) -> Iterator["Ranks"]:
+        """The processes that torchrun started, joined until the end; without it, this one alone.
+
+        This is the one place where a process group is made.
+        """
+        rank, count, local = (int(os.environ.get(name, one)) for name, one in _ENVIRONMENT.items())
+        if count == 1:
+            yield cls()
+            return
+        if torch.cuda.is_available() and local < torch.cuda.device_count():
+            torch.cuda.set_device(local)
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        distributed.init_process_group(backend, timeout=_PATIENCE)
+        try:
+            yield cls(rank, count, local)
+        finally:
+            distributed.destroy_process_group()
 
     @property
     def is_first(self) -> bool:
         """Whether it is the one that writes."""
         return self.rank == 0
 
-    def device(self, chosen: torch.device) -> torch.device:
-        """Of several GPUs, this rank's."""
-        if self.count > 1 and str(chosen) == "cuda":
-            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        return chosen
+    def device(self, name: str) -> torch.device:
+        """The device called `name`; of several GPUs, this rank's.
+
+        Raises ConfigError where it isn't there, or is one GPU for several ranks.
+        """
+        if self.count == 1:
+            return choose_device(name)
+        if name.startswith("cuda:"):
+            raise ConfigError(
+                f"device {name!r} is one GPU, and there are {self.count} processes; pass --device cuda, and each takes "
+                "its own (CUDA_VISIBLE_DEVICES chooses among them)"
+            )
+        return choose_device(f"cuda:{self.local}" if name in ("auto", "cuda") and torch.cuda.is_available() else name)
 
     def check(self, batch_size: int) -> None:
-        """Raises ConfigError where a batch can't be shared equally."""
+        """Raises ConfigError where a batch can't be shared equally, or torchrun's processes have not joined."""
+        started = int(os.environ.get("WORLD_SIZE", "1"))
+        if started != self.count:
+            raise ConfigError(f"torchrun started {started} processes, {self.count} of which train; see Ranks.joined")
         if batch_size % self.count:
             raise ConfigError(f"batches of {batch_size} can't be shared by {self.count} processes; use a multiple")
 
-    def share(self, batch: Batch) -> Batch:
+    def share(self, batch: Batch | RankBatch) -> RankBatch:
         """This rank's part of a batch."""
-        return Batch(self.part(batch.actions), self.part(batch.condition), batch.pictures)
+        if isinstance(batch, RankBatch):
+            return batch
+        pictures = tuple(self.part(seen) for seen in batch.pictures)
+        return RankBatch(self.part(batch.actions), self.part(batch.condition), pictures)
 
     def part(self, values: _Array) -> _Array:
         """This rank's part of the first dimension."""
@@ -92,3 +127,10 @@ class Ranks:
     def wait(self) -> None:
         """Returns once every rank is here."""
         self.any(False)
+
+
+_ENVIRONMENT = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
+"""What torchrun tells each process, and what it is without it."""
+
+ALONE = Ranks()
+"""The only process."""

@@ -22,6 +22,10 @@ _WRITTEN = (
 """Everything that training and evaluating a run write."""
 
 
+_FREE = tuple(f"config.training.{name}" for name in ("keep", "save_minutes", "saving_share", "tensorboard"))
+"""Settings that change nothing of what is learned: a run may be gone on with by others."""
+
+
 class RunFolder:
     """Where a run keeps what it makes.
 
@@ -51,6 +55,10 @@ class RunFolder:
         """The policy checkpoint of a step."""
         return self.checkpoints / f"step-{step:08d}.safetensors"
 
+    def policies(self) -> list[Path]:
+        """The policy checkpoints that are there, in the order of their steps."""
+        return sorted(self.checkpoints.glob("step-*.safetensors"))
+
     def claim(self, *, resume: bool, overwrite: bool) -> None:
         """Makes sure that a run which lies here already is meant to be gone on with, or to be removed by `begin`.
 
@@ -65,10 +73,20 @@ class RunFolder:
             )
 
     def _progress(self) -> str:
-        if any(self.checkpoints.glob("step-*.safetensors")):
+        last = self._recorded().get("config", {}).get("training", {}).get("steps")
+        if isinstance(last, int) and self.checkpoint(last).exists():
             return "which is finished"
         steps = [line["step"] for line in read_lines(self.path / "metrics.jsonl")]
         return f"at step {steps[-1]}" if steps else "which has just begun"
+
+    def _recorded(self) -> dict[str, Any]:
+        """What config.json holds. Raises ConfigError where it is not JSON."""
+        path = self.path / "config.json"
+        try:
+            found = json.loads(path.read_text())
+        except ValueError as error:
+            raise ConfigError(f"{path} is not JSON ({error}); remove the run's folder and start again") from error
+        return found if isinstance(found, dict) else {}
 
     def _remove(self) -> None:
         """Removes what runs write; what else lies in the folder stays."""
@@ -77,7 +95,10 @@ class RunFolder:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def begin(self, stage: int, config: Mapping[str, Any], data: Mapping[str, Any], *, overwrite: bool = False) -> None:
-        """Writes config.json, or checks that an earlier start wrote the same.
+        """Writes config.json, or checks that an earlier start wrote the same, but for fewer steps.
+
+        A run that is lengthened goes on by the schedule of the longer one: the learning rate jumps once to what that
+        has at this step, and falls to zero at the new end.
 
         Args:
             stage: 1 or 2.
@@ -94,19 +115,47 @@ class RunFolder:
         if overwrite and path.exists():
             self._remove()
         if path.exists():
-            try:
-                found = json.loads(path.read_text())
-            except ValueError as error:
-                raise ConfigError(f"{path} is not JSON ({error}); remove the run's folder and start again") from error
-            different = _differences(wanted, {name: found.get(name) for name in wanted})
-            if different:
-                raise ConfigError(
-                    f"{self.path} holds another run: {'; '.join(different[:4])}. Choose another folder, or remove it "
-                    "to start over"
-                )
+            self._go_on(wanted)
             return
         content = {**wanted, "versions": _versions(), "git": _git_hash()}
         tensor_file.publish(path, json.dumps(content, indent=1).encode())
+
+    def _go_on(self, wanted: Mapping[str, Any]) -> None:
+        """Checks that the run that lies here is the one that is wanted, or a shorter one, which is lengthened."""
+        found = self._recorded()
+        before, after = _steps(found), _steps(wanted)
+        longer = before is not None and after is not None and after > before
+        settings = found | {"config": _with_steps(found["config"], after)} if longer else found
+        different = [
+            text
+            for text in _differences(wanted, {name: settings.get(name) for name in wanted})
+            if text.partition(" ")[0] not in _FREE
+        ]
+        if different:
+            raise ConfigError(
+                f"{self.path} holds another run: {'; '.join(different[:4])}. Choose another folder, or remove it "
+                "to start over"
+            )
+        if longer and before is not None:
+            if self.checkpoint(before).exists() and not self.training_state.exists():
+                raise ConfigError(
+                    f"{self.path} is finished at step {before} and its training state is gone, so it can't be "
+                    "lengthened; begin a new run from its policy with --init-from"
+                )
+            content = settings | {"lengthened": [*found.get("lengthened", []), {"from": before, "to": after}]}
+            tensor_file.publish(self.path / "config.json", json.dumps(content, indent=1).encode())
+
+
+def _steps(content: Mapping[str, Any]) -> int | None:
+    """The last step of what config.json holds, where it says it."""
+    try:
+        return int(content["config"]["training"]["steps"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _with_steps(config: Mapping[str, Any], steps: int | None) -> dict[str, Any]:
+    return {**config, "training": {**config["training"], "steps": steps}}
 
 
 def _differences(wanted: Any, found: Any, name: str = "") -> list[str]:

@@ -4,25 +4,48 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from shared.errors import CheckpointError, TrainingError
 
 _KEY = "headstart"
+_TYPES = {
+    torch.bool: "BOOL", torch.uint8: "U8", torch.int8: "I8", torch.int16: "I16", torch.float16: "F16",
+    torch.bfloat16: "BF16", torch.int32: "I32", torch.float32: "F32", torch.float64: "F64", torch.int64: "I64",
+}  # fmt: skip
+"""In safetensors' words, and its order: the files' last types come first."""
 
 
 def pack(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> bytes:
     """The file's bytes: the same for the same contents, so that a hash of them names the contents."""
-    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    # One metadata key: safetensors writes several in an order that changes from run to run.
-    return save(contiguous, metadata={_KEY: json.dumps(metadata, sort_keys=True)})
+    return b"".join(pieces(tensors, metadata))
+
+
+def pieces(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> list[bytes | memoryview]:
+    """The file's bytes piece by piece, as safetensors' own `save` gives them.
+
+    Its own would hold all of them in memory once more, and while it makes and writes them keep Python's lock, which
+    the training beside it needs.
+    """
+    order = sorted(tensors, key=lambda name: (-list(_TYPES).index(tensors[name].dtype), name))
+    # One metadata key: several have no fixed order.
+    header: dict[str, Any] = {"__metadata__": {_KEY: json.dumps(metadata, sort_keys=True)}}
+    end, parts = 0, list[bytes | memoryview]()
+    for name in order:
+        value = tensors[name].detach().cpu().contiguous()
+        begin, end = end, end + value.nbytes
+        header[name] = {"dtype": _TYPES[value.dtype], "shape": list(value.shape), "data_offsets": [begin, end]}
+        parts.append(value.reshape(-1).view(torch.uint8).numpy().data)
+    content = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    content += b" " * (-len(content) % 8)
+    return [len(content).to_bytes(8, "little"), content, *parts]
 
 
 def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -37,18 +60,42 @@ def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
         )
 
 
-def publish(path: Path, content: bytes) -> None:
+def publish(path: Path, content: bytes | Iterable[bytes | memoryview]) -> None:
     """Writes beside `path`, flushes to disk, and renames into place."""
+    with _part(path) as (part, file):
+        file.writelines([content] if isinstance(content, bytes) else content)
+        _settle(part, file, path)
+
+
+def publish_by_hash(folder: Path, content: Iterable[bytes | memoryview]) -> str:
+    """Publishes in `folder` as <sha256>.safetensors, unless it lies there, and returns the hash."""
+    digest = hashlib.sha256()
+    with _part(folder / "hashed") as (part, file):
+        for piece in content:
+            digest.update(piece)
+            file.write(piece)
+        path = folder / f"{digest.hexdigest()}.safetensors"
+        if not path.exists():
+            _settle(part, file, path)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _part(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A file beside `path` to be written and then settled; it is removed where it isn't."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+            yield part, file
     finally:
         part.unlink(missing_ok=True)
+
+
+def _settle(part: Path, file: BinaryIO, path: Path) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    os.replace(part, path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -58,7 +105,7 @@ def publish(path: Path, content: bytes) -> None:
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Publishes tensors and metadata at `path`."""
-    publish(path, pack(tensors, metadata))
+    publish(path, pieces(tensors, metadata))
 
 
 def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -79,6 +126,13 @@ def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         found = metadata.get("kind") if isinstance(metadata, dict) else "a file of another program"
         raise CheckpointError(f"is {found}, not a {kind}; give one that `python -m trainer` wrote", path)
     return tensors, metadata
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata alone, empty where it has none of ours. Raises OSError or SafetensorError where it is damaged."""
+    with safe_open(path, framework="pt") as file:
+        metadata = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def count_numbers(path: Path) -> int:

@@ -1,6 +1,7 @@
 """What an unfinished run goes on from: weights, average, optimizer moments, and where the data was."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,48 @@ KIND = "training state"
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-def save_training_state(
-    path: Path,
-    weights: Mapping[str, Tensor],
-    average: MovingAverage,
-    optimizer: torch.optim.Optimizer,
-    extra: Mapping[str, Any],
-) -> None:
-    """Writes a training state; `extra` goes in as JSON. Raises TrainingError where a number is not finite."""
-    tensors = {f"weights/{name}": value for name, value in weights.items()}
-    tensors |= {f"average/{name}": value for name, value in average.average.items()}
-    for moment in _MOMENTS:
-        tensors |= {f"{moment}/{name}": optimizer.state[value][moment] for name, value in weights.items()}
-    tensor_file.require_finite(tensors, path)
-    tensor_file.write(path, tensors, {"kind": KIND, "updates": average.updates, **extra})
+@dataclass(frozen=True)
+class TrainingState:
+    """A copy on the CPU, which training does not change any more.
+
+    Attributes:
+        tensors: all of them, by the names of the file.
+        metadata: what else is in it.
+    """
+
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, Any]
+
+    @classmethod
+    def taken(
+        cls,
+        weights: Mapping[str, Tensor],
+        average: MovingAverage,
+        optimizer: torch.optim.Optimizer,
+        extra: Mapping[str, Any],
+    ) -> "TrainingState":
+        """Of now; `extra` goes in as JSON."""
+        groups = {"weights": weights, "average": average.average}
+        for moment in _MOMENTS:
+            groups |= {moment: {name: optimizer.state[value][moment] for name, value in weights.items()}}
+        tensors = {
+            f"{group}/{name}": value.detach().to("cpu", copy=True)
+            for group, values in groups.items()
+            for name, value in values.items()
+        }
+        return cls(tensors, {"kind": KIND, "updates": average.updates, **extra})
+
+    @property
+    def average(self) -> dict[str, Tensor]:
+        """The averaged weights, by their names."""
+        prefix = "average/"
+        return {name[len(prefix) :]: value for name, value in self.tensors.items() if name.startswith(prefix)}
+
+
+def save_training_state(path: Path, state: TrainingState) -> None:
+    """Writes a training state. Raises TrainingError where a number is not finite."""
+    tensor_file.require_finite(state.tensors, path)
+    tensor_file.write(path, state.tensors, state.metadata)
 
 
 @torch.no_grad()

@@ -33,9 +33,9 @@ RANGE = {"position": {"min": [-1.0, -1.0, 0.0], "max": [1.0, 1.0, 2.0]}}
 
 
 def training(steps: int, **settings: object) -> TrainingConfig:
-    """A short run: eager, float32, no TensorBoard unless asked for."""
+    """A short run: eager, float32, no TensorBoard unless asked for, saved at every checkpoint."""
     defaults: dict[str, object] = {"batch_size": 8, "compile": "off", "precision": "fp32", "device": "cpu"}
-    defaults |= {"tensorboard": False, "log_every": 5, "checkpoint_every": 100}
+    defaults |= {"tensorboard": False, "log_every": 5, "checkpoint_every": 100, "saving_share": 1.0}
     return TrainingConfig(steps=steps, **(defaults | settings))  # type: ignore[arg-type]
 
 

@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from tests.trainer.example import RANGE, make_demonstrations, training
+from trainer.batches import Batch, RankBatch
 from trainer.config import AdaptConfig
 from trainer.demonstration_windows import DemonstrationWindows, fingerprint, joined_observations, observation_scaling
 from trainer.demonstrations.episode import Demonstrations, Episode, Images
 from trainer.normalization import ActionNormalizer
 from trainer.observation import Camera
 from trainer.pictures import EpisodePictures, IntArray, Pictures
+from trainer.ranks import ALONE, Ranks
 
 DEMONSTRATIONS = make_demonstrations(6)
 SCALING = observation_scaling(DEMONSTRATIONS, "min_max")
@@ -99,10 +101,10 @@ def with_pictures() -> Demonstrations:
     return replace(DEMONSTRATIONS, episodes=tuple(episodes), cameras=sizes)
 
 
-def picture_windows(batch: int, seed: int = 0) -> DemonstrationWindows:
+def picture_windows(batch: int, ranks: Ranks = ALONE, seed: int = 0) -> DemonstrationWindows:
     config = AdaptConfig(training=training(1, batch_size=batch, seed=seed), validation_windows=10)
     cpu = torch.device("cpu")
-    return DemonstrationWindows(with_pictures(), ActionNormalizer(RANGE), SCALING, config, cpu, CAMERAS)
+    return DemonstrationWindows(with_pictures(), ActionNormalizer(RANGE), SCALING, config, cpu, CAMERAS, ranks=ranks)
 
 
 def test_pictures_are_of_the_observed_steps_wherever_they_are_cropped() -> None:
@@ -152,7 +154,7 @@ def test_crops_depend_on_seed_and_place_alone() -> None:
 
 def test_each_rank_crops_its_own_part_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = picture_windows(8)
-    parts = [picture_windows(8), picture_windows(8)]
+    parts = [picture_windows(8, Ranks(rank, 2)) for rank in range(2)]
     cropped: list[int] = []
     crops = EpisodePictures.random_crops
 
@@ -161,20 +163,20 @@ def test_each_rank_crops_its_own_part_and_no_more(monkeypatch: pytest.MonkeyPatc
         return crops(pictures, steps, seed, places, camera)
 
     monkeypatch.setattr(EpisodePictures, "random_crops", counted)
-    for rank, source in enumerate(parts):
-        source._ranks.rank, source._ranks.count = rank, 2
     for _ in range(3):
         expected = whole.next(lambda text: None)
         given = [source.next(lambda text: None) for source in parts]
-        for batch in given:
-            assert torch.equal(batch.actions, expected.actions)
-            assert torch.equal(batch.condition, expected.condition)
+        assert all(isinstance(batch, RankBatch) for batch in given)
+        assert torch.equal(torch.cat([batch.actions for batch in given]), expected.actions)
+        assert torch.equal(torch.cat([batch.condition for batch in given]), expected.condition)
         for camera, pictures in enumerate(expected.pictures):
             assert torch.equal(torch.cat([batch.pictures[camera] for batch in given]), pictures)
     assert cropped == [8, 8, 4, 4, 4, 4] * 3
-    shared = parts[1]._ranks.share(given[1])
-    assert torch.equal(shared.actions, expected.actions[4:])
-    assert torch.equal(shared.pictures[0], expected.pictures[0][4:])
+    # What is a rank's own already, is not shared again; what is whole, is.
+    assert Ranks(1, 2).share(given[1]) is given[1]
+    shared = Ranks(1, 2).share(Batch(*expected))
+    assert all(torch.equal(*pair) for pair in zip(shared[:2], given[1][:2], strict=True))
+    assert torch.equal(shared.pictures[0], given[1].pictures[0])
     held_out, all_held_out = parts[1].validation(), whole.validation()
     assert held_out is not None
     assert all_held_out is not None

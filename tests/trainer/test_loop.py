@@ -13,7 +13,7 @@ from shared.errors import CheckpointError, TrainingError
 from tests.trainer.example import HEAD, HEADS, Windows, random_windows, training
 from trainer.action_head import ActionHead
 from trainer.backbones import build_backbone
-from trainer.batches import Batch
+from trainer.batches import Batch, RankBatch
 from trainer.conditioning import stage2_conditioning
 from trainer.config import HeadConfig, Mode, TrainingConfig
 from trainer.interruption import Interruption
@@ -21,7 +21,7 @@ from trainer.loop import TrainingLoop
 from trainer.optimization import learning_rate
 from trainer.progress import silent
 from trainer.run_folder import RunFolder
-from trainer.training_state import save_training_state
+from trainer.training_state import TrainingState
 
 OBS_DIM = 6
 TINY = HEADS["dp_mlp-adaln_zero"]
@@ -143,11 +143,12 @@ def test_a_signal_while_saving_stops_before_the_next_batch_is_waited_for(
     waited: list[int] = []
     loop = make_loop(tmp_path, training(9, checkpoint_every=4), on_next=waited.append)
 
-    def interrupted_save(*args: Any) -> None:
+    def interrupted_copy(*args: Any) -> TrainingState:
         signal.raise_signal(signal.SIGTERM)
-        save_training_state(*args)
+        return take(*args)
 
-    monkeypatch.setattr("trainer.loop.save_training_state", interrupted_save)
+    take = TrainingState.taken
+    monkeypatch.setattr("trainer.loop.TrainingState.taken", interrupted_copy)
     with pytest.raises(KeyboardInterrupt):
         loop.run()
     assert (loop.step, waited) == (4, [0, 8, 16, 24])
@@ -186,9 +187,9 @@ def make_timed_loop(
 ) -> TrainingLoop:
     """Each step takes 1 s; each fetching 0.25 s, after a wait of 1000 s in every third; compiling and saving 1000 s."""
     loop = make_loop(path, training(12, checkpoint_every=5), on_next=on_next)
-    update, fetch = loop.average.update, loop.source.next
+    update, fetch, take = loop.average.update, loop.source.next, TrainingState.taken
 
-    def slow_fetch(tell: Callable[[str], None]) -> Batch:
+    def slow_fetch(tell: Callable[[str], None]) -> Batch | RankBatch:
         clock.pass_by(0.25)
         if loop.step % 3 == 0:
             tell("waiting")
@@ -203,14 +204,14 @@ def make_timed_loop(
         clock.pass_by(1000)
         return loop.head
 
-    def slow_save(*args: Any) -> None:
+    def slow_copy(*args: Any) -> TrainingState:
         clock.pass_by(1000)
-        save_training_state(*args)
+        return take(*args)
 
     monkeypatch.setattr(loop.source, "next", slow_fetch)
     monkeypatch.setattr(loop.average, "update", slow_update)
     monkeypatch.setattr(loop, "_choose_forward", slow_compile)
-    monkeypatch.setattr("trainer.loop.save_training_state", slow_save)
+    monkeypatch.setattr("trainer.loop.TrainingState.taken", slow_copy)
     return loop
 
 

@@ -63,7 +63,7 @@ def test_what_is_not_finite_is_never_published(run: Path, tmp_path: Path) -> Non
     with torch.no_grad():
         weights["backbone.blocks.0.up.weight"][0, 0] = float("inf")
     with pytest.raises(TrainingError, match=r"'blocks\.0\.up\.weight' holds numbers that are not finite, so .*"):
-        save_backbone(tmp_path, head.backbone, info.head)
+        save_backbone(tmp_path, head.backbone.state_dict(), info.head)
     with pytest.raises(TrainingError, match=r"'backbone\.blocks\.0\.up\.weight' holds numbers that are not finite"):
         save_checkpoint(tmp_path / "policy.safetensors", info, weights)
     assert not list(tmp_path.iterdir())

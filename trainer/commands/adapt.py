@@ -27,6 +27,7 @@ def run(
     frames: Path | None = None,
     frames_gb: float = 50.0,
     vision: Path | None = None,
+    init_from: Path | None = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -51,6 +52,7 @@ def run(
         frames_gb: most gigabytes in it.
         vision: run folder of a policy with the same cameras, whose networks are taken over, frozen: pictures become
             features once, and training costs as little as without them.
+        init_from: policy or run folder whose weights a new run begins with, instead of Stage 1.
     """
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
@@ -64,36 +66,40 @@ def run(
     from trainer.demonstrations.frame_cache import FrameCache
     from trainer.demonstrations.mapping_file import read_mapping
     from trainer.motion_basis import read_basis
+    from trainer.ranks import Ranks
 
-    claim(out, resume, overwrite)
-    source = None if copies is None else open_copies(copies, out / "shards")
-    if replayed is not None and source is None:
-        raise ConfigError("--replayed is of copies: give --copies, too, or leave it out")
-    failed = failed_copies(replayed, source) if replayed and source else frozenset()
-    ranges = read_action_range(action_range, mapping)
-    known = read_info(stage1).action_range if stage1 else ranges
-    meaning = read_mapping(mapping) if mapping else None
-    cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
-    with progress("adapt") as report:
-        read = read_demonstrations(
-            demos, count, mapping=meaning, ranges=known, frames=cache, progress=report, draw=draw
-        )
-        demonstrations, said = moving(read, demos)
-        if said:
-            print(said)
-        checkpoint = adapt(
-            out,
-            demonstrations,
-            config,
-            stage1=stage1,
-            backbone=backbone,
-            action_range=ranges,
-            basis=None if basis is None else read_basis(basis),
-            copies=source,
-            left_out=failed,
-            vision=vision,
-            features=cache.folder / "features",
-            overwrite=overwrite,
-            progress=report,
-        )
-    say_trained(out, checkpoint)
+    with Ranks.joined() as ranks:
+        claim(out, resume, overwrite, ranks)
+        source = None if copies is None else open_copies(copies, out / "shards")
+        if replayed is not None and source is None:
+            raise ConfigError("--replayed is of copies: give --copies, too, or leave it out")
+        failed = failed_copies(replayed, source) if replayed and source else frozenset()
+        ranges, begun = read_action_range(action_range, mapping), stage1 or init_from
+        known = read_info(begun).action_range if begun else ranges
+        meaning = read_mapping(mapping) if mapping else None
+        cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
+        with progress("adapt") as report:
+            read = read_demonstrations(
+                demos, count, mapping=meaning, ranges=known, frames=cache, progress=report, draw=draw
+            )
+            demonstrations, said = moving(read, demos)
+            if said:
+                print(said)
+            checkpoint = adapt(
+                out,
+                demonstrations,
+                config,
+                stage1=stage1,
+                backbone=backbone,
+                action_range=ranges,
+                basis=None if basis is None else read_basis(basis),
+                copies=source,
+                left_out=failed,
+                vision=vision,
+                init_from=init_from,
+                features=cache.folder / "features",
+                overwrite=overwrite,
+                progress=report,
+                ranks=ranks,
+            )
+        say_trained(out, checkpoint, ranks)

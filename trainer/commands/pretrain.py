@@ -17,6 +17,7 @@ def run(
     config: OmitArgPrefixes[PretrainConfig] = PretrainConfig(),  # noqa: B008
     action_range: Path | None = None,
     mapping: Path | None = None,
+    init_from: Path | None = None,
     cache_gb: float = 100.0,
     ahead: bool = True,
     resume: Resume = False,
@@ -30,6 +31,7 @@ def run(
         config: settings.
         action_range: JSON or demonstrations whose range replaces the dataset's.
         mapping: of those demonstrations, if they aren't our simulator's.
+        init_from: Stage-1 checkpoint or run folder whose weights a new run begins with.
         cache_gb: of shards kept on the disk, once as they came and once decoded; what is dropped is fetched again.
         ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
     """
@@ -37,23 +39,27 @@ def run(
     from shared.remote_dataset import open_dataset
     from trainer.commands.action_range import read_action_range
     from trainer.pretrain import pretrain
+    from trainer.ranks import Ranks
 
-    claim(out, resume, overwrite)
-    cache_bytes = cache_gb * 1e9
-    source = open_dataset(data, cache=out.parent / "shards", tell=_say, max_bytes=cache_bytes)
-    ranges = read_action_range(action_range, mapping)
-    with progress("pretrain") as report:
-        checkpoint = pretrain(
-            out,
-            source,
-            config,
-            action_range=ranges,
-            cache_bytes=cache_bytes,
-            ahead=ahead,
-            overwrite=overwrite,
-            progress=report,
-        )
-    say_trained(out, checkpoint)
+    with Ranks.joined() as ranks:
+        claim(out, resume, overwrite, ranks)
+        cache_bytes = cache_gb * 1e9
+        source = open_dataset(data, cache=out.parent / "shards", tell=_say, max_bytes=cache_bytes)
+        ranges = read_action_range(action_range, mapping)
+        with progress("pretrain") as report:
+            checkpoint = pretrain(
+                out,
+                source,
+                config,
+                action_range=ranges,
+                init_from=init_from,
+                cache_bytes=cache_bytes,
+                ahead=ahead,
+                overwrite=overwrite,
+                progress=report,
+                ranks=ranks,
+            )
+        say_trained(out, checkpoint, ranks)
 
 
 def _say(text: str) -> None:

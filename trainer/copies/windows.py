@@ -75,6 +75,8 @@ class WindowsWithCopies:
         """The next batch, first the windows of demonstrations; waits for copies that are not there yet."""
         copied = self._copies.next(tell)
         own = self._demonstrations.next(tell)
+        # Demonstrations with copies have no pictures, which a rank would have its part of alone.
+        assert isinstance(own, Batch)
         condition = copied.condition
         if self._config.observation_noise:
             noise = observation_noise(self._config, condition.shape, self._batches, of_copies=True)
