@@ -153,13 +153,18 @@ class Totals:
     @classmethod
     def of(cls, commits: Iterable[Commit]) -> "Totals":
         """The sums over these."""
+        ones = (cls(1, c.rows, c.samples, c.bytes, c.attempts, c.rejections) for c in commits)
+        return cls.sum(ones)
+
+    @classmethod
+    def sum(cls, parts: Iterable["Totals"]) -> "Totals":
+        """The sums over all of these."""
         counts: Counter[str] = Counter()
         rejections: Counter[str] = Counter()
-        for commit in commits:
-            counts["commits"] += 1
-            for name in ("rows", "samples", "bytes", "attempts"):
-                counts[name] += getattr(commit, name)
-            for reason, count in commit.rejections.items():
+        for part in parts:
+            for name in ("commits", "rows", "samples", "bytes", "attempts"):
+                counts[name] += getattr(part, name)
+            for reason, count in part.rejections.items():
                 rejections[reason] += count
         return cls(**counts, rejections=dict(sorted(rejections.items())))
 
