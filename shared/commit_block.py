@@ -1,6 +1,7 @@
 """A block of commits: those of consecutive shards in one Parquet file, which takes the place of a file for each."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shared.errors import DatasetFormatError
-from shared.manifest import SHARD_FILE, Commit
+from shared.manifest import SHARD_FILE, Commit, Totals
 
 BLOCK = 1024
 """Shards of a block; the last one of a dataset may have fewer."""
@@ -63,6 +64,19 @@ class CommitBlock:
     def commit(self, index: int) -> Commit:
         """The commit of shard `index`."""
         return self.commits(index, index + 1)[0]
+
+    def totals(self) -> Totals:
+        """The sums over all of them."""
+        sums = {name: pc.sum(self._table.column(name)).as_py() for name in ("rows", "samples", "bytes", "attempts")}
+        rejections: Counter[str] = Counter()
+        for chunk in self._table.column("rejections").chunks:
+            for reason, count in zip(chunk.keys.to_pylist(), chunk.items.to_pylist(), strict=True):
+                rejections[reason] += count
+        by_family: dict[str, Counter[str]] = {}
+        for chunk in self._table.column("rejections_by_family").chunks:
+            for family, counts in zip(chunk.keys.to_pylist(), chunk.items.to_pylist(), strict=True):
+                by_family.setdefault(family, Counter()).update(dict(counts))
+        return Totals(self._table.num_rows, **sums, rejections=rejections, rejections_by_family=by_family)
 
     def commits(self, first: int, end: int) -> list[Commit]:
         """Those of shards `first` to `end` - 1."""

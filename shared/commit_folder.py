@@ -21,7 +21,7 @@ from shared.commit_block import BLOCK, CommitBlock, block_statistics, pack_block
 from shared.commits import Commits
 from shared.errors import DatasetFormatError
 from shared.index_set import IndexSet
-from shared.manifest import Commit
+from shared.manifest import Commit, Totals
 from shared.storage import Storage
 
 _FOLDER = "commits"
@@ -57,12 +57,12 @@ class CommitFolder:
             if len(present) >= len(self._seen):
                 break
         self._blocks, self._seen = frozenset(blocks), present
-        return Commits(present, self.read)
+        return Commits(present, self.read, self.sums)
 
     def all(self) -> Commits:
         """Those of a sealed dataset, all of which are in blocks."""
         self._blocks = frozenset(range(-(-self._shards // BLOCK)))
-        return Commits(IndexSet([(0, self._shards)]), self.read)
+        return Commits(IndexSet([(0, self._shards)]), self.read, self.sums)
 
     def read(self, indices: Sequence[int]) -> list[Commit]:
         """The commits of these shards, which there are, in their order. Files are read side by side."""
@@ -75,6 +75,12 @@ class CommitFolder:
                 names = [_one_name(index) for index in some]
                 found += map(self._parse, names, self.storage.read_all(names))
         return [self._there(index, commit) for index, commit in zip(indices, found, strict=True)]
+
+    def sums(self, indices: IndexSet) -> Totals:
+        """The sums over the commits of these shards, which there are; block by block where there is one."""
+        blocks = {number for number in self._blocks if indices.has_all(self._indices(number))}
+        rest = [index for index in indices if index // BLOCK not in blocks]
+        return Totals.sum([Totals.of(self.read(rest)), *(self._block(number).totals() for number in blocks)])
 
     def find(self, index: int) -> Commit | None:
         """The commit of shard `index`, or None while there is none."""

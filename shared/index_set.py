@@ -54,8 +54,14 @@ class IndexSet:
                 break
         return found
 
+    def has_all(self, indices: range) -> bool:
+        """Whether it has all of some consecutive ones."""
+        runs = self._runs
+        place = bisect.bisect_right(runs, (indices.start + 1,)) - 1
+        return place >= 0 and runs[place][0] <= indices.start and indices.stop <= runs[place][1]
+
     def __contains__(self, index: int) -> bool:
-        return self.after(index - 1, 1) == [index]
+        return self.has_all(range(index, index + 1))
 
     def __len__(self) -> int:
         return sum(end - first for first, end in self._runs)

@@ -156,16 +156,21 @@ class Totals:
     @classmethod
     def of(cls, commits: Iterable[Commit]) -> "Totals":
         """The sums over these."""
+        ones = (cls(1, c.rows, c.samples, c.bytes, c.attempts, c.rejections, c.rejections_by_family) for c in commits)
+        return cls.sum(ones)
+
+    @classmethod
+    def sum(cls, parts: Iterable["Totals"]) -> "Totals":
+        """The sums over all of these."""
         counts: Counter[str] = Counter()
         rejections: Counter[str] = Counter()
         by_family: dict[str, Counter[str]] = {}
-        for commit in commits:
-            counts["commits"] += 1
-            for name in ("rows", "samples", "bytes", "attempts"):
-                counts[name] += getattr(commit, name)
-            for reason, count in commit.rejections.items():
+        for part in parts:
+            for name in ("commits", "rows", "samples", "bytes", "attempts"):
+                counts[name] += getattr(part, name)
+            for reason, count in part.rejections.items():
                 rejections[reason] += count
-            for family, of_family in commit.rejections_by_family.items():
+            for family, of_family in part.rejections_by_family.items():
                 by_family.setdefault(family, Counter()).update(of_family)
         families = {family: dict(sorted(of_family.items())) for family, of_family in sorted(by_family.items())}
         return cls(**counts, rejections=dict(sorted(rejections.items())), rejections_by_family=families)

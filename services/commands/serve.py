@@ -10,7 +10,7 @@ import uvicorn
 
 from services.api.app import create_app
 from services.api.settings import Settings
-from services.jobs import open_place
+from services.jobs import claimed, open_place
 from services.memory import give_memory_back
 from shared.api_keys import read_or_make_keys
 from shared.errors import ConfigError
@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
         if problem := open_place(settings.data).problem():
             raise ConfigError(f"can't serve {settings.data}: {problem}")
         listener = listen(settings.host, settings.port)
+        claim = claimed(settings.data, listener.url)
     except OSError as error:
         raise ConfigError(f"can't serve {settings.data} on {settings.host}:{settings.port}: {error}") from None
     config = uvicorn.Config(
@@ -63,5 +64,8 @@ def run(options: argparse.Namespace) -> int:
     announced = serve_and_announce(
         serving, lambda: server.started, "Headstart serves on", listener.url, options.ready_file
     )
-    asyncio.run(announced)
+    try:
+        asyncio.run(announced)
+    finally:
+        claim.release()
     return 0 if server.started else 2

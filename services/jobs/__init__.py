@@ -1,5 +1,6 @@
 """A job's life: its dataset begun, its shards planned and made, resumed from what is on disk, sealed."""
 
+from services.jobs.claim import claimed
 from services.jobs.commits import commit_of, commits_of
 from services.jobs.errors import (
     IdempotencyError,
@@ -32,6 +33,7 @@ __all__ = [
     "UnknownJobError",
     "UnknownShardError",
     "begin",
+    "claimed",
     "commit_of",
     "commits_of",
     "library_versions",

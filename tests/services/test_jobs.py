@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -516,3 +518,33 @@ def test_failures_carry_their_counts_through_make_dataset(tmp_path: Path) -> Non
     assert dataset.state().state == "failed"
     # Beginning it again is trying again.
     assert begin(impossible, dataset.root).state().state == "growing"
+
+
+def test_a_copied_dataset_says_the_same_of_itself(tmp_path: Path) -> None:
+    with _queue(tmp_path / "first", InlineEngine()) as queue:
+        job, _ = queue.submit(OTHER)
+        _ends(job)
+    for path in sorted((tmp_path / "first").rglob("*")):
+        copy = tmp_path / "second" / path.relative_to(tmp_path / "first")
+        # As `cp -r` does it: with times of its own.
+        if path.is_dir():
+            copy.mkdir(parents=True)
+        else:
+            copy.write_bytes(path.read_bytes())
+            os.utime(copy, (1e9, 1e9))
+    with _queue(tmp_path / "second", InlineEngine()) as queue:
+        (other,) = queue.jobs()
+        assert (other.id, other.created_at, other.state, other.reason) == (job.id, job.created_at, "succeeded", "")
+        assert other.dataset.header.to_json() == job.dataset.header.to_json()
+        assert other.progress == replace(job.progress, rows_per_s=None, remaining_s=None)
+        assert other.dataset.state() == job.dataset.state()
+
+
+def test_a_dataset_under_another_name_is_no_job(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with _queue(tmp_path, InlineEngine()) as queue:
+        job, _ = queue.submit(OTHER)
+        _ends(job)
+    (tmp_path / job.id).rename(tmp_path / ("b" * 64))
+    with _queue(tmp_path, InlineEngine()) as queue:
+        assert queue.jobs() == []
+    assert f"{'b' * 64} is dataset {job.id}, so that is what its folder must be called" in caplog.text
