@@ -55,6 +55,9 @@ def _carried(workspace: Objects) -> tuple[FloatArray, FloatArray]:
     if known.shape[1]:
         low[:2] -= np.maximum(known[..., :2].min(0) - allowed.low[:, :2], 0).max(0)
         high[:2] += np.maximum(allowed.high[:, :2] - known[..., :2].max(0), 0).max(0)
+        height = sources(workspace.motions).object_position[sources(workspace.motions).first[:-1], :, 2]
+        low[2] -= np.nanmax(height.min(0) - allowed.height[:, 0], initial=0)
+        high[2] += np.nanmax(allowed.height[:, 1] - height.max(0), initial=0)
     return low, high
 
 

@@ -241,11 +241,13 @@ class ObjectSpan(RequestPart):
         min: least x and y in the base frame [m].
         max: greatest.
         yaw_deg: least and greatest yaw about the base's z axis.
+        height: least and greatest height of its origin in the base frame [m]; by default the demonstration's own.
     """
 
     min: Planar | None = None
     max: Planar | None = None
     yaw_deg: tuple[Degrees, Degrees] | None = None
+    height: tuple[Coordinate, Coordinate] | None = None
 
     @model_validator(mode="after")
     def _is_ordered(self) -> Self:
@@ -253,8 +255,9 @@ class ObjectSpan(RequestPart):
             raise ValueError("min and max only mean something together: give both, or neither")
         if self.min is not None and self.max is not None and not all(map(operator.le, self.min, self.max)):
             raise ValueError("min must not be above max")
-        if self.yaw_deg is not None and self.yaw_deg[0] > self.yaw_deg[1]:
-            raise ValueError(f"a range is [lowest, highest]; got [{self.yaw_deg[0]:g}, {self.yaw_deg[1]:g}]")
+        for span in (self.yaw_deg, self.height):
+            if span is not None and span[0] > span[1]:
+                raise ValueError(f"a range is [lowest, highest]; got [{span[0]:g}, {span[1]:g}]")
         return self
 
 

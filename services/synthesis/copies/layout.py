@@ -30,11 +30,13 @@ class Spans:
     Attributes:
         low: least x, y [m] and yaw [rad] of each object, shape (O, 3); `high` the greatest.
         high: likewise.
+        height: least and greatest z [m] of each object, shape (O, 2); NaN where the demonstration's own is kept.
         least_distance: between any two of them, in the plane [m].
     """
 
     low: FloatArray
     high: FloatArray
+    height: FloatArray
     least_distance: float
 
 
@@ -72,6 +74,7 @@ def spans(workspace: Objects) -> Spans:
     middle = angles_of(sine.mean(0), cosine.mean(0))
     found = np.concatenate([found[..., :2], (middle + _wrapped(yaw - middle))[..., None]], axis=-1)
     low, high = found.min(0), found.max(0)
+    height = np.full((len(low), 2), np.nan)
     low[:, :2] -= workspace.widen
     high[:, :2] += workspace.widen
     for index, thing in enumerate(workspace.motions.objects):
@@ -80,9 +83,11 @@ def spans(workspace: Objects) -> Spans:
             low[index, :2], high[index, :2] = given.min, given.max
         if given is not None and given.yaw_deg is not None:
             low[index, 2], high[index, 2] = np.deg2rad(given.yaw_deg)
+        if given is not None and given.height is not None:
+            height[index] = given.height
     if workspace.least_distance is not None:
-        return Spans(low, high, workspace.least_distance)
-    return Spans(low, high, float(_least_distance(found).min(initial=np.inf)) if len(low) > 1 else 0.0)
+        return Spans(low, high, height, workspace.least_distance)
+    return Spans(low, high, height, float(_least_distance(found).min(initial=np.inf)) if len(low) > 1 else 0.0)
 
 
 def draw_layouts(workspace: Objects, seed: int, ids: IntArray, attempts: IntArray) -> Layouts:
@@ -91,8 +96,9 @@ def draw_layouts(workspace: Objects, seed: int, ids: IntArray, attempts: IntArra
     demonstrated, allowed = sources(workspace.motions), spans(workspace)
     known = demonstrated_layouts(demonstrated)
     count, objects = known.shape[:2]
-    words = philox_uniform(seed, ids, 1 + attempts, _START_WORDS + 3 * objects * _ARRANGEMENTS)
-    of_objects = words[:, _START_WORDS:].reshape(len(ids), _ARRANGEMENTS, objects, 3)
+    places = _START_WORDS + 3 * objects * _ARRANGEMENTS
+    words = philox_uniform(seed, ids, 1 + attempts, places + objects)
+    of_objects = words[:, _START_WORDS:places].reshape(len(ids), _ARRANGEMENTS, objects, 3)
     drawn = allowed.low + of_objects * (allowed.high - allowed.low)
     # Of one demonstration alone the least distance is that of its own objects, give or take rounding.
     fits = (
@@ -104,7 +110,9 @@ def draw_layouts(workspace: Objects, seed: int, ids: IntArray, attempts: IntArra
     else:
         first = philox_uniform(seed, ids, 0, 1)[:, 0]
         source = np.minimum((first * count).astype(np.int64), count - 1)
-    moved = _planar(known[source], chosen, demonstrated.object_position[demonstrated.first[source]])
+    position = demonstrated.object_position[demonstrated.first[source]]
+    height = allowed.height[:, 0] + words[:, places:] * (allowed.height[:, 1] - allowed.height[:, 0])
+    moved = _carried(known[source], chosen, np.where(np.isnan(height), position[..., 2], height), position)
     start = _jittered(workspace, demonstrated, source, words[:, :_START_WORDS])
     return Layouts(source, moved, start, np.asarray(fits.any(1)))
 
@@ -132,9 +140,9 @@ def _wrapped(angle: FloatArray) -> FloatArray:
     return angle - 2 * np.pi * np.round(angle / (2 * np.pi))
 
 
-def _planar(before: FloatArray, after: FloatArray, position: FloatArray) -> FloatArray:
-    """Transforms (n, O, 7) from layouts to layouts (n, O, 3) of objects at positions (n, O, 3): each turns about a
-    vertical axis through its object and is then shifted in the plane."""
+def _carried(before: FloatArray, after: FloatArray, height: FloatArray, position: FloatArray) -> FloatArray:
+    """Transforms (n, O, 7) from layouts to layouts (n, O, 3), and to heights (n, O), of objects at positions (n, O, 3):
+    each turns about a vertical axis through its object and is then shifted."""
     moved = np.zeros((*before.shape[:2], WIDTH))
     turn = _wrapped(after[..., 2] - before[..., 2])
     moved[..., 5], moved[..., 6] = sines_cosines(turn / 2)
@@ -142,6 +150,7 @@ def _planar(before: FloatArray, after: FloatArray, position: FloatArray) -> Floa
     sine, cosine = sines_cosines(turn)
     moved[..., 0] = after[..., 0] - (cosine * x - sine * y)
     moved[..., 1] = after[..., 1] - (sine * x + cosine * y)
+    moved[..., 2] = height - position[..., 2]
     return moved
 
 

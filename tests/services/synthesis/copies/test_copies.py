@@ -18,6 +18,7 @@ from services.synthesis import pipeline
 from services.synthesis.copies.layout import demonstrated_layouts, draw_layouts, spans
 from services.synthesis.copies.sources import sources
 from services.synthesis.pipeline import plan_shards, synthesize
+from services.synthesis.ranges import action_range
 from services.synthesis.request import TrajectoryRequest
 from services.synthesis.robot_model import robot_model
 from services.synthesis.workspace import Objects
@@ -25,7 +26,7 @@ from shared.demonstrated_motions import FREE, DemonstratedMotions, MovedObject
 from shared.errors import RequestError, SynthesisError
 from shared.records import columns_of, content_hash, list_column
 from shared.rotation import geodesic_angle, matrix_to_rotvec, rot6d_to_matrix
-from tests.stacking import motions
+from tests.stacking import TABLE, motions
 
 FloatArray = NDArray[np.float64]
 
@@ -182,6 +183,29 @@ def test_objects_lie_where_the_demonstrations_had_them_or_where_they_are_asked_f
     np.testing.assert_allclose(np.rad2deg(np.arctan2(turned[:, 1, 0], turned[:, 0, 0])), 30.0, atol=1e-3)
 
 
+def test_objects_at_other_heights_take_the_tool_with_them() -> None:
+    asked = {"objects": {"base": {"height": [TABLE + 0.05, TABLE + 0.15]}}}
+    made = request(MOTIONS, count=40, workspace=asked)
+    table = synthesize(plan_shards(made)[0]).table
+    bases = np.array([part[0] for part in rows(table, "object/base/position", 3)])
+    assert ((bases[:, 2] >= TABLE + 0.05 - 1e-6) & (bases[:, 2] <= TABLE + 0.15 + 1e-6)).all()
+    assert abs(bases[:, 2].mean() - (TABLE + 0.1)) < 0.02
+    high = action_range(made)["position"]["max"][2] - action_range(request(MOTIONS))["position"]["max"][2]
+    assert high == pytest.approx(0.15)
+    for row, base in enumerate(bases):
+        motion = MOTIONS.motions[table["source"][row].as_py()]
+        # Where the block lies, everything is as high as it was; what is left on the base is as much higher as that.
+        tool = rows(table, "ee_position", 3)[row][:, 2]
+        time, segment = (rows(table, name, 1)[row][:, 0] for name in ("source_time", "segment"))
+        commanded = CubicSpline(np.arange(motion.steps), motion.commanded.position[:, 2])(time)
+        lift = np.where(segment == 3, base[2] - TABLE, 0.0)
+        skill = np.isin(segment, (1, 3))
+        np.testing.assert_allclose(tool[skill], (commanded + lift)[skill], atol=1.2e-3)
+        block = rows(table, "object/block/position", 3)[row][:, 2]
+        assert block[0] == pytest.approx(TABLE, abs=1e-6)
+        assert block[-1] - base[2] == pytest.approx(motion.objects[0].position[-1, 2] - TABLE, abs=2e-3)
+
+
 def test_each_demonstration_is_copied_equally_often_or_the_nearest_is() -> None:
     ids = np.arange(4000)
     workspace = request(MOTIONS).workspace
@@ -307,6 +331,7 @@ def test_limits_and_objects_hold_for_any_seed_and_symmetry(seed: int, symmetry: 
         ({"objects": {"base": {"min": [0, 0]}}}, "/workspace/objects/base", "give both, or neither"),
         ({"objects": {"base": {"min": [1, 0], "max": [0, 0]}}}, "/workspace/objects/base", "min must not be above max"),
         ({"objects": {"base": {"yaw_deg": [9, 3]}}}, "/workspace/objects/base", "a range is"),
+        ({"objects": {"base": {"height": [0.2, 0.1]}}}, "/workspace/objects/base", "a range is [lowest, highest]"),
         ({"widen": -1}, "/workspace/widen", "greater than or equal to 0"),
         ({"source": "best"}, "/workspace/source", "'any' or 'nearest'"),
     ],
