@@ -73,10 +73,11 @@ def _picture_of_copies(page: Page, url: str) -> None:
     page.get_by_role("button", name="Preview").click()
     expect(page.locator(".copied")).to_be_visible()
     expect(page.locator(".viewer")).to_have_attribute("data-robot", "panda")
-    page.get_by_role("button", name="Front").click()
-    for _ in range(2):
-        page.locator("canvas").press("+")
     page.get_by_label("Time", exact=True).fill("34")
+    page.get_by_role("button", name="Front").click()
+    for _ in range(3):
+        page.locator("canvas").press("+")
+    page.locator("canvas").blur()
     page.get_by_label("Targets", exact=True).evaluate("node => node.scrollIntoView({block: 'start'})")
     _write(page, "copies")
 

@@ -92,18 +92,21 @@ export class Stage {
     this.#renderer.forceContextLoss();
   }
 
-  #robotBox() {
+  /** Around the robot and the objects that it moves. */
+  #box() {
     const robot = this.#layers.get("robot");
     const box = robot ? new THREE.Box3().setFromObject(robot) : new THREE.Box3();
-    return box.isEmpty() ? new THREE.Box3(new THREE.Vector3(-0.4, -0.4, 0), new THREE.Vector3(0.4, 0.4, 0.8)) : box;
+    if (box.isEmpty()) box.set(new THREE.Vector3(-0.4, -0.4, 0), new THREE.Vector3(0.4, 0.4, 0.8));
+    const objects = this.#layers.get("objects");
+    return objects ? box.expandByObject(objects) : box;
   }
 
   #middle() {
-    return this.#robotBox().getCenter(new THREE.Vector3());
+    return this.#box().getCenter(new THREE.Vector3());
   }
 
   #size() {
-    return Math.min(Math.max(this.#robotBox().getSize(new THREE.Vector3()).length() / 1.6, 0.2), 2) * REACH;
+    return Math.min(Math.max(this.#box().getSize(new THREE.Vector3()).length() / 1.6, 0.2), 2) * REACH;
   }
 
   #paint() {
