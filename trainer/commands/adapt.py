@@ -77,7 +77,7 @@ def run(
                 demos,
                 count,
                 mapping=meaning,
-                ranges=None if config.drop_outside else known,
+                ranges=checked,
                 frames=cache,
                 progress=report,
                 draw=draw,
