@@ -236,7 +236,7 @@ class _Task:
         if self.vision is None:
             return DemonstrationWindows(*parts, self.cameras, ranks=ranks)
         self.vision.put_into(head)
-        seen = self.vision.features(self.demonstrations, features, device, progress)
+        seen = self.vision.features(self.demonstrations, features, device, progress, self.config.training.precision)
         return DemonstrationWindows(*parts, features=seen, ranks=ranks)
 
     def basis(self, windows: DemonstrationWindows | WindowsWithCopies) -> MotionBasis | None:

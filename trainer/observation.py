@@ -100,7 +100,7 @@ class Camera:
     """What a policy does with a camera's pictures.
 
     Attributes:
-        size: height and width that they must have.
+        size: height and width that they are resized to, by demonstrations.video.resize: averaging where it shrinks.
         crop: height and width of the part that it sees: a random one in training, else the middle.
     """
 
@@ -122,6 +122,16 @@ class Camera:
     def middle(self) -> tuple[int, int]:
         """Top and left of the crop in the middle."""
         return (self.size[0] - self.crop[0]) // 2, (self.size[1] - self.crop[1]) // 2
+
+    def resized(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Pictures (n, n_obs_steps, height, width, 3) in `size`."""
+        if pictures.shape[2:4] == self.size:
+            return pictures
+        # Imported where it is needed: it takes FFmpeg, and most policies' pictures come in their size.
+        from trainer.demonstrations.video import resize
+
+        flat = [resize(picture, self.size) for picture in pictures.reshape(-1, *pictures.shape[2:])]
+        return np.stack(flat).reshape(*pictures.shape[:2], *self.size, 3)
 
     def center(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The middle of pictures (..., height, width, 3)."""
