@@ -22,6 +22,10 @@ FloatArray = NDArray[np.float32]
 ActionRange = Mapping[str, Mapping[str, Sequence[float]]]
 """{"position": {"min": [3], "max": [3]}, "joint_position": {"min": [dof], "max": [dof]}} in m and rad."""
 
+RANGE_TOLERANCE = 1e-3
+"""How far positions [m] and joints [rad or m] of demonstrations may leave the action range: less than arms are held to.
+There, a sample is clipped to the range's edge."""
+
 
 def join_action(position: NDArray[Any], rotation_6d: NDArray[Any], gripper: NDArray[Any]) -> FloatArray:
     """(..., 3) positions [m], (..., 6) rotations and (...) grippers as (..., 10) actions, float32."""

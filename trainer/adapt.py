@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,7 +35,7 @@ from trainer.motion_basis import TOLERANCE, MotionBasis
 from trainer.normalization import ActionNormalizer
 from trainer.observation import Camera, ObservationScaling, cameras_of
 from trainer.pretrain import fresh_head, learn_basis, validation
-from trainer.pretrained import Stage1, accepted, normalizer_of
+from trainer.pretrained import Stage1, accepted, inside, normalizer_of
 from trainer.progress import Progress, silent
 from trainer.ranks import ALONE, Ranks
 from trainer.run_folder import RunFolder
@@ -164,6 +163,7 @@ class _Task:
     cameras: dict[str, Camera]
     vision: FrozenVision | None
     known_basis: MotionBasis | None
+    dropped: int
 
     @classmethod
     def checked(
@@ -178,8 +178,9 @@ class _Task:
         """Raises ConfigError or CheckpointError as `adapt`."""
         demonstrations = accepted(demonstrations, config, stage1)
         normalizer = normalizer_of(config.head, stage1, action_range)
-        actions = np.concatenate([episode.actions for episode in demonstrations.episodes])
-        normalizer.check(actions, f"the demonstrations of {demonstrations.task}")
+        given = len(demonstrations.episodes)
+        demonstrations = inside(demonstrations, normalizer, config)
+        dropped = given - len(demonstrations.episodes)
         scaling = observation_scaling(demonstrations, config.observation_scaling)
         cameras = cameras_of(demonstrations.cameras, config.crop)
         frozen = None if vision is None else FrozenVision.load(vision, cameras)
@@ -187,7 +188,7 @@ class _Task:
             stage1.check_begins(config, demonstrations.observation_widths, cameras)
             scaling = stage1.info.scaling
         known = stage1.info.basis if stage1 and basis is None else basis
-        return cls(demonstrations, config, stage1, normalizer, scaling, cameras, frozen, known)
+        return cls(demonstrations, config, stage1, normalizer, scaling, cameras, frozen, known, dropped)
 
     @property
     def used(self) -> Stage1 | None:
@@ -209,6 +210,7 @@ class _Task:
         data |= {"motion_basis": {"sha256": known.sha256()}} if known else {}
         if used and used.policy is not None:
             data |= {"init_from": {"sha256": tensor_file.sha256(tensor_file.pack(used.policy, {}))}}
+        data |= {"dropped": self.dropped} if self.dropped else {}
         return {**data, "backbone": used.info.backbone if used else None}
 
     def info(self, device: torch.device) -> CheckpointInfo:
@@ -241,7 +243,7 @@ class _Task:
         if self.vision is None:
             return DemonstrationWindows(*parts, self.cameras, ranks=ranks)
         self.vision.put_into(head)
-        seen = self.vision.features(self.demonstrations, features, device, progress)
+        seen = self.vision.features(self.demonstrations, features, device, progress, self.config.training.precision)
         return DemonstrationWindows(*parts, features=seen, ranks=ranks)
 
     def basis(self, windows: DemonstrationWindows | WindowsWithCopies) -> MotionBasis | None:

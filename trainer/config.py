@@ -242,6 +242,7 @@ class AdaptConfig:
         crop: share of each side of a picture that is seen: a random part in training, else the middle.
         resample: accept demonstrations at another rate than Stage 1's, by interpolation.
         other_robot: accept demonstrations of another robot than Stage 1's.
+        drop_outside: leave out the demonstrations that leave the action range, as long as they are fewer than half.
         directions: of the motion basis that the policy projects onto; None takes Stage 1's number, or where there is no
             Stage 1, as many as the demonstrations need; 0 is no basis.
         gates: how the gates of a frozen random backbone's blocks start: closed, its blocks would begin with no effect.
@@ -257,6 +258,7 @@ class AdaptConfig:
     crop: float = 0.9
     resample: bool = False
     other_robot: bool = False
+    drop_outside: bool = False
     directions: int | None = None
     gates: Gates = "open"
     copies_share: float = 0.5

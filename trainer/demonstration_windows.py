@@ -17,7 +17,7 @@ from trainer.config import AdaptConfig, Scaling
 from trainer.demonstrations.episode import Demonstrations, Episode
 from trainer.motion_basis import MOST_WINDOWS
 from trainer.normalization import ActionNormalizer
-from trainer.observation import Camera, ObservationScaling
+from trainer.observation import Camera, ObservationScaling, least_spread
 from trainer.pictures import EpisodePictures, Pictures
 from trainer.ranks import ALONE, Ranks
 
@@ -167,7 +167,8 @@ def observation_scaling(demonstrations: Demonstrations, kind: Scaling) -> Observ
     training = [joined_observations(demonstrations, e) for e in demonstrations.episodes if not e.validation]
     if not training:
         raise TrainingError("every demonstration is held out; collect more of them")
-    return ObservationScaling.from_samples(np.concatenate(training), kind)
+    least = least_spread(demonstrations.observation_widths)
+    return ObservationScaling.from_samples(np.concatenate(training), kind, least)
 
 
 def fingerprint(demonstrations: Demonstrations) -> dict[str, Any]:

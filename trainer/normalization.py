@@ -7,12 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import ConfigError
-from trainer.action import POSE_DIM, POSITION, ActionRange
+from trainer.action import POSE_DIM, POSITION, RANGE_TOLERANCE, ActionRange
 from trainer.config import ActionName
 
 _AXES = ("x", "y", "z")
-# float32 rounding of a value that lies on the range's edge.
-_TOLERANCE = 1e-5
 
 
 class Range:
@@ -109,14 +107,20 @@ class ActionNormalizer:
             f"{axis} is {low[i]:.4f} to {high[i]:.4f} {unit}, the range {allowed.low[i]:.4f} to {allowed.high[i]:.4f} "
             f"{unit}"
             for i, axis in enumerate(self._axes)
-            if low[i] < allowed.low[i] - _TOLERANCE or high[i] > allowed.high[i] + _TOLERANCE
+            if low[i] < allowed.low[i] - RANGE_TOLERANCE or high[i] > allowed.high[i] + RANGE_TOLERANCE
         ]
         if bad:
             meant = "joints are in radians" if unit == "rad" else "positions are in metres in the robot's base frame"
             raise ConfigError(
-                f"{what} leave action_range: {'; '.join(bad)}. Pretrain with a wider range (--action-range), or "
-                f"check that {meant}"
+                f"{what} leave action_range: {'; '.join(bad)}. Pretrain with a wider range (--action-range), leave the "
+                f"episodes out that leave it (--drop-outside), or check that {meant}"
             )
+
+    def contains(self, actions: NDArray[np.float32]) -> bool:
+        """Whether actions (..., action_dim) lie in the range, to RANGE_TOLERANCE."""
+        values = actions[..., : len(self._axes)].reshape(-1, len(self._axes))
+        low, high = self._range.low - RANGE_TOLERANCE, self._range.high + RANGE_TOLERANCE
+        return bool(((values >= low) & (values <= high)).all())
 
     def normalize_poses(self, poses: NDArray[np.float32]) -> NDArray[np.float32]:
         """(..., 10) `ee_pose` actions to normalized ones, or (..., 9) poses alone.

@@ -1,5 +1,6 @@
 """Observations: how their low-dimensional part is scaled and encoded, and which part of a picture is seen."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,10 @@ from trainer.vision import LEAST_SIDE
 OBSERVATION_WIDTH = 256
 LEAST_SPREAD = 0.05
 """In metres, and in the components of rotation_6d: a spread that tells nothing of the task."""
+LEAST_FINGER_SPREAD = 0.005
+"""In metres, of a gripper's fingers, whose whole way is 0.04 m."""
 _HIDDEN = 512
+_FINGERS = re.compile("finger|gripper")
 
 
 class LowDimEncoder(nn.Module):
@@ -41,6 +45,12 @@ class LowDimEncoder(nn.Module):
         return encoded
 
 
+def least_spread(widths: Mapping[str, int]) -> NDArray[np.float64]:
+    """Of each number of an observation with these keys, by what they are called: fingers are told from all else."""
+    of_keys = [LEAST_FINGER_SPREAD if _FINGERS.search(key.lower()) else LEAST_SPREAD for key in widths]
+    return np.repeat(np.array(of_keys, np.float64), list(widths.values()))
+
+
 class ObservationScaling:
     """(x - center) * scale for each observation dimension, from the demonstrations' statistics."""
 
@@ -49,11 +59,13 @@ class ObservationScaling:
         self.scale = np.asarray(scale, np.float32)
 
     @classmethod
-    def from_samples(cls, samples: NDArray[Any], kind: Scaling) -> "ObservationScaling":
+    def from_samples(
+        cls, samples: NDArray[Any], kind: Scaling, least_spread: NDArray[Any] | float = LEAST_SPREAD
+    ) -> "ObservationScaling":
         """Statistics of (n, obs_dim) samples: `min_max` maps them onto [-1, 1], `standard` to unit variance.
 
-        No dimension is magnified more than 1 / LEAST_SPREAD times: what hardly changes in demonstrations would else
-        be the loudest as soon as a policy leaves them a little.
+        No dimension is magnified more than 1 / `least_spread` times, (obs_dim,) or the same for all: what hardly
+        changes in demonstrations would else be the loudest as soon as a policy leaves them a little.
         """
         samples = samples.astype(np.float64)
         if kind == "min_max":
@@ -61,7 +73,7 @@ class ObservationScaling:
             center, spread = (low + high) / 2, (high - low) / 2
         else:
             center, spread = samples.mean(0), samples.std(0)
-        return cls(center, 1 / np.maximum(spread, LEAST_SPREAD))
+        return cls(center, 1 / np.maximum(spread, least_spread))
 
     @property
     def obs_dim(self) -> int:
@@ -88,7 +100,7 @@ class Camera:
     """What a policy does with a camera's pictures.
 
     Attributes:
-        size: height and width that they must have.
+        size: height and width that they are resized to, by demonstrations.video.resize: averaging where it shrinks.
         crop: height and width of the part that it sees: a random one in training, else the middle.
     """
 
@@ -110,6 +122,16 @@ class Camera:
     def middle(self) -> tuple[int, int]:
         """Top and left of the crop in the middle."""
         return (self.size[0] - self.crop[0]) // 2, (self.size[1] - self.crop[1]) // 2
+
+    def resized(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Pictures (n, n_obs_steps, height, width, 3) in `size`."""
+        if pictures.shape[2:4] == self.size:
+            return pictures
+        # Imported where it is needed: it takes FFmpeg, and most policies' pictures come in their size.
+        from trainer.demonstrations.video import resize
+
+        flat = [resize(picture, self.size) for picture in pictures.reshape(-1, *pictures.shape[2:])]
+        return np.stack(flat).reshape(*pictures.shape[:2], *self.size, 3)
 
     def center(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The middle of pictures (..., height, width, 3)."""

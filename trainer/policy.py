@@ -12,6 +12,8 @@ from torch import Tensor
 
 from shared.errors import CheckpointError, ConfigError
 from shared.philox import philox_uniform
+from shared.rotation import matrix_to_rot6d, rot6d_to_matrix
+from trainer.action import ROTATION
 from trainer.action_head import ActionHead
 from trainer.checkpoint import CheckpointInfo, load_checkpoint
 from trainer.config import SAMPLING_STEPS, Precision
@@ -135,17 +137,20 @@ class Policy:
 
         Args:
             observations: (n, n_obs_steps, obs_dim), the latest last, keys joined as in `info.observation_widths`.
-            pictures: of each of `info.cameras`, (n, n_obs_steps, height, width, 3) RGB, uncropped.
+            pictures: of each of `info.cameras`, (n, n_obs_steps, height, width, 3) RGB as the camera gives them, of any
+                size: they are resized and cropped as the demonstrations' were.
             prefix: the actions that are fixed already, (n, m, action_dim) in metres or radians: first the
                 n_obs_steps - 1 that were commanded last, then those that will still be carried out before this answer
                 is. The answer goes on from them without a jump. NaN in all of a robot's where it has none, as at the
                 beginning of an episode; None where no robot has any.
 
         Returns:
-            (n, horizon - n_obs_steps + 1, action_dim) in metres or radians, the first to be executed now.
+            (n, horizon - n_obs_steps + 1, action_dim) in metres or radians, the first to be executed now. Rotations
+            are orthonormal.
 
         Raises:
-            ConfigError: the observations or the prefix have another shape, or hold a number that is not finite.
+            ConfigError: the observations, pictures or the prefix have another shape, or hold a number that is not
+                finite; says which.
         """
         expected = (self.n_obs_steps, self.info.condition_dim)
         if observations.ndim != 3 or observations.shape[1:] != expected:
@@ -164,8 +169,10 @@ class Policy:
         step_noise = (lambda index: noise(1 + index)) if self._stochastic else None
         fixed = None if prefix is None else self._fixed(prefix, len(observations))
         sampled = self._sampler(condition, noise(0), step_noise, crops, fixed)
-        actions = self._normalizer.denormalize(sampled.cpu().numpy())
-        return actions[:, self.n_obs_steps - 1 :]
+        actions = self._normalizer.denormalize(sampled.cpu().numpy())[:, self.n_obs_steps - 1 :]
+        if self._normalizer.action == "ee_pose":
+            actions[..., ROTATION] = matrix_to_rot6d(rot6d_to_matrix(actions[..., ROTATION]))
+        return actions
 
     def _require_finite(self, observations: NDArray[np.float32]) -> None:
         """Raises ConfigError naming the first number that is NaN or infinite, which would make every action NaN."""
@@ -199,23 +206,26 @@ class Policy:
             raise ConfigError(f"pictures of {sorted(pictures)} were given, this policy sees {sorted(cameras)}")
         seen = []
         for name, camera in cameras.items():
-            expected, given = (count, self.n_obs_steps, *camera.size, 3), pictures[name]
-            if given.shape != expected or given.dtype != np.uint8:
+            given = pictures[name]
+            fits = given.ndim == 5 and given.shape[:2] == (count, self.n_obs_steps) and given.shape[4] == 3
+            if not fits or given.dtype != np.uint8 or 0 in given.shape:
                 raise ConfigError(
-                    f"pictures of '{name}' are {given.dtype} {given.shape}, this policy sees uint8 {expected}"
+                    f"pictures of '{name}' are {given.dtype} {given.shape}, this policy sees uint8 ({count}, "
+                    f"{self.n_obs_steps}, height, width, 3)"
                 )
-            seen.append(np.ascontiguousarray(camera.center(given)))
+            seen.append(np.ascontiguousarray(camera.center(camera.resized(given))))
         return seen
 
     def _fixed(self, prefix: NDArray[np.float32], count: int) -> Tensor:
-        """A prefix, normalized. Raises ConfigError where it has another shape, or numbers that are not finite."""
+        """A prefix, normalized. Raises ConfigError where it has another shape, or is not finite."""
         horizon, numbers = self.info.head.horizon, self._normalizer.action_dim
         shape = prefix.shape
         if prefix.ndim != 3 or (shape[0], shape[2]) != (count, numbers) or not 1 <= shape[1] <= horizon:
             raise ConfigError(f"the prefix has shape {shape}, expected ({count}, 1 to {horizon}, {numbers})")
-        unknown = np.isnan(prefix).reshape(count, -1)
-        if np.isinf(prefix).any() or (unknown.any(1) != unknown.all(1)).any():
-            raise ConfigError("the prefix has numbers that are not finite; it may be NaN in all of a robot's numbers")
+        finite, lacking = np.isfinite(prefix).all((1, 2)), np.isnan(prefix).all((1, 2))
+        if not (finite | lacking).all():
+            robot = int(np.argmin(finite | lacking))
+            raise ConfigError(f"the prefix of robot {robot} holds numbers that are not finite; NaN in all means none")
         return torch.from_numpy(self._normalizer.normalize(prefix.astype(np.float32))).to(self._device)
 
     def _noise(self, keys: NDArray[np.int64], draw: int) -> NDArray[np.float32]:

@@ -1,9 +1,11 @@
 """What Stage 2 takes from Stage 1, and what it refuses because it does not fit it."""
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from shared.errors import ConfigError
@@ -16,6 +18,8 @@ from trainer.normalization import ActionNormalizer
 from trainer.observation import Camera
 from trainer.resampling import resample
 from trainer.run_folder import RunFolder
+
+_log = logging.getLogger(__name__)
 
 _BACKBONE_SHAPE = (
     "head", "size", "conditioning", "paper_film", "paper_key_values", "action", "prediction_type", "horizon",
@@ -137,3 +141,21 @@ def normalizer_of(head: HeadConfig, stage1: Stage1 | None, action_range: ActionR
     if ranges is None:
         raise ConfigError("there is no action range: give --stage1 or --action-range FILE")
     return ActionNormalizer(ranges, head.action)
+
+
+def inside(demonstrations: Demonstrations, normalizer: ActionNormalizer, config: AdaptConfig) -> Demonstrations:
+    """The demonstrations that lie in the action range, where others may be dropped.
+
+    Raises ConfigError where some leave it and they may not, or are too many to be exceptions.
+    """
+    episodes = demonstrations.episodes
+    kept = tuple(episode for episode in episodes if normalizer.contains(episode.actions))
+    dropped = len(episodes) - len(kept)
+    if not dropped or not config.drop_outside or 2 * dropped >= len(episodes):
+        what = f"{dropped} of {len(episodes)} demonstrations" if dropped else "the demonstrations"
+        normalizer.check(np.concatenate([episode.actions for episode in episodes]), f"{what} of {demonstrations.task}")
+        return demonstrations
+    _log.warning("%d of %d demonstrations leave the action range and are left out", dropped, len(episodes))
+    missed = sum(not episode.validation for episode in episodes) - sum(not episode.validation for episode in kept)
+    drawn = None if demonstrations.drawn is None else demonstrations.drawn - missed
+    return replace(demonstrations, episodes=kept, drawn=drawn)

@@ -15,6 +15,7 @@ from trainer import tensor_file
 from trainer.adapt import adapt
 from trainer.checkpoint import BACKBONE_KIND, KIND, load_checkpoint, pack_backbone, read_info, save_checkpoint
 from trainer.config import AdaptConfig, Gates, HeadConfig, Mode, PretrainConfig
+from trainer.demonstrations.episode import Demonstrations
 from trainer.policy import Policy
 from trainer.pretrain import pretrain
 
@@ -315,3 +316,26 @@ def test_the_policys_noise_is_normal(stage1: Path, tmp_path: Path) -> None:
     assert abs(noise.std() - 1) < 0.02
     assert abs((noise**4).mean() - 3) < 0.2
     assert abs((np.abs(noise) < 0.6745).mean() - 0.5) < 0.01
+
+
+def test_demonstrations_outside_the_range_are_dropped_where_asked(
+    stage1: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = make_demonstrations()
+
+    def moved(*far: int) -> Demonstrations:
+        episodes = [
+            replace(episode, actions=episode.actions + np.float32(2 * (index in far)) * np.eye(10, dtype=np.float32)[0])
+            for index, episode in enumerate(given.episodes)
+        ]
+        return replace(given, episodes=tuple(episodes))
+
+    with pytest.raises(ConfigError, match=r"1 of 6 demonstrations of reach leave action_range: x is .*--drop-outside"):
+        adapt(tmp_path, moved(2), config(), stage1=stage1)
+    dropping = replace(config(), drop_outside=True)
+    adapt(tmp_path / "some", moved(2), dropping, stage1=stage1)
+    assert "1 of 6 demonstrations leave the action range and are left out" in caplog.text
+    data = json.loads((tmp_path / "some" / "config.json").read_text())["data"]
+    assert (data["dropped"], data["demonstrations"]["demonstrations"]) == (1, 5)
+    with pytest.raises(ConfigError, match="3 of 6 demonstrations of reach leave action_range"):
+        adapt(tmp_path / "half", moved(0, 1, 2), dropping, stage1=stage1)

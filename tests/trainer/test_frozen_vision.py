@@ -10,8 +10,10 @@ from shared.errors import ConfigError
 from tests.trainer.example import RANGE, make_demonstrations, training
 from trainer.adapt import adapt
 from trainer.checkpoint import find_checkpoint, load_checkpoint, read_info
-from trainer.config import AdaptConfig
+from trainer.compute_copy import compute_copy
+from trainer.config import AdaptConfig, Precision
 from trainer.demonstrations.episode import Demonstrations, Images
+from trainer.device import autocast
 from trainer.frozen_vision import FrozenVision
 from trainer.observation import Camera
 from trainer.policy import Policy
@@ -44,7 +46,7 @@ def test_features_are_those_of_the_networks_and_are_kept(
 ) -> None:
     demonstrations = seen()
     vision = FrozenVision.load(first, CAMERAS)
-    features = vision.features(demonstrations, tmp_path, CPU)
+    features = vision.features(demonstrations, tmp_path, CPU, precision="fp32")
     assert features.shape == (sum(len(episode.actions) for episode in demonstrations.episodes), 64)
     networks = load_checkpoint(first)[0].conditioning.vision
     assert networks is not None
@@ -57,14 +59,35 @@ def test_features_are_those_of_the_networks_and_are_kept(
     assert len(files) == 5
     with monkeypatch.context() as patch:
         patch.delattr(CameraEncoder, "forward")
-        assert np.array_equal(FrozenVision.load(first, CAMERAS).features(demonstrations, tmp_path, CPU), features)
+        assert np.array_equal(
+            FrozenVision.load(first, CAMERAS).features(demonstrations, tmp_path, CPU, precision="fp32"), features
+        )
     # Other pictures, and a file that was damaged, are computed anew.
     (tmp_path / files[0]).write_bytes(b"")
-    assert np.array_equal(vision.features(demonstrations, tmp_path, CPU), features)
+    assert np.array_equal(vision.features(demonstrations, tmp_path, CPU, precision="fp32"), features)
     episode = demonstrations.episodes[0]
     other = replace(episode, images={"front": replace(episode.images["front"], key="another")})
-    vision.features(replace(demonstrations, episodes=(other,)), tmp_path, CPU)
+    vision.features(replace(demonstrations, episodes=(other,)), tmp_path, CPU, precision="fp32")
     assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_features_are_made_in_the_precision_that_they_are_served_in(first: Path, tmp_path: Path) -> None:
+    demonstrations = seen()
+    demonstrations = replace(demonstrations, episodes=demonstrations.episodes[:1])
+    vision = FrozenVision.load(first, CAMERAS)
+    precisions: tuple[Precision, ...] = ("fp32", "bf16")
+    exact, rounded = (vision.features(demonstrations, tmp_path, CPU, precision=each) for each in precisions)
+    # Each in a file of its own: neither is taken for the other.
+    assert len(list(tmp_path.iterdir())) == 2
+    assert 1e-4 < np.abs(exact - rounded).max() < 0.5
+    # As a policy's sampler makes them, from a conditioning whose linear layers lie in bf16.
+    conditioning = compute_copy(load_checkpoint(first)[0].conditioning, torch.bfloat16)
+    assert conditioning.vision is not None
+    frames = demonstrations.episodes[0].images["front"].frames
+    crops = torch.from_numpy(CAMERAS["front"].center(frames).copy())[:, None].expand(-1, 2, -1, -1, -1)
+    with torch.inference_mode(), autocast(CPU, "bf16"):
+        served = conditioning.vision(torch.zeros(len(frames), 2 * 9), (crops,)).view(-1, 2, 73)
+    assert np.abs(served[:, 0, :64].float().numpy() - rounded).max() < np.abs(exact - rounded).max() / 20
 
 
 def test_a_policy_on_frozen_networks_holds_them_unchanged(first: Path, tmp_path: Path) -> None:

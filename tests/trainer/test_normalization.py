@@ -8,8 +8,12 @@ from hypothesis import strategies as st
 
 from shared.errors import ConfigError
 from tests.trainer.example import RANGE
+from trainer.demonstrations.implausible import Implausible
+from trainer.demonstrations.motion import Motion
+from trainer.demonstrations.plausibility import check
+from trainer.demonstrations.track import Track
 from trainer.normalization import ActionNormalizer
-from trainer.observation import ObservationScaling
+from trainer.observation import ObservationScaling, least_spread
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -98,3 +102,33 @@ def test_observation_scaling() -> None:
     assert scaled.std(0) == pytest.approx([1, 1, 0], abs=1e-4)
     again = ObservationScaling.from_json(json.loads(json.dumps(standard.to_json())))
     assert np.array_equal(again.scale, standard.scale)
+
+
+def test_fingers_fill_the_range_and_what_hardly_moves_does_not() -> None:
+    widths = {"tcp_position": 3, "finger_position": 2, "obs/robot0_gripper_qpos": 2, "cube_position": 1}
+    assert least_spread(widths).tolist() == [0.05] * 3 + [0.005] * 4 + [0.05]
+    samples = np.zeros((2, 8))
+    samples[1, 3:7] = 0.04, -0.04, 0.04, 0.001
+    samples[1, 7] = 0.01
+    scaling = ObservationScaling.from_samples(samples, "min_max", least_spread(widths))
+    scaled = (samples - scaling.center) * scaling.scale
+    assert np.abs(scaled[1, 3:] - [1, -1, 1, 0.1, 0.1]).max() < 1e-6
+
+
+def test_what_inspect_lets_pass_adapt_does_too() -> None:
+    actions = np.zeros((5, 10), np.float32)
+    actions[:, 2] = 1
+    normalizer = ActionNormalizer(RANGE)
+    for beyond, inside in ((0.0005, True), (0.0009, True), (0.0011, False)):
+        actions[:, 1] = -1 - beyond
+        pose = actions[:, :3].astype(np.float64), np.tile(np.eye(3), (5, 1, 1))
+        track = Track("demo", Motion(pose), Motion())
+        assert normalizer.contains(actions) == inside
+        if inside:
+            check([track], 20.0, RANGE)
+            normalizer.check(actions, "the demos")
+            continue
+        with pytest.raises(Implausible, match=r"y is -1\.001"):
+            check([track], 20.0, RANGE)
+        with pytest.raises(ConfigError, match=r"y is -1\.0011 to -1\.0011 m"):
+            normalizer.check(actions, "the demos")

@@ -42,5 +42,5 @@ def test_a_number_that_is_not_finite_is_named(tmp_path: Path) -> None:
     for value in (np.nan, np.inf):
         prefix[1] = [0.1, 0.2, 0.5, 1, 0, 0, 0, 1, 0, -1]
         prefix[1, 1, 2] = value
-        with pytest.raises(ConfigError, match="the prefix has numbers that are not finite"):
+        with pytest.raises(ConfigError, match="the prefix of robot 1 holds numbers that are not finite"):
             policy(free, prefix=prefix)

@@ -76,11 +76,19 @@ def run(
         failed = failed_copies(replayed, source) if replayed and source else frozenset()
         ranges, begun = read_action_range(action_range, mapping), stage1 or init_from
         known = read_info(begun).action_range if begun else ranges
+        # Those that leave the range are dropped later, by what they are after resampling.
+        checked = None if config.drop_outside else known
         meaning = read_mapping(mapping) if mapping else None
         cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
         with progress("adapt") as report:
             read = read_demonstrations(
-                demos, count, mapping=meaning, ranges=known, frames=cache, progress=report, draw=draw
+                demos,
+                count,
+                mapping=meaning,
+                ranges=checked,
+                frames=cache,
+                progress=report,
+                draw=draw,
             )
             demonstrations, said = moving(read, demos)
             if said:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.rotation import geodesic_angle
+from trainer.action import RANGE_TOLERANCE
 from trainer.demonstrations.continuity import check_continuity
 from trainer.demonstrations.implausible import Implausible, Ranges
 from trainer.demonstrations.mapping import Assumption, Mapping
@@ -38,7 +39,6 @@ MOST_RADIANS = 2 * np.pi + 0.1
 MOST_JOINT_RADIANS = 6 * np.pi
 # Half of all tool poses nearer to the base's origin than this lie inside the arm; of one episode's, than half of this.
 INSIDE_BASE = 0.10
-_RANGE_TOLERANCE = 1e-3
 _AXES = "xyz"
 # Encodings that hold angles; joint positions have none.
 _ANGLES = ("", "euler", "rotation_vector")
@@ -99,7 +99,7 @@ def _in_range(tracks: Sequence[Track], rate_hz: float, ranges: Ranges) -> None:
         if low.size != values.shape[1]:
             raise ValueError(f"the demonstrations have {values.shape[1]} joints, the action range has {low.size}")
         bottom, top = values.min(0), values.max(0)
-        outside = (bottom < low - _RANGE_TOLERANCE) | (top > high + _RANGE_TOLERANCE)
+        outside = (bottom < low - RANGE_TOLERANCE) | (top > high + RANGE_TOLERANCE)
         if outside.any():
             i = int(np.argmax(outside))
             what = f"{_AXES[i]} is" if name == "position" else f"joint {i + 1} is"
