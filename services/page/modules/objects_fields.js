@@ -67,7 +67,7 @@ export class MotionsList extends EventTarget {
 export function objectsFields(draft, list) {
   const chosen = () => list.of(draft.get("/workspace/motions"));
   const spans = element("div", {});
-  const showSpans = () => spans.replaceChildren(...(chosen() ? spanCards(draft, chosen()) : []));
+  const showSpans = () => spans.replaceChildren(...(chosen()?.objects.length ? spanCards(draft, chosen()) : []));
   const choose = motionsField(draft, list, showSpans);
   const upload = list.upload((motions) => choose.use(motions.sha256));
   return [
