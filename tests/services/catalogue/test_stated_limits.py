@@ -4,6 +4,8 @@ import math
 
 import pytest
 
+from services.catalogue import ARMS
+from services.catalogue.stated_limits import with_soft_limits
 from services.synthesis.robot_model import robot_model
 from shared.errors import RobotError
 from tests.services.catalogue.own import GANTRY, own
@@ -74,8 +76,8 @@ def test_a_joint_of_two_turns_keeps_them() -> None:
 def test_acceleration_and_jerk_of_urdf_1_2_are_read() -> None:
     some = GANTRY.replace(LIFT, LIFT.replace("/>", ' acceleration="6" deceleration="5" jerk="70"/>'))
     arm = own(some)
-    assert arm.acceleration == (5, 10, 5, 12.5, 15, 15)
-    assert arm.jerk == (100, 200, 70, 250, 300, 300)
+    assert list(arm.acceleration) == [5, 10, 5, 12.5, 15, 15]
+    assert list(arm.jerk) == [100, 200, 70, 250, 300, 300]
     assert arm.limits_source.startswith("acceleration the URDF's of lift; jerk the URDF's of lift; else default rule")
     every = GANTRY.replace(' effort="10"', ' effort="10" acceleration="7" jerk="80"')
     arm = own(every)
@@ -129,3 +131,13 @@ def test_soft_limits_that_leave_no_range_are_noted(ends: dict[str, str]) -> None
 @pytest.mark.parametrize("ends", [{"lower": "-3", "upper": "3"}, {}, {"lower": "nan"}])
 def test_soft_limits_that_do_not_limit_change_nothing(ends: dict[str, str]) -> None:
     assert own(soft(LIFT, **ends)).notes == own().notes
+
+
+def test_arms_of_the_catalogue_say_where_soft_limits_are_not_kept() -> None:
+    narrower = set()
+    for arm in ARMS.values():
+        _, notes = with_soft_limits(arm.description, arm.moving, keep=False)
+        if notes:
+            narrower.add(arm.name)
+        assert bool(notes) == any("soft limits (safety_controller) are not kept" in note for note in arm.notes)
+    assert narrower == {"tiago", "tiago_pro"}
