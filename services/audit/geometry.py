@@ -25,6 +25,8 @@ IntArray = NDArray[np.int64]
 
 TOUCHING_SHARE, TOUCHING_POSTURES, TOUCHING_DISTANCE = 0.25, 400, 0.005
 """Pairs of links with hulls nearer than this [m] in a larger share of so many random postures are left out."""
+FOLLOWER_SHARE = 0.9
+"""Likewise of pairs with a link that mimics the arm from beside it; those of a linkage touch nearly always."""
 _SCHEME = "package://"
 
 
@@ -68,13 +70,13 @@ def read_geometry(kinematics: Kinematics, claims: Claims) -> Geometry:
     robot = meshes.ngeoms
     _add_keep_outs(kinematics, meshes, claims.keep_out)
     joint = np.array([shape.parentJoint for shape in meshes.geometryObjects])
-    mover = kinematics.mover[joint]
+    paths = [kinematics.moving_path(moved_by) for moved_by in joint.tolist()]
     hulls = meshes.copy()
     for shape in hulls.geometryObjects:
         if isinstance(shape.geometry, coal.BVHModelBase):
             shape.geometry = _hull(np.array(shape.geometry.vertices()))
     pairs = _links_that_can_meet(kinematics, meshes, hulls, robot) if claims.self_collision else []
-    pairs += [(a, b) for b in range(robot, meshes.ngeoms) for a in range(robot) if mover[a] >= 0]
+    pairs += [(a, b) for b in range(robot, meshes.ngeoms) for a in range(robot) if paths[a]]
     for geometry in (meshes, hulls):
         geometry.removeAllCollisionPairs()
         for a, b in pairs:
@@ -90,15 +92,19 @@ def read_geometry(kinematics: Kinematics, claims: Claims) -> Geometry:
         corners=tuple(corners(shape) for shape in hulls.geometryObjects),
         pairs=array,
         keep_out=array[:, 1] >= robot,
-        travel=np.array([_travel(mover, reach, a, b) for a, b in pairs]).reshape(-1, kinematics.dof),
+        travel=np.array([_travel(kinematics, paths, reach, a, b) for a, b in pairs]).reshape(-1, kinematics.dof),
     )
 
 
-def _travel(mover: IntArray, reach: list[FloatArray], first: int, second: int) -> FloatArray:
-    """Only the joints between two shapes move one towards the other."""
-    inner, outer = sorted((first, second), key=lambda shape: int(mover[shape]))
-    travel = np.array(reach[outer])
-    travel[: mover[inner] + 1] = 0.0
+def _travel(
+    kinematics: Kinematics, paths: list[list[int]], reach: list[dict[int, float]], first: int, second: int
+) -> FloatArray:
+    """Only the joints between two shapes, which move one of them alone, move one towards the other, shape (dof,)."""
+    travel = np.zeros(kinematics.dof)
+    for shape, other in ((first, second), (second, first)):
+        for joint in set(paths[shape]) - set(paths[other]):
+            number, multiplier, _ = kinematics.drives[joint]
+            travel[number] += abs(multiplier) * reach[shape][joint]
     return travel
 
 
@@ -130,12 +136,13 @@ def _add_keep_outs(kinematics: Kinematics, meshes: Any, solids: tuple[BoxClaim |
 
 
 def _links_that_can_meet(kinematics: Kinematics, meshes: Any, hulls: Any, robot: int) -> list[tuple[int, int]]:
-    frames = kinematics.model.frames
-    mover = [kinematics.mover[shape.parentJoint] for shape in meshes.geometryObjects]
+    frames, arm = kinematics.model.frames, kinematics.arm_joints
+    paths = [kinematics.moving_path(shape.parentJoint) for shape in meshes.geometryObjects]
+    follows = [any(joint not in arm for joint in path) for path in paths]
     link = [frames[shape.parentFrame].name for shape in list(meshes.geometryObjects)[:robot]]
     unchecked = kinematics.arm.files.unchecked_pairs()
     for a, b in itertools.combinations(range(robot), 2):
-        if abs(mover[a] - mover[b]) > 1 and frozenset((link[a], link[b])) not in unchecked:
+        if not _are_neighbours(paths[a], paths[b]) and frozenset((link[a], link[b])) not in unchecked:
             for geometry in (meshes, hulls):
                 geometry.addCollisionPair(pin.CollisionPair(a, b))
     lower, upper = kinematics.limits.lower, kinematics.limits.upper
@@ -146,8 +153,16 @@ def _links_that_can_meet(kinematics: Kinematics, meshes: Any, hulls: Any, robot:
     of_links: dict[tuple[str, str], NDArray[np.bool_]] = {}
     for number, (a, b) in enumerate(pairs):
         of_links[link[a], link[b]] = touching[:, number] | of_links.get((link[a], link[b]), False)
-    often = [of_links[link[a], link[b]].mean() > TOUCHING_SHARE for a, b in pairs]
+    often = [
+        of_links[link[a], link[b]].mean() > (FOLLOWER_SHARE if follows[a] or follows[b] else TOUCHING_SHARE)
+        for a, b in pairs
+    ]
     return [pair for pair, *touches in zip(pairs, at_home, often, strict=True) if not any(touches)]
+
+
+def _are_neighbours(one: list[int], other: list[int]) -> bool:
+    """Whether two shapes move with the same joint, or one of them on the other, by their paths of moving joints."""
+    return one == other or one[1:] == other or other[1:] == one
 
 
 def _distances(kinematics: Kinematics, geometry: Any, q: FloatArray) -> FloatArray:
@@ -166,20 +181,21 @@ def _hull(points: FloatArray) -> Any:
     return coal.Convex.convexHull(corners, True, "Qt")
 
 
-def _reach(kinematics: Kinematics, joint: int, spheres: FloatArray) -> FloatArray:
-    """How far each joint of the arm moves any point of a shape, at most, for each unit of its own motion, (dof,).
+def _reach(kinematics: Kinematics, joint: int, spheres: FloatArray) -> dict[int, float]:
+    """How far each joint that moves a shape moves any point of it, at most, for each unit of its own motion.
 
     For a hinge that is the point's distance from its axis, at most the sum of the translations on the way there.
     """
     model, limits = kinematics.model, kinematics.limits
-    result = np.zeros(kinematics.dof)
+    result: dict[int, float] = {}
     farthest = float((np.linalg.norm(spheres[1:, :3], axis=1) + spheres[1:, 3]).max())
     while joint > 0:
-        number = kinematics.mover[joint]
-        if number >= 0 and number != kinematics.mover[model.parents[joint]]:
+        if joint in kinematics.drives:
             slides = kinematics.slides(joint)
-            result[number] = 1.0 if slides else farthest
-            farthest += max(-limits.lower[number], limits.upper[number]) if slides else 0.0
+            result[joint] = 1.0 if slides else farthest
+            number, multiplier, offset = kinematics.drives[joint]
+            ends = (multiplier * limits.lower[number] + offset, multiplier * limits.upper[number] + offset)
+            farthest += max(map(abs, ends)) if slides else 0.0
         farthest += kinematics.length(joint)
         joint = model.parents[joint]
     return result

@@ -38,7 +38,8 @@ class Kinematics:
         lower: position limits of the arm's joints in the URDF, like `upper`, shape (dof,).
         upper: likewise.
         velocity: velocity limits, shape (dof,).
-        mover: number of the arm's joint, from 0, that each joint of `model` moves with, or -1, shape (njoints,).
+        drives: of each joint of `model` that moves, the number of the arm's joint that it moves with, from 0, and the
+            multiplier and offset of that one's position: 1 and 0 for the arm's own.
     """
 
     def __init__(self, robot: RobotSpec, arm: Arm) -> None:
@@ -53,6 +54,9 @@ class Kinematics:
         self._tool_placement = pin.SE3.Identity() if arm.tool is None else _placement(arm.tool)
         self._joint_ids = [self.model.getJointId(name) for name in robot.joint_names]
         self._joints = [self.model.joints[joint] for joint in self._joint_ids]
+        self.drives = {joint: (number, 1.0, 0.0) for number, joint in enumerate(self._joint_ids)}
+        for one in arm.followers:
+            self.drives[self.model.getJointId(one.joint.name)] = (one.source, one.multiplier, one.offset)
         self._rest = pin.neutral(self.model)
         for name, value in arm.rest:
             self._rest[self.model.joints[self.model.getJointId(name)].idx_q] = value
@@ -62,14 +66,14 @@ class Kinematics:
         self.lower = np.where(endless, -np.inf, self.model.lowerPositionLimit[positions])
         self.upper = np.where(endless, np.inf, self.model.upperPositionLimit[positions])
         self.velocity = self.model.velocityLimit[[joint.idx_v for joint in self._joints]]
-        self.mover = self._movers()
         self._steps = self._steps_between_joints()
         self._compare_with_pinocchio()
 
     def configurations(self, q: FloatArray) -> FloatArray:
         """Pinocchio's configurations of the whole robot (n, nq) for the arm's (n, dof)."""
         whole = np.tile(self._rest, (len(q), 1))
-        for column, joint in zip(q.T, self._joints, strict=True):
+        for number, (source, multiplier, offset) in self.drives.items():
+            joint, column = self.model.joints[number], multiplier * q[:, source] + offset
             if joint.nq == 2:
                 whole[:, joint.idx_q], whole[:, joint.idx_q + 1] = np.cos(column), np.sin(column)
             else:
@@ -82,7 +86,10 @@ class Kinematics:
         for joint in range(1, self.model.njoints):
             rotation, position = frames[self.model.parents[joint]]
             hinge, slide = self._steps[joint]
-            column = q[:, self._joint_ids.index(joint)] if joint in self._joint_ids else np.zeros(1)
+            column = np.zeros(1)
+            if joint in self.drives:
+                number, factor, shift = self.drives[joint]
+                column = factor * q[:, number] + shift
             with np.errstate(invalid="ignore"):
                 step = hinge[0] + np.sin(column) * hinge[1] + np.cos(column) * hinge[2]
             offset = slide[0] + column * slide[1]
@@ -109,20 +116,27 @@ class Kinematics:
         pin.framesForwardKinematics(self.model, data, self._rest)
         return data.oMf[self._base]
 
+    @property
+    def arm_joints(self) -> list[int]:
+        """The arm's joints in `model`."""
+        return self._joint_ids
+
+    def moving_path(self, joint: int) -> list[int]:
+        """The joints that move what is fixed to one, the nearest first."""
+        path = []
+        while joint > 0:
+            if joint in self.drives:
+                path.append(joint)
+            joint = self.model.parents[joint]
+        return path
+
     def slides(self, joint: int) -> bool:
-        """Whether a joint of the arm is prismatic."""
+        """Whether a joint that moves is prismatic."""
         return bool(self._steps[joint][1][1].any())
 
     def length(self, joint: int) -> float:
         """Distance [m] of a joint's frame from its parent's, where a prismatic one is at 0."""
         return float(np.linalg.norm(self._steps[joint][1][0]))
-
-    def _movers(self) -> NDArray[np.int64]:
-        mover = np.full(self.model.njoints, -1)
-        for joint in range(1, self.model.njoints):
-            parent = self.model.parents[joint]
-            mover[joint] = self._joint_ids.index(joint) if joint in self._joint_ids else mover[parent]
-        return mover
 
     def _steps_between_joints(self) -> list[tuple[list[FloatArray], list[FloatArray]]]:
         """From each joint's parent: rotation a + sin(q) b + cos(q) c, each (3, 3, 1), and translation a + q b, (3, 1).
@@ -133,7 +147,7 @@ class Kinematics:
         pin.computeJointJacobians(self.model, data, self._rest)
         steps = [([np.zeros((3, 3, 1))] * 3, [np.zeros((3, 1))] * 2)]
         for joint in range(1, self.model.njoints):
-            if joint not in self._joint_ids:
+            if joint not in self.drives:
                 held = data.liMi[joint]
                 rotation = [held.rotation[..., None], np.zeros((3, 3, 1)), np.zeros((3, 3, 1))]
                 steps.append((rotation, [held.translation[:, None], np.zeros((3, 1))]))

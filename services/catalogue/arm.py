@@ -8,6 +8,7 @@ from typing import Any
 
 from services.catalogue.chain import moving_joints
 from services.catalogue.files import RobotFiles
+from services.catalogue.followers import Follower, followers
 from services.catalogue.markup import read_xml
 from services.catalogue.urdf import Joint, Origin, Urdf
 from services.catalogue.urdf_reader import read_urdf
@@ -38,7 +39,7 @@ class Arm:
         files: where its URDF and meshes are.
         base_frame: link in whose frame poses are expressed.
         tool_frame: link whose pose is recorded (the tool centre point). Every joint between the two is the arm's; all
-            others are held at their rest.
+            others are held at their rest, but for those that mimic one of the arm's.
         acceleration: greatest |acceleration| of each joint [rad/s^2] or [m/s^2].
         jerk: greatest |jerk| of each joint [rad/s^3] or [m/s^3].
         limits_source: where acceleration and jerk come from.
@@ -96,6 +97,11 @@ class Arm:
             if name not in self.description.joints or name in (joint.name for joint in joints):
                 raise RobotError(f"robot {self.name!r}: there is no joint {name!r} off the arm to hold")
         return joints
+
+    @functools.cached_property
+    def followers(self) -> tuple[Follower, ...]:
+        """Joints off the arm that move with it, those nearer to the root first. Raises RobotError."""
+        return followers(self.description, self.moving)
 
     @property
     def joints(self) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
 """A user's arm from any URDF: what is said of it where the user says nothing, and what is refused."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.catalogue.arm import Arm
 from services.catalogue.chain import GREATEST_VELOCITY, joint_limits, moving_joints
 from services.catalogue.default_limits import RULE, default_acceleration, default_jerk
+from services.catalogue.followers import followed, followers
 from services.catalogue.mesh_hulls import mesh_hulls
 from services.catalogue.mesh_sources import MeshFiles, MeshSource
 from services.catalogue.own_files import MESH_PREFIX, OwnFiles, hull_name
@@ -78,7 +78,7 @@ def own_arm(content: bytes, where: str, options: ArmOptions, meshes: MeshSource 
         jerk=jerk,
         limits_source=_source(options, moving),
         home=_home(options.home, moving, limits),
-        notes=(*_ranges(moving), *soft, *notes),
+        notes=(*_ranges(moving), *_following(urdf, moving), *soft, *notes),
     )
     return replace(arm, name=f"{urdf.name}-{arm.content_hash[:12]}")
 
@@ -156,15 +156,12 @@ def _rest(urdf: Urdf, moving: Sequence[Joint]) -> dict[str, float]:
         if lower and upper and lower[0] <= upper[0] and max(map(abs, (*lower, *upper))) <= GREATEST_VELOCITY:
             rest[joint.name] = min(max(0.0, lower[0]), upper[0])
     for joint in urdf.joints.values():
-        if joint.mimic and joint.name not in arm:
-            factor, offset = (numbers(joint.mimic.get(name, default), 1) for name, default in _MIMIC)
-            followed = rest.get(joint.mimic.get("joint", ""), 0.0)
-            if factor and offset and math.isfinite(value := factor[0] * followed + offset[0]):
-                rest[joint.name] = value if abs(value) <= GREATEST_VELOCITY else 0.0
+        follows = followed(urdf, joint)
+        if follows is not None and joint.name not in arm:
+            source, multiplier, offset = follows
+            value = multiplier * rest.get(source, 0.0) + offset
+            rest[joint.name] = value if abs(value) <= GREATEST_VELOCITY else 0.0
     return {name: value for name, value in rest.items() if value}
-
-
-_MIMIC = (("multiplier", "1"), ("offset", "0"))
 
 
 def _hulls(urdf: Urdf, meshes: MeshSource) -> tuple[dict[str, bytes], list[str]]:
@@ -191,6 +188,15 @@ def _hulls(urdf: Urdf, meshes: MeshSource) -> tuple[dict[str, bytes], list[str]]
 def _ranges(moving: Sequence[Joint]) -> list[str]:
     endless = [joint for joint in moving if joint.kind == "continuous"]
     return [f"continuous joints move between -pi and pi: {_names(endless)}"] if endless else []
+
+
+def _following(urdf: Urdf, moving: Sequence[Joint]) -> list[str]:
+    found = [f"{one.joint.name} follows {moving[one.source].name}" for one in followers(urdf, moving)]
+    return (
+        [f"joints off the arm that mimic one of it move with it in collision checks: {', '.join(found)}"]
+        if found
+        else []
+    )
 
 
 def _names(joints: Sequence[Joint]) -> str:

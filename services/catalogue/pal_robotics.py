@@ -9,6 +9,7 @@ from services.catalogue.urdf import Origin
 
 _TIAGO_ACCELERATION = default_acceleration([2.7, 3.66, 4.58, 4.58, 1.95, 1.76, 1.76])
 _TIAGO_PRO_ACCELERATION = default_acceleration([2.5] * 7)
+_SOFT = "soft limits (safety_controller) are not kept: joints use the whole range of the maker's URDF"
 
 TIAGO = Arm(
     name="tiago",
@@ -23,6 +24,7 @@ TIAGO = Arm(
     limits_source=RULE,
     home=(1.0, 0.3, -0.9, 1.8, 0.2, -0.85, -0.1),
     rest=(("torso_lift_joint", 0.15),),
+    notes=(_SOFT,),
 )
 
 TIAGO_PRO = Arm(
@@ -38,4 +40,5 @@ TIAGO_PRO = Arm(
     limits_source=RULE,
     home=(2.9, -2.0, -0.8, -1.9, 0.2, -1.35, 0.0),
     rest=(("torso_lift_joint", 0.15),),
+    notes=(_SOFT,),
 )

@@ -1,7 +1,7 @@
 """Writes what was read of a URDF anew: only values that were checked, in a form of our own.
 
-An arm's joints stay as they are; a continuous one becomes a revolute one with the range it is given. All others become
-fixed where they are held.
+An arm's joints stay as they are; a continuous one becomes a revolute one with the range it is given. Those that follow
+one of them still do, without others in between. All others become fixed where they are held.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ import numpy as np
 import pinocchio as pin
 
 from services.catalogue.chain import joint_limits
+from services.catalogue.followers import followers
 from services.catalogue.urdf import Joint, Origin, Shape, Urdf
 
 
@@ -28,9 +29,15 @@ def urdf_text(urdf: Urdf, moving: tuple[Joint, ...], rest: Mapping[str, float], 
         kept = [shape for shape in shapes if shape.kind != "mesh" or shape.mesh in meshes]
         body = "".join(_collision(shape, meshes) for shape in kept)
         lines.append(f"  <link name={quoteattr(name)}" + (f">{body}\n  </link>" if body else "/>"))
-    arm = {joint.name for joint in moving}
+    moves_by = {joint.name: _motion(joint, *joint_limits(urdf, joint)) for joint in moving}
+    for one in followers(urdf, moving):
+        lower, upper, velocity = joint_limits(urdf, moving[one.source])
+        motion = _motion(one.joint, *one.span(lower, upper), abs(one.multiplier) * velocity)
+        source = quoteattr(moving[one.source].name)
+        mimic = f'<mimic joint={source} multiplier="{one.multiplier!r}" offset="{one.offset!r}"/>'
+        moves_by[one.joint.name] = f"{motion}\n    {mimic}"
     for joint in urdf.joints.values():
-        moves = _motion(urdf, joint) if joint.name in arm else ""
+        moves = moves_by.get(joint.name, "")
         kind = joint.kind if joint.kind == "prismatic" else "revolute"
         origin = joint.origin if moves else _held(joint, rest.get(joint.name, 0.0))
         lines += [
@@ -42,8 +49,7 @@ def urdf_text(urdf: Urdf, moving: tuple[Joint, ...], rest: Mapping[str, float], 
     return "\n".join([*lines, "</robot>\n"])
 
 
-def _motion(urdf: Urdf, joint: Joint) -> str:
-    lower, upper, velocity = joint_limits(urdf, joint)
+def _motion(joint: Joint, lower: float, upper: float, velocity: float) -> str:
     # The effort is not used, but required.
     return (
         f'\n    <axis xyz="{_list(joint.axis)}"/>'

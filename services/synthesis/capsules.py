@@ -5,30 +5,44 @@ from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled
 from services.synthesis.elementary import sincos
-from services.synthesis.kinematics import Chain
+from services.synthesis.kinematics import Chain, Followers
 
 FloatArray = NDArray[np.float64]
 
 
 @compiled
-def link_frames(chain: Chain, q: FloatArray, frames: FloatArray) -> None:
-    """Frames of the base and of each joint: rotation row by row, then translation, shape (dof + 1, 12)."""
+def link_frames(chain: Chain, followers: Followers, q: FloatArray, frames: FloatArray) -> None:
+    """Frames of the base, of each joint, and of each that follows one: rotation row by row, then translation.
+
+    Fills `frames`, shape (1 + dof + F, 12).
+    """
     for k in range(12):
         frames[0, k] = 1.0 if k % 4 == 0 and k < 9 else 0.0
-    for j in range(q.size):
-        f, t = chain.rotation[j], chain.translation[j]
-        slides = chain.slides[j]
-        sine, cosine = (0.0, 1.0) if slides else sincos(q[j])
-        for r in range(3):
-            a, b, c = frames[j, 3 * r], frames[j, 3 * r + 1], frames[j, 3 * r + 2]
-            x = a * f[0, 0] + b * f[1, 0] + c * f[2, 0]
-            y = a * f[0, 1] + b * f[1, 1] + c * f[2, 1]
-            frames[j + 1, 3 * r] = x * cosine + y * sine
-            frames[j + 1, 3 * r + 1] = y * cosine - x * sine
-            frames[j + 1, 3 * r + 2] = a * f[0, 2] + b * f[1, 2] + c * f[2, 2]
-            frames[j + 1, 9 + r] = frames[j, 9 + r] + a * t[0] + b * t[1] + c * t[2]
-            if slides:
-                frames[j + 1, 9 + r] += frames[j + 1, 3 * r + 2] * q[j]
+    dof = q.size
+    for j in range(dof):
+        _place(frames[j], chain.rotation[j], chain.translation[j], chain.slides[j], q[j], frames[j + 1])
+    for i in range(followers.parent.size):
+        position = followers.multiplier[i] * q[followers.source[i]] + followers.offset[i]
+        _place(
+            frames[followers.parent[i] + 1], followers.rotation[i], followers.translation[i], followers.slides[i],
+            position, frames[dof + 1 + i],
+        )  # fmt: skip
+
+
+@compiled
+def _place(before: FloatArray, f: FloatArray, t: FloatArray, slides: bool, position: float, after: FloatArray) -> None:
+    """The frame of a joint at a position, after the one before it."""
+    sine, cosine = (0.0, 1.0) if slides else sincos(position)
+    for r in range(3):
+        a, b, c = before[3 * r], before[3 * r + 1], before[3 * r + 2]
+        x = a * f[0, 0] + b * f[1, 0] + c * f[2, 0]
+        y = a * f[0, 1] + b * f[1, 1] + c * f[2, 1]
+        after[3 * r] = x * cosine + y * sine
+        after[3 * r + 1] = y * cosine - x * sine
+        after[3 * r + 2] = a * f[0, 2] + b * f[1, 2] + c * f[2, 2]
+        after[9 + r] = before[9 + r] + a * t[0] + b * t[1] + c * t[2]
+        if slides:
+            after[9 + r] += after[3 * r + 2] * position
 
 
 @compiled

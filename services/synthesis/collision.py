@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from services.synthesis.capsules import link_frames, place_capsule, segment_distance
 from services.synthesis.compiled import compiled
 from services.synthesis.gaps import HALF_SPACE, capsule_to_solid, hull_gap, hull_to_solid
-from services.synthesis.kinematics import Chain
+from services.synthesis.kinematics import Chain, Followers
 from services.synthesis.motions import Motions
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.separations import Separations
@@ -123,6 +123,7 @@ def _go_on(robot: RobotModel, apart: Separations, along: Stretches, rows: IntArr
     bodies = apart.bodies
     _walk_rows(
         robot.chain,
+        robot.followers,
         bodies.joint,
         bodies.capsules,
         bodies.corners,
@@ -147,6 +148,7 @@ def _go_on(robot: RobotModel, apart: Separations, along: Stretches, rows: IntArr
 @compiled
 def _walk_rows(
     chain: Chain,
+    followers: Followers,
     joint: IntArray,
     capsules: FloatArray,
     corners: FloatArray,
@@ -168,14 +170,14 @@ def _walk_rows(
 ) -> None:
     """The loop of `_go_on`: look at the pairs that are due in this posture, then go on to the next that is."""
     dof = along.state.shape[1]
-    posture, frames = np.empty(dof), np.empty((dof + 1, 12))
+    posture, frames = np.empty(dof), np.empty((1 + dof + followers.parent.size, 12))
     ends, between, rate = np.empty((2, 6)), np.empty(3), np.empty(pair_first.size)
     for row in rows:
         going = True
         while going:
             k = stretch[row]
             posture_at(along.state[k], share[row] * along.seconds[k], posture)
-            link_frames(chain, posture, frames)
+            link_frames(chain, followers, posture, frames)
             last = k + 1 == along.first[row + 1] and (share[row] >= 1.0 or along.seconds[k] == 0.0)
             for pair in range(pair_first.size):
                 if left[row, pair] > _SOON:

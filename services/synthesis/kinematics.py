@@ -10,6 +10,7 @@ from services.synthesis.elementary import sincos
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
 
 
 class Chain(NamedTuple):
@@ -25,6 +26,28 @@ class Chain(NamedTuple):
     rotation: FloatArray
     translation: FloatArray
     slides: BoolArray
+
+
+class Followers(NamedTuple):
+    """F joints off the arm that move with it. Frame j is that of the arm's joint j, and frame dof + f follower f's.
+
+    Attributes:
+        parent: the frame before each, or -1, the base, shape (F,).
+        rotation: of each one's frame in the one before it, turned so that its axis is z, shape (F, 3, 3).
+        translation: likewise, shape (F, 3) [m].
+        slides: which are prismatic, shape (F,).
+        source: the arm's joint that each follows, shape (F,).
+        multiplier: of that joint's position, shape (F,).
+        offset: position of each where that is 0, shape (F,) [rad or m].
+    """
+
+    parent: IntArray
+    rotation: FloatArray
+    translation: FloatArray
+    slides: BoolArray
+    source: IntArray
+    multiplier: FloatArray
+    offset: FloatArray
 
 
 LANES = 64

@@ -18,7 +18,7 @@ from scipy.spatial import ConvexHull
 from services.catalogue import Arm
 from services.catalogue.urdf import Shape
 from services.synthesis.elementary import sines_cosines
-from services.synthesis.robot_model import RobotModel, link_frame
+from services.synthesis.robot_model import RobotModel
 from services.synthesis.rotations import lengths, product
 
 FloatArray = NDArray[np.float64]
@@ -35,15 +35,15 @@ EMPTY_VOLUME = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Links:
-    """L links, or parts of links, each fixed to one joint's frame of the robot's chain; joint -1 is the base.
+    """L links, or parts of links, each fixed to a frame: of the base (-1), of a joint, or of one that follows a joint.
 
     Attributes:
         names: of the links.
-        joint: joint that moves each link, from 0, or -1, shape (L,).
+        joint: the frame of each link, numbered as in kinematics.Followers, shape (L,).
         hulls: Coal's convex hull of each, in its joint's frame [m].
         capsules: a capsule around each hull: two end points and a radius [m], shape (L, 7).
         pairs: links that can meet, shape (P, 2).
-        reach: how far each joint moves any point of each link, as `reach` says, shape (L, dof).
+        reach: how far each frame's own motion moves any point of each link, as `reach` says, shape (L, frames).
     """
 
     names: tuple[str, ...]
@@ -63,7 +63,7 @@ def robot_links(robot: RobotModel) -> Links:
     pairs = [
         (a, b)
         for a, b in itertools.combinations(range(len(parts)), 2)
-        if abs(joints[a] - joints[b]) > 1 and frozenset((names[a], names[b])) not in unchecked
+        if not _are_neighbours(robot, joints[a], joints[b]) and frozenset((names[a], names[b])) not in unchecked
     ]
     return Links(
         names=names,
@@ -71,17 +71,22 @@ def robot_links(robot: RobotModel) -> Links:
         hulls=tuple(_hull(vertices) for _, _, vertices in parts),
         capsules=np.array([_capsule(vertices) for _, _, vertices in parts]).reshape(-1, 7),
         pairs=np.array(pairs, np.int64).reshape(-1, 2),
-        reach=np.array([reach(robot, joint, vertices) for _, joint, vertices in parts]).reshape(-1, robot.dof),
+        reach=np.array([reach(robot, joint, vertices) for _, joint, vertices in parts]).reshape(-1, robot.frames),
     )
 
 
+def _are_neighbours(robot: RobotModel, a: int, b: int) -> bool:
+    """Whether two frames are one, or one of them is moved right on the other."""
+    return a == b or (a >= 0 and robot.parent(a) == b) or (b >= 0 and robot.parent(b) == a)
+
+
 def _parts(robot: RobotModel, link: str) -> list[tuple[int, FloatArray]]:
-    """The joint that moves a link, and vertices in that joint's chain frame: of its shapes together, or of each."""
-    frame = robot.model.frames[link_frame(robot.model, link)]
-    joint, shapes = frame.parentJoint - 1, []
+    """The frame that moves a link, and vertices in it: of its shapes together, or of each."""
+    joint, in_joint = robot.link(link)
+    shapes = []
     for shape in robot.arm.description.links[link]:
         origin = pin.SE3(pin.rpy.rpyToMatrix(*shape.origin.rpy), np.array(shape.origin.xyz))
-        placement = robot.chain_offset(joint) * (frame.placement * origin)
+        placement = robot.chain_offset(joint) * (in_joint * origin)
         shapes.append(_moved(_corners(robot.arm, shape), placement))
     if len(shapes) > 1:
         together = np.concatenate(shapes)
@@ -182,16 +187,20 @@ def _principal_axis(points: FloatArray) -> FloatArray:
 
 
 def reach(robot: RobotModel, joint: int, points: FloatArray) -> FloatArray:
-    """How far each joint moves any of the points that `joint` moves (n, 3), at most, for each unit of its own motion.
+    """How far each frame moves any of the points (n, 3) in frame `joint`, at most, for each unit of its own motion.
 
     From the axis of a hinge it is no farther to a point than the translations on the way there add up to.
-    Shape (dof,) [m/rad, or 1 for a slide]; 0 for the joints that don't move the points.
+    Shape (frames,) [m/rad, or 1 for a slide]; 0 for the frames that don't move the points.
     """
-    slides, limits = robot.chain.slides, robot.spec.limits
-    steps = lengths(robot.chain.translation[:-1])
-    steps += np.where(slides, np.maximum(-limits.lower, limits.upper), 0.0)
-    farthest, result = float(lengths(points).max()), np.zeros(robot.dof)
-    for j in range(joint, -1, -1):
-        result[j] = 1.0 if slides[j] else farthest
-        farthest += float(steps[j])
+    limits, following = robot.spec.limits, robot.followers
+    slides = np.append(robot.chain.slides, following.slides)
+    steps = np.append(lengths(robot.chain.translation[:-1]), lengths(following.translation))
+    ends = following.multiplier * np.stack([limits.lower, limits.upper])[:, following.source] + following.offset
+    travel = np.append(np.maximum(-limits.lower, limits.upper), np.abs(ends).max(axis=0))
+    steps += np.where(slides, travel, 0.0)
+    farthest, result = float(lengths(points).max()), np.zeros(robot.frames)
+    while joint >= 0:
+        result[joint] = 1.0 if slides[joint] else farthest
+        farthest += float(steps[joint])
+        joint = robot.parent(joint)
     return result

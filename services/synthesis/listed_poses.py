@@ -1,28 +1,31 @@
 """Poses drawn from a list, with a jitter."""
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.draws import directions
 from services.synthesis.elementary import cube_roots
+from services.synthesis.equal_poses import pose_arrays, same_as
+from services.synthesis.ik_steps import Goal
 from services.synthesis.rotations import from_rotvec, product
-from services.synthesis.workspace import Poses
-from shared.rotation import quat_xyzw_to_matrix, rot6d_to_matrix
+from services.synthesis.workspace import Pose, Poses
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 
-def listed_poses(workspace: Poses, taken: BoolArray, u: FloatArray) -> tuple[FloatArray, FloatArray]:
+def listed_poses(workspace: Poses, goal: Goal, taken: BoolArray, u: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Tool positions (n, W, 3) [m] and rotations (n, W, 3, 3) in the base frame.
 
     Args:
-        workspace: with the list.
+        workspace: with the list; poses that are one count once.
+        goal: how much of a pose is asked for.
         taken: which waypoints have a pose of their own, shape (n, W); the others repeat the one before.
         u: uniform numbers, shape (n, W, at least 6).
     """
-    position = np.array([pose.position for pose in workspace.poses])
-    rotation = np.array([_matrix(pose.quat_xyzw, pose.rotation_6d) for pose in workspace.poses])
+    position, rotation = _distinct(workspace.poses, goal)
     # A waypoint goes on by 1 to n - 1 places from the one before, so the same pose is never drawn twice running.
     size = len(position)
     choices = np.full(u.shape[1], max(size - 1, 1))
@@ -40,8 +43,9 @@ def listed_poses(workspace: Poses, taken: BoolArray, u: FloatArray) -> tuple[Flo
     return position[index] + shift, product(turned, rotation[index])
 
 
-def _matrix(quat_xyzw: tuple[float, ...] | None, rotation_6d: tuple[float, ...] | None) -> FloatArray:
-    """The rotation of a listed pose, exactly orthonormal."""
-    if quat_xyzw is not None:
-        return quat_xyzw_to_matrix(np.array(quat_xyzw))
-    return rot6d_to_matrix(np.array(rotation_6d))
+@functools.lru_cache(maxsize=8)
+def _distinct(poses: tuple[Pose, ...], goal: Goal) -> tuple[FloatArray, FloatArray]:
+    """Positions and rotations of the poses that differ, in the list's order."""
+    position, rotation = pose_arrays(poses)
+    first = same_as(position, rotation, goal) == np.arange(len(poses))
+    return position[first], rotation[first]

@@ -14,7 +14,7 @@ from services.synthesis.chains import demonstrated_chains
 from services.synthesis.families import COPIES, DEFAULT_FAMILIES, FAMILIES, Family
 from services.synthesis.ik_steps import Goal
 from services.synthesis.keep_out import KeepOuts
-from services.synthesis.workspace import Box, Fitted, JointSpace, Known, Objects, RequestPart, Workspace
+from services.synthesis.workspace import Box, Fitted, JointSpace, Known, Objects, Poses, RequestPart, Workspace
 from shared.demonstrated_motions import DemonstratedMotions
 from shared.errors import RequestError, RobotError
 from shared.records import OPTIONAL_COLUMNS, copy_columns
@@ -114,6 +114,14 @@ class TrajectoryRequest(RequestPart):
                 f"{arm.name} has {len(arm.joints)} joints, which can't give the tool any position and orientation: ask "
                 "for goal 'position_axis' (position and direction of the tool's z axis) or 'position'"
             )
+        return goal
+
+    @field_validator("goal")
+    @classmethod
+    def _poses_differ_in_what_is_asked(cls, goal: Goal, info: ValidationInfo) -> Goal:
+        workspace = info.data.get("workspace")
+        if isinstance(workspace, Poses) and goal != "pose" and (problem := workspace.standstill(goal)) is not None:
+            raise ValueError(problem)
         return goal
 
     @field_validator("families")

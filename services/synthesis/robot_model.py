@@ -9,7 +9,7 @@ import pinocchio as pin
 from numpy.typing import NDArray
 
 from services.catalogue import Arm
-from services.synthesis.kinematics import Chain, tool_poses
+from services.synthesis.kinematics import Chain, Followers, tool_poses
 from shared.errors import RobotError
 from shared.robots import JointLimits, RobotSpec
 
@@ -31,8 +31,11 @@ class RobotModel:
         planning_limits: `spec.limits` less PLANNING_MARGIN.
         model: Pinocchio's model, with every joint outside the arm fixed.
         tool_frame_id: index of the tool frame in `model`.
+        whole: the same with the joints off the arm that follow it.
         chain: the same arm as arrays.
-        chain_offsets: where Pinocchio's joint frames lie in the chain's, T_chain_joint, as SE3; the base's is first.
+        followers: those that follow it, likewise.
+        chain_offsets: where Pinocchio's frames lie in the chain's, T_chain_joint, as SE3: the base's, those of the
+            arm's joints, those of the followers.
         home: the home posture, shape (dof,) [rad or m].
     """
 
@@ -40,8 +43,10 @@ class RobotModel:
     spec: RobotSpec
     planning_limits: JointLimits
     model: Any
+    whole: Any
     tool_frame_id: int
     chain: Chain
+    followers: Followers
     chain_offsets: tuple[Any, ...]
     home: FloatArray
 
@@ -50,8 +55,22 @@ class RobotModel:
         """Number of arm joints."""
         return self.spec.dof
 
+    @property
+    def frames(self) -> int:
+        """Number of frames that move: the arm's joints', then the followers'."""
+        return self.dof + len(self.followers.parent)
+
+    def parent(self, frame: int) -> int:
+        """The frame before one, -1 for the base."""
+        return frame - 1 if frame < self.dof else int(self.followers.parent[frame - self.dof])
+
+    def link(self, name: str) -> tuple[int, Any]:
+        """The frame that moves a link, -1 for the base, and the link's placement in Pinocchio's joint there, an SE3."""
+        frame = self.whole.frames[link_frame(self.whole, name)]
+        return _frame_number(self.arm, self.whole.names[frame.parentJoint]), frame.placement
+
     def chain_offset(self, joint: int) -> Any:
-        """T_chain_joint as an SE3: where Pinocchio's frame of a joint lies in the chain's; joint -1 is the base."""
+        """T_chain_joint as an SE3: where Pinocchio's frame lies in the chain's; -1 is the base's."""
         return self.chain_offsets[joint + 1]
 
     def tool_poses(self, q: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
@@ -72,21 +91,26 @@ class RobotModel:
 def robot_model(arm: Arm) -> RobotModel:
     """Loads an arm; the last ones are kept. Raises RobotError."""
     try:
-        model = pin.buildModelFromXML(arm.urdf)
+        whole = pin.buildModelFromXML(arm.urdf)
     except ValueError as error:
         raise RobotError(f"robot {arm.name!r}: Pinocchio can't read its URDF: {error}") from error
+    following = [whole.getJointId(one.joint.name) for one in arm.followers]
+    model = pin.buildReducedModel(whole, following, pin.neutral(whole)) if following else whole
     if tuple(model.names[1:]) != arm.joints:
         raise RobotError(f"robot {arm.name!r}: Pinocchio finds joints {tuple(model.names[1:])}, not {arm.joints}")
     spec = RobotSpec(arm.name, arm.joints, _limits(model, arm), arm.base_frame, arm.tool_frame)
     chain, chain_offsets = _chain(model, arm)
+    followers, follower_offsets = _followers(whole, arm, chain_offsets)
     loaded = RobotModel(
         arm=arm,
         spec=spec,
         planning_limits=_shrink(spec.limits),
         model=model,
+        whole=whole,
         tool_frame_id=link_frame(model, arm.tool_frame),
         chain=chain,
-        chain_offsets=chain_offsets,
+        followers=followers,
+        chain_offsets=(*chain_offsets, *follower_offsets),
         home=np.array(arm.home),
     )
     _check_against_pinocchio(loaded)
@@ -145,6 +169,36 @@ def _chain(model: Any, arm: Arm) -> tuple[Chain, tuple[Any, ...]]:
     rotation = _snap(np.array([*rotations, placement.rotation]))
     translation = _snap(np.array([*translations, placement.translation]))
     return Chain(rotation, translation, np.array(slides)), tuple(chain_offsets)
+
+
+def _followers(whole: Any, arm: Arm, chain_offsets: tuple[Any, ...]) -> tuple[Followers, list[Any]]:
+    """The joints that follow the arm, and how Pinocchio's frames lie in theirs."""
+    parents, placements, slides, offsets = [], [], [], list(chain_offsets)
+    for one in arm.followers:
+        joint = whole.getJointId(one.joint.name)
+        parent = _frame_number(arm, whole.names[whole.parents[joint]])
+        axis = np.array(one.joint.axis)
+        aligned = pin.SE3(_turn_z_to(axis / np.linalg.norm(axis)), np.zeros(3))
+        placements.append(offsets[parent + 1] * whole.jointPlacements[joint] * aligned)
+        offsets.append(aligned.inverse())
+        parents.append(parent)
+        slides.append(one.joint.kind == "prismatic")
+    followers = Followers(
+        parent=np.array(parents, np.int64),
+        rotation=_snap(np.array([placement.rotation for placement in placements]).reshape(-1, 3, 3)),
+        translation=_snap(np.array([placement.translation for placement in placements]).reshape(-1, 3)),
+        slides=np.array(slides, np.bool_),
+        source=np.array([one.source for one in arm.followers], np.int64),
+        multiplier=np.array([one.multiplier for one in arm.followers], np.float64),
+        offset=np.array([one.offset for one in arm.followers], np.float64),
+    )
+    return followers, offsets[len(chain_offsets) :]
+
+
+def _frame_number(arm: Arm, joint: str) -> int:
+    """The frame of one of Pinocchio's joints by its name, -1 for the universe."""
+    names = [*arm.joints, *(one.joint.name for one in arm.followers)]
+    return names.index(joint) if joint in names else -1
 
 
 def _axis(model: Any, joint: int, arm: Arm) -> tuple[FloatArray, bool]:

@@ -75,7 +75,7 @@ def draw_candidates(request: TrajectoryRequest, robot: RobotModel, ids: IntArray
         target, event = _waypoint_words(seed, ids, attempts, first, robot, segments)
         speed_scale = between(request.speed_scale, words[:, 0])
         arrival = _arrival(request, family, target.shape[1])
-        targets = draw_targets(workspace, robot, family, whole, target)
+        targets = draw_targets(workspace, robot, request.goal, family, whole, target)
         events = draw_events(request, identities, event)
     return Candidates(ids, attempts, family, segments, speed_scale, arrival, targets, events)
 

@@ -21,6 +21,7 @@ from services.synthesis.robot_model import RobotModel
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 LINK_CLEARANCE = 0.005
 """Hulls of two links nearer than this [m] count as colliding, unless they are nearer at home."""
@@ -28,21 +29,26 @@ KEEP_OUT_CLEARANCE = 0.002
 """Hulls nearer than this [m] to a keep-out count as being in it."""
 TOUCHING_SHARE, TOUCHING_POSTURES = 0.3, 100
 """Links whose hulls touch in a larger share of so many postures are not checked: links that met there were no arm's."""
+FOLLOWER_SHARE = 0.9
+"""Of pairs with a link that follows a joint from off the arm, such as a lever that goes through the base where nobody
+thought of it. Those of a linkage, which are pinned to one another, touch nearly always."""
 
 _DISTANCE_REQUEST = coal.DistanceRequest()
 
 
 @dataclass(frozen=True, eq=False)
 class Bodies:
-    """The links and, last, the tool centre point; each is fixed to the frame of one joint, -1 being the base.
+    """The links and, last, the tool centre point; each is fixed to one frame, as in links.Links.
 
     Attributes:
-        joint: that moves each body, shape (B,).
+        joint: the frame of each body, shape (B,).
         capsules: around each: two end points and a radius [m], in its joint's frame, shape (B, 7).
         corners: of each hull, in its joint's frame, one after another [m], shape (V, 3).
         first_corner: of each, and the number of all, shape (B + 1,).
         shapes: Coal's of each link, in its joint's frame; the tool centre point needs none.
-        reach: as in links.Links, shape (B, dof).
+        reach: as in links.Links, shape (B, frames).
+        moved_by: which frames move each body, shape (B, frames).
+        gear: how far each frame moves for each unit of a joint's motion, shape (frames, dof).
     """
 
     joint: IntArray
@@ -51,6 +57,8 @@ class Bodies:
     first_corner: IntArray
     shapes: tuple[Any, ...]
     reach: FloatArray
+    moved_by: BoolArray
+    gear: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +123,7 @@ def _separations(
         obstacles=tuple(_obstacle(part) for part in keep_out),
         first=np.ascontiguousarray(first),
         second=np.ascontiguousarray(second),
-        travel=np.array([_travel(bodies, a, b) for a, b in pairs]).reshape(-1, bodies.reach.shape[1]),
+        travel=np.array([_travel(bodies, a, b) for a, b in pairs]).reshape(-1, bodies.gear.shape[1]),
         clearance=np.array(clearance),
     )
 
@@ -123,14 +131,17 @@ def _separations(
 @functools.lru_cache(maxsize=8)
 def _bodies(robot: RobotModel) -> Bodies:
     links, last, tool = robot_links(robot), robot.dof - 1, robot.chain.translation[-1:]
+    joint = np.append(links.joint, last)
     corners = [np.array([hull.point(i) for i in range(hull.num_points)]) for hull in links.hulls]
     return Bodies(
-        joint=np.append(links.joint, last),
+        joint=joint,
         capsules=np.concatenate([links.capsules, [[*tool[0], *tool[0], 0.0]]]),
         corners=np.concatenate([*corners, tool]),
         first_corner=np.array([0, *itertools.accumulate(len(part) for part in (*corners, tool))]),
         shapes=links.hulls,
         reach=np.concatenate([links.reach, [reach(robot, last, tool)]]),
+        moved_by=np.array([_moved_by(robot, int(frame)) for frame in joint]),
+        gear=_gear(robot),
     )
 
 
@@ -144,18 +155,20 @@ def _link_pairs(robot: RobotModel) -> dict[tuple[int, int], float]:
     pairs = [(a, b) for a, b in robot_links(robot).pairs.tolist()]
     at_home = _distances(robot, pairs, robot.home[None])[0]
     anywhere = _distances(robot, pairs, seeded_configurations(robot)[:TOUCHING_POSTURES])
-    often = (anywhere <= LINK_CLEARANCE).mean(0) > TOUCHING_SHARE
+    joint = robot_links(robot).joint
+    follows = np.array([max(joint[a], joint[b]) >= robot.dof for a, b in pairs], np.bool_)
+    often = (anywhere <= LINK_CLEARANCE).mean(0) > np.where(follows, FOLLOWER_SHARE, TOUCHING_SHARE)
     clearance = np.where(at_home > LINK_CLEARANCE, LINK_CLEARANCE, at_home / 2)
     return {pair: float(clearance[i]) for i, pair in enumerate(pairs) if clearance[i] > 0 and not often[i]}
 
 
 def _distances(robot: RobotModel, pairs: list[tuple[int, int]], q: FloatArray) -> FloatArray:
     """Of each pair of links in each posture (n, dof), not above 0 where they meet, shape (n, P) [m]."""
-    bodies, frames = _bodies(robot), np.empty((robot.dof + 1, 12))
+    bodies, frames = _bodies(robot), np.empty((robot.frames + 1, 12))
     apart = _separations(bodies, pairs, [LINK_CLEARANCE] * len(pairs), ())
     distances = np.empty((len(q), len(pairs)))
     for i, posture in enumerate(q):
-        link_frames(robot.chain, posture, frames)
+        link_frames(robot.chain, robot.followers, posture, frames)
         for pair, (a, b) in enumerate(pairs):
             first, second = (frames[bodies.joint[body] + 1] for body in (a, b))
             distances[i, pair], _ = apart.distance(pair, first, second)
@@ -163,13 +176,28 @@ def _distances(robot: RobotModel, pairs: list[tuple[int, int]], q: FloatArray) -
 
 
 def _travel(bodies: Bodies, first: int, second: int) -> FloatArray:
-    """Only the joints between two bodies move one towards the other: those that move one of them alone."""
-    if second < 0:
-        return np.array(bodies.reach[first])
-    inner, outer = sorted((first, second), key=lambda body: int(bodies.joint[body]))
-    travel = np.array(bodies.reach[outer])
-    travel[: bodies.joint[inner] + 1] = 0.0
-    return travel
+    """Only the frames between two bodies move one towards the other: those that move one of them alone."""
+    between = bodies.reach[first]
+    if second >= 0:
+        one, other = bodies.moved_by[first], bodies.moved_by[second]
+        between = np.where(one & ~other, between, 0.0) + np.where(other & ~one, bodies.reach[second], 0.0)
+    return np.asarray((between[:, None] * bodies.gear).sum(axis=0))
+
+
+def _moved_by(robot: RobotModel, frame: int) -> BoolArray:
+    """The frames that move what is fixed to one, shape (frames,)."""
+    moved_by = np.zeros(robot.frames, np.bool_)
+    while frame >= 0:
+        moved_by[frame] = True
+        frame = robot.parent(frame)
+    return moved_by
+
+
+def _gear(robot: RobotModel) -> FloatArray:
+    gear = np.zeros((robot.frames, robot.dof))
+    gear[: robot.dof] = np.eye(robot.dof)
+    gear[np.arange(robot.dof, robot.frames), robot.followers.source] = np.abs(robot.followers.multiplier)
+    return gear
 
 
 def _solid(part: KeepOut) -> list[float]:

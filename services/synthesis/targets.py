@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from services.synthesis.arrangements import ARRANGEMENT_WORDS, chain_lines, pick_and_place
 from services.synthesis.elementary import sines_cosines
 from services.synthesis.families import AROUND, is_family
+from services.synthesis.ik_steps import Goal
 from services.synthesis.listed_poses import listed_poses
 from services.synthesis.robot_model import RobotModel
 from services.synthesis.rotations import lengths, product
@@ -63,7 +64,7 @@ def target_words(robot: RobotModel) -> int:
 
 
 def draw_targets(
-    workspace: DrawnWorkspace, robot: RobotModel, family: IntArray, posture: FloatArray, u: FloatArray
+    workspace: DrawnWorkspace, robot: RobotModel, goal: Goal, family: IntArray, posture: FloatArray, u: FloatArray
 ) -> Targets:
     """Draws the targets of n candidates.
 
@@ -74,6 +75,7 @@ def draw_targets(
     Args:
         workspace: where.
         robot: the arm.
+        goal: how much of a pose is asked for.
         family: index into FAMILIES, shape (n,).
         posture: uniform numbers, shape (n, posture_words).
         u: uniform numbers, shape (n, W, target_words).
@@ -85,7 +87,7 @@ def draw_targets(
         else:
             taken = np.ones(u.shape[:2], np.bool_)
             taken[np.ix_(place, np.isin(np.arange(u.shape[1]), AROUND))] = False
-            position, rotation = listed_poses(workspace, taken, u)
+            position, rotation = listed_poses(workspace, goal, taken, u)
         _arrange(place, position, rotation, u, functools.partial(pick_and_place, from_above=False))
         return Targets(None, position, rotation, _postures(robot, posture)[:, None])
     q = _configurations(robot, u[..., : robot.dof])

@@ -20,6 +20,8 @@ from pydantic import (
 )
 
 from services.catalogue import Arm, find_arm
+from services.synthesis.equal_poses import EQUAL_POSITION, leaves_still, pose_arrays, same_as
+from services.synthesis.ik_steps import Goal
 from shared.demonstrated_motions import MAX_OBJECTS, DemonstratedMotions
 from shared.errors import SummaryError
 from shared.summary import FORMAT, DemonstrationSummary
@@ -150,9 +152,24 @@ class Poses(RequestPart):
 
     @model_validator(mode="after")
     def _leaves_room_to_move(self) -> Self:
-        if len(set(self.poses)) == 1 and self.jitter == Jitter():
-            raise ValueError("one pose without a jitter leaves nothing to move between; list another, or give a jitter")
+        if (problem := self.standstill("pose")) is not None:
+            raise ValueError(problem)
         return self
+
+    def standstill(self, goal: Goal) -> str | None:
+        """Why there is nothing to move between, as far as a goal asks for the poses; None where there is."""
+        if not leaves_still(self.jitter.position, math.radians(self.jitter.angle_deg), goal):
+            return None
+        if same_as(*pose_arrays(self.poses), goal).any():
+            return None
+        only = "one pose" if len(self.poses) == 1 else f"{len(self.poses)} poses that are one"
+        asked = {"pose": "", "position": ", of which goal 'position' asks for the position alone"}.get(
+            goal, ", of which goal 'position_axis' asks for the position and the tool's z axis"
+        )
+        return (
+            f"{only}{asked}, without a jitter leave nothing to move between; list another, or give a jitter of at "
+            f"least {EQUAL_POSITION:g} m"
+        )
 
 
 class ChainJitter(RequestPart):

@@ -73,7 +73,7 @@ def test_slides_and_hinges_move_as_pinocchio_says() -> None:
         pose = data.oMf[model.getFrameId("tool", pin.FrameType.BODY)]
         np.testing.assert_allclose(position[i], pose.translation, atol=1e-12)
         np.testing.assert_allclose(rotation[i], pose.rotation, atol=1e-12)
-        link_frames(robot.chain, q[i], frames)
+        link_frames(robot.chain, robot.followers, q[i], frames)
         for j in range(robot.dof):
             joint = data.oMi[j + 1] * robot.chain_offset(j).inverse()
             np.testing.assert_allclose(frames[j + 1, 9:], joint.translation, atol=1e-12)
@@ -145,7 +145,7 @@ def test_reach_bounds_the_travel_of_every_point() -> None:
     frames = [np.empty((robot.dof + 1, 12)) for _ in range(2)]
     for before, move in zip(q, step, strict=True):
         for frame, posture in zip(frames, (before, before + move), strict=True):
-            link_frames(robot.chain, posture, frame)
+            link_frames(robot.chain, robot.followers, posture, frame)
         bounds = links.reach @ np.abs(move)
         for name, joint, hull, bound in zip(links.names, links.joint, links.hulls, bounds, strict=True):
             points = np.array([hull.point(i) for i in range(hull.num_points)])

@@ -4,6 +4,8 @@ import math
 
 import pytest
 
+from services.catalogue import ARMS
+from services.catalogue.stated_limits import with_soft_limits
 from services.synthesis.robot_model import robot_model
 from shared.errors import RobotError
 from tests.services.catalogue.own import GANTRY, own
@@ -129,3 +131,13 @@ def test_soft_limits_that_leave_no_range_are_noted(ends: dict[str, str]) -> None
 @pytest.mark.parametrize("ends", [{"lower": "-3", "upper": "3"}, {}, {"lower": "nan"}])
 def test_soft_limits_that_do_not_limit_change_nothing(ends: dict[str, str]) -> None:
     assert own(soft(LIFT, **ends)).notes == own().notes
+
+
+def test_arms_of_the_catalogue_say_where_soft_limits_are_not_kept() -> None:
+    narrower = set()
+    for arm in ARMS.values():
+        _, notes = with_soft_limits(arm.description, arm.moving, keep=False)
+        if notes:
+            narrower.add(arm.name)
+        assert bool(notes) == any("soft limits (safety_controller) are not kept" in note for note in arm.notes)
+    assert narrower == {"tiago", "tiago_pro"}

@@ -15,9 +15,11 @@ SHOW = """
 import numpy as np
 from services.synthesis.capsules import link_frames
 from services.synthesis.compiled import cache_folder
-from services.synthesis.kinematics import Chain
+from services.synthesis.kinematics import Chain, Followers
+ints, floats = np.zeros(0, np.int64), np.zeros(0)
+followers = Followers(ints, np.zeros((0, 3, 3)), np.zeros((0, 3)), np.zeros(0, np.bool_), ints, floats, floats)
 frames = np.empty((2, 12))
-link_frames(Chain(np.eye(3)[None], np.zeros((1, 3)), np.zeros(1, np.bool_)), np.array([0.5]), frames)
+link_frames(Chain(np.eye(3)[None], np.zeros((1, 3)), np.zeros(1, np.bool_)), followers, np.array([0.5]), frames)
 print(cache_folder(), frames[1, 0].hex(), sum(link_frames.stats.cache_hits.values()), sep="\\n")
 """
 
@@ -41,8 +43,8 @@ def copy(tmp_path: Path) -> Path:
 def test_a_change_in_another_file_is_compiled_again(copy: Path, tmp_path: Path) -> None:
     folder, before, hits = _run(copy, tmp_path / "cache")
     assert (_run(copy, tmp_path / "cache"), hits) == ([folder, before, "1"], "0")
-    # link_frames lies in capsules.py, and the coefficients of its cosine in kinematics.py.
-    path = copy / "services/synthesis/kinematics.py"
+    # link_frames lies in capsules.py, and the coefficients of its cosine in elementary.py.
+    path = copy / "services/synthesis/elementary.py"
     path.write_text(path.read_text().replace("_C1, _C2, _C3 = 4.1", "_C1, _C2, _C3 = 4.2"))
     folder_after, after, hits = _run(copy, tmp_path / "cache")
     assert (folder_after != folder, after != before, hits) == (True, True, "0")

@@ -8,7 +8,7 @@ from services.synthesis.pipeline import synthesize
 from services.synthesis.sampling import Candidates, draw_candidates
 from shared.errors import RequestError
 from shared.records import content_hash
-from shared.rotation import geodesic_angle, quat_xyzw_to_matrix, rot6d_to_matrix, rotvec_to_matrix
+from shared.rotation import geodesic_angle, matrix_to_quat_xyzw, quat_xyzw_to_matrix, rot6d_to_matrix, rotvec_to_matrix
 from tests.services.synthesis.examples import JOINT_SPACE, panda, parse, row_values, whole
 
 DOWN = [1.0, 0.0, 0.0, 0.0]
@@ -125,3 +125,74 @@ def test_one_pose_with_a_jitter_is_enough() -> None:
     rows = synthesize(whole(parse(_body(count=5, workspace=workspace))))
     assert len(rows.table) == 5
     assert parse(JOINT_SPACE).workspace.kind == "joint_space"
+
+
+def _pose(position: list[float], turn: list[float], form: str = "quat_xyzw") -> dict[str, Any]:
+    matrix = rotvec_to_matrix(np.array(turn)) @ quat_xyzw_to_matrix(np.array(DOWN))
+    quat = matrix_to_quat_xyzw(matrix)
+    value = {"quat_xyzw": quat, "negative": -quat, "rotation_6d": matrix[:2].reshape(-1)}[form]
+    return {"position": position, "rotation_6d" if form == "rotation_6d" else "quat_xyzw": value.tolist()}
+
+
+HERE = [0.5, 0.1, 0.4]
+SAME = {
+    "again": _pose(HERE, [0, 0, 0.3]),
+    "with the other sign": _pose(HERE, [0, 0, 0.3], "negative"),
+    "as a matrix": _pose(HERE, [0, 0, 0.3], "rotation_6d"),
+    "rounded": _pose([0.50004, 0.1, 0.39996], [0, 0.0004, 0.3004]),
+}
+
+
+@pytest.mark.parametrize("how", SAME)
+def test_poses_that_are_one_leave_nothing_to_move_between(how: str) -> None:
+    body = _body(workspace={"poses": [_pose(HERE, [0, 0, 0.3]), SAME[how]]})
+    with pytest.raises(RequestError) as raised:
+        parse(body)
+    assert raised.value.problems == [
+        (
+            "/workspace",
+            "2 poses that are one, without a jitter leave nothing to move between; list another, or give a jitter of "
+            "at least 0.0001 m",
+        )
+    ]
+    # A jitter that does not move the tool is none.
+    with pytest.raises(RequestError, match="leave nothing to move between"):
+        parse(_body(workspace={**body["workspace"], "jitter": {"position": 1e-6, "angle_deg": 1e-3}}))
+    parse(_body(workspace={**body["workspace"], "jitter": {"position": 0.01}}))
+
+
+def test_poses_that_are_one_count_once() -> None:
+    """Of four entries three are one pose: it is as likely as the other, and never follows itself."""
+    listed = [_pose(HERE, [0, 0, 0.3]), SAME["as a matrix"], _pose([0.5, -0.2, 0.3], [0, 0, 0]), SAME["rounded"]]
+    drawn = _drawn(workspace={"poses": listed}, families={"via_points": 1})
+    assert drawn.targets.position is not None
+    used = np.arange(1, drawn.targets.position.shape[1]) <= drawn.segments[:, None]
+    steps = np.linalg.norm(np.diff(drawn.targets.position, axis=1), axis=-1)
+    assert steps[used].min() > 0.3
+    first = drawn.targets.position[:, 0, 1] > 0
+    assert abs(first.mean() - 0.5) < 0.03
+    distinct = _drawn(workspace={"poses": [listed[0], listed[2]]}, families={"via_points": 1})
+    assert distinct.targets.position is not None
+    assert np.array_equal(drawn.targets.position, distinct.targets.position)
+
+
+@pytest.mark.parametrize(
+    ("goal", "poses", "moves"),
+    [
+        ("position", [_pose(HERE, [0, 0, 0]), _pose(HERE, [0, 0, 1])], False),
+        ("position_axis", [_pose(HERE, [0, 0, 0]), _pose(HERE, [0, 0, 1])], False),
+        ("position_axis", [_pose(HERE, [0, 0, 0]), _pose(HERE, [0, 0.5, 0])], True),
+        ("pose", [_pose(HERE, [0, 0, 0]), _pose(HERE, [0, 0, 1])], True),
+    ],
+)
+def test_poses_are_compared_as_far_as_the_goal_asks(goal: str, poses: list[dict[str, Any]], moves: bool) -> None:
+    body = _body(goal=goal, workspace={"poses": poses}, families={"point_to_point": 1}, count=8, shard_rows=8)
+    if not moves:
+        with pytest.raises(
+            RequestError, match=r"/goal: 2 poses that are one, of which goal '.*' asks for the position"
+        ):
+            parse(body)
+        far = [*poses, _pose([0.4, -0.2, 0.3], [0, 0, 0])]
+        body["workspace"]["poses"] = far
+    for q in row_values(synthesize(whole(parse(body))), "joint_position", 7):
+        assert np.abs(q - q[0]).max() > 0.01
