@@ -198,7 +198,9 @@ def test_one_joint_beyond_its_limit_is_enough_where_limits_are_known(tmp_path: P
 
 def test_degrees_that_are_said_to_be_such_only_leave_their_range(tmp_path: Path) -> None:
     root = joints_set(tmp_path / "set", [(-20, 36), (-30, 28), (-17, 98)])
-    with pytest.raises(DemonstrationError, match=r"outside the action range: joint 3 is .*; pretrain with a wider --action"):
+    with pytest.raises(
+        DemonstrationError, match=r"outside the action range: joint 3 is .*; pretrain with a wider --action"
+    ):
         read_demonstrations(root, mapping=joint_mapping("deg", accept=["normalized"]), ranges=LIMITS)
 
 
