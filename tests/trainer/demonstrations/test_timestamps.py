@@ -122,6 +122,9 @@ def test_a_stale_first_observation_is_named(tmp_path: Path) -> None:
     one = [stale(table, [0, 0.12, 0]) if index == 2 else table for index, table in enumerate(episodes(4))]
     with pytest.raises(DemonstrationError, match=r"episode 2 begins with a stale observation: .* is 0\.12 m from"):
         read_demonstrations(write_lerobot(tmp_path / "one", one), mapping=pose_mapping())
+    late = [stale(table, [0, 0.12, 0], 2) for table in episodes(4)]
+    with pytest.raises(DemonstrationError, match=r"the one of step 1 is 0\.1\d m from that of step 2, and no other"):
+        read_demonstrations(write_lerobot(tmp_path / "late", late), mapping=pose_mapping())
     accepted = read_demonstrations(tmp_path / "one", mapping=pose_mapping(accept=["continuity"]))
     assert len(accepted.episodes) == 4
 
