@@ -14,11 +14,12 @@ from trainer.demonstrations.track import Track
 MOST_SPEED = 3.0
 MOST_TURN = 10.0
 MOST_JOINT_SPEED = 10.0
-# Arms begin at rest. An observation that is this far [m, rad] from the second, and this many times as far as any other
-# from its next, is none of this episode: it was taken before the arm was reset, or is the last one of the episode
+# Arms begin at rest. One of the first few observations that is this far [m, rad] from its next, and this many times as
+# far as any other, is none of this episode: it was taken before the arm was reset, or is the last one of the episode
 # before.
 STALE = {"m": 0.05, "rad": 0.2}
 STALE_RATIO = 4.0
+MOST_STALE = 3
 _REMEDY = "look at rate_hz, at the columns of state, and whether this is one episode"
 # Episodes of fewer steps don't tell what is usual in them.
 _LEAST_STEPS = 6
@@ -31,14 +32,14 @@ def check_continuity(tracks: Sequence[Track], rate_hz: float) -> None:
             _require_slow(f"{track.name} jumps", steps, most / rate_hz, rate_hz, unit)
     stale = [(track, *found) for track in tracks if (found := _stale(track.observed)) is not None]
     if stale:
-        track, apart, usual, unit = stale[0]
+        track, at, apart, usual, unit = stale[0]
         more = f", and so in {len(stale) - 1} more of {len(tracks)} episodes" if len(stale) > 1 else ""
         raise Implausible(
             "continuity",
-            f"{track.name} begins with a stale observation: the one of step 0 is {apart:.2f} {unit} from that of step "
-            f"1, and no other is more than {usual:.2g} {unit} from its next{more}",
+            f"{track.name} begins with a stale observation: the one of step {at} is {apart:.2f} {unit} from that of "
+            f"step {at + 1}, and no other is more than {usual:.2g} {unit} from its next{more}",
             some=len(stale) < len(tracks),
-            remedy="it was taken before the episode began: leave the first step of each such episode out",
+            remedy="it was taken before the episode began: leave such steps out",
         )
     for track in tracks:
         for steps, most, unit in _steps(track.observed):
@@ -57,14 +58,15 @@ def _steps(motion: Motion) -> Iterator[tuple[FloatArray, float, str]]:
         yield np.abs(np.diff(motion.joint_position, axis=0)).max(axis=1), MOST_JOINT_SPEED, "rad"
 
 
-def _stale(observed: Motion) -> tuple[float, float, str] | None:
-    """How far the first observation is from the second, the most of the others from their next, and the unit."""
+def _stale(observed: Motion) -> tuple[int, float, float, str] | None:
+    """The last stale observation at the beginning, how far it and the others are from their next, and the unit."""
     for steps, _, unit in _steps(observed):
         if len(steps) < _LEAST_STEPS:
             continue
-        usual = float(steps[1:].max())
-        if steps[0] > max(STALE[unit], STALE_RATIO * usual):
-            return float(steps[0]), usual, unit
+        at = int(np.argmax(steps[:MOST_STALE]))
+        usual = float(np.delete(steps, at).max())
+        if steps[at] > max(STALE[unit], STALE_RATIO * usual):
+            return at, float(steps[at]), usual, unit
     return None
 
 

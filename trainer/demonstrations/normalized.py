@@ -53,7 +53,8 @@ def require_angles(raws: Sequence[RawEpisode], mapping: Mapping, ranges: Ranges)
 
 def instead_of_range(problem: Implausible, raws: Sequence[RawEpisode], mapping: Mapping, ranges: Ranges) -> Implausible:
     """The problem, or where joints leave their range and look normalized, that."""
-    if problem.assumption not in ("range", "degrees") or mapping.action.joint_position is None:
+    said_not = "normalized" in mapping.accept or mapping.action.joint_position is None
+    if said_not or problem.assumption not in ("range", "degrees"):
         return problem
     known = ranges.get("joint_position")
     found = looks_normalized(raws, mapping, least=LEAST_JOINTS if known is None else 1)

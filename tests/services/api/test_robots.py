@@ -103,6 +103,18 @@ def test_what_is_wrong_with_an_upload_is_a_problem(api: httpx.Client) -> None:
     assert api.get("/v1/robots").json() == before
 
 
+def test_soft_limits_are_kept_unless_the_whole_range_is_asked_for(api: httpx.Client) -> None:
+    lift = '<limit lower="-1.5" upper="1.2" velocity="2" effort="10"/>'
+    soft = GANTRY.replace(lift, f'{lift}<safety_controller soft_lower_limit="-0.5" soft_upper_limit="9"/>')
+    kept, whole = (_upload(api, soft, **said).json() for said in ({}, {"soft_limits": "false"}))
+    assert (kept["limits"]["lower"][2], kept["limits"]["upper"][2]) == (-0.5, 1.2)
+    assert "soft limits (safety_controller) are kept, where they are narrower: lift -0.5 to 1.2" in kept["notes"]
+    assert (whole["limits"]["lower"][2], whole["limits"]["upper"][2]) == (-1.5, 1.2)
+    for robot in (kept, whole):
+        assert api.delete(f"/v1/robots/{robot['name']}").status_code == 204
+    problem(_upload(api, soft, soft_limits="perhaps"), 422)
+
+
 def test_archives_are_read_within_bounds_and_from_nowhere_else() -> None:
     name, urdf, meshes = read_archive(
         _archive({"a/r.urdf": GANTRY, "a/m/x.STL": b"1", "a/texture.png": b"2", "a/m/": b""})

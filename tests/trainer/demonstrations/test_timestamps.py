@@ -122,6 +122,9 @@ def test_a_stale_first_observation_is_named(tmp_path: Path) -> None:
     one = [stale(table, [0, 0.12, 0]) if index == 2 else table for index, table in enumerate(episodes(4))]
     with pytest.raises(DemonstrationError, match=r"episode 2 begins with a stale observation: .* is 0\.12 m from"):
         read_demonstrations(write_lerobot(tmp_path / "one", one), mapping=pose_mapping())
+    late = [stale(table, [0, 0.12, 0], 2) for table in episodes(4)]
+    with pytest.raises(DemonstrationError, match=r"the one of step 1 is 0\.1\d m from that of step 2, and no other"):
+        read_demonstrations(write_lerobot(tmp_path / "late", late), mapping=pose_mapping())
     accepted = read_demonstrations(tmp_path / "one", mapping=pose_mapping(accept=["continuity"]))
     assert len(accepted.episodes) == 4
 
@@ -194,6 +197,14 @@ def test_one_joint_beyond_its_limit_is_enough_where_limits_are_known(tmp_path: P
         DemonstrationError, match=r"joint 3 from -17\.0 to 98\.0; as angles, joint 3 is .* the action range"
     ):
         read_demonstrations(root, mapping=joint_mapping("deg"), ranges=LIMITS)
+
+
+def test_degrees_that_are_said_to_be_such_only_leave_their_range(tmp_path: Path) -> None:
+    root = joints_set(tmp_path / "set", [(-20, 36), (-30, 28), (-17, 98)])
+    with pytest.raises(
+        DemonstrationError, match=r"outside the action range: joint 3 is .*; pretrain with a wider --action"
+    ):
+        read_demonstrations(root, mapping=joint_mapping("deg", accept=["normalized"]), ranges=LIMITS)
 
 
 @pytest.mark.parametrize(
