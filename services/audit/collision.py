@@ -1,10 +1,10 @@
-"""Whether a row's arm meets itself or a keep-out, at its samples and between them.
+"""Whether a row's arm meets itself or a keep-out, at its moments and between them.
 
-Between two samples no point of a shape moves farther than the sum over the joints of their path times their reach. Two
+Between two moments no point of a shape moves farther than the sum over the joints of their path times their reach. Two
 shapes whose distances at both ends add up to more than that don't meet in between. Spheres give lower bounds of the
 distances. Where these don't tell, a row is walked: Coal gives the distance of the pair's hulls, and as far as the pair
 may have moved from there by as much, it is clear; the next look is there, or SPACING farther. Hulls that overlap are a
-violation if the meshes in them do. Between samples, postures are the cubic through both.
+violation if the meshes in them do. Between moments, postures are the cubic through both (see moments.py).
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from services.audit.claims import Claims
 from services.audit.gaps import closer_gaps, sphere_centres, sphere_gaps
 from services.audit.geometry import read_geometry
 from services.audit.kinematics import Frames, Kinematics
+from services.audit.moments import Moments
 from services.audit.report import AuditReport
-from services.audit.rows import Rows
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -33,14 +33,14 @@ _SMALL = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Stretches:
-    """Stretches of rows, from sample to sample, along which a pair may meet.
+    """Stretches of rows, from moment to moment, along which a pair may meet.
 
     Attributes:
         pair: of the geometry, shape (m,).
         column: of the travels, shape (m,).
         here: up to where it is cleared, in the pair's travel since the first row [m], shape (m,).
         end: where the stretch ends, likewise.
-        last: the sample there, shape (m,).
+        last: the moment there, shape (m,).
     """
 
     pair: IntArray
@@ -51,7 +51,7 @@ class Stretches:
 
     @classmethod
     def of(cls, near: list[tuple[int, BoolArray]], travel: FloatArray) -> "Stretches":
-        """The runs of intervals that are marked, (N - 1,), for some pairs; their travels up to each sample, (C, N)."""
+        """The runs of intervals that are marked, (N - 1,), for some pairs; their travels up to each moment, (C, N)."""
         parts = []
         for column, (pair, marked) in enumerate(near):
             edges = np.diff(np.pad(marked.astype(np.int8), 1))
@@ -74,46 +74,49 @@ class CollisionCheck:
         """Reads the robot's shapes. Raises RobotError."""
         self._kinematics = kinematics
         self._geometry = geometry = read_geometry(kinematics, claims)
+        self.reach = geometry.travel.max(0) if len(geometry.travel) else np.zeros(kinematics.dof)
+        """How far each joint moves any pair, at most, for each unit of its own motion, shape (dof,)."""
         self._data = kinematics.model.createData()
         self._hulls, self._meshes = geometry.hulls.createData(), geometry.meshes.createData()
 
-    def check(self, report: AuditReport, rows: Rows, sound: BoolArray, frames: Frames) -> None:
+    def check(self, report: AuditReport, ids: IntArray, moments: Moments, sound: BoolArray, frames: Frames) -> None:
         """Records for each row the least distance found, up to CLEAR, negated: what overlaps is above 0.
 
         Args:
             report: to record in.
-            rows: the rows.
+            ids: of the rows, shape (n,).
+            moments: of the rows.
             sound: which of them keep their limits, shape (n,); nothing bounds the motion of the others.
-            frames: of their samples.
+            frames: of the moments.
         """
-        row = rows.sample_row
+        row = moments.row
         within = (row[1:] == row[:-1]) & sound[row[1:]]
-        moved = _moved(rows).T
+        moved = _moved(moments).T
         moved[:, ~within] = 0.0
         centres, near = sphere_centres(self._geometry, frames), []
         for pair, reach in enumerate(self._geometry.travel):
             marked = self._near(pair, frames, centres, within, reach @ moved)
             if marked is not None:
                 near.append((pair, marked))
-        least = np.full((len(rows.ids), 2), CLEAR)
+        least = np.full((len(ids), 2), CLEAR)
         if near:
             of_near = self._geometry.travel[[pair for pair, _ in near]] @ moved
             travel = np.concatenate([np.zeros((len(near), 1)), np.cumsum(of_near, axis=1)], axis=1)
-            self._walk(rows, Stretches.of(near, travel), travel, least)
+            self._walk(moments, Stretches.of(near, travel), travel, least)
         for kind, name in enumerate(("self-collision", "keep-outs")):
             if (self._geometry.keep_out == kind).any():
-                report.measure(name, -least[sound, kind], 0.0, "m", rows.ids[sound])
+                report.measure(name, -least[sound, kind], 0.0, "m", ids[sound])
 
     def _near(
         self, pair: int, frames: Frames, centres: dict[int, FloatArray], within: BoolArray, moved: FloatArray
     ) -> BoolArray | None:
-        """Between which samples and their next no bound keeps a pair apart, shape (N - 1,), or None if there are none.
+        """Between which moments and their next no bound keeps a pair apart, shape (N - 1,), or None if there are none.
 
         Args:
             pair: which.
-            frames: of the samples.
+            frames: of the moments.
             centres: of `sphere_centres`.
-            within: where a sample and its next are of one row, shape (N - 1,).
+            within: where a moment and its next are of one row, shape (N - 1,).
             moved: how far the pair moves there [m], shape (N - 1,).
         """
         gaps = sphere_gaps(self._geometry, centres, pair)
@@ -124,16 +127,15 @@ class CollisionCheck:
             near = within & ~_apart(gaps, moved)
         return near if near.any() else None
 
-    def _walk(self, rows: Rows, left: Stretches, travel: FloatArray, least: FloatArray) -> None:
+    def _walk(self, moments: Moments, left: Stretches, travel: FloatArray, least: FloatArray) -> None:
         """Looks at pairs along their stretches, as often as they need it, and notes the distances in `least`.
 
         Args:
-            rows: the rows.
+            moments: of the rows.
             left: where to look.
-            travel: of some pairs up to each sample, shape (C, N) [m].
+            travel: of some pairs up to each moment, shape (C, N) [m].
             least: of each row and kind of pair, shape (n, 2) [m].
         """
-        q, qd = (rows.lists[name].astype(np.float64) for name in ("joint_position", "joint_velocity"))
         # One search for all pairs: each pair's travel is moved to a stretch of its own.
         beyond, samples = float(travel.max()) + 1.0, travel.shape[1]
         clock = (travel + beyond * np.arange(len(travel))[:, None]).reshape(-1)
@@ -142,9 +144,8 @@ class CollisionCheck:
             sample = np.minimum(found - left.column * samples, left.last - 1)
             before, after = travel[left.column, sample], travel[left.column, sample + 1]
             share = np.clip((left.here - before) / np.maximum(after - before, _SMALL), 0, 1)
-            row = rows.sample_row[sample]
-            postures = _between(q, qd, sample, share, 1 / rows.rate_hz[row])
-            left = left.cleared(self._distances(postures, left.pair, row, least))
+            postures = _between(moments, sample, share)
+            left = left.cleared(self._distances(postures, left.pair, moments.row[sample], least))
 
     def _distances(self, q: FloatArray, pair: IntArray, row: IntArray, least: FloatArray) -> FloatArray:
         """Distance of each pair's hulls in its posture [m], shape (m,).
@@ -174,23 +175,27 @@ class CollisionCheck:
 
 
 def _apart(gaps: FloatArray, moved: FloatArray) -> BoolArray:
-    """Between which samples and their next a pair keeps CLEAR, shape (N - 1,)."""
+    """Between which moments and their next a pair keeps CLEAR, shape (N - 1,)."""
     return (gaps[1:] > CLEAR) & (gaps[:-1] > CLEAR) & (gaps[1:] + gaps[:-1] > moved)
 
 
-def _moved(rows: Rows) -> FloatArray:
-    """How far each joint moves between each sample and its next, at most, shape (N - 1, dof)."""
-    q, qd = (rows.lists[name].astype(np.float64) for name in ("joint_position", "joint_velocity"))
-    speed = np.abs(qd)
-    dt = 1 / rows.rate_hz[rows.sample_row[1:], None]
-    return np.maximum(np.abs(np.diff(q, axis=0)), np.maximum(speed[1:], speed[:-1]) * dt)
+def _moved(moments: Moments) -> FloatArray:
+    """How far each joint moves between each moment and its next, at most, shape (N - 1, dof)."""
+    q, qd, dt = moments.q, moments.qd, np.maximum(moments.seconds, _SMALL)[:, None]
+    rise, before, after = np.diff(q, axis=0), dt * qd[:-1], dt * qd[1:]
+    # The cubic's velocity is before + u (b + u a), u being the share of the time; it may be greatest in between.
+    a, b = 3 * (before + after) - 6 * rise, 6 * rise - 4 * before - 2 * after
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turn = -b / (2 * a)
+    peak = np.where((turn > 0) & (turn < 1), np.abs(before - a * np.where(np.isfinite(turn), turn, 0) ** 2), 0.0)
+    return np.maximum(np.maximum(np.abs(before), np.abs(after)), peak)
 
 
-def _between(q: FloatArray, qd: FloatArray, sample: IntArray, u: FloatArray, dt: FloatArray) -> FloatArray:
-    """Postures (m, dof) a share u after samples: cubic Hermite interpolation."""
-    t, u = dt[:, None], u[:, None]
-    before, after = q[sample], q[sample + 1]
-    leaving, arriving = t * qd[sample], t * qd[sample + 1]
+def _between(moments: Moments, moment: IntArray, u: FloatArray) -> FloatArray:
+    """Postures (m, dof) a share u after moments: cubic Hermite interpolation."""
+    t, u = moments.seconds[moment][:, None], u[:, None]
+    before, after = moments.q[moment], moments.q[moment + 1]
+    leaving, arriving = t * moments.qd[moment], t * moments.qd[moment + 1]
     return (
         (1 + 2 * u) * (1 - u) ** 2 * before
         + u * (1 - u) ** 2 * leaving

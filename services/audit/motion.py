@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.audit.claims import Claims
+from services.audit.moments import Moments
 from services.audit.report import AuditReport
 from services.audit.rows import Rows
 from shared.manifest import Ranges
@@ -20,12 +21,12 @@ _ULP = 2.0**-23
 """Relative spacing of float32; rounding is off by half of it."""
 
 
-def keeps_limits(limits: JointLimits, rows: Rows) -> NDArray[np.bool_]:
-    """Which rows keep the limits of position and velocity at every sample, but for rounding, shape (n,)."""
-    q, qd = rows.lists["joint_position"], rows.lists["joint_velocity"]
+def keeps_limits(limits: JointLimits, moments: Moments, rows: int) -> NDArray[np.bool_]:
+    """Which rows keep the limits of position and velocity at every moment, but for rounding, shape (rows,)."""
+    q, qd = moments.q, moments.qd
     slack = 1e-3 * (limits.upper - limits.lower)
     kept = (q >= limits.lower - slack) & (q <= limits.upper + slack) & (np.abs(qd) <= 1.001 * limits.velocity)
-    return np.logical_and.reduceat(kept.all(1), rows.first[:-1])
+    return np.asarray(np.bincount(moments.row, ~kept.all(1), rows) == 0)
 
 
 def check_samples(report: AuditReport, limits: JointLimits, ranges: Ranges, rows: Rows) -> None:

@@ -19,22 +19,22 @@ _SAMPLE_TOLERANCE = 2e-6
 """Float32 rounding of 3 rad or 3 rad/s is 2e-7; the rest is for summing pieces."""
 
 
-def check_profiles(report: AuditReport, limits: JointLimits, rows: Rows) -> None:
-    """Checks rows that have profile columns."""
-    time, jerk, segment_row = _pieces(rows, len(limits.jerk))
+def check_profiles(report: AuditReport, limits: JointLimits, rows: Rows) -> NDArray[np.bool_]:
+    """Checks rows that have profile columns; which rows' samples are those of their profiles, shape (n,)."""
+    time, jerk, segment_row = pieces(rows, len(limits.jerk))
     ids = rows.ids[segment_row]
     report.measure("profile durations", -time, 0.0, "s", ids)
     excess = np.abs(jerk) - limits.jerk[:, None]
     report.measure("jerk limits (profiles)", excess, _RELATIVE * limits.jerk[:, None], "rad/s^3", ids)
     total = np.bincount(segment_row, time.sum(2).max(1), len(rows.ids))
     report.measure("profiles last the duration", np.abs(total - rows.duration), 1e-6, "s", rows.ids)
-    begins, states = _integrate(rows, time, jerk, segment_row)
+    begins, states = integrate(rows, time, jerk, segment_row)
     reached = np.abs(states[..., 2]) - limits.acceleration[:, None]
     report.measure("acceleration limits (profiles)", reached, 1e-6 * limits.acceleration[:, None], "rad/s^2", ids)
-    _compare(report, rows, begins, states, jerk, segment_row)
+    return _compare(report, rows, begins, states, jerk, segment_row)
 
 
-def _pieces(rows: Rows, dof: int) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
+def pieces(rows: Rows, dof: int) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
     """Durations and jerks, each (S, dof, 8), and each segment's row, (S,). The eighth piece waits for other joints."""
     assert rows.profile_first is not None
     shape = (-1, dof, PIECES_PER_SEGMENT)
@@ -48,7 +48,7 @@ def _pieces(rows: Rows, dof: int) -> tuple[FloatArray, FloatArray, NDArray[np.in
     return time, jerk, np.repeat(np.arange(len(rows.ids)), segments)
 
 
-def _integrate(
+def integrate(
     rows: Rows, time: FloatArray, jerk: FloatArray, segment_row: NDArray[np.int64]
 ) -> tuple[FloatArray, FloatArray]:
     """When each piece begins, (S, dof, 8) [s], and position, velocity and acceleration there, (S, dof, 8, 3)."""
@@ -65,12 +65,12 @@ def _integrate(
         for piece in range(time.shape[2]):
             begins[segment, :, piece], states[segment, :, piece] = clock[going], state[going]
             duration = time[segment, :, piece]
-            state[going] = _advance(state[going], jerk[segment, :, piece], duration)
+            state[going] = advance(state[going], jerk[segment, :, piece], duration)
             clock[going] += duration
     return begins, states
 
 
-def _advance(state: FloatArray, jerk: FloatArray, t: FloatArray) -> FloatArray:
+def advance(state: FloatArray, jerk: FloatArray, t: FloatArray) -> FloatArray:
     """Position, velocity and acceleration (..., 3) a time t later, under constant jerk."""
     q, v, a = np.moveaxis(state, -1, 0)
     return np.stack([q + v * t + a * t**2 / 2 + jerk * t**3 / 6, v + a * t + jerk * t**2 / 2, a + jerk * t], axis=-1)
@@ -83,9 +83,9 @@ def _compare(
     states: FloatArray,
     jerk: FloatArray,
     segment_row: NDArray[np.int64],
-) -> None:
-    """Samples against the integrated profiles, joint by joint."""
-    row = rows.sample_row
+) -> NDArray[np.bool_]:
+    """Samples against the integrated profiles, joint by joint; which rows agree."""
+    row, agree = rows.sample_row, np.ones(len(rows.ids), np.bool_)
     t = np.minimum((np.arange(len(row)) - rows.first[row]) / rows.rate_hz[row], rows.duration[row])
     # One search for all rows: each row's times are moved to a stretch of their own.
     stretch = 1.0 + float(rows.duration.max())
@@ -94,7 +94,7 @@ def _compare(
         edges = (begins[:, joint] + stretch * segment_row[:, None]).reshape(-1)
         piece = np.searchsorted(edges, moved, side="right") - 1
         since = t - begins[:, joint].reshape(-1)[piece]
-        value = _advance(states[:, joint].reshape(-1, 3)[piece], jerk[:, joint].reshape(-1)[piece], since)
+        value = advance(states[:, joint].reshape(-1, 3)[piece], jerk[:, joint].reshape(-1)[piece], since)
         for order, (name, unit) in enumerate(
             (("joint_position", "rad or m"), ("joint_velocity", "rad/s"), ("joint_acceleration", "rad/s^2"))
         ):
@@ -104,3 +104,5 @@ def _compare(
                 tolerance = _SAMPLE_TOLERANCE * (1.0 if order < 2 else 1.0 + np.abs(jerk).max() / 1000)
                 off = np.abs(value[:, order] - sample)
                 report.measure(f"integrated profiles give {name}", off, tolerance, unit, rows.sample_ids)
+                agree &= np.bincount(row, ~(off <= tolerance), len(agree)) == 0
+    return agree

@@ -44,6 +44,7 @@ class AuditReport:
         rows_in_motion: rows whose samples were looked at; fewer than `rows` if sampled.
         samples: time steps of those rows.
         seconds: that it took.
+        between_samples: where collisions were looked for between samples, and at which rates that is exact.
         checks: in the order in which they were first made.
     """
 
@@ -54,6 +55,7 @@ class AuditReport:
     rows_in_motion: int = 0
     samples: int = 0
     seconds: float = 0.0
+    between_samples: str = ""
     checks: dict[str, Check] = field(default_factory=dict)
 
     @property
@@ -101,6 +103,7 @@ class AuditReport:
         """Adds what was found in another part of the dataset."""
         for name in ("shards", "rows", "rows_in_motion", "samples"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.between_samples = self.between_samples or other.between_samples
         for name, found in other.checks.items():
             check = self.checks.setdefault(name, Check(name, found.unit))
             check.checked += found.checked

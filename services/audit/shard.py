@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from services.audit.claims import Claims
 from services.audit.collision import CollisionCheck
 from services.audit.copies import CopiesCheck
-from services.audit.kinematics import check_poses, open_kinematics
+from services.audit.kinematics import Frames, check_poses, open_kinematics
+from services.audit.lines import check_lines
+from services.audit.moments import ALLOWED, exact_from_hz, sampled, stored
 from services.audit.motion import check_continuity, check_samples, check_tool, keeps_limits
 from services.audit.profiles import check_profiles
 from services.audit.report import AuditReport
-from services.audit.rows import check_table, read_rows
+from services.audit.rows import Rows, check_table, read_rows
 from shared.dataset import Dataset, verify_bytes
 from shared.errors import CorruptShardError
 from shared.manifest import Commit
@@ -64,16 +66,39 @@ class ShardAudit:
         check_samples(report, limits, self.dataset.header.action_range, rows)
         check_continuity(report, limits, rows)
         check_tool(report, self._claims, rows)
+        along = np.zeros(len(rows.ids), np.bool_)
         if rows.profile_first is not None:
-            check_profiles(report, limits, rows)
+            along = check_profiles(report, limits, rows)
         frames = self._kinematics.frames(rows.lists["joint_position"].astype(np.float64))
         check_poses(report, self._kinematics, rows, frames)
         if self._copies is not None:
             self._copies.check(report, part, rows)
+        if rows.profile_first is not None:
+            check_lines(report, self._kinematics, rows, part.column("family").to_pylist())
         if self._collision is not None:
-            self._collision.check(report, rows, keeps_limits(limits, rows), frames)
+            self._check_collisions(report, rows, along, frames)
         report.rows_in_motion += len(rows.ids)
         report.samples += int(rows.first[-1])
+
+    def _check_collisions(self, report: AuditReport, rows: Rows, along: NDArray[np.bool_], frames: Frames) -> None:
+        """Looks for collisions along the profiles of the rows marked, and through the samples of the others."""
+        assert self._collision is not None
+        exact, n = exact_from_hz(self._collision.reach, self._limits.jerk), len(rows.ids)
+        # Nothing bounds the motion of a row that breaks its limits at its samples, or along its profiles.
+        sound = keeps_limits(self._limits, sampled(rows), n)
+        if rows.profile_first is None:
+            report.between_samples = (
+                f"collisions were looked for along cubics through the samples: exact to {1000 * ALLOWED:g} mm from "
+                f"{exact:.0f} Hz on; at {self.dataset.header.rate_hz:g} Hz ask for profile_time and profile_jerk"
+            )
+        else:
+            report.between_samples = "collisions were looked for along the stored profiles: exact at any rate"
+            moments = stored(rows)
+            kept = sound & along & keeps_limits(self._limits, moments, n)
+            self._collision.check(report, rows.ids, moments, kept, self._kinematics.frames(moments.q))
+            sound &= ~along
+        if sound.any():
+            self._collision.check(report, rows.ids, sampled(rows), sound, frames)
 
 
 def _parts(table: pa.Table, wanted: NDArray[np.int64]) -> list[pa.Table]:

@@ -54,5 +54,6 @@ def _text(report: AuditReport, dataset: Dataset) -> str:
         lines.append(f"{check.name:44} {check.checked:14,} {check.violations:10,} {residual}{where}")
     looked = f"{report.samples:,} samples of {report.rows_in_motion:,} rows in {report.seconds:.1f} s"
     shards = f"{report.state}: {report.shards} of {dataset.header.shards} shards, {report.rows:,} rows"
+    lines += [report.between_samples] if report.between_samples else []
     lines.append(f"{shards}; looked at {looked}: {report.violations:,} violations")
     return "\n".join(lines)

@@ -84,6 +84,27 @@ def test_a_dataset_of_every_family_passes_every_check(tmp_path: Path) -> None:
     report = audit_dataset(dataset)
     assert report.violations == 0, _broken(report)
     assert report.rows_in_motion == 40
+    assert report.checks["lines are straight"].checked > 3000
+    assert 0 < report.checks["lines are straight"].worst < 1e-4
+
+
+def test_a_line_that_is_not_straight_is_found(sound: Dataset, tmp_path: Path) -> None:
+    def rename(table: pa.Table) -> pa.Table:
+        names = ["cartesian_line" if name == "via_points" else name for name in table.column("family").to_pylist()]
+        place = table.schema.get_field_index("family")
+        return table.set_column(place, table.schema.field(place), pa.array(names))
+
+    report = audit_dataset(_recommitted(sound, tmp_path / "bent", rename))
+    assert _broken(report) == {"lines are straight", "families are the request's"}
+    assert report.checks["lines are straight"].worst > 0.01
+
+
+def test_it_says_at_which_rates_its_answer_is_exact(sound: Dataset, tmp_path: Path) -> None:
+    assert "along the stored profiles: exact at any rate" in audit_dataset(sound).between_samples
+    request = TrajectoryRequest.parse({"robot": "panda", "count": 4})
+    dataset = begin(request, tmp_path / "plain")
+    assert make_dataset(request, dataset, InlineEngine())
+    assert "exact to 1 mm from 68 Hz on; at 20 Hz ask for profile_time" in audit_dataset(dataset).between_samples
 
 
 def test_a_sound_dataset_passes_every_check(sound: Dataset) -> None:

@@ -1,18 +1,23 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
 from services.audit.claims import Claims
 from services.audit.collision import CollisionCheck
 from services.audit.kinematics import Kinematics
+from services.audit.moments import sampled, stored
 from services.audit.report import AuditReport
-from services.audit.rows import Rows
+from services.audit.rows import Rows, read_rows
 from services.catalogue import ARMS
+from services.synthesis.pipeline import synthesize
 from services.synthesis.robot_model import robot_model
-from tests.services.synthesis.examples import panda, random_configurations
+from tests.services.synthesis.examples import panda, parse, random_configurations, whole
+from tests.services.synthesis.pieces import fine_rows
 from tests.services.synthesis.test_collision import SHELF, TABLE_TOP, distance_to, in_collision
+from tests.services.synthesis.test_stored_profiles import Corners
 
 FloatArray = NDArray[np.float64]
 
@@ -34,7 +39,7 @@ def _colliding(q: FloatArray, qd: FloatArray | None = None, keep_out: dict[str, 
     for row in range(n):
         report = AuditReport("", "")
         sound = np.arange(n) == row
-        collision.check(report, rows, sound, frames)
+        collision.check(report, rows.ids, sampled(rows), sound, frames)
         (check,) = report.checks.values()
         found.append(check.violations > 0)
     return found
@@ -82,6 +87,23 @@ def test_the_shapes_of_every_kind_of_arm_are_read_and_its_home_is_clear(name: st
     )
     report = AuditReport("", "")
     check = CollisionCheck(kinematics, Claims())
-    check.check(report, rows, np.ones(1, np.bool_), kinematics.frames(home.astype(np.float64)))
+    check.check(report, rows.ids, sampled(rows), np.ones(1, np.bool_), kinematics.frames(home.astype(np.float64)))
     assert report.checks["self-collision"].checked == 1
     assert report.violations == 0
+
+
+def test_what_is_between_slow_samples_is_found_along_the_profiles() -> None:
+    body = {"robot": "panda", "count": 90, "rate_hz": 0.1, "families": {"point_to_point": 1.0}}
+    request = parse(body, self_collision=False, speed_scale=[0.5, 1.0], columns=["profile_time", "profile_jerk"])
+    made = synthesize(whole(request))
+    corners, claims = Corners(), Claims.model_validate({"self_collision": False, "keep_out": [TABLE_TOP]})
+    deepest = np.array([max(corners.deepest(q, shelf=False) for q in row.q) for row in fine_rows(made, points=3)])
+    # Those that are inside, or clear, by a few centimetres; what is deep inside takes long to look at.
+    chosen = np.flatnonzero((np.abs(deepest) > 0.003) & (np.abs(deepest) < 0.08))
+    rows, kinematics = read_rows(made.table.take(pa.array(chosen)), 7), Kinematics(panda().spec, panda().arm)
+    check, report, moments = CollisionCheck(kinematics, claims), AuditReport("", ""), stored(rows)
+    check.check(report, rows.ids, moments, np.ones(len(chosen), np.bool_), kinematics.frames(moments.q))
+    assert 2 < (deepest[chosen] > 0).sum() < len(chosen) - 3
+    assert report.checks["keep-outs"].violations == (deepest[chosen] > 0).sum()
+    # Between the same moments, cubics through the samples are other motions.
+    assert len(sampled(rows).q) < len(moments.q) / 5

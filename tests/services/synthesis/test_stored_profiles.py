@@ -35,12 +35,14 @@ class Corners:
         self.tool = self.model.getFrameId("panda_hand_tcp")
         self.data = self.model.createData()
 
-    def deepest(self, q: FloatArray) -> float:
+    def deepest(self, q: FloatArray, shelf: bool = True) -> float:
         """How deep [m] any of them is in a solid in a configuration; not above 0 where none is inside."""
         pin.framesForwardKinematics(self.model, self.data, np.concatenate([q, [0.02, 0.02]]))
         placed = [_moved(self.data.oMi[joint], points) for joint, points in self.parts]
         points = np.concatenate([*placed, self.data.oMf[self.tool].translation[None]])
         in_table = 0.1 - points[:, 2]
+        if not shelf:
+            return float(in_table.max())
         in_shelf = np.minimum(points - SHELF["min"], np.array(SHELF["max"]) - points).min(1)
         return float(max(in_table.max(), in_shelf.max()))
 
@@ -54,13 +56,14 @@ def _vertices(shape: Any) -> FloatArray:
     if hasattr(shape, "vertices"):
         return np.array(shape.vertices())
     if hasattr(shape, "halfSide"):
-        return np.asarray(np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * shape.halfSide)
+        signs: FloatArray = np.array([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
+        return np.asarray(signs * shape.halfSide)
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     ring = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1) * shape.radius
     half = getattr(shape, "halfLength", 0.0)
     ends = [ring + np.array([0, 0, z]) for z in (-half, 0.0, half)]
     poles = np.array([[0, 0, shape.radius], [0, 0, -shape.radius]]) if half == 0.0 else np.zeros((0, 3))
-    return np.concatenate([*ends, poles])
+    return np.asarray(np.concatenate([*ends, poles]), np.float64)
 
 
 def deepest(rate_hz: float, rows: int, spacing: float = 0.01, first: int = 0) -> float:

@@ -1,0 +1,25 @@
+"""Whether the motions that are to be straight lines of the tool are straight, on the stored profiles."""
+
+import numpy as np
+
+from services.audit.kinematics import Kinematics
+from services.audit.moments import straight_motions
+from services.audit.report import AuditReport
+from services.audit.rows import Rows
+
+TOLERANCE = 1e-4 + 2e-6
+"""How far the tool may be from the line between a motion's ends [m]: as documented, and what float32 ends round."""
+
+
+def check_lines(report: AuditReport, kinematics: Kinematics, rows: Rows, families: list[str]) -> None:
+    """Checks rows that have profile columns, each of the family of its name."""
+    q, first, row = straight_motions(rows, families)
+    if not len(row):
+        return
+    position = kinematics.tool_poses(kinematics.frames(q))[1].T
+    of = np.repeat(np.arange(len(row)), np.diff(first))
+    begin, end = position[first[:-1]][of], position[first[1:] - 1][of]
+    along = end - begin
+    share = ((position - begin) * along).sum(1) / np.maximum((along * along).sum(1), 1e-12)
+    off = position - begin - np.clip(share, 0, 1)[:, None] * along
+    report.measure("lines are straight", np.sqrt((off * off).sum(1)), TOLERANCE, "m", rows.ids[row][of])
