@@ -216,6 +216,7 @@ class _Packer:
         root: Location,
         on_commit: Callable[[Commit], None],
         should_stop: Callable[[], bool],
+        priority: Callable[[], int] = lambda: 0,
     ) -> bool:
         """See Engine.run_shards."""
         for plan in plans:

@@ -38,7 +38,7 @@ def pack_block(commits: Sequence[Commit], statistics: Sequence[Mapping[str, Any]
         if kind == _SHA256:
             columns[name] = [bytes.fromhex(value) for value in columns[name]]
     columns["rejections"] = [list(value.items()) for value in columns["rejections"]]
-    columns["statistics"] = [json.dumps(value, allow_nan=False) for value in statistics]
+    columns["statistics"] = [json.dumps(value) for value in statistics]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, _SCHEMA), sink, compression="zstd", use_dictionary=False, write_page_checksum=True)
     return sink.getvalue()

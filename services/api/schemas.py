@@ -57,6 +57,7 @@ class JobBody(BaseModel):
     id: str = Field(description="sha256 of the resolved request; also the dataset's id")
     state: JobState
     reason: str = Field(description="why it failed, or empty")
+    priority: int = Field(description="shards of jobs with a higher one are made first")
     created_at: str
     request: dict[str, Any] = Field(description="the resolved request")
     progress: ProgressBody
@@ -70,6 +71,7 @@ class JobBody(BaseModel):
             id=job.id,
             state=job.state,
             reason=job.reason,
+            priority=job.priority,
             created_at=job.created_at.isoformat(),
             request=job.dataset.header.request,
             progress=ProgressBody(**vars(job.progress)),
