@@ -86,8 +86,8 @@ def make_dataset(
                 dataset.compact()
             on_progress(tally, commit)
 
-        done = commits.indices
-        plans = (plan for plan in plan_shards(request) if plan.index not in done)
+        every = plan_shards(request)
+        plans = (every[index] for index in commits.indices.missing(len(every)))
         return engine.run_shards(plans, dataset.where, on_commit, should_stop, priority)
     except Exception as error:
         try:
