@@ -37,7 +37,7 @@ import pyarrow as pa
 
 from benchmarks._bars import Bar, conclude
 from services.engine.engine import EngineName
-from services.jobs import begin, make_dataset
+from services.jobs import Tally, begin, make_dataset
 from services.jobs.header import dataset_header
 from services.synthesis.pipeline import ShardPlan, plan_shards
 from services.synthesis.request import TrajectoryRequest
@@ -216,6 +216,7 @@ class _Packer:
         root: Location,
         on_commit: Callable[[Commit], None],
         should_stop: Callable[[], bool],
+        priority: Callable[[], int] = lambda: 0,
     ) -> bool:
         """See Engine.run_shards."""
         for plan in plans:
@@ -229,9 +230,15 @@ class _Packer:
 def shard_seconds(request: TrajectoryRequest, where: Path) -> float:
     """What each of the last shards of a request costs."""
     there = range(len(plan_shards(request)) - LAST)
-    dataset = _begun(where, dataset_header(request), there, {})
-    began = time.perf_counter()
-    assert make_dataset(request, dataset, _Packer())
+    dataset, began = _begun(where, dataset_header(request), there, {}), 0.0
+
+    def on_progress(tally: Tally, commit: Commit | None) -> None:
+        nonlocal began
+        # Taking up what is there is done once.
+        if commit is None:
+            began = time.perf_counter()
+
+    assert make_dataset(request, dataset, _Packer(), on_progress=on_progress)
     return (time.perf_counter() - began) / LAST
 
 
@@ -261,9 +268,14 @@ def main() -> int:
         begin(billion, folder / "billion")
         report["billion_begin_s"] = time.perf_counter() - began
         assert planned.first_id + planned.rows == 10**9
-        for key, request in (("million", _request()), ("billion", billion)):
-            each = [shard_seconds(request, folder / f"{key}-{number}") for number in range(_ROUNDS)]
-            report[f"shard_ms_{key}"] = 1e3 * statistics.median(each)
+        # In turn, and the least of each: whatever else the machine does only adds to it.
+        requests = {"million": _request(), "billion": billion}
+        each = [
+            {key: shard_seconds(request, folder / f"{key}-{number}") for key, request in requests.items()}
+            for number in range(_ROUNDS)
+        ]
+        for key in requests:
+            report[f"shard_ms_{key}"] = 1e3 * min(seconds[key] for seconds in each)
         report["billion_over_million"] = report["shard_ms_billion"] / report["shard_ms_million"]
     return conclude({name: round(value, 3) for name, value in report.items()}, BARS)
 

@@ -96,11 +96,20 @@ class Client:
         """Versions of the service, its generator, the record schema and its libraries."""
         return self._connection.json("GET", "/version", self._patience)
 
-    def submit(self, request: Mapping[str, Any], idempotency_key: str | None = None) -> Job:
-        """Submits a trajectory request and returns its job; the same request is always the same job."""
+    def submit(
+        self, request: Mapping[str, Any], idempotency_key: str | None = None, priority: int | None = None
+    ) -> Job:
+        """Submits a trajectory request and returns its job; the same request is always the same job.
+
+        Shards of jobs with a higher priority (-100 to 100, by default 0) are made first.
+        """
+        params = {} if priority is None else {"priority": priority}
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         # Safe to repeat: an identical request is the same job.
-        return cast(Job, self._connection.json("POST", "/v1/jobs", self._patience, json=dict(request), headers=headers))
+        answer = self._connection.json(
+            "POST", "/v1/jobs", self._patience, json=dict(request), headers=headers, params=params
+        )
+        return cast(Job, answer)
 
     def job(self, job_id: str) -> Job:
         """A job: its state, progress, and why it failed if it did."""

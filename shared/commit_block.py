@@ -43,7 +43,7 @@ def pack_block(commits: Sequence[Commit], statistics: Sequence[Mapping[str, Any]
         [(family, list(counts.items())) for family, counts in value.items()]
         for value in columns["rejections_by_family"]
     ]
-    columns["statistics"] = [json.dumps(value, allow_nan=False) for value in statistics]
+    columns["statistics"] = [json.dumps(value) for value in statistics]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, _SCHEMA), sink, compression="zstd", use_dictionary=False, write_page_checksum=True)
     return sink.getvalue()

@@ -54,6 +54,12 @@ class IndexSet:
                 break
         return found
 
+    def missing(self, end: int) -> Iterator[int]:
+        """Those below `end` that are not in it, in order."""
+        runs = self._runs
+        for (_, begin), (until, _) in zip([(0, 0), *runs], [*runs, (end, end)], strict=True):
+            yield from range(begin, min(until, end))
+
     def has_all(self, indices: range) -> bool:
         """Whether it has all of some consecutive ones."""
         runs = self._runs

@@ -26,6 +26,7 @@ class Job(TypedDict):
     id: str
     state: JobState
     reason: str
+    priority: int
     created_at: str
     request: dict[str, Any]
     progress: JobProgress

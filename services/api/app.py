@@ -71,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
             engine,
             state=settings.state_folder,
             max_queued=settings.max_queued_jobs,
+            max_running=settings.max_running_jobs,
             min_free_bytes=settings.min_free_bytes,
             on_commit=counts.count_commit,
         )

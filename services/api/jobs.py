@@ -52,11 +52,18 @@ def submit_job(
     request: RequestBody,
     response: Response,
     idempotency_key: Annotated[str | None, Header(pattern=_KEY_PATTERN)] = None,
+    priority: Annotated[
+        int | None,
+        Query(ge=-100, le=100, description="shards of jobs with a higher one are made first; 0 if not given"),
+    ] = None,
 ) -> JobBody:
-    """Submit a request. The same request is always the same job; one that failed or was cancelled is taken up again."""
+    """Submit a request. The same request is always the same job; one that failed or was cancelled is taken up again.
+
+    Shards of running jobs take turns. The priority is no part of what the job is: given anew, it changes.
+    """
     _check_size(request, call.app.state.settings)
     _check_kept(jobs, request, call.app.state.settings)
-    job, active = jobs.submit(request, idempotency_key)
+    job, active = jobs.submit(request, idempotency_key, priority)
     body = JobBody.of(job)
     response.headers["Location"] = body.links["self"]
     if active:

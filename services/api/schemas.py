@@ -58,6 +58,7 @@ class JobBody(BaseModel):
     id: str = Field(description="sha256 of the resolved request; also the dataset's id")
     state: JobState
     reason: str = Field(description="why it failed, or empty")
+    priority: int = Field(description="shards of jobs with a higher one are made first")
     created_at: str
     request: dict[str, Any] = Field(description="the resolved request")
     progress: ProgressBody
@@ -71,6 +72,7 @@ class JobBody(BaseModel):
             id=job.id,
             state=job.state,
             reason=job.reason,
+            priority=job.priority,
             created_at=job.created_at.isoformat(),
             request=job.dataset.header.request,
             progress=ProgressBody(**vars(job.progress)),

@@ -38,6 +38,7 @@ class Settings(BaseSettings):
         max_shards: files in one job.
         max_jobs: that are kept, ended ones too.
         max_queued_jobs: of them, those that may wait.
+        max_running_jobs: of them, those whose shards take turns; the others wait.
         max_body_bytes: of a request's body; a summary of demonstrations has at most 2 MiB.
         body_seconds: a body may take to arrive.
         max_robots: that may be uploaded.
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     max_shards: Annotated[int, Field(ge=1)] = 1_000_000
     max_jobs: Annotated[int, Field(ge=1)] = 1000
     max_queued_jobs: Annotated[int, Field(ge=1)] = 100
+    max_running_jobs: Annotated[int, Field(ge=1)] = 16
     max_body_bytes: Annotated[int, Field(ge=1)] = (2 << 20) + 65536
     body_seconds: Annotated[float, Field(gt=0)] = 30.0
     max_robots: Annotated[int, Field(ge=0)] = 200

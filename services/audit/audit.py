@@ -46,7 +46,8 @@ def audit_dataset(
     canonical = json.dumps(header.request, sort_keys=True, separators=(",", ":"))
     named = hashlib.sha256(canonical.encode()).hexdigest() == header.dataset_id
     report.expect("dataset_id is the request's hash", named, "dataset.json")
-    complete = state.state != "sealed" or state.watermark == header.shards
+    whole = state.watermark == header.shards and dataset.totals() == state.commits.totals()
+    complete = state.state != "sealed" or whole
     report.expect("a sealed dataset has every shard", complete, "manifest.json")
     Claims.of(header)
     open_kinematics(report, dataset)

@@ -1,5 +1,6 @@
 """The robots of a service: the catalogue's, and those that were uploaded to it."""
 
+import functools
 import os
 import re
 import shutil
@@ -11,6 +12,9 @@ from services.catalogue import ARMS, Arm
 from services.catalogue.robot_folder import OWN_NAME, read_robot, write_robot
 from shared.errors import RobotError
 from shared.storage import open_storage
+
+_READ = 16
+"""Uploaded robots kept in memory, those used last."""
 
 
 class UnknownRobotError(RobotError):
@@ -28,7 +32,7 @@ class RobotShelf:
         """Opens a folder, which is made with the first robot; it takes `most` of them."""
         self._folder = folder
         self._most = most
-        self._read: dict[str, Arm] = {}
+        self._read = functools.lru_cache(maxsize=_READ)(self._stored)
         self._changing = threading.Lock()
 
     def names(self) -> list[str]:
@@ -44,9 +48,10 @@ class RobotShelf:
             raise UnknownRobotError(
                 f"unknown robot {name!r}; the catalogue has {', '.join(sorted(ARMS))}, and POST /v1/robots takes others"
             )
-        if name not in self._read:
-            self._read[name] = read_robot(open_storage(self._folder / name))
-        return self._read[name]
+        return self._read(name)
+
+    def _stored(self, name: str) -> Arm:
+        return read_robot(open_storage(self._folder / name))
 
     def add(self, arm: Arm) -> bool:
         """Keeps a robot; False if it was there. Raises ShelfFullError, OSError."""
@@ -69,7 +74,7 @@ class RobotShelf:
         with self._changing:
             if name in ARMS or name not in self.names():
                 raise UnknownRobotError(f"no robot called {name!r} was uploaded")
-            self._read.pop(name, None)
+            self._read.cache_clear()
             # First out of sight.
             part = self._folder / f".{uuid.uuid4().hex}"
             os.rename(self._folder / name, part)

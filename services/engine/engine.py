@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 from typing import Literal, Protocol, get_args
 
+from services.engine.stored_request import kept_request_of
 from services.memory import keep_memory
 from services.synthesis import GENERATOR_VERSION
-from services.synthesis.pipeline import ShardPlan, synthesize
+from services.synthesis.pipeline import ShardPlan, plan_shards, synthesize
 from shared.dataset import Dataset
 from shared.errors import EngineError, GeneratorVersionError, HeadstartError
 from shared.manifest import Commit
@@ -25,8 +26,16 @@ def never() -> bool:
     return False
 
 
+def usual() -> int:
+    """The priority of a job that was submitted without one."""
+    return 0
+
+
 class Engine(Protocol):
-    """Makes shards. Started once, used for any number of datasets, one at a time."""
+    """Makes shards. Started once, used for any number of datasets, also at once: their shards take turns.
+
+    Every method may be called from any thread.
+    """
 
     @property
     def name(self) -> EngineName:
@@ -53,14 +62,18 @@ class Engine(Protocol):
         root: Location,
         on_commit: Callable[[Commit], None],
         should_stop: Callable[[], bool],
+        priority: Callable[[], int] = ...,
     ) -> bool:
         """Makes and commits every planned shard, a bounded number at once, in any order.
+
+        Calls in several threads share the workers: see services.engine.fair_share.
 
         Args:
             plans: of the shards; drawn from as workers become free.
             root: the dataset's directory or URI.
             on_commit: called in this thread for each shard as it is committed.
             should_stop: asked every POLL_S; once it is true, unfinished shards are dropped within 2 s.
+            priority: asked for each shard; those of a higher one go first.
 
         Returns:
             True if all shards were made, False if it was stopped. Only whole shards are ever committed.
@@ -76,8 +89,10 @@ class Engine(Protocol):
         ...
 
 
-def make_shard(plan: ShardPlan, root: Location) -> Commit:
+def make_shard(index: int, root: Location) -> Commit:
     """The task: a shard's rows, written and committed. Returns only the commit; safe to run twice.
+
+    What to make is said by the dataset: its request, and the robot and demonstrations beside it.
 
     Raises:
         HeadstartError, OSError: as they were raised.
@@ -91,21 +106,21 @@ def make_shard(plan: ShardPlan, root: Location) -> Commit:
                 f"{GENERATOR_VERSION}; install one release on every machine",
                 dataset.header.dataset_id[:12],
             )
-        done = dataset.commit(plan.index)
+        done = dataset.commit(index)
         if done is not None:
             return done
-        rows = synthesize(plan)
-        return dataset.publish(plan.index, rows.table, rows.attempts, rows.rejections, rows.rejections_by_family)
+        rows = synthesize(plan_shards(kept_request_of(dataset))[index])
+        return dataset.publish(index, rows.table, rows.attempts, rows.rejections, rows.rejections_by_family)
     except (HeadstartError, OSError):
         raise
     except Exception as error:
-        raise EngineError(f"shard {plan.index}: {type(error).__name__}: {error}") from error
+        raise EngineError(f"shard {index}: {type(error).__name__}: {error}") from error
 
 
-def make_shard_alone(plan: ShardPlan, root: Location) -> Commit:
+def make_shard_alone(index: int, root: Location) -> Commit:
     """As make_shard, in a process that does nothing else."""
     keep_memory()
-    return make_shard(plan, root)
+    return make_shard(index, root)
 
 
 def dying_workers(plan: ShardPlan) -> EngineError:

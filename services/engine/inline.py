@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from services.engine.engine import EngineName, make_shard, never
+from services.engine.engine import POLL_S, EngineName, make_shard, never, usual
+from services.engine.fair_share import FairShare
 from services.synthesis.pipeline import ShardPlan
 from shared.manifest import Commit
 from shared.storage import Location
@@ -15,6 +16,9 @@ class InlineEngine:
     workers = 1
     problem = ""
 
+    def __init__(self) -> None:
+        self._sharing = FairShare(lambda: self.workers)
+
     def start(self, should_stop: Callable[[], bool] = never) -> None:
         """Nothing to start."""
 
@@ -24,12 +28,21 @@ class InlineEngine:
         root: Location,
         on_commit: Callable[[Commit], None],
         should_stop: Callable[[], bool],
+        priority: Callable[[], int] = usual,
     ) -> bool:
         """See Engine.run_shards."""
-        for plan in plans:
-            if should_stop():
-                return False
-            on_commit(make_shard(plan, root))
+        with self._sharing.joined(priority) as share:
+            for plan in plans:
+                while not share.take(POLL_S):
+                    if should_stop():
+                        return False
+                try:
+                    if should_stop():
+                        return False
+                    commit = make_shard(plan.index, root)
+                finally:
+                    share.give_back()
+                on_commit(commit)
         return True
 
     def close(self) -> None:

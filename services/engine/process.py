@@ -5,10 +5,12 @@ breaks), and a cancelled shard is dropped by ending its worker, which that pool 
 """
 
 import multiprocessing.connection
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
-from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, make_shard_alone, never
+from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, make_shard_alone, never, usual
+from services.engine.fair_share import FairShare, Share
 from services.engine.worker import Worker, WorkerDiedError
 from services.synthesis.pipeline import ShardPlan
 from shared.manifest import Commit
@@ -23,12 +25,15 @@ class ProcessEngine:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self._sharing = FairShare(lambda: self.workers)
+        self._changing = threading.Lock()
         self._idle: list[Worker] = []
 
     def start(self, should_stop: Callable[[], bool] = never) -> None:
         """Starts its workers; they import what they need in the background."""
-        while len(self._idle) < self.workers:
-            self._idle.append(Worker())
+        with self._changing:
+            while len(self._idle) + self._sharing.busy < self.workers:
+                self._idle.append(Worker())
 
     def run_shards(
         self,
@@ -36,23 +41,39 @@ class ProcessEngine:
         root: Location,
         on_commit: Callable[[Commit], None],
         should_stop: Callable[[], bool],
+        priority: Callable[[], int] = usual,
     ) -> bool:
         """See Engine.run_shards."""
+        with self._sharing.joined(priority) as share:
+            return self._run(plans, root, on_commit, should_stop, share)
+
+    def _run(
+        self,
+        plans: Iterable[ShardPlan],
+        root: Location,
+        on_commit: Callable[[Commit], None],
+        should_stop: Callable[[], bool],
+        share: Share,
+    ) -> bool:
         waiting, again, deaths = iter(plans), deque[ShardPlan](), Counter[int]()
         busy: dict[Worker, ShardPlan] = {}
+        left = True
         try:
             while not should_stop():
-                while len(busy) < self.workers:
+                while left and share.take(0.0 if busy else POLL_S):
                     plan = again.popleft() if again else next(waiting, None)
+                    left = plan is not None
                     if plan is None:
+                        share.give_back(wants_more=False)
                         break
-                    worker = self._idle.pop() if self._idle else Worker()
+                    worker = self._worker()
                     busy[worker] = plan
-                    worker.send(make_shard_alone, plan, root)
-                if not busy:
+                    worker.send(make_shard_alone, plan.index, root)
+                if not busy and not left:
                     return True
-                for worker in _answering(busy):
+                for worker in _answering(busy) if busy else []:
                     plan = busy.pop(worker)
+                    share.give_back(wants_more=left)
                     try:
                         commit = worker.receive()
                     except WorkerDiedError:
@@ -60,6 +81,7 @@ class ProcessEngine:
                         if deaths[plan.index] > MAX_DEATHS:
                             raise dying_workers(plan) from None
                         again.append(plan)
+                        left = True
                         continue
                     except Exception:
                         self._idle.append(worker)
@@ -72,9 +94,14 @@ class ProcessEngine:
                 worker.kill()
 
     def close(self) -> None:
-        """Ends every worker."""
-        while self._idle:
-            self._idle.pop().kill()
+        """Ends every worker, but those that a call of run_shards still uses."""
+        with self._changing:
+            while self._idle:
+                self._idle.pop().kill()
+
+    def _worker(self) -> Worker:
+        with self._changing:
+            return self._idle.pop() if self._idle else Worker()
 
 
 def _answering(workers: Iterable[Worker]) -> list[Worker]:

@@ -1,12 +1,16 @@
 """Shards made by Ray. What speaks with Ray is a process of its own (ray_driver), started again when it is lost."""
 
+import itertools
 import logging
+import queue
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, never
+from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, never, usual
+from services.engine.fair_share import FairShare, Share
 from services.engine.ray_driver import drive
 from services.engine.worker import Child, WorkerDiedError
 from services.synthesis.pipeline import ShardPlan
@@ -33,35 +37,43 @@ class RayEngine:
         self._problem = ""
         self._wanted = workers
         self._driver: Child | None = None
+        self._changing = threading.RLock()
+        self._sharing = FairShare(lambda: self.workers)
+        self._numbers = itertools.count()
+        self._runs: dict[int, _Run] = {}
 
     @property
     def problem(self) -> str:
         """See Engine.problem."""
-        if not self._problem and self._driver is not None and not self._driver.is_alive:
+        driver = self._driver
+        if not self._problem and driver is not None and not driver.is_alive:
             return "Ray is lost; it is started or joined again with the next job"
         return self._problem
 
     def start(self, should_stop: Callable[[], bool] = never) -> None:
         """Starts or joins Ray, which takes 3 to 7 s. Raises EngineError saying how to go on without it."""
-        if self._driver is not None:
-            return
-        driver, deadline = Child(drive, self._wanted), time.monotonic() + _START_S
-        try:
-            while not driver.connection.poll(POLL_S):
-                if should_stop():
-                    raise EngineError("stopped before Ray was up")
-                if time.monotonic() > deadline:
-                    raise EngineError(f"Ray is not up after {_START_S:.0f} s; `--engine process` needs no Ray")
-            answer, value = driver.take()
-            if answer == "failed":
-                raise EngineError(value)
-        except WorkerDiedError:
-            raise EngineError("Ray ended the process that started it; its logs are in /tmp/ray") from None
-        except BaseException:
-            driver.kill()
-            raise
-        # Lost and back: also where the job that lost it did not live to see that.
-        self._driver, self.workers, self._problem = driver, value, ""
+        with self._changing:
+            if self._driver is not None:
+                self._problem = ""
+                return
+            driver, deadline = Child(drive, self._wanted), time.monotonic() + _START_S
+            try:
+                while not driver.connection.poll(POLL_S):
+                    if should_stop():
+                        raise EngineError("stopped before Ray was up")
+                    if time.monotonic() > deadline:
+                        raise EngineError(f"Ray is not up after {_START_S:.0f} s; `--engine process` needs no Ray")
+                answer, value = driver.take()
+                if answer == "failed":
+                    raise EngineError(value)
+            except WorkerDiedError:
+                raise EngineError("Ray ended the process that started it; its logs are in /tmp/ray") from None
+            except BaseException:
+                driver.kill()
+                raise
+            # Lost and back: also where the job that lost it did not live to see that.
+            self._driver, self.workers, self._problem = driver, value, ""
+        threading.Thread(target=self._listen, args=(driver,), name="headstart-ray", daemon=True).start()
 
     def run_shards(
         self,
@@ -69,40 +81,67 @@ class RayEngine:
         root: Location,
         on_commit: Callable[[Commit], None],
         should_stop: Callable[[], bool],
+        priority: Callable[[], int] = usual,
     ) -> bool:
         """See Engine.run_shards. Ray that is lost is waited for."""
         self.start(should_stop)
-        run = _Run(plans, absolute(root))
-        try:
-            while not should_stop():
-                try:
-                    if not run.give(self._alive(), self.workers):
-                        return True
-                    commit = run.take(self._alive())
-                    if commit is not None:
-                        on_commit(commit)
-                except WorkerDiedError as lost:
-                    self._driver = None
-                    run.lose_all(lost)
-                    self._start_again(should_stop)
-                else:
-                    self.workers = run.workers or self.workers
-            return False
-        finally:
-            self._drop(run)
+        with self._sharing.joined(priority) as share:
+            run = _Run(next(self._numbers), plans, absolute(root), share)
+            self._runs[run.number] = run
+            try:
+                while not should_stop():
+                    try:
+                        if not self._give(run):
+                            return True
+                        commit = run.take()
+                        if commit is not None:
+                            on_commit(commit)
+                    except WorkerDiedError as lost:
+                        run.lose_all(lost)
+                        self._start_again(should_stop)
+                    else:
+                        self.workers = run.workers or self.workers
+                return False
+            finally:
+                self._drop(run)
+                del self._runs[run.number]
 
     def close(self) -> None:
         """Leaves Ray, and ends it if this engine started it."""
-        driver, self._driver = self._driver, None
-        if driver is not None:
-            driver.give(("end",))
-            driver.join(_FAREWELL_S)
-            driver.kill()
+        with self._changing:
+            driver, self._driver = self._driver, None
+            if driver is not None:
+                driver.give(("end",))
+                driver.join(_FAREWELL_S)
+                driver.end()
 
-    def _alive(self) -> Child:
-        if self._driver is None:
-            raise WorkerDiedError("Ray is lost")
-        return self._driver
+    def _listen(self, driver: Child) -> None:
+        """Hands what a driver answers to the runs, until it has died."""
+        try:
+            while True:
+                answer, number, *more = driver.take()
+                run = self._runs.get(number)
+                if run is not None:
+                    run.answers.put((driver, answer, *more))
+        except WorkerDiedError:
+            with self._changing:
+                if self._driver is driver:
+                    self._driver = None
+            for run in list(self._runs.values()):
+                run.answers.put((driver, "died"))
+
+    def _give(self, run: "_Run") -> bool:
+        """Has shards of a run made, as its share allows. False if none is left. Raises WorkerDiedError."""
+        while run.left and run.share.take(0.0 if run.running else POLL_S):
+            plan = run.next_plan()
+            if plan is None:
+                break
+            with self._changing:
+                driver = self._driver
+                run.give(plan, driver)
+                if driver is None:
+                    raise WorkerDiedError("Ray is lost")
+        return run.left or bool(run.running)
 
     def _start_again(self, should_stop: Callable[[], bool]) -> None:
         """Starts or joins Ray again, for as long as a job's patience. Raises EngineError after that."""
@@ -126,46 +165,75 @@ class RayEngine:
 
     def _drop(self, run: "_Run") -> None:
         """Ends what is in the making; if that takes too long, together with Ray."""
-        if not run.running or self._driver is None:
+        driver = run.driver
+        run.share.give_back(run.share.busy, wants_more=False)
+        if not run.running or driver is None or driver is not self._driver:
             return
-        driver, deadline = self._driver, time.monotonic() + _FAREWELL_S
-        try:
-            driver.give(("drop",))
-            while driver.connection.poll(max(0.0, deadline - time.monotonic())):
-                if driver.take() == ("dropped",):
+        deadline = time.monotonic() + _FAREWELL_S
+        with self._changing:
+            driver.give(("drop", run.number))
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                if run.answers.get(timeout=left)[1] in ("dropped", "died"):
                     return
-        except WorkerDiedError:
-            pass
-        driver.kill()
-        self._driver = None
+            except queue.Empty:
+                break
+        driver.end()
 
 
 class _Run:
-    """The shards of one call of run_shards: those to make, and those in the making."""
+    """The shards of one call of run_shards: those to make, and those in the making.
 
-    def __init__(self, plans: Iterable[ShardPlan], root: Location) -> None:
+    Attributes:
+        number: that the driver knows it by.
+        share: of the workers.
+        left: whether there may be shards to begin.
+        running: shards in the making, by index.
+        answers: what the driver said of them, each after the driver that said it.
+        driver: that makes them.
+        workers: that Ray had at the last answer.
+    """
+
+    def __init__(self, number: int, plans: Iterable[ShardPlan], root: Location, share: Share) -> None:
+        self.number, self.share = number, share
+        self.left = True
         self.running: dict[int, ShardPlan] = {}
+        self.answers: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+        self.driver: Child | None = None
         self.workers = 0
         self._root = root
         self._waiting, self._again = iter(plans), deque[ShardPlan]()
         self._deaths, self._losses = Counter[int](), 0
 
-    def give(self, driver: Child, most: int) -> bool:
-        """Has shards made until `most` are in the making. False if none is left."""
-        while len(self.running) < most:
-            plan = self._again.popleft() if self._again else next(self._waiting, None)
-            if plan is None:
-                break
-            self.running[plan.index] = plan
-            driver.give(("make", plan, self._root))
-        return bool(self.running)
+    def next_plan(self) -> ShardPlan | None:
+        """What the worker that was taken is to make; where that is nothing, it is given back."""
+        plan = self._again.popleft() if self._again else next(self._waiting, None)
+        self.left = plan is not None
+        if plan is None:
+            self.share.give_back(wants_more=False)
+        return plan
 
-    def take(self, driver: Child) -> Commit | None:
+    def give(self, plan: ShardPlan, driver: Child | None) -> None:
+        """Has a shard made. Without a driver, it is one of those that are lost."""
+        self.driver = driver
+        self.running[plan.index] = plan
+        if driver is not None:
+            driver.give(("make", self.number, plan.index, self._root))
+
+    def take(self) -> Commit | None:
         """Waits POLL_S for a shard, and gives its commit. Raises what it raised, or WorkerDiedError."""
-        if not driver.connection.poll(POLL_S):
+        try:
+            driver, answer, *more = self.answers.get(timeout=POLL_S if self.running else 0.0)
+        except queue.Empty:
             return None
-        answer, index, value, *more = driver.take()
+        if driver is not self.driver:
+            # Of one that is gone: what it had is made again.
+            return None
+        if answer == "died":
+            raise WorkerDiedError("Ray is lost")
+        index, value, *rest = more
         plan = self.running.pop(index)
+        self.share.give_back(wants_more=self.left)
         if answer == "raised":
             raise value
         if answer == "lost":
@@ -174,18 +242,22 @@ class _Run:
             if self._deaths[index] > MAX_DEATHS:
                 raise dying_workers(plan)
             self._again.append(plan)
+            self.left = True
             return None
-        self._losses, (self.workers,) = 0, more
+        self._losses, (self.workers,) = 0, rest
         commit: Commit = value
         return commit
 
     def lose_all(self, lost: Any) -> None:
         """Ray is lost: what was in the making is made again. Raises EngineError if that happens again and again."""
-        self._losses += 1
+        self._losses += bool(self.running)
         if self._losses > MAX_DEATHS:
             raise EngineError(
                 f"Ray was lost {self._losses} times without a shard in between; see its logs in /tmp/ray, then submit "
                 "the same request to go on from the committed shards"
             ) from lost
         self._again.extendleft(reversed(self.running.values()))
+        self.left = self.left or bool(self.running)
+        self.share.give_back(len(self.running))
         self.running.clear()
+        self.driver = None

@@ -17,7 +17,6 @@ from typing import Any
 from services.engine.engine import make_shard_alone
 from services.engine.ray_node import ensure_node
 from services.engine.worker import ignore_interrupts
-from services.synthesis.pipeline import ShardPlan
 from shared.errors import EngineError, HeadstartError
 from shared.storage import Location, open_storage
 
@@ -34,8 +33,9 @@ _HEAD_GONE_S = 5
 def drive(connection: Connection, wanted: int | None) -> None:
     """Runs in the process, until it is told to end or the other side is gone.
 
-    It is sent ("make", plan, root), ("drop",), ("end",) and sends ("ready", workers) or ("failed", why) once; then, in
-    any order, ("made", index, commit, workers), ("raised", index, error) and ("lost", index, why); ("dropped",).
+    It is sent ("make", run, index, root), ("drop", run), ("end",) and sends ("ready", workers) or ("failed", why) once;
+    then, in any order, ("made", run, index, commit, workers), ("raised", run, index, error), ("lost", run, index, why)
+    and ("dropped", run). Runs are numbers.
     """
     ignore_interrupts()
     try:
@@ -88,7 +88,7 @@ class _Driver:
         self._counted_at = float("-inf")
         self._joined = bool(address)
         self._seen: set[str] = set()
-        self._running: dict[int, Any] = {}
+        self._running: dict[tuple[int, int], Any] = {}
         try:
             if address:
                 ensure_node(address)
@@ -100,22 +100,22 @@ class _Driver:
         # Deaths are counted by who sends the plans, and each is a new try.
         self._task = ray.remote(make_shard_alone).options(num_cpus=1, max_retries=0, name="make_shard")
 
-    def make(self, plan: ShardPlan, root: Location) -> list[Any]:
+    def make(self, run: int, index: int, root: Location) -> list[Any]:
         """Has a shard made; `done` follows."""
         if self._joined and str(root) not in self._seen:
             hidden = self._nodes_without(root)
             if hidden:
-                return [("raised", plan.index, hidden)]
+                return [("raised", run, index, hidden)]
             self._seen.add(str(root))
-        reference = self._running[plan.index] = self._task.remote(plan, root)
-        reference.future().add_done_callback(lambda _: self.inbox.put(("done", plan.index, reference)))
+        reference = self._running[run, index] = self._task.remote(index, root)
+        reference.future().add_done_callback(lambda _: self.inbox.put(("done", run, index, reference)))
         return []
 
-    def done(self, index: int, reference: Any) -> list[Any]:
+    def done(self, run: int, index: int, reference: Any) -> list[Any]:
         """What became of a shard, unless it was dropped."""
-        if self._running.get(index) is not reference:
+        if self._running.get((run, index)) is not reference:
             return []
-        del self._running[index]
+        del self._running[run, index]
         errors = self.ray.exceptions
         try:
             commit = self.ray.get(reference)
@@ -127,23 +127,23 @@ class _Driver:
                     f"shard {index}: {type(cause).__name__}: {cause}; is the same release of Headstart installed on "
                     "every machine of the Ray cluster?"
                 )
-            return [("raised", index, cause)]
+            return [("raised", run, index, cause)]
         except errors.LocalRayletDiedError:
             # What connects this process with Ray is gone, and nothing but a new process gets it back.
             os._exit(1)
         except errors.RayError as error:
-            return [("lost", index, str(error).splitlines()[0])]
+            return [("lost", run, index, str(error).splitlines()[0])]
         self._count()
-        return [("made", index, commit, self.workers)]
+        return [("made", run, index, commit, self.workers)]
 
-    def drop(self) -> list[Any]:
-        """Ends tasks with their workers (a soft cancellation waits for native calls), so that none commits later."""
-        running, self._running = list(self._running.values()), {}
+    def drop(self, run: int) -> list[Any]:
+        """Ends a run's tasks with their workers (a soft cancellation waits for native calls): none commits later."""
+        running = [self._running.pop(key) for key in list(self._running) if key[0] == run]
         for reference in running:
             self.ray.cancel(reference, force=True)
         if running:
             self.ray.wait(running, num_returns=len(running), timeout=_FAREWELL_S)
-        return [("dropped",)]
+        return [("dropped", run)]
 
     def look(self) -> None:
         """Ends the process if its node is not one of the cluster's: what it runs would be waited for without end.

@@ -37,6 +37,7 @@ class Job:
         state: of the job.
         reason: why it failed, or "".
         tally: how far it is.
+        priority: shards of jobs with a higher one are made first.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Job:
     state: JobState
     reason: str
     tally: Tally
+    priority: int = 0
 
     @property
     def progress(self) -> Progress:

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Callable
 
 from services.engine import Engine
+from services.engine.stored_request import request_of
 from services.jobs.errors import StorageError
-from services.jobs.header import request_of
 from services.jobs.job import Job
 from services.jobs.making import failure_reason, make_dataset
 from services.jobs.place import Place
@@ -30,7 +30,7 @@ def _store_sums(dataset: Dataset) -> None:
 
 
 class Maker:
-    """Makes one job after another with an engine."""
+    """Makes jobs with an engine, each in the thread that it is told to."""
 
     def __init__(self, engine: Engine, place: Place, turns: Turns, on_commit: Callable[[Commit], None]) -> None:
         """Takes what it works with, and what is called for each shard it makes."""
@@ -66,6 +66,7 @@ class Maker:
             self._engine,
             on_progress=on_progress,
             should_stop=lambda: stops() or job.state == "cancelling",
+            priority=lambda: job.priority,
         )
         # Whoever cancels it has stored that, or was told why not, before this turn comes.
         with self._turns.of(job.id):

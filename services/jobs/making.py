@@ -52,6 +52,7 @@ def make_dataset(
     *,
     on_progress: Callable[[Tally, Commit | None], None] = lambda tally, commit: None,
     should_stop: Callable[[], bool] = lambda: False,
+    priority: Callable[[], int] = lambda: 0,
 ) -> bool:
     """Makes every shard that is not committed; sealing is left to the caller.
 
@@ -62,6 +63,7 @@ def make_dataset(
         on_progress: called at the start and after each commit, which is then given too, in this thread. What it
             raises fails the job.
         should_stop: see Engine.run_shards.
+        priority: see Engine.run_shards.
 
     Returns:
         True if all shards are committed, False if it was stopped and can be resumed.
@@ -84,9 +86,9 @@ def make_dataset(
                 dataset.compact()
             on_progress(tally, commit)
 
-        done = commits.indices
-        plans = (plan for plan in plan_shards(request) if plan.index not in done)
-        return engine.run_shards(plans, dataset.where, on_commit, should_stop)
+        every = plan_shards(request)
+        plans = (every[index] for index in commits.indices.missing(len(every)))
+        return engine.run_shards(plans, dataset.where, on_commit, should_stop, priority)
     except Exception as error:
         try:
             dataset.set_state("failed", failure_reason(error))

@@ -1,4 +1,4 @@
-"""The service's jobs: one made at a time, the others waiting their turn.
+"""The service's jobs: several are made at once, whose shards take turns, and the others wait.
 
 What lasts is on disk (each job's dataset directory under one data folder, and idempotency keys); this object is
 rebuilt from it. A job whose dataset is still growing when the service starts is taken up again.
@@ -6,7 +6,6 @@ rebuilt from it. A job whose dataset is still growing when the service starts is
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from services.jobs.maker import Maker
 from services.jobs.making import begin
 from services.jobs.place import open_place
 from services.jobs.progress import bytes_wanted
-from services.jobs.store import stored_job, stored_jobs
+from services.jobs.store import store_priority, stored_job, stored_jobs
 from services.jobs.turns import Turns
 from services.synthesis.request import TrajectoryRequest
 from shared.errors import DatasetError, EngineError
@@ -46,6 +45,7 @@ class JobQueue:
         *,
         state: Path | None = None,
         max_queued: int = 100,
+        max_running: int = 16,
         min_free_bytes: int = 0,
         on_commit: Callable[[Commit], None] = lambda commit: None,
     ) -> None:
@@ -56,6 +56,7 @@ class JobQueue:
             engine: that makes the shards.
             state: folder of the idempotency keys; by default the data folder.
             max_queued: jobs that may wait.
+            max_running: jobs that are made at once.
             min_free_bytes: disk space that no job is to use up.
             on_commit: called for each shard that this queue makes, in its own thread.
 
@@ -68,10 +69,11 @@ class JobQueue:
         self._keys = IdempotencyKeys(Path(state or data) / ".idempotency")
         self._turns = Turns()
         self._maker = Maker(engine, self._place, self._turns, on_commit)
-        self._max_queued = max_queued
+        self._max_queued, self._max_running = max_queued, max_running
+        self._makers: set[threading.Thread] = set()
         self._jobs = {job.id: job for job in stored_jobs(self._place)}
         waiting = sorted((job for job in self._jobs.values() if job.state == "queued"), key=lambda job: job.created_at)
-        self._waiting = deque(job.id for job in waiting)
+        self._waiting = [job.id for job in waiting]
         self._beginning: set[str] = set()
         self._changed = threading.Condition()
         self._stopping = False
@@ -89,8 +91,15 @@ class JobQueue:
             self._changed.notify_all()
         self._thread.join(_FAREWELL_S)
 
-    def submit(self, request: TrajectoryRequest, idempotency_key: str | None = None) -> tuple[Job, bool]:
+    def submit(
+        self, request: TrajectoryRequest, idempotency_key: str | None = None, priority: int | None = None
+    ) -> tuple[Job, bool]:
         """Queues a request's job, unless it is known: then that job, put back in the queue if it failed.
+
+        Args:
+            request: what to make.
+            idempotency_key: of the caller's.
+            priority: shards of jobs with a higher one are made first; None is 0, or what a known job has.
 
         Returns:
             The job, and whether it is active: False if its dataset is complete.
@@ -108,7 +117,9 @@ class JobQueue:
                 stack.enter_context(self._room(request, known))
             if idempotency_key:
                 self._keys.remember(idempotency_key, request.dataset_id)
-            job = self._enqueue(request) if known is None or begins else known
+            job = self._enqueue(request, priority) if known is None or begins else known
+            if priority is not None and job.is_active and job.priority != priority:
+                self._prefer(job, priority)
             return job, job.is_active
 
     def job(self, job_id: str) -> Job:
@@ -197,9 +208,11 @@ class JobQueue:
             with self._changed:
                 self._beginning.remove(request.dataset_id)
 
-    def _enqueue(self, request: TrajectoryRequest) -> Job:
+    def _enqueue(self, request: TrajectoryRequest, priority: int | None) -> Job:
         try:
-            begin(request, self._place.where(request.dataset_id))
+            dataset = begin(request, self._place.where(request.dataset_id))
+            if priority is not None:
+                store_priority(dataset, priority)
             job = stored_job(self._place, request.dataset_id)
         except OSError as error:
             raise StorageError(f"the dataset can't be begun: {error.strerror}; see the data folder") from error
@@ -209,6 +222,14 @@ class JobQueue:
                 self._waiting.append(job.id)
             self._changed.notify_all()
         return job
+
+    def _prefer(self, job: Job, priority: int) -> None:
+        """Changes a job's priority."""
+        try:
+            store_priority(job.dataset, priority)
+        except OSError as error:
+            raise StorageError(f"the priority can't be stored: {error.strerror}; see the data folder") from error
+        job.priority = priority
 
     def _what_is_left(self, job: Job, error: StorageError) -> Job:
         """The job of a dataset that could not be deleted, some of which may be gone."""
@@ -223,15 +244,34 @@ class JobQueue:
             # Again before every job: one that lost its engine has closed it.
             while self._start_engine():
                 with self._changed:
-                    self._changed.wait_for(lambda: self._stopping or self._waiting)
+                    self._changed.wait_for(
+                        lambda: self._stopping or (self._waiting and len(self._makers) < self._max_running)
+                    )
                     if self._stopping:
                         return
-                    job = self._jobs[self._waiting.popleft()]
+                    job = self._jobs[self._waiting.pop(self._next_place())]
                     job.state = "running"
-                self._maker.make(job, lambda: self._stopping)
+                    maker = threading.Thread(target=self._make, args=(job,), name=f"headstart-job-{job.id[:8]}")
+                    self._makers.add(maker)
+                maker.start()
         finally:
+            for maker in list(self._makers):
+                maker.join()
             self._engine_problem = "no job is made any more; start the service again"
             self.engine.close()
+
+    def _next_place(self) -> int:
+        """Where in the queue the next job is: the first of the highest priority."""
+        return max(range(len(self._waiting)), key=lambda place: (self._jobs[self._waiting[place]].priority, -place))
+
+    def _make(self, job: Job) -> None:
+        """Makes a job, in a thread of its own."""
+        try:
+            self._maker.make(job, lambda: self._stopping)
+        finally:
+            with self._changed:
+                self._makers.remove(threading.current_thread())
+                self._changed.notify_all()
 
     def _start_engine(self) -> bool:
         """Starts the engine, again and again until it works; False if stopped before."""

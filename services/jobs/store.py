@@ -1,10 +1,13 @@
 """The jobs that are on disk: one for each dataset of a place."""
 
+import json
 import logging
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
+
+import pyarrow as pa
 
 from services.jobs.job import STATE_ON_DISK, Job
 from services.jobs.place import Place
@@ -14,6 +17,7 @@ from shared.errors import DatasetError
 
 _log = logging.getLogger(__name__)
 _SIDE_BY_SIDE = 16
+_PRIORITY = "priority.json"
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -50,4 +54,18 @@ def stored_job(place: Place, job_id: str) -> Job:
         reason=manifest.reason,
         # Of a job that has ended they are in its manifest; of one that has not, every commit is read.
         tally=Tally(dataset.header, manifest.totals or commits.totals(), commits.indices),
+        priority=_stored_priority(dataset) if manifest.state == "growing" else 0,
     )
+
+
+def store_priority(dataset: Dataset, priority: int) -> None:
+    """Keeps a job's priority beside its dataset, for a service that is started again. Raises OSError, DatasetError."""
+    dataset.storage.replace(_PRIORITY, pa.py_buffer(json.dumps(priority).encode()))
+
+
+def _stored_priority(dataset: Dataset) -> int:
+    content = dataset.storage.read(_PRIORITY)
+    try:
+        return int(json.loads(content.to_pybytes())) if content is not None else 0
+    except (ValueError, TypeError):
+        return 0

@@ -18,6 +18,7 @@ from services.jobs import begin, make_dataset
 from services.synthesis.families import WAYPOINT_FAMILIES
 from services.synthesis.request import TrajectoryRequest
 from shared import records
+from shared.commit_block import pack_block
 from shared.dataset import Dataset
 from shared.errors import DatasetFormatError
 from tests.shared.example import remove_commits
@@ -245,10 +246,12 @@ def _edit(name: str, old: str, new: str) -> Callable[[Dataset], None]:
     return edit
 
 
-def _lose_a_commit(dataset: Dataset) -> None:
-    path = dataset.root / "manifest.json"
-    manifest = json.loads(path.read_text())
-    path.write_text(json.dumps(manifest | {"commits": manifest["commits"][:1]}))
+def _wrong_statistics(dataset: Dataset) -> None:
+    commits = list(dataset.commits())
+    statistics = [dataset.statistics(commit.index) for commit in commits]
+    statistics[1]["gripper"]["mean"] = [0.5]
+    (block,) = (dataset.root / "commits").iterdir()
+    block.write_bytes(pack_block(commits, statistics))
 
 
 def _foreign_schema(dataset: Dataset) -> None:
@@ -263,10 +266,10 @@ def _foreign_schema(dataset: Dataset) -> None:
         (_truncate, {"file sha256", "file can be read"}),
         (lambda dataset: dataset.shard_path(0).unlink(), {"file sha256", "file can be read"}),
         (_foreign_schema, {"file sha256", "schema"}),
-        (_lose_a_commit, {"a sealed dataset has every shard"}),
+        (_edit("manifest.json", '"commits": 2', '"commits": 1'), {"a sealed dataset has every shard"}),
         (_edit("dataset.json", '"seed": 1', '"seed": 2'), {"dataset_id is the request's hash"}),
         (_edit("dataset.json", '"upper": [\n    2.8973', '"upper": [\n    2.9'), {"header's limits are the URDF's"}),
-        (_edit("manifest.json", '"mean": [', '"mean": [0.5, '), {"commit's statistics"}),
+        (_wrong_statistics, {"commit's statistics"}),
     ],
 )
 def test_damaged_files_are_found(

@@ -8,8 +8,8 @@ import pytest
 from services.__main__ import main
 from services.audit import audit_dataset
 from services.engine import InlineEngine, ProcessEngine, RayEngine
+from services.engine.stored_request import request_of
 from services.jobs import begin, make_dataset
-from services.jobs.header import request_of
 from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import DatasetFormatError

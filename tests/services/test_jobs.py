@@ -44,13 +44,19 @@ class GatedEngine(InlineEngine):
     """The inline engine, which makes a shard each time `step` is called: a running job that waits to be looked at."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.gate = threading.Semaphore(0)
 
     def step(self, shards: int = 1) -> None:
         self.gate.release(shards)
 
     def run_shards(
-        self, plans: Any, root: Location, on_commit: Callable[[Commit], None], should_stop: Callable[[], bool]
+        self,
+        plans: Any,
+        root: Location,
+        on_commit: Callable[[Commit], None],
+        should_stop: Callable[[], bool],
+        priority: Callable[[], int] = lambda: 0,
     ) -> bool:
         def gated() -> Iterator[ShardPlan]:
             for plan in plans:
@@ -59,17 +65,23 @@ class GatedEngine(InlineEngine):
                         break
                 yield plan
 
-        return super().run_shards(gated(), root, on_commit, should_stop)
+        return super().run_shards(gated(), root, on_commit, should_stop, priority)
 
 
 class StubbornEngine(InlineEngine):
     """An engine that does not stop until it may: a job that is being cancelled and waits to be looked at."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.may_stop = threading.Event()
 
     def run_shards(
-        self, plans: Any, root: Location, on_commit: Callable[[Commit], None], should_stop: Callable[[], bool]
+        self,
+        plans: Any,
+        root: Location,
+        on_commit: Callable[[Commit], None],
+        should_stop: Callable[[], bool],
+        priority: Callable[[], int] = lambda: 0,
     ) -> bool:
         while not should_stop():
             time.sleep(0.01)
@@ -79,7 +91,8 @@ class StubbornEngine(InlineEngine):
 
 @contextmanager
 def _queue(data: Location, engine: Engine, **limits: Any) -> Iterator[JobQueue]:
-    queue = JobQueue(data, engine, **limits)
+    # What is tested of one job after another, is of one at a time; unless a test says otherwise.
+    queue = JobQueue(data, engine, **{"max_running": 1, **limits})
     queue.start()
     try:
         yield queue

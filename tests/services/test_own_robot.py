@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from services.__main__ import main
+from services.engine.stored_request import request_of
 from services.jobs import begin
-from services.jobs.header import request_of
 from services.synthesis.pipeline import plan_shards, synthesize
 from services.synthesis.request import TrajectoryRequest
 from shared.dataset import Dataset

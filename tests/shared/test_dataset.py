@@ -24,6 +24,7 @@ from shared.errors import (
 from shared.follow import wait_for_shards
 from shared.manifest import State
 from shared.statistics import column_statistics, merge_statistics
+from shared.storage import LocalStorage
 from tests.shared.example import HEADER, example_table
 
 
@@ -257,3 +258,18 @@ def test_missing_commits_are_named(tmp_path: Path) -> None:
     (tmp_path / "commits").rmdir()
     with pytest.raises(DatasetFormatError, match="commits: this folder is missing; restore it"):
         Dataset(tmp_path).state()
+
+
+def test_a_listing_made_while_files_gave_way_to_their_block_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = Dataset.create(tmp_path, HEADER)
+    for index in range(HEADER.shards):
+        dataset.publish(index, example_table(index, HEADER.rows_in(index)), 8, {})
+    follower = Dataset(tmp_path)
+    assert len(follower.state().commits) == 3
+    dataset.compact()
+    names, listings = LocalStorage.names, [["00000002.json"]]
+    monkeypatch.setattr(LocalStorage, "names", lambda *of: listings.pop() if listings else names(*of))
+    assert [commit.index for commit in follower.state().commits] == [0, 1, 2]
+    assert listings == []

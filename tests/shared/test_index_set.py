@@ -15,6 +15,8 @@ def test_it_is_what_a_set_of_its_indices_would_be() -> None:
         assert (list(added), len(added)) == (sorted(plain), count)
         assert added.watermark == next(index for index in range(65) if index not in plain)
         assert [index in added for index in range(-1, 65)] == [index in plain for index in range(-1, 65)]
+        assert list(added.missing(64)) == [index for index in range(64) if index not in plain]
+        assert list(added.missing(20)) == [index for index in range(20) if index not in plain]
         for first in range(-1, 64):
             beyond = sorted(index for index in plain if index > first)
             assert added.after(first, 5) == beyond[:5]

@@ -29,7 +29,12 @@ def dense(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """One real service with the process engine, for the tests of this folder."""
     data = tmp_path_factory.mktemp("service") / "data"
-    limits = {"HEADSTART_MAX_ROWS": "600000", "HEADSTART_MAX_STREAMS": "20", "HEADSTART_BODY_SECONDS": "2"}
+    limits = {
+        "HEADSTART_MAX_ROWS": "600000",
+        "HEADSTART_MAX_SHARDS": "10000",
+        "HEADSTART_MAX_STREAMS": "20",
+        "HEADSTART_BODY_SECONDS": "2",
+    }
     with running_service(data, "--engine", "process", "--workers", "1", env=limits) as running:
         Client(running.url).wait_ready()
         yield running

@@ -26,7 +26,8 @@ def bounded(dense: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """Plain HTTP to a service of small limits, which has that dataset."""
     data = tmp_path_factory.mktemp("bounded") / "data"
     shutil.copytree(dense.root, data / dense.header.dataset_id)
-    limits = {"HEADSTART_MAX_STREAMS": str(STREAMS), "HEADSTART_MAX_JOBS": str(JOBS)}
+    # Others than the one that works wait, and are never made.
+    limits = {"HEADSTART_MAX_STREAMS": str(STREAMS), "HEADSTART_MAX_JOBS": str(JOBS), "HEADSTART_MAX_RUNNING_JOBS": "1"}
     with (
         running_service(data, "--engine", "process", "--workers", "1", env=limits) as service,
         httpx.Client(base_url=service.url, timeout=60, trust_env=False) as client,

@@ -170,3 +170,17 @@ def test_what_is_more_than_this_service_makes_is_said(api: httpx.Client) -> None
     ):
         refused = problem(api.post("/v1/jobs", json={"robot": "panda", **body}), 422)
         assert [item["pointer"] for item in refused["errors"]] == [pointer]
+
+
+def test_a_priority_is_said_changed_and_no_part_of_the_job(api: httpx.Client, finished: dict[str, Any]) -> None:
+    body = {**LONG_BODY, "seed": 4321}
+    job = api.post("/v1/jobs", params={"priority": 7}, json=body).raise_for_status().json()
+    assert job["priority"] == 7
+    assert "priority" not in job["request"]
+    again = api.post("/v1/jobs", params={"priority": -7}, json=body).raise_for_status().json()
+    assert (again["id"], again["priority"]) == (job["id"], -7)
+    assert api.post("/v1/jobs", json=body).json()["priority"] == -7
+    assert finished["priority"] == 0
+    problem(api.post("/v1/jobs", params={"priority": 101}, json=body), 422)
+    api.post(f"/v1/jobs/{job['id']}:cancel").raise_for_status()
+    wait_until_ended(api, job["id"])

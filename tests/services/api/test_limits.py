@@ -25,7 +25,8 @@ _FEW = {**BODY, "count": 1}
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service with room for one waiting job and one robot."""
-    limits = {"HEADSTART_MAX_QUEUED_JOBS": "1", "HEADSTART_MAX_ROBOTS": "1", "HEADSTART_PREVIEW_SECONDS": "200"}
+    limits = {"HEADSTART_MAX_QUEUED_JOBS": "1", "HEADSTART_MAX_RUNNING_JOBS": "1", "HEADSTART_MAX_ROBOTS": "1"}
+    limits["HEADSTART_PREVIEW_SECONDS"] = "200"
     with running_service(tmp_path_factory.mktemp("small") / "data", *_ENGINE, env=limits) as running:
         yield running
 

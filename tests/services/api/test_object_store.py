@@ -41,7 +41,7 @@ def test_a_job_in_a_bucket_is_resumed_read_and_deleted(tmp_path: Path, bucket_ur
             _check_reading(api, client, job, dataset)
             problem(api.post("/v1/jobs", json={**BODY, "seed": 99}, headers={"Idempotency-Key": "one"}), 422)
             client.delete(job_id)
-            assert ObjectStorage(bucket_uri).paths() == []
+            assert ObjectStorage(bucket_uri).paths() == [".service"]
             problem(api.get(f"/v1/jobs/{job_id}"), 404)
             assert client.submit(BODY)["id"] == job_id
     finally:
