@@ -45,4 +45,4 @@ def test_pictures_are_taken_as_the_camera_gives_them(camera_run: Path) -> None:
     assert np.array_equal(answer, policy(OBSERVATIONS[:2], {"front": small}))
     assert np.abs(policy(OBSERVATIONS[:2], {"front": 255 - large}) - answer).max() > 1e-4
     with pytest.raises(ConfigError, match=r"are float32 .*, this policy sees uint8 \(2, 2, height, width, 3\)"):
-        policy(OBSERVATIONS[:2], {"front": large.astype(np.float32)})  # type: ignore[dict-item]
+        policy(OBSERVATIONS[:2], {"front": large.astype(np.float32)})
