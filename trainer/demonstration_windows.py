@@ -18,7 +18,7 @@ from trainer.demonstrations.episode import Demonstrations, Episode
 from trainer.motion_basis import MOST_WINDOWS
 from trainer.normalization import ActionNormalizer
 from trainer.observation import Camera, ObservationScaling, least_spread
-from trainer.pictures import EpisodePictures, Pictures
+from trainer.pictures import EpisodePictures
 from trainer.ranks import ALONE, Ranks
 from trainer.transfer import send
 
@@ -75,11 +75,19 @@ class DemonstrationWindows:
             parts.append((chosen[place : place + missing], on_device[place : place + missing]))
             missing, position = missing - len(parts[-1][0]), position + len(parts[-1][0])
         steps = self._training[torch.cat([on_device for _, on_device in parts])]
-        batch: Batch | RankBatch = Batch(self._actions[steps], self._noisy(steps, self._position).flatten(1))
+        observations = self._seen(steps)
+        crops: list[Tensor] = []
         if self._pictures:
             shown = self._training_steps[np.concatenate([chosen for chosen, _ in parts])]
             crops = self._random_crops(self._ranks.part(shown), self._ranks.part(np.arange(self._position, position)))
-            batch = self._ranks.share(batch)._replace(pictures=crops)
+        # All in one copy.
+        noise = self._noise(observations.shape)
+        sent = send(self._device, *noise, *crops)
+        for added in sent[: len(noise)]:
+            observations = observations + added
+        batch: Batch | RankBatch = Batch(self._actions[steps], observations.flatten(1))
+        if crops:
+            batch = self._ranks.share(batch)._replace(pictures=sent[len(noise) :])
         self._position = position
         return batch
 
@@ -89,9 +97,9 @@ class DemonstrationWindows:
         if not count:
             return None
         shown = self._held_out_steps[_spread(len(self._held_out_steps), count)]
-        crops = [pictures.center_crops(shown[:, : self._n_obs_steps]) for pictures in self._pictures]
+        crops = [torch.from_numpy(one.center_crops(shown[:, : self._n_obs_steps])) for one in self._pictures]
         steps = torch.from_numpy(shown).to(self._device)
-        return Batch(self._actions[steps], self._seen(steps).flatten(1), self._on_device(crops))
+        return Batch(self._actions[steps], self._seen(steps).flatten(1), send(self._device, *crops))
 
     def motion_windows(self, most: int = MOST_WINDOWS) -> NDArray[np.float32]:
         """Normalized actions of up to `most` training windows, evenly spread, (n, horizon, action_dim)."""
@@ -109,24 +117,20 @@ class DemonstrationWindows:
     def _seen(self, steps: Tensor) -> Tensor:
         return self._observations[steps[:, : self._n_obs_steps]]
 
-    def _noisy(self, steps: Tensor, place: int) -> Tensor:
-        """What is seen, with the noise of this place in the order."""
-        observations = self._seen(steps)
+    def _noise(self, shape: torch.Size) -> list[Tensor]:
+        """What is added to the observations at this place in the order, where something is."""
         if not self._config.observation_noise:
-            return observations
-        noise = observation_noise(self._config, observations.shape, place)
+            return []
+        noise = observation_noise(self._config, shape, self._position)
         # What networks made of pictures comes first, and has none.
         noise[..., : noise.shape[-1] - self._low_dim] = 0
-        return observations + send(self._device, noise)[0]
+        return [noise]
 
-    def _random_crops(self, steps: IntArray, places: IntArray) -> tuple[Tensor, ...]:
+    def _random_crops(self, steps: IntArray, places: IntArray) -> list[Tensor]:
         """Of each camera, crops that depend on the samples' places in the order."""
         shown, seed = steps[:, : self._n_obs_steps], self._config.training.seed
         cameras = enumerate(self._pictures)
-        return self._on_device([one.random_crops(shown, seed, places, camera) for camera, one in cameras])
-
-    def _on_device(self, crops: Sequence[Pictures]) -> tuple[Tensor, ...]:
-        return send(self._device, *(torch.from_numpy(one) for one in crops)) if crops else ()
+        return [torch.from_numpy(one.random_crops(shown, seed, places, camera)) for camera, one in cameras]
 
     def _permuted(self, epoch: int) -> tuple[IntArray, Tensor]:
         """The order of an epoch, in the CPU's memory and on the device."""
