@@ -18,8 +18,9 @@ from trainer.demonstrations.episode import Demonstrations, Episode
 from trainer.motion_basis import MOST_WINDOWS
 from trainer.normalization import ActionNormalizer
 from trainer.observation import Camera, ObservationScaling, least_spread
-from trainer.pictures import EpisodePictures, Pictures
+from trainer.pictures import EpisodePictures
 from trainer.ranks import ALONE, Ranks
+from trainer.transfer import send
 
 # Ids that no trajectory has.
 _ORDER_STREAM = np.array([2**62 + 2**61], np.int64)
@@ -57,42 +58,53 @@ class DemonstrationWindows:
         self._observations, self._low_dim = torch.cat([*seen, scaled], dim=1) if seen else scaled, scaled.shape[1]
         self._pictures = [EpisodePictures(episodes, name, camera) for name, camera in (cameras or {}).items()]
         self._device, self._ranks = device, ranks
-        self._training = self._window_steps(episodes, held_out=False).to(device)
-        self._held_out = self._window_steps(episodes, held_out=True).to(device)
+        # Pictures are cropped on the CPU: asking a GPU which ones would make it wait at every step.
+        self._training_steps = self._window_steps(episodes, held_out=False)
+        self._held_out_steps = self._window_steps(episodes, held_out=True)
+        self._training = torch.from_numpy(self._training_steps).to(device)
         self._position = 0
-        self._permutation: tuple[int, Tensor] | None = None
+        self._permutation: tuple[int, IntArray, Tensor] | None = None
 
     def next(self, tell: Callable[[str], None]) -> Batch | RankBatch:
         """The next batch, with pictures this rank's part of it; a batch may span two epochs."""
-        count, size = len(self._training), self._config.training.batch_size
-        parts, missing, position = [], size, self._position
+        count, size = len(self._training_steps), self._config.training.batch_size
+        parts, missing, position = list[tuple[IntArray, Tensor]](), size, self._position
         while missing:
             epoch, place = divmod(position, count)
-            parts.append(self._permuted(epoch)[place : place + missing])
-            missing, position = missing - len(parts[-1]), position + len(parts[-1])
-        steps, places = self._training[torch.cat(parts)], np.arange(self._position, position)
-        batch: Batch | RankBatch = Batch(self._actions[steps], self._noisy(steps, self._position).flatten(1))
+            chosen, on_device = self._permuted(epoch)
+            parts.append((chosen[place : place + missing], on_device[place : place + missing]))
+            missing, position = missing - len(parts[-1][0]), position + len(parts[-1][0])
+        steps = self._training[torch.cat([on_device for _, on_device in parts])]
+        observations = self._seen(steps)
+        crops: list[Tensor] = []
         if self._pictures:
-            shown, places = self._ranks.part(self._first(steps)), self._ranks.part(places)
-            crops = tuple(self._random_crops(camera, shown, places) for camera in range(len(self._pictures)))
-            batch = self._ranks.share(batch)._replace(pictures=crops)
+            shown = self._training_steps[np.concatenate([chosen for chosen, _ in parts])]
+            crops = self._random_crops(self._ranks.part(shown), self._ranks.part(np.arange(self._position, position)))
+        # All in one copy.
+        noise = self._noise(observations.shape)
+        sent = send(self._device, *noise, *crops)
+        for added in sent[: len(noise)]:
+            observations = observations + added
+        batch: Batch | RankBatch = Batch(self._actions[steps], observations.flatten(1))
+        if crops:
+            batch = self._ranks.share(batch)._replace(pictures=sent[len(noise) :])
         self._position = position
         return batch
 
     def validation(self) -> Batch | None:
         """Windows of held-out episodes, evenly spread over them; None where no episode is held out."""
-        count = min(self._config.validation_windows, len(self._held_out))
+        count = min(self._config.validation_windows, len(self._held_out_steps))
         if not count:
             return None
-        chosen = torch.linspace(0, len(self._held_out) - 1, count).round().long()
-        steps = self._held_out[chosen.to(self._held_out.device)]
-        crops = tuple(self._on_device(pictures.center_crops(self._first(steps))) for pictures in self._pictures)
-        return Batch(self._actions[steps], self._seen(steps).flatten(1), crops)
+        shown = self._held_out_steps[_spread(len(self._held_out_steps), count)]
+        crops = [torch.from_numpy(one.center_crops(shown[:, : self._n_obs_steps])) for one in self._pictures]
+        steps = torch.from_numpy(shown).to(self._device)
+        return Batch(self._actions[steps], self._seen(steps).flatten(1), send(self._device, *crops))
 
     def motion_windows(self, most: int = MOST_WINDOWS) -> NDArray[np.float32]:
         """Normalized actions of up to `most` training windows, evenly spread, (n, horizon, action_dim)."""
-        chosen = torch.linspace(0, len(self._training) - 1, min(most, len(self._training))).round().long()
-        return self._actions[self._training[chosen.to(self._training.device)]].cpu().numpy()
+        chosen = self._training_steps[_spread(len(self._training_steps), min(most, len(self._training_steps)))]
+        return self._actions[torch.from_numpy(chosen).to(self._device)].cpu().numpy()
 
     def state(self) -> dict[str, Any]:
         """Windows given so far."""
@@ -102,40 +114,33 @@ class DemonstrationWindows:
         """Goes to a place that `state` gave."""
         self._position = int(state["position"])
 
-    def _first(self, steps: Tensor) -> IntArray:
-        """The steps at which windows are seen, for pictures, which lie in the CPU's memory."""
-        return steps[:, : self._n_obs_steps].cpu().numpy()
-
     def _seen(self, steps: Tensor) -> Tensor:
         return self._observations[steps[:, : self._n_obs_steps]]
 
-    def _noisy(self, steps: Tensor, place: int) -> Tensor:
-        """What is seen, with the noise of this place in the order."""
-        observations = self._seen(steps)
+    def _noise(self, shape: torch.Size) -> list[Tensor]:
+        """What is added to the observations at this place in the order, where something is."""
         if not self._config.observation_noise:
-            return observations
-        noise = observation_noise(self._config, observations.shape, place)
+            return []
+        noise = observation_noise(self._config, shape, self._position)
         # What networks made of pictures comes first, and has none.
         noise[..., : noise.shape[-1] - self._low_dim] = 0
-        return observations + noise.to(self._device, non_blocking=True)
+        return [noise]
 
-    def _random_crops(self, camera: int, steps: IntArray, places: IntArray) -> Tensor:
-        """Crops that depend on the samples' places in the order."""
-        seed = self._config.training.seed
-        return self._on_device(self._pictures[camera].random_crops(steps, seed, places, camera))
+    def _random_crops(self, steps: IntArray, places: IntArray) -> list[Tensor]:
+        """Of each camera, crops that depend on the samples' places in the order."""
+        shown, seed = steps[:, : self._n_obs_steps], self._config.training.seed
+        cameras = enumerate(self._pictures)
+        return [torch.from_numpy(one.random_crops(shown, seed, places, camera)) for camera, one in cameras]
 
-    def _on_device(self, crops: Pictures) -> Tensor:
-        return torch.from_numpy(crops).to(self._device, non_blocking=True)
-
-    def _permuted(self, epoch: int) -> Tensor:
-        """The order of an epoch."""
+    def _permuted(self, epoch: int) -> tuple[IntArray, Tensor]:
+        """The order of an epoch, in the CPU's memory and on the device."""
         if self._permutation is None or self._permutation[0] != epoch:
-            keys = philox_uint64(self._config.training.seed, _ORDER_STREAM, epoch, len(self._training))[0]
-            order = torch.from_numpy(np.argsort(keys, kind="stable")).to(self._training.device)
-            self._permutation = epoch, order
-        return self._permutation[1]
+            keys = philox_uint64(self._config.training.seed, _ORDER_STREAM, epoch, len(self._training_steps))[0]
+            order = np.argsort(keys, kind="stable")
+            self._permutation = epoch, order, torch.from_numpy(order).to(self._device)
+        return self._permutation[1:]
 
-    def _window_steps(self, episodes: Sequence[Episode], *, held_out: bool) -> Tensor:
+    def _window_steps(self, episodes: Sequence[Episode], *, held_out: bool) -> IntArray:
         """Steps of every window in the joined tensors, (windows, horizon)."""
         begin, parts = 0, [np.empty((0, self._span.horizon), np.int64)]
         for episode in episodes:
@@ -146,7 +151,13 @@ class DemonstrationWindows:
                 inside = np.clip(starts[:, None] + np.arange(self._span.horizon), 0, length - 1)
                 parts.append(begin + inside)
             begin += length
-        return torch.from_numpy(np.concatenate(parts))
+        return np.concatenate(parts)
+
+
+def _spread(count: int, wanted: int) -> IntArray:
+    """So many of `count` places, evenly spread, the first and the last among them."""
+    places: IntArray = torch.linspace(0, count - 1, wanted).round().long().numpy()
+    return places
 
 
 def observation_noise(config: AdaptConfig, shape: torch.Size, place: int, *, of_copies: bool = False) -> Tensor:

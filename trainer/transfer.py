@@ -14,7 +14,7 @@ def send(device: torch.device, *tensors: Tensor) -> tuple[Tensor, ...]:
     To a GPU they go together, by way of pinned memory: each copy has a cost of its own, and one from other memory would
     make the program wait for the device.
     """
-    if device.type == "cpu":
+    if device.type == "cpu" or not tensors:
         return tensors
     sizes = [-(-value.nbytes // _ALIGNMENT) * _ALIGNMENT for value in tensors]
     joined = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=device.type == "cuda")
