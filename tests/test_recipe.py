@@ -126,7 +126,7 @@ def _check_dataset(store: Path, data: dict[str, Any]) -> None:
     manifests = {path.parent.name: json.loads(path.read_text()) for path in store.rglob("manifest.json")}
     # The trajectories, and the copies.
     assert [manifest["state"] for manifest in manifests.values()] == ["sealed"] * 2
-    assert sum(commit["samples"] for commit in manifests[data["dataset_id"]]["commits"]) == data["samples"]
+    assert manifests[data["dataset_id"]]["totals"]["samples"] == data["samples"]
 
 
 def test_another_recipe_in_the_same_folder_is_refused(tmp_path: Path) -> None:
