@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from services.__main__ import main as services
-from services.synthesis.families import WAYPOINT_FAMILIES
+from services.synthesis.request.families import WAYPOINT_FAMILIES
 
 TABLE = [{"kind": "half_space", "normal": [0, 0, 1], "offset": 0.0}]
 REQUESTS: dict[str, dict[str, Any]] = {

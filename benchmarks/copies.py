@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from services.synthesis.pipeline import ShardPlan, ShardRows, synthesize
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.demonstrated_motions import DemonstratedMotions
 from shared.motions_file import read_motions
 from tests.stacking import motions

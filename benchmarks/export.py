@@ -17,7 +17,7 @@ from typing import Any
 from services.engine import open_engine
 from services.export import FORMATS
 from services.jobs import begin, make_dataset
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.storage import Location
 
 _EXPORT = """

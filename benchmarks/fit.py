@@ -28,7 +28,7 @@ from services.report import ASPECTS, Distance, window_distances
 from services.report.windows import cut_windows
 from services.synthesis.pipeline import ShardPlan, robot_spec, synthesize
 from services.synthesis.ranges import action_range
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.summary import DemonstrationSummary, Windows
 from trainer.demonstrations import read_demonstrations
 from trainer.simulation.collect import collect

@@ -19,9 +19,9 @@ import pinocchio as pin
 from numpy.typing import NDArray
 
 from services.catalogue import ARMS
-from services.synthesis import ik
-from services.synthesis.ik_steps import GOALS, Goal
-from services.synthesis.robot_model import RobotModel, robot_model
+from services.synthesis.arm.robot_model import RobotModel, robot_model
+from services.synthesis.request.goals import GOALS, Goal
+from services.synthesis.solve import ik
 
 FloatArray = NDArray[np.float64]
 

@@ -25,7 +25,7 @@ import torch
 
 from services.jobs import begin
 from services.synthesis.pipeline import ShardPlan, synthesize
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from trainer.config import PretrainConfig, TrainingConfig
 from trainer.machine import describe_machine

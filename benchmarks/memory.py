@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from services.engine.process import ProcessEngine
 from services.jobs import begin
 from services.synthesis.pipeline import plan_shards
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.manifest import Commit
 
 SHARD_ROWS = 2000

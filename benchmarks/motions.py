@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.catalogue import find_arm
-from services.synthesis.families import DEFAULT_FAMILIES, WAYPOINT_FAMILIES
-from services.synthesis.line_knots import FOLLOWED
-from services.synthesis.lines import Lines, make_lines
+from services.synthesis.arm.robot_model import RobotModel, pinocchio_pose, robot_model
+from services.synthesis.motion.lines import Lines, make_lines
 from services.synthesis.pipeline import ShardPlan, synthesize
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.robot_model import RobotModel, pinocchio_pose, robot_model
+from services.synthesis.request.families import DEFAULT_FAMILIES, WAYPOINT_FAMILIES
+from services.synthesis.request.trajectory_request import TrajectoryRequest
+from services.synthesis.solve.line_knots import FOLLOWED
 from shared.rotation import geodesic_angle, matrix_to_rotvec, rotvec_to_matrix
 
 FloatArray = NDArray[np.float64]

@@ -40,7 +40,7 @@ from services.engine.engine import EngineName
 from services.jobs import Tally, begin, make_dataset
 from services.jobs.header import dataset_header
 from services.synthesis.pipeline import ShardPlan, plan_shards
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared import records
 from shared.client import Client
 from shared.commit_block import BLOCK, pack_block

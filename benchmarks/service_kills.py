@@ -22,7 +22,7 @@ import psutil
 from benchmarks._bars import Bar, conclude
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.client import Client
 from shared.dataset import Dataset
 from shared.job import Job

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from services.catalogue import ARMS
-from services.synthesis.ik_steps import GOALS
+from services.synthesis.request.goals import GOALS
 
 KEPT = Path(__file__).resolve().parent / "results" / "benchmarks"
 

@@ -40,9 +40,9 @@ from benchmarks.synthesis.workers import worker_contenders
 from services.catalogue import find_arm
 from services.jobs import begin
 from services.memory import keep_memory
+from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.pipeline import ShardPlan, plan_shards, synthesize
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.robot_model import robot_model
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 
 SHARD_ROWS, MIX_SHARD_ROWS = 4096, 1024
 REACHABLE: dict[str, Any] = {

@@ -7,7 +7,7 @@ import pinocchio as pin
 import ruckig
 from numpy.typing import NDArray
 
-from services.synthesis.robot_model import RobotModel
+from services.synthesis.arm.robot_model import RobotModel
 
 FloatArray = NDArray[np.float64]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.synthesis.library_calls import LibraryCalls
+from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.candidates import make_batch
+from services.synthesis.draw.sampling import Candidates
 from services.synthesis.ranges import action_range
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.robot_model import robot_model
-from services.synthesis.sampling import Candidates
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 
 CANDIDATES = 1500
 

@@ -10,7 +10,7 @@ from typing import Any
 _PROGRAM = """
 import json, sys
 from services.synthesis.pipeline import ShardPlan, synthesize
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 synthesize(ShardPlan(TrajectoryRequest.parse({**json.loads(sys.argv[1]), "count": 64}), 0, 0, 64))
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.synthesis.turns import Contender
 from services.engine import ProcessEngine
 from services.jobs import begin, make_dataset
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 
 SHARDS_PER_WORKER = 4
 

@@ -11,7 +11,7 @@ from services.api.problems import ProblemError
 from services.api.schemas import schema_components
 from services.catalogue import ARMS
 from services.catalogue.robot_folder import OWN_NAME
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 
 COMPONENTS = schema_components(TrajectoryRequest)
 COMPONENTS["TrajectoryRequest"]["properties"]["robot"] = {

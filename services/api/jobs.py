@@ -12,7 +12,7 @@ from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import JobBody, JobPage
 from services.api.settings import Settings
 from services.jobs import Job, JobQueue, JobState, UnknownJobError
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.errors import RequestError
 
 

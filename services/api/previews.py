@@ -8,8 +8,8 @@ from services.api.aside import Aside
 from services.api.copied import Demonstrated
 from services.api.trajectories import max_samples, trajectories_json
 from services.synthesis.pipeline import ShardPlan, ShardRows, robot_spec, synthesize
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.workspace import Objects
+from services.synthesis.request.trajectory_request import TrajectoryRequest
+from services.synthesis.request.workspace import Objects
 from shared.errors import RequestError
 
 MAX_ROWS = 64

@@ -16,8 +16,8 @@ from services.catalogue.archive import read_archive
 from services.catalogue.mesh_sources import MeshFiles
 from services.catalogue.own_arm import ArmOptions, own_arm, parse_numbers
 from services.catalogue.shelf import RobotShelf, ShelfFullError, UnknownRobotError
-from services.synthesis.links import robot_links
-from services.synthesis.robot_model import robot_model
+from services.synthesis.arm.links import robot_links
+from services.synthesis.arm.robot_model import robot_model
 from shared.errors import RobotError
 
 READ_S = 60.0

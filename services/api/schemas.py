@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from services.catalogue import Arm
 from services.catalogue.own_files import OwnFiles
 from services.jobs import Job, JobState
-from services.synthesis.robot_model import robot_model
+from services.synthesis.arm.robot_model import robot_model
 from shared.demonstrated_motions import DemonstratedMotions
 from shared.manifest import Commit, State
 

@@ -14,7 +14,7 @@ from services.catalogue import Arm, find_arm
 from services.commands import own_robot
 from services.commands.row_bar import RowBar
 from services.engine import ENGINES, Engine, open_engine
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.demonstrated_motions import DemonstratedMotions
 from shared.errors import DatasetError, RequestError, SummaryError

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.catalogue import arm_of
 from services.synthesis import GENERATOR_VERSION
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import GeneratorVersionError
 from shared.motions_file import motions_of

@@ -6,7 +6,7 @@ import platform
 from services.synthesis import GENERATOR_VERSION
 from services.synthesis.pipeline import robot_spec
 from services.synthesis.ranges import action_range
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.manifest import DatasetHeader
 
 _LIBRARIES = ("pin", "coal", "ruckig", "numba", "numpy", "pyarrow")

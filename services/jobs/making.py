@@ -7,8 +7,8 @@ from services.engine import Engine
 from services.jobs.header import dataset_header
 from services.jobs.progress import Tally
 from services.synthesis.pipeline import plan_shards
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.workspace import Fitted, Objects
+from services.synthesis.request.trajectory_request import TrajectoryRequest
+from services.synthesis.request.workspace import Fitted, Objects
 from shared.commit_block import BLOCK
 from shared.dataset import Dataset
 from shared.errors import DatasetError, HeadstartError

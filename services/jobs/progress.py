@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from services.synthesis.pipeline import robot_spec
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared import records
 from shared.index_set import IndexSet
 from shared.manifest import Commit, DatasetHeader, Totals

@@ -20,7 +20,7 @@ from services.jobs.place import open_place
 from services.jobs.progress import bytes_wanted
 from services.jobs.store import store_priority, stored_job, stored_jobs
 from services.jobs.turns import Turns
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.errors import DatasetError, EngineError
 from shared.manifest import Commit
 from shared.storage import Location

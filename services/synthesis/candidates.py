@@ -6,20 +6,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synthesis import line_knots, validation
-from services.synthesis.collision import CLEAR, colliding_postures, collisions
+from services.synthesis.arm.robot_model import RobotModel
+from services.synthesis.checks import validation
+from services.synthesis.checks.validation import Samples
+from services.synthesis.collision.collisions import CLEAR, colliding_postures, collisions
+from services.synthesis.collision.separations import Separations, separations
 from services.synthesis.copies.copying import CopySamples, followed, make_copies, sample_copies
-from services.synthesis.families import FAMILIES
-from services.synthesis.motions import Motions, make_motions
-from services.synthesis.offsets import offsets
-from services.synthesis.profiles import row_durations, sample_rows
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.robot_model import RobotModel
-from services.synthesis.sampling import Candidates, draw_candidates
-from services.synthesis.separations import Separations, separations
-from services.synthesis.validation import Samples
-from services.synthesis.waypoints import changes_posture, find_waypoints
-from services.synthesis.workspace import Fitted, Objects
+from services.synthesis.draw.sampling import Candidates, draw_candidates
+from services.synthesis.motion.motions import Motions, make_motions
+from services.synthesis.motion.profiles import row_durations, sample_rows
+from services.synthesis.motion.waypoints import changes_posture, find_waypoints
+from services.synthesis.numerics.offsets import offsets
+from services.synthesis.request.families import FAMILIES
+from services.synthesis.request.trajectory_request import TrajectoryRequest
+from services.synthesis.request.workspace import Fitted, Objects
+from services.synthesis.solve import line_knots
 from shared.manifest import Ranges
 
 FloatArray = NDArray[np.float64]

@@ -10,10 +10,10 @@ from typing import overload
 import numpy as np
 import pyarrow as pa
 
+from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.candidates import make_batch
 from services.synthesis.ranges import action_range
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.robot_model import robot_model
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from services.synthesis.rows import RowBuffer
 from services.synthesis.tally import Tally
 from shared.errors import SynthesisError

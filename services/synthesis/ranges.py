@@ -5,12 +5,12 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
+from services.synthesis.arm.robot_model import RobotModel, robot_model
 from services.synthesis.copies.layout import demonstrated_layouts, spans
 from services.synthesis.copies.sources import sources
-from services.synthesis.reachability import seeded_configurations
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.robot_model import RobotModel, robot_model
-from services.synthesis.workspace import Box, Fitted, Objects
+from services.synthesis.request.trajectory_request import TrajectoryRequest
+from services.synthesis.request.workspace import Box, Fitted, Objects
+from services.synthesis.solve.reachability import seeded_configurations
 from shared.manifest import Ranges
 
 FloatArray = NDArray[np.float64]

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from services.synthesis.candidates import Batch
 from services.synthesis.compiled import compiled
 from services.synthesis.copies.copying import CopySamples
-from services.synthesis.families import FAMILIES
-from services.synthesis.motions import Motions
-from services.synthesis.offsets import offsets
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.timing import PIECES
-from services.synthesis.workspace import Objects
+from services.synthesis.motion.motions import Motions
+from services.synthesis.motion.timing import PIECES
+from services.synthesis.numerics.offsets import offsets
+from services.synthesis.request.families import FAMILIES
+from services.synthesis.request.trajectory_request import TrajectoryRequest
+from services.synthesis.request.workspace import Objects
 from shared import records
 
 FloatArray = NDArray[np.float64]

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synthesis import validation
-from services.synthesis.families import FAMILIES
+from services.synthesis.checks import validation
+from services.synthesis.request.families import FAMILIES
 from shared.errors import SynthesisError
 
 IntArray = NDArray[np.int64]

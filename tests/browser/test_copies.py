@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.workspace import Objects
+from services.synthesis.request.trajectory_request import TrajectoryRequest
+from services.synthesis.request.workspace import Objects
 from shared.motions_file import write_motions
 from tests.browser.conftest import Watched
 from tests.browser.form import error_at, fill, open_form, request_of, submit, vector

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from tests.browser.conftest import Watched
 from tests.browser.form import error_at, fill, open_form, request_of, vector
 from tests.browser.picture import changed_share, pixels

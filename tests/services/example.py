@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,8 +15,8 @@ from services.__main__ import main
 from services.audit import AuditReport, audit_dataset
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
-from services.synthesis.families import WAYPOINT_FAMILIES
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.families import WAYPOINT_FAMILIES
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared import records
 from shared.commit_block import pack_block
 from shared.dataset import Dataset

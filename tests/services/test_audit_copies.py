@@ -15,7 +15,7 @@ from services.audit.report import AuditReport
 from services.audit.rows import read_rows
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import DatasetFormatError
 from shared.rotation import matrix_to_rot6d, rot6d_to_matrix, rotvec_to_matrix

@@ -10,7 +10,7 @@ from services.audit import audit_dataset
 from services.engine import InlineEngine, ProcessEngine, RayEngine
 from services.engine.stored_request import request_of
 from services.jobs import begin, make_dataset
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import DatasetFormatError
 from shared.motions_file import motions_of, write_motions

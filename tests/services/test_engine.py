@@ -14,7 +14,7 @@ import pytest
 from services.engine import Engine, InlineEngine, ProcessEngine, RayEngine, open_engine
 from services.jobs import begin
 from services.synthesis.pipeline import ShardPlan, plan_shards
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import ConfigError, EngineError, SynthesisError
 from shared.manifest import Commit

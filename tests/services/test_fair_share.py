@@ -14,7 +14,7 @@ from services.engine.fair_share import FairShare
 from services.engine.worker import Child
 from services.jobs import JobQueue, begin, make_dataset
 from services.synthesis.pipeline import ShardPlan
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.manifest import Commit
 from shared.storage import Location
 

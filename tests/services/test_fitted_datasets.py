@@ -13,7 +13,7 @@ from services.audit import audit_dataset
 from services.engine import InlineEngine, ProcessEngine
 from services.engine.stored_request import request_of
 from services.jobs import JobQueue, begin, make_dataset
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import DatasetFormatError
 from shared.summary_file import stored_summary

@@ -28,7 +28,7 @@ from services.jobs import (
 )
 from services.synthesis import GENERATOR_VERSION
 from services.synthesis.pipeline import ShardPlan
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import EngineError, GeneratorVersionError, SynthesisError
 from shared.manifest import Commit

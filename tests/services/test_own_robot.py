@@ -11,7 +11,7 @@ from services.__main__ import main
 from services.engine.stored_request import request_of
 from services.jobs import begin
 from services.synthesis.pipeline import plan_shards, synthesize
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import RobotError
 from tests.services.catalogue.own import GANTRY, own

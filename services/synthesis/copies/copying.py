@@ -5,18 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.copies.carrying import carry_objects
 from services.synthesis.copies.following import through_knots
 from services.synthesis.copies.layout import Layouts, draw_layouts
 from services.synthesis.copies.slowing import follow
 from services.synthesis.copies.sources import sources
 from services.synthesis.copies.transforms import Transforms, transforms
-from services.synthesis.ik_steps import Goal
-from services.synthesis.line_knots import FOLLOWED
-from services.synthesis.motions import Motions
-from services.synthesis.robot_model import RobotModel
-from services.synthesis.timing import Profiles
-from services.synthesis.workspace import Objects
+from services.synthesis.motion.motions import Motions
+from services.synthesis.motion.timing import Profiles
+from services.synthesis.request.goals import Goal
+from services.synthesis.request.workspace import Objects
+from services.synthesis.solve.line_knots import FOLLOWED
 from shared.rotation import matrix_to_quat_xyzw, rot6d_to_matrix
 
 FloatArray = NDArray[np.float64]

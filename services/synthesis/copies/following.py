@@ -3,16 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synthesis import ik
+from services.synthesis.arm.kinematics import Chain
+from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.compiled import compiled
-from services.synthesis.elementary import cube_root, cube_roots
-from services.synthesis.ik_steps import GOALS, Goal
-from services.synthesis.kinematics import Chain
-from services.synthesis.line_knots import FOLLOWED, SINGULAR, UNREACHABLE, make_scratch, next_knot
-from services.synthesis.offsets import offsets
-from services.synthesis.robot_model import RobotModel
-from services.synthesis.splines import fit_splines
-from services.synthesis.timing import PIECES, Profiles
+from services.synthesis.motion.splines import fit_splines
+from services.synthesis.motion.timing import PIECES, Profiles
+from services.synthesis.numerics.elementary import cube_root, cube_roots
+from services.synthesis.numerics.offsets import offsets
+from services.synthesis.request.goals import GOALS, Goal
+from services.synthesis.solve import ik
+from services.synthesis.solve.line_knots import FOLLOWED, SINGULAR, UNREACHABLE, make_scratch, next_knot
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

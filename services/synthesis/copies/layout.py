@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from services.synthesis.copies.rigid import WIDTH
 from services.synthesis.copies.sources import Sources, sources
-from services.synthesis.draws import directions, in_ball
-from services.synthesis.elementary import angles_of, sines_cosines
-from services.synthesis.workspace import Objects
+from services.synthesis.draw.uniform import directions, in_ball
+from services.synthesis.numerics.elementary import angles_of, sines_cosines
+from services.synthesis.request.workspace import Objects
 from shared.philox import philox_uniform
 
 FloatArray = NDArray[np.float64]

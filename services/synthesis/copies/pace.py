@@ -13,7 +13,7 @@ from services.synthesis.compiled import compiled
 from services.synthesis.copies.carrying import free_interval, path_ratio
 from services.synthesis.copies.sources import METRES_PER_RADIAN, Sources
 from services.synthesis.copies.transforms import Transforms
-from services.synthesis.offsets import offsets
+from services.synthesis.numerics.offsets import offsets
 from shared.demonstrated_motions import FREE
 
 FloatArray = NDArray[np.float64]

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.copies.carrying import carry_tool
 from services.synthesis.copies.following import GREATEST_SLOWDOWN, follow_poses, slowdown_needed
 from services.synthesis.copies.pace import fastest_steps, joined, knot_times, path_steps, slowed
 from services.synthesis.copies.sources import Sources
 from services.synthesis.copies.transforms import Transforms
-from services.synthesis.ik_steps import Goal
-from services.synthesis.line_knots import FOLLOWED
-from services.synthesis.robot_model import RobotModel
+from services.synthesis.request.goals import Goal
+from services.synthesis.solve.line_knots import FOLLOWED
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.copies.smoothing import ANGLE_TOLERANCE, POSITION_TOLERANCE, smoothed
-from services.synthesis.offsets import offsets
+from services.synthesis.numerics.offsets import offsets
 from shared.demonstrated_motions import DemonstratedMotion, DemonstratedMotions, Poses
 from shared.rotation import matrix_to_quat_xyzw
 

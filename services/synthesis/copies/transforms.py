@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from services.synthesis.compiled import compiled
 from services.synthesis.copies.rigid import WIDTH, about, apply, conjugate, multiply
 from services.synthesis.copies.sources import Sources
-from services.synthesis.elementary import sincos
+from services.synthesis.numerics.elementary import sincos
 from shared.demonstrated_motions import FIXED, FREE
 
 FloatArray = NDArray[np.float64]

@@ -7,7 +7,7 @@ import pytest
 
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.client import Client
 from shared.dataset import Dataset
 from tests.services.example import BODY, RunningService, running_service

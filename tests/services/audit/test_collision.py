@@ -12,11 +12,11 @@ from services.audit.moments import sampled, stored
 from services.audit.report import AuditReport
 from services.audit.rows import Rows, read_rows
 from services.catalogue import ARMS
+from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.pipeline import synthesize
-from services.synthesis.robot_model import robot_model
+from tests.services.synthesis.collision.test_collisions import SHELF, TABLE_TOP, distance_to, in_collision
 from tests.services.synthesis.examples import panda, parse, random_configurations, whole
 from tests.services.synthesis.pieces import fine_rows
-from tests.services.synthesis.test_collision import SHELF, TABLE_TOP, distance_to, in_collision
 from tests.services.synthesis.test_stored_profiles import Corners
 
 FloatArray = NDArray[np.float64]

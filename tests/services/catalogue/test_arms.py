@@ -6,7 +6,7 @@ import pytest
 
 from services.catalogue import ARMS, find_arm
 from services.catalogue.files import PackageFiles
-from services.synthesis.robot_model import robot_model
+from services.synthesis.arm.robot_model import robot_model
 from shared.errors import RobotError
 
 

@@ -15,13 +15,13 @@ from services.catalogue.robot_folder import read_robot, write_robot
 from services.catalogue.urdf_reader import read_urdf
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
-from services.synthesis import separations as separations_module
-from services.synthesis.capsules import link_frames
-from services.synthesis.links import robot_links
+from services.synthesis.arm.links import robot_links
+from services.synthesis.arm.robot_model import robot_model
+from services.synthesis.collision import separations as separations_module
+from services.synthesis.collision.capsules import link_frames
+from services.synthesis.collision.separations import separations
 from services.synthesis.pipeline import ShardPlan, synthesize
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.robot_model import robot_model
-from services.synthesis.separations import separations
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.errors import RobotError
 from shared.storage import open_storage
 from tests.services.catalogue.own import GANTRY, own

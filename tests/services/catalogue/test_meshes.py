@@ -11,10 +11,10 @@ from services.catalogue.mesh_hulls import mesh_hulls as read_hulls
 from services.catalogue.mesh_sources import MeshFiles, MeshFolder, package_root
 from services.catalogue.own_files import OwnFiles, stl_bytes, stl_points
 from services.commands import own_robot
-from services.synthesis.links import robot_links
+from services.synthesis.arm.links import robot_links
+from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.pipeline import ShardPlan, synthesize
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.robot_model import robot_model
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.errors import RobotError
 from tests.services.catalogue.own import GANTRY, own
 

@@ -7,11 +7,11 @@ import pytest
 
 from services.catalogue.own_arm import parse_numbers
 from services.catalogue.own_files import OwnFiles
-from services.synthesis import ik
-from services.synthesis.capsules import link_frames
-from services.synthesis.ik_steps import GOALS
-from services.synthesis.links import robot_links
-from services.synthesis.robot_model import RobotModel, pinocchio_pose, robot_model
+from services.synthesis.arm.links import robot_links
+from services.synthesis.arm.robot_model import RobotModel, pinocchio_pose, robot_model
+from services.synthesis.collision.capsules import link_frames
+from services.synthesis.request.goals import GOALS
+from services.synthesis.solve import ik
 from shared.errors import RobotError
 from tests.services.catalogue.own import GANTRY, own
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.catalogue import ARMS
 from services.catalogue.stated_limits import with_soft_limits
-from services.synthesis.robot_model import robot_model
+from services.synthesis.arm.robot_model import robot_model
 from shared.errors import RobotError
 from tests.services.catalogue.own import GANTRY, own
 

@@ -13,7 +13,7 @@ from services.jobs import begin, make_dataset
 from services.report import make_report
 from services.report.copies import CopiesSection
 from services.report.reading import read_sample
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.demonstrated_motions import FIXED
 from shared.errors import DatasetFormatError

@@ -6,9 +6,9 @@ Processes print them under other features of the processor; they are to be the s
 import json
 from typing import Any
 
-from services.synthesis.families import WAYPOINT_FAMILIES
 from services.synthesis.pipeline import plan_shards, synthesize
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.families import WAYPOINT_FAMILIES
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.records import content_hash
 from tests.shared.summary_example import example_summary
 from tests.stacking import motions

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.catalogue import find_arm
-from services.synthesis.families import WAYPOINT_FAMILIES
+from services.synthesis.arm.robot_model import RobotModel, robot_model
 from services.synthesis.pipeline import ShardPlan, ShardRows, synthesize
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.robot_model import RobotModel, robot_model
+from services.synthesis.request.families import WAYPOINT_FAMILIES
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.records import list_column
 from tests.shared.summary_example import example_summary
 

@@ -13,9 +13,9 @@ from services.synthesis import compiled
 ROOT = Path(__file__).parents[3]
 SHOW = """
 import numpy as np
-from services.synthesis.capsules import link_frames
+from services.synthesis.collision.capsules import link_frames
 from services.synthesis.compiled import cache_folder
-from services.synthesis.kinematics import Chain, Followers
+from services.synthesis.arm.kinematics import Chain, Followers
 ints, floats = np.zeros(0, np.int64), np.zeros(0)
 followers = Followers(ints, np.zeros((0, 3, 3)), np.zeros((0, 3)), np.zeros(0, np.bool_), ints, floats, floats)
 frames = np.empty((2, 12))
@@ -44,7 +44,7 @@ def test_a_change_in_another_file_is_compiled_again(copy: Path, tmp_path: Path) 
     folder, before, hits = _run(copy, tmp_path / "cache")
     assert (_run(copy, tmp_path / "cache"), hits) == ([folder, before, "1"], "0")
     # link_frames lies in capsules.py, and the coefficients of its cosine in elementary.py.
-    path = copy / "services/synthesis/elementary.py"
+    path = copy / "services/synthesis/numerics/elementary.py"
     path.write_text(path.read_text().replace("_C1, _C2, _C3 = 4.1", "_C1, _C2, _C3 = 4.2"))
     folder_after, after, hits = _run(copy, tmp_path / "cache")
     assert (folder_after != folder, after != before, hits) == (True, True, "0")

@@ -3,7 +3,7 @@ import pytest
 
 from services.catalogue import find_arm
 from services.synthesis.pipeline import ShardPlan, synthesize
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.errors import RequestError, SynthesisError
 from shared.rotation import rot6d_to_matrix
 from tests.services.synthesis.examples import parse, row_values

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from services.synthesis.families import DEFAULT_FAMILIES, FAMILIES, Family
-from services.synthesis.identity import draw_identities
+from services.synthesis.draw.identity import draw_identities
 from services.synthesis.pipeline import synthesize
+from services.synthesis.request.families import DEFAULT_FAMILIES, FAMILIES, Family
 from shared.errors import SynthesisError
 from tests.services.synthesis.examples import parse, row_values, whole
 

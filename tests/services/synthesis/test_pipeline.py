@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from services.synthesis.arm.robot_model import pinocchio_pose
 from services.synthesis.pipeline import ShardPlan, plan_shards, robot_spec, synthesize
 from services.synthesis.ranges import BOX_MARGIN, action_range
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.robot_model import pinocchio_pose
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.errors import SynthesisError
 from shared.records import content_hash, schema
 from shared.rotation import geodesic_angle, rot6d_to_matrix

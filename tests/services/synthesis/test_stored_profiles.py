@@ -8,13 +8,13 @@ import pinocchio as pin
 import pytest
 from numpy.typing import NDArray
 
-from services.synthesis.motions import Motions
+from services.synthesis.motion.motions import Motions
+from services.synthesis.motion.stretches import LONGEST, greatest_speed, posture_at, stretches
+from services.synthesis.motion.timing import Profiles, parameterizer
 from services.synthesis.pipeline import ShardPlan, synthesize
-from services.synthesis.stretches import LONGEST, greatest_speed, posture_at, stretches
-from services.synthesis.timing import Profiles, parameterizer
+from tests.services.synthesis.collision.test_collisions import SHELF, TABLE_TOP
 from tests.services.synthesis.examples import panda, parse, random_configurations
 from tests.services.synthesis.pieces import evaluate, fine_rows
-from tests.services.synthesis.test_collision import SHELF, TABLE_TOP
 
 FloatArray = NDArray[np.float64]
 

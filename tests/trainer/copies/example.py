@@ -5,7 +5,7 @@ from pathlib import Path
 
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from tests.stacking import demonstrations, motions
 

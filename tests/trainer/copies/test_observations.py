@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from services.synthesis.pipeline import plan_shards, synthesize
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.demonstrated_motions import DemonstratedMotions
 from shared.errors import ConfigError
 from shared.records import columns_of, list_column

@@ -14,7 +14,7 @@ import pytest
 from services.engine import InlineEngine
 from services.jobs import begin as begin_dataset
 from services.jobs import make_dataset
-from services.synthesis.request import TrajectoryRequest
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.demonstrated_motions import FIXED, FREE, DemonstratedMotions, Segment
 from shared.errors import ConfigError, ServiceError, SimulationError

@@ -15,13 +15,13 @@ from scipy.spatial.transform import Rotation
 
 from services.catalogue import find_arm
 from services.synthesis import pipeline
+from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.copies.layout import demonstrated_layouts, draw_layouts, spans
 from services.synthesis.copies.sources import sources
 from services.synthesis.pipeline import plan_shards, synthesize
 from services.synthesis.ranges import action_range
-from services.synthesis.request import TrajectoryRequest
-from services.synthesis.robot_model import robot_model
-from services.synthesis.workspace import Objects
+from services.synthesis.request.trajectory_request import TrajectoryRequest
+from services.synthesis.request.workspace import Objects
 from shared.demonstrated_motions import FREE, DemonstratedMotions, MovedObject
 from shared.errors import RequestError, SynthesisError
 from shared.records import columns_of, content_hash, list_column

@@ -1,0 +1,1 @@
+"""What every row is checked for before it is written."""

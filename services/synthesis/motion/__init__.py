@@ -1,0 +1,1 @@
+"""From waypoints to motions: joint configurations, jerk-limited profiles in time, and their evaluation."""

@@ -1,0 +1,197 @@
+from typing import Any
+
+import coal
+import numpy as np
+import pinocchio as pin
+import pytest
+
+from services.catalogue.files import PackageFiles
+from services.synthesis.arm.links import robot_links
+from services.synthesis.collision.collisions import CLEAR, colliding_postures, collisions
+from services.synthesis.collision.separations import separations
+from services.synthesis.motion.motions import Motions
+from services.synthesis.motion.timing import Profiles
+from services.synthesis.pipeline import synthesize
+from shared.errors import SynthesisError
+from shared.records import list_column
+from tests.services.synthesis.examples import panda, parse, random_configurations, row_values, shard, whole
+
+
+def _meshes() -> tuple[pin.Model, pin.GeometryModel]:
+    """The arm's own collision meshes in Pinocchio, with the pairs its SRDF leaves."""
+    files = panda().arm.files
+    assert isinstance(files, PackageFiles)
+    assert files.srdf_file is not None
+    urdf, root = str(files.urdf_path), files.root_path
+    model = pin.buildModelFromUrdf(urdf)
+    geometry = pin.buildGeomFromUrdf(model, urdf, pin.GeometryType.COLLISION, package_dirs=[str(root)])
+    geometry.addAllCollisionPairs()
+    pin.removeCollisionPairs(model, geometry, str(root / files.srdf_file))
+    return model, geometry
+
+
+def in_collision(q: np.ndarray) -> bool:
+    model, geometry = _meshes_once
+    return bool(
+        pin.computeCollisions(
+            model, _data, geometry, _geometry_data, np.concatenate([q.astype(np.float64), [0.02, 0.02]]), True
+        )
+    )
+
+
+_meshes_once = _meshes()
+_data, _geometry_data = _meshes_once[0].createData(), _meshes_once[1].createData()
+
+
+def _colliding(q: np.ndarray, keep_out: list[Any] | None = None) -> bool:
+    """Whether a configuration, or the motion between two at a constant speed, collides: with the arm itself, where no
+    keep-outs are given."""
+    request = parse({"robot": "panda", "count": 1}, self_collision=keep_out is None, keep_out=keep_out or [])
+    apart = separations(panda(), request.self_collision, request.keep_out)
+    if len(q) == 1:
+        return bool(colliding_postures(panda(), apart, q)[0] != CLEAR)
+    return bool(collisions(panda(), apart, _straight(q[:1], q[1:]), np.zeros(1, np.int64))[0] != CLEAR)
+
+
+def _straight(start: np.ndarray, end: np.ndarray) -> Motions:
+    """Rows of one segment of a second each, from configurations (n, dof) to others at a constant speed."""
+    n, dof = start.shape
+    time = np.zeros((n, dof, 7))
+    time[:, :, 0] = 1.0
+    profiles = Profiles(start, end - start, np.zeros_like(start), time, np.zeros_like(time), np.ones(n))
+    return Motions(np.arange(n), np.arange(n + 1), profiles, np.zeros(n), np.zeros((n, 2)))
+
+
+def test_single_postures_agree_with_the_meshes() -> None:
+    colliding = missed = 0
+    for q in random_configurations(1500, seed=0):
+        ours = _colliding(q[None])
+        reference = in_collision(q)
+        colliding += reference
+        missed += reference and not ours
+        # Hulls and the clearance only ever make ours the stricter one.
+    assert colliding > 30
+    assert missed == 0
+
+
+def test_the_home_posture_is_free_and_the_screen_is_not_always_alarmed() -> None:
+    assert not _colliding(panda().home[None])
+    verdicts = [_colliding(q[None]) for q in random_configurations(500, seed=1)]
+    assert 0.01 < np.mean(verdicts) < 0.12
+
+
+def test_a_collision_between_two_free_postures_is_found() -> None:
+    found = 0
+    for a, b in random_configurations(1400, seed=2).reshape(-1, 2, 7):
+        between = a + np.linspace(0, 1, 30)[:, None] * (b - a)
+        if in_collision(a) or in_collision(b) or not any(in_collision(q) for q in between):
+            continue
+        found += 1
+        assert _colliding(np.stack([a, b]))
+    assert found >= 5
+
+
+def test_unmarked_rows_are_not_checked() -> None:
+    q = np.stack([next(q for q in random_configurations(500, seed=3) if in_collision(q))] * 3)
+    met = collisions(panda(), separations(panda(), True, ()), _straight(q, q), np.array([0, 2]))
+    assert (met != CLEAR).tolist() == [True, False, True]
+
+
+TABLE_TOP: dict[str, Any] = {"kind": "half_space", "normal": [0.0, 0.0, 2.0], "offset": 0.1}
+SHELF: dict[str, Any] = {"kind": "box", "min": [0.3, -0.2, 0.4], "max": [0.6, 0.5, 0.45]}
+
+
+def distance_to(keep_out: dict[str, Any], q: np.ndarray, tool: bool = True) -> float:
+    """Least distance [m] of the moving links' meshes, and the tool, from a keep-out, by Coal on Pinocchio's model."""
+    model, geometry = _meshes_once
+    pin.framesForwardKinematics(model, _data, np.concatenate([q.astype(np.float64), [0.02, 0.02]]))
+    pin.updateGeometryPlacements(model, _data, geometry, _geometry_data)
+    low = np.array(keep_out.get("min", [-5.0, -5.0, -5.0]))
+    high = np.array(keep_out.get("max", [5.0, 5.0, keep_out.get("offset")]))
+    box, where = coal.Box(high - low), coal.Transform3s(np.eye(3), (low + high) / 2)
+    tip = _data.oMf[model.getFrameId("panda_hand_tcp")].translation
+    least = float(np.linalg.norm(np.maximum(np.maximum(low - tip, tip - high), 0))) if tool else np.inf
+    for item, placement in zip(geometry.geometryObjects, _geometry_data.oMg, strict=True):
+        if item.parentJoint > 0:
+            mesh_at, result = coal.Transform3s(placement.rotation, placement.translation), coal.DistanceResult()
+            distance = coal.distance(item.geometry, mesh_at, box, where, coal.DistanceRequest(), result)
+            least = min(least, float(distance))
+    return least
+
+
+@pytest.mark.parametrize("keep_out", [TABLE_TOP, SHELF])
+def test_postures_in_a_keep_out_agree_with_the_meshes(keep_out: dict[str, Any]) -> None:
+    inside = 0
+    for q in random_configurations(400, seed=5):
+        distance = distance_to(keep_out, q)
+        inside += distance <= 0
+        ours = _colliding(q[None], [keep_out])
+        assert ours or distance > 0
+        # Hulls of this arm are within 2 cm of its meshes.
+        assert not ours or distance < 0.022
+    assert inside > 40
+
+
+@pytest.mark.parametrize("keep_out", [TABLE_TOP, SHELF])
+def test_a_keep_out_entered_between_two_free_postures_is_found(keep_out: dict[str, Any]) -> None:
+    found = 0
+    for a, b in random_configurations(600, seed=6).reshape(-1, 2, 7):
+        between = a + np.linspace(0, 1, 30)[:, None] * (b - a)
+        if _colliding(a[None], [keep_out]) or _colliding(b[None], [keep_out]):
+            continue
+        if not any(distance_to(keep_out, q) <= 0 for q in between[::3]):
+            continue
+        found += 1
+        assert _colliding(np.stack([a, b]), [keep_out])
+    assert found >= 5
+
+
+def test_the_base_may_stand_in_a_table_and_a_keep_out_around_everything_stops_early() -> None:
+    standing = {"kind": "half_space", "normal": [0, 0, 1], "offset": 0.05}
+    request = parse({"robot": "panda", "count": 60, "keep_out": [standing]})
+    rows = synthesize(whole(request))
+    assert rows.rejections["keep_out"] > 10
+    assert min(values[:, 2].min() for values in row_values(rows, "ee_position", 3)) > 0.05
+    everywhere = {"kind": "box", "min": [-2, -2, -2], "max": [2, 2, 2]}
+    with pytest.raises(SynthesisError, match=r"none of \d+ candidates .* 'keep_out': links enter") as caught:
+        synthesize(whole(parse({"robot": "panda", "count": 4000, "keep_out": [everywhere]})))
+    assert set(caught.value.rejections) == {"keep_out", "self_collision"}
+    assert caught.value.rejections["keep_out"] > 1800
+
+
+@pytest.mark.parametrize("name", ["table", "joint_space"])
+def test_accepted_rows_are_free_on_the_meshes(name: str) -> None:
+    _, rows = shard(name)
+    checked = 0
+    for q, qd in zip(row_values(rows, "joint_position", 7), row_values(rows, "joint_velocity", 7), strict=True):
+        checked += len(q)
+        assert not any(in_collision(configuration) for configuration in q[::3])
+        assert len(qd) == len(q)
+    assert checked > 10_000
+
+
+def test_rejections_name_it_and_it_can_be_switched_off() -> None:
+    _, rows = shard("joint_space")
+    assert rows.rejections["self_collision"] > 0
+    assert len(list_column(rows.table, "gripper")[0]) > 0
+    assert not parse({"robot": "panda", "count": 1}, self_collision=False).self_collision
+
+
+def test_capsules_and_reach_contain_the_links() -> None:
+    links = robot_links(panda())
+    assert len(links.pairs) == 20
+    for hull, capsule in zip(links.hulls, links.capsules, strict=True):
+        points = np.array([hull.point(i) for i in range(hull.num_points)])
+        a, b, radius = capsule[:3], capsule[3:6], capsule[6]
+        along = np.clip((points - a) @ (b - a) / max((b - a) @ (b - a), 1e-12), 0, 1)
+        assert (np.linalg.norm(points - (a + along[:, None] * (b - a)), axis=1) <= radius + 1e-9).all()
+        assert isinstance(hull, coal.ConvexBase)
+    # In no posture is the tool farther from the axis of a joint than what a radian of that joint can move it.
+    bodies = separations(panda(), True, ()).bodies
+    model, data = panda().model, panda().model.createData()
+    for q in random_configurations(200, seed=4):
+        pin.framesForwardKinematics(model, data, q)
+        jacobian = pin.computeFrameJacobian(model, data, q, panda().tool_frame_id, pin.LOCAL_WORLD_ALIGNED)
+        assert (np.linalg.norm(jacobian[:3], axis=0) <= bodies.reach[-1] + 1e-9).all()
+    assert (bodies.reach[:-1] == links.reach).all()
+    assert (bodies.reach[:-1] > 0).sum(1).tolist() == (links.joint + 1).tolist()

@@ -1,0 +1,184 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from services.catalogue import find_arm
+from services.synthesis.arm.robot_model import pinocchio_pose, robot_model
+from services.synthesis.draw.sampling import Candidates, draw_candidates
+from services.synthesis.motion.lines import LINE_ANGLE_TOLERANCE, LINE_TOLERANCE, TOOL_LIMITS, make_lines
+from services.synthesis.motion.timing import PathTimer
+from services.synthesis.pipeline import synthesize
+from services.synthesis.request.families import LINE
+from services.synthesis.request.goals import Goal
+from services.synthesis.solve.line_knots import AT_LIMIT, FOLLOWED, SINGULAR, UNREACHABLE
+from shared.errors import SynthesisError
+from shared.rotation import geodesic_angle, matrix_to_rotvec, rotvec_to_matrix
+from tests.services.synthesis.examples import LINES, panda, parse, shard, whole
+from tests.services.synthesis.pieces import FineRow, fine_rows
+
+FloatArray = NDArray[np.float64]
+
+
+def _drawn(name: str) -> tuple[Candidates, list[FineRow]]:
+    """The accepted candidates of an example, and their motions."""
+    request, rows = shard(name)
+    attempts = rows.table["attempts"].to_numpy() - 1
+    return draw_candidates(request, panda(), np.arange(request.count), attempts), fine_rows(rows, points=5)
+
+
+def _deviation(poses: list[tuple[FloatArray, FloatArray]], position: FloatArray, rotation: FloatArray) -> FloatArray:
+    """Greatest distance and angle of a tool's poses from the straight line from the first to the given one."""
+    (p0, r0), shift = poses[0], position - poses[0][0]
+    turn = matrix_to_rotvec(rotation @ r0.T)
+    worst = np.zeros(2)
+    for p, r in poses:
+        share = np.clip((p - p0) @ shift / (shift @ shift), 0, 1)
+        angle = geodesic_angle(rotvec_to_matrix(share * turn) @ r0, r)
+        worst = np.maximum(worst, [float(np.linalg.norm(p - p0 - share * shift)), float(angle)])
+    return worst
+
+
+@pytest.mark.parametrize("name", ["lines", "places"])
+def test_the_tool_stays_on_the_line_at_every_moment(name: str) -> None:
+    drawn, rows = _drawn(name)
+    assert drawn.targets.position is not None
+    assert drawn.targets.rotation is not None
+    checked = 0
+    for i, row in list(enumerate(rows))[::5]:
+        rests = np.flatnonzero(np.abs(row.qd).max(axis=1) < 1e-9)
+        moving = np.split(np.arange(len(row.t)), rests)
+        motions = [part for part in moving if len(part) > 8]
+        assert len(motions) == drawn.segments[i]
+        for k, part in enumerate(motions):
+            if drawn.arrival[i, k + 1] == LINE:
+                poses = [pinocchio_pose(panda(), q) for q in row.q[part][::4]]
+                poses = [(pose.translation, pose.rotation) for pose in poses]
+                worst = _deviation(poses, drawn.targets.position[i, k + 1], drawn.targets.rotation[i, k + 1])
+                assert worst[0] < LINE_TOLERANCE
+                assert worst[1] < LINE_ANGLE_TOLERANCE
+                checked += 1
+    assert checked > 15
+
+
+def _random_lines(n: int, seed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Configurations around home, and poses near theirs."""
+    rng, limits = np.random.default_rng(seed), panda().planning_limits
+    q = np.clip(panda().home + 0.3 * rng.normal(size=(n, 7)), limits.lower, limits.upper)
+    position, rotation = panda().tool_poses(q)
+    shift, turn = rng.normal(size=(2, n, 3))
+    shift *= rng.uniform(0.02, 0.3, (n, 1)) / np.linalg.norm(shift, axis=1, keepdims=True)
+    turn *= rng.uniform(0, 0.8, (n, 1)) / np.linalg.norm(turn, axis=1, keepdims=True)
+    return q, position + shift, rotvec_to_matrix(turn) @ rotation
+
+
+def test_lines_do_not_depend_on_those_beside_them_and_most_can_be_followed() -> None:
+    q, position, rotation = _random_lines(120, seed=0)
+    speed, scale = np.linspace(0.05, 0.5, 120), np.linspace(0.1, 1.0, 120)
+    together = make_lines(panda(), q, position, rotation, speed, scale)
+    assert (together.verdict == FOLLOWED).mean() > 0.85
+    for some in (slice(3, 4), slice(50, 90)):
+        alone = make_lines(panda(), q[some], position[some], rotation[some], speed[some], scale[some])
+        own = slice(together.first[some.start], together.first[some.stop])
+        for field in dataclasses.fields(alone.profiles):
+            expected = getattr(together.profiles, field.name)[own]
+            assert np.array_equal(getattr(alone.profiles, field.name), expected)
+        assert np.array_equal(alone.verdict, together.verdict[some])
+    reached, turned = panda().tool_poses(together.end)
+    good = together.verdict == FOLLOWED
+    assert np.linalg.norm(reached - position, axis=1)[good].max() < 1e-7
+    assert geodesic_angle(turned, rotation)[good].max() < 1e-7
+
+
+def test_a_line_keeps_the_tools_limits_and_the_mean_speed_asked_for() -> None:
+    q, position, rotation = _random_lines(60, seed=1)
+    start, _ = panda().tool_poses(q)
+    length = np.linalg.norm(position - start, axis=1)
+    free = make_lines(panda(), q, position, rotation, None, np.ones(60))
+    slow = make_lines(panda(), q, position, rotation, np.full(60, 0.1), np.ones(60))
+    for lines, fastest in ((free, TOOL_LIMITS[0, 0]), (slow, 0.1)):
+        lasts = np.add.reduceat(lines.profiles.duration, lines.first[:-1])
+        assert (length / lasts <= fastest * (1 + 1e-9)).all()
+    half = make_lines(panda(), q, position, rotation, None, np.full(60, 0.5))
+    np.testing.assert_allclose(half.profiles.duration, 2 * free.profiles.duration, rtol=1e-12)
+    # The jerk of a tool on a line alone sets how short it can be: 32 distances for each jerk and cubed time.
+    short = (length < 0.05) & (free.verdict == FOLLOWED)
+    lasts = np.add.reduceat(free.profiles.duration, free.first[:-1])
+    assert (lasts >= np.cbrt(32 * length / TOOL_LIMITS[0, 2]) * (1 - 1e-9)).all()
+    assert short.any()
+
+
+def test_lines_that_cannot_be_followed_say_why() -> None:
+    home, limits = panda().home[None], panda().planning_limits
+    position, rotation = panda().tool_poses(home)
+    turned = home.copy()
+    turned[0, 6] = limits.upper[6] - 0.1
+
+    def verdict(q: FloatArray, shift: list[float], turn: list[float]) -> int:
+        p, r = panda().tool_poses(q)
+        made = make_lines(panda(), q, p + shift, rotvec_to_matrix(np.array([turn])) @ r, None, np.ones(1))
+        assert made.verdict[0] == FOLLOWED or np.array_equal(made.end, q)
+        return int(made.verdict[0])
+
+    assert verdict(home, [0.1, 0.0, -0.1], [0.0, 0.0, 0.3]) == FOLLOWED
+    assert verdict(home, [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]) == FOLLOWED
+    assert verdict(home, [0.0, 0.0, 0.0], [0.0, 0.4, 0.0]) == FOLLOWED
+    assert verdict(home, [1.5, 0.0, 0.0], [0.0, 0.0, 0.0]) in (UNREACHABLE, SINGULAR)
+    assert verdict(turned, [0.0, 0.0, 0.0], [0.0, 0.0, -1.5]) == AT_LIMIT
+    # Past the base's axis, where the first joint would have to turn at once.
+    assert verdict(home, [-2 * float(position[0, 0]), 0.05, 0.0], [0.0, 0.0, 0.0]) != FOLLOWED
+    assert rotation.shape == (1, 3, 3)
+
+
+def test_a_path_timer_keeps_its_limits() -> None:
+    limits = np.array([[1.0, 5.0, 50.0], [0.3, 4.0, 20.0], [1e3, 1e4, 1e5]])
+    time, jerk, duration = PathTimer().profiles(limits, np.array([0.0, 0.0, 0.5]))
+    assert duration[2] == pytest.approx(0.5, abs=1e-9)
+    for i in range(3):
+        q = v = a = 0.0
+        for t, j in zip(time[i], jerk[i], strict=True):
+            q, v, a = q + v * t + a * t**2 / 2 + j * t**3 / 6, v + a * t + j * t**2 / 2, a + j * t
+            assert abs(v) <= limits[i, 0] * (1 + 1e-9)
+            assert abs(a) <= limits[i, 1] * (1 + 1e-9)
+            assert abs(j) <= limits[i, 2] * (1 + 1e-9)
+        np.testing.assert_allclose([q, v, a], [1, 0, 0], atol=1e-8)
+
+
+@pytest.mark.parametrize("goal", ["position_axis", "position"])
+def test_a_goal_that_leaves_turns_free_is_reached_along_the_whole_line(goal: Goal) -> None:
+    robot = robot_model(find_arm("so101" if goal == "position" else "ur5"))
+    rng, limits = np.random.default_rng(2), robot.planning_limits
+    q = np.clip(robot.home + 0.2 * rng.normal(size=(40, robot.dof)), limits.lower, limits.upper)
+    start, rotation = robot.tool_poses(q)
+    position = start + 0.05 * rng.normal(size=(40, 3)) / np.sqrt(3)
+    target = rotvec_to_matrix(0.3 * rng.normal(size=(40, 3))) @ rotation
+    lines = make_lines(robot, q, position, target, None, np.ones(40), goal)
+    good = np.flatnonzero(lines.verdict == FOLLOWED)
+    assert len(good) > 25
+    for i in good:
+        for segment in range(lines.first[i], lines.first[i + 1]):
+            here, _ = robot.tool_poses(lines.profiles.start[segment : segment + 1])
+            shift, since = position[i] - start[i], here[0] - start[i]
+            assert np.linalg.norm(np.cross(shift, since)) / np.linalg.norm(shift) < LINE_TOLERANCE
+    reached, turned = robot.tool_poses(lines.end[good])
+    assert np.linalg.norm(reached - position[good], axis=1).max() < 1e-7
+    axes = (turned[:, :, 2] * target[good][:, :, 2]).sum(1)
+    if goal == "position_axis":
+        assert np.arccos(np.clip(axes, -1, 1)).max() < 1e-6
+
+
+def test_lines_that_no_candidate_can_follow_stop_the_request_with_advice() -> None:
+    poses = [{"position": [x, 0.0, 0.4], "quat_xyzw": [1, 0, 0, 0]} for x in (0.5, -0.5)]
+    body = {**LINES, "workspace": {"kind": "poses", "poses": poses}, "count": 2100}
+    with pytest.raises(SynthesisError, match="straight lines") as caught:
+        synthesize(whole(parse(body)))
+    assert caught.value.attempts < 4000
+    assert set(caught.value.rejections) <= {"line_unreachable", "line_singular", "line_joint_limit", "unreachable"}
+
+
+def test_a_path_timer_knows_lengths_at_which_the_greatest_acceleration_is_only_just_reached() -> None:
+    """Ruckig gives up on some of these, within rounding of 2 a^3 / j^2."""
+    length = 0.1 * (1 + 1e-16 * np.arange(-40, 41))
+    _, _, duration = PathTimer().profiles(np.array([1.0, 5.0, 50.0]) / length[:, None], np.zeros(len(length)))
+    assert np.abs(duration - 0.4).max() < 1e-6
