@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from services.audit.rows import read_rows
+from services.audit.row_check import read_rows
 from services.report import ASPECTS, Distance, window_distances
 from services.report.windows import cut_windows
 from services.synthesis.pipeline import ShardPlan, robot_spec, synthesize

@@ -24,15 +24,15 @@ from services.api import (
     trajectories,
 )
 from services.api.access import OPEN_PATHS, AccessGuard
-from services.api.aside import Aside
-from services.api.following import Followers
-from services.api.reading import Readings
+from services.api.bounded_process import BoundedProcess
+from services.api.lasting_calls import Followers
 from services.api.settings import Settings
+from services.api.shared_shards import Readings
 from services.api.uploads import Uploads
-from services.catalogue.shelf import RobotShelf
+from services.catalogue.robot_registry import RobotRegistry
 from services.engine import open_engine
 from services.jobs import JobQueue
-from services.motions_shelf import MotionsShelf
+from services.motions_registry import MotionsRegistry
 
 _ROUTERS = (
     jobs.router,
@@ -81,13 +81,13 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.readings = Readings(app.state.decoders)
         app.state.coverages = coverage.Coverages()
         metrics.StateCollector(counts, queue, app.state.followers)
-        app.state.previewer = Aside(settings.preview_seconds, "preview")
-        app.state.robots = RobotShelf(settings.state_folder / "robots", settings.max_robots)
+        app.state.previewer = BoundedProcess(settings.preview_seconds, "preview")
+        app.state.robots = RobotRegistry(settings.state_folder / "robots", settings.max_robots)
         app.state.robot_uploads = Uploads(robots.MAX_UPLOADS, "robot")
-        app.state.robot_reader = Aside(robots.READ_S, "robot")
-        app.state.motions = MotionsShelf(settings.state_folder / "motions", settings.max_motions)
+        app.state.robot_reader = BoundedProcess(robots.READ_S, "robot")
+        app.state.motions = MotionsRegistry(settings.state_folder / "motions", settings.max_motions)
         app.state.motions_uploads = Uploads(motions.MAX_UPLOADS, "motions file")
-        app.state.motions_reader = Aside(motions.READ_S, "motions file")
+        app.state.motions_reader = BoundedProcess(motions.READ_S, "motions file")
         queue.start()
         try:
             yield

@@ -6,7 +6,7 @@ from collections import OrderedDict
 import anyio
 from fastapi import APIRouter, Request, Response
 
-from services import coverage
+from services import dataset_coverage as coverage
 from services.api.jobs import JobId, Jobs
 from services.api.problems import RESPONSES
 from services.api.schemas import CoverageBody

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Header
 from fastapi.responses import Response, StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from services.api.following import FOLLOWS, POLL_S
 from services.api.jobs import JobId, Jobs
+from services.api.lasting_calls import FOLLOWS, POLL_S
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import ShardBody
 from services.api.shards import After

@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.api.following import Followers
+from services.api.lasting_calls import Followers
 from services.api.problems import RESPONSES
 from services.jobs import JOB_STATES, JobQueue
 from shared.manifest import Commit

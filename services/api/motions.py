@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from services.api.aside import Aside
+from services.api.bounded_process import BoundedProcess
 from services.api.jobs import Jobs
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import MotionsBody, MotionsListBody
 from services.api.uploads import Uploads
-from services.motions_shelf import MotionsShelf, MotionsShelfFullError
+from services.motions_registry import MotionsRegistry, MotionsRegistryFullError
 from shared.demonstrated_motions import MAX_BYTES, DemonstratedMotions
 
 READ_S = 60.0
@@ -30,13 +30,13 @@ _BODY: dict[str, Any] = {
 router = APIRouter(prefix="/v1/motions", tags=["motions"], responses=RESPONSES)
 
 
-def _shelf(call: Request) -> MotionsShelf:
-    shelf = call.app.state.motions
-    assert isinstance(shelf, MotionsShelf)
-    return shelf
+def _registry(call: Request) -> MotionsRegistry:
+    registry = call.app.state.motions
+    assert isinstance(registry, MotionsRegistry)
+    return registry
 
 
-Shelf = Annotated[MotionsShelf, Depends(_shelf)]
+Registry = Annotated[MotionsRegistry, Depends(_registry)]
 Sha256 = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="of the content")]
 
 
@@ -49,9 +49,9 @@ async def _content(call: Request) -> AsyncIterator[bytes]:
 
 
 @router.get("", operation_id="list_motions")
-def list_motions(shelf: Shelf) -> MotionsListBody:
+def list_motions(registry: Registry) -> MotionsListBody:
     """The motions files that were uploaded."""
-    found = (shelf.find(sha256) for sha256 in shelf.names())
+    found = (registry.find(sha256) for sha256 in registry.names())
     return MotionsListBody(motions=[MotionsBody.of(motions) for motions in found if motions is not None])
 
 
@@ -63,18 +63,18 @@ def list_motions(shelf: Shelf) -> MotionsListBody:
     responses={200: {"model": MotionsBody, "description": "This file is there already"}},
 )
 def upload_motions(
-    call: Request, jobs: Jobs, shelf: Shelf, response: Response, content: Annotated[bytes, Depends(_content)]
+    call: Request, jobs: Jobs, registry: Registry, response: Response, content: Annotated[bytes, Depends(_content)]
 ) -> MotionsBody:
     """Upload the motions of demonstrations. Requests name them by the sha256 of their content."""
     if problem := jobs.storage_problem():
         raise ProblemError(507, problem)
     reader = call.app.state.motions_reader
-    assert isinstance(reader, Aside)
+    assert isinstance(reader, BoundedProcess)
     motions = reader.call(read_motions_content, content)
     try:
-        if not shelf.add(motions):
+        if not registry.add(motions):
             response.status_code = 200
-    except (MotionsShelfFullError, OSError) as error:
+    except (MotionsRegistryFullError, OSError) as error:
         raise ProblemError(507, f"the motions can't be kept: {error}") from error
     body = MotionsBody.of(motions)
     response.headers["Location"] = body.links["self"]
@@ -94,9 +94,9 @@ def read_motions_content(content: bytes) -> DemonstratedMotions:
         200: {"content": {_KIND: {"schema": {"type": "string", "format": "binary"}}}, "description": "The file"}
     },
 )
-def get_motions(shelf: Shelf, sha256: Sha256) -> Response:
+def get_motions(registry: Registry, sha256: Sha256) -> Response:
     """A motions file."""
-    content = shelf.content(sha256)
+    content = registry.content(sha256)
     if content is None:
         raise ProblemError(404, f"no motions file of sha256 {sha256} was uploaded")
     headers = {"ETag": f'"{sha256}"', "X-Content-Type-Options": "nosniff"}
@@ -104,7 +104,7 @@ def get_motions(shelf: Shelf, sha256: Sha256) -> Response:
 
 
 @router.delete("/{sha256}", operation_id="delete_motions", status_code=204)
-def delete_motions(shelf: Shelf, sha256: Sha256) -> None:
+def delete_motions(registry: Registry, sha256: Sha256) -> None:
     """Delete a motions file. Datasets of copies keep their own."""
-    if not shelf.remove(sha256):
+    if not registry.remove(sha256):
         raise ProblemError(404, f"no motions file of sha256 {sha256} was uploaded")

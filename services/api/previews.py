@@ -4,7 +4,7 @@ import json
 
 import pyarrow as pa
 
-from services.api.aside import Aside
+from services.api.bounded_process import BoundedProcess
 from services.api.copied import Demonstrated
 from services.api.trajectories import max_samples, trajectories_json
 from services.synthesis.pipeline import ShardPlan, ShardRows, robot_spec, synthesize
@@ -15,7 +15,7 @@ from shared.errors import RequestError
 MAX_ROWS = 64
 
 
-def make_preview(aside: Aside, request: TrajectoryRequest, arrow: bool = False) -> bytes:
+def make_preview(worker: BoundedProcess, request: TrajectoryRequest, arrow: bool = False) -> bytes:
     """A preview made in that process as JSON, or the same rows as an Arrow IPC stream.
 
     Raises RequestError, SynthesisError, or ProblemError when it takes too long.
@@ -23,7 +23,7 @@ def make_preview(aside: Aside, request: TrajectoryRequest, arrow: bool = False) 
     if request.count > MAX_ROWS:
         detail = f"a preview has at most {MAX_ROWS} trajectories; submit a job for more"
         raise RequestError("the request is not valid", [("/count", detail)])
-    return aside.call(preview, request, arrow)
+    return worker.call(preview, request, arrow)
 
 
 def preview(request: TrajectoryRequest, arrow: bool) -> bytes:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
-from services.api.aside import Aside
+from services.api.bounded_process import BoundedProcess
 from services.api.jobs import Jobs
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import RobotBody, RobotsBody
@@ -15,7 +15,7 @@ from services.catalogue import ARMS, Arm
 from services.catalogue.archive import read_archive
 from services.catalogue.mesh_sources import MeshFiles
 from services.catalogue.own_arm import ArmOptions, own_arm, parse_numbers
-from services.catalogue.shelf import RobotShelf, ShelfFullError, UnknownRobotError
+from services.catalogue.robot_registry import RegistryFullError, RobotRegistry, UnknownRobotError
 from services.synthesis.arm.links import robot_links
 from services.synthesis.arm.robot_model import robot_model
 from shared.errors import RobotError
@@ -38,13 +38,13 @@ _BODY: dict[str, Any] = {
 router = APIRouter(prefix="/v1/robots", tags=["robots"], responses=RESPONSES)
 
 
-def _shelf(call: Request) -> RobotShelf:
-    shelf = call.app.state.robots
-    assert isinstance(shelf, RobotShelf)
-    return shelf
+def _registry(call: Request) -> RobotRegistry:
+    registry = call.app.state.robots
+    assert isinstance(registry, RobotRegistry)
+    return registry
 
 
-Shelf = Annotated[RobotShelf, Depends(_shelf)]
+Registry = Annotated[RobotRegistry, Depends(_registry)]
 Name = Annotated[str, Path(max_length=64, description="as the list of robots has it")]
 Frame = Annotated[str | None, Query(min_length=1, max_length=128)]
 Numbers = Annotated[str | None, Query(max_length=500, description="a number, or one for each joint between commas")]
@@ -60,9 +60,9 @@ async def _content(call: Request) -> AsyncIterator[tuple[bytes, bool]]:
 
 
 @router.get("", operation_id="list_robots")
-def list_robots(shelf: Shelf) -> RobotsBody:
+def list_robots(registry: Registry) -> RobotsBody:
     """The robots of the catalogue, then those that were uploaded."""
-    return RobotsBody(robots=[RobotBody.of(shelf.find(name)) for name in shelf.names()])
+    return RobotsBody(robots=[RobotBody.of(registry.find(name)) for name in registry.names()])
 
 
 @router.post(
@@ -75,7 +75,7 @@ def list_robots(shelf: Shelf) -> RobotsBody:
 def upload_robot(
     call: Request,
     jobs: Jobs,
-    shelf: Shelf,
+    registry: Registry,
     response: Response,
     content: Annotated[tuple[bytes, bool], Depends(_content)],
     tip: Annotated[str, Query(min_length=1, max_length=128, description="link whose pose is recorded")],
@@ -93,12 +93,12 @@ def upload_robot(
     if problem := jobs.storage_problem():
         raise ProblemError(507, problem)
     reader = call.app.state.robot_reader
-    assert isinstance(reader, Aside)
+    assert isinstance(reader, BoundedProcess)
     arm = reader.call(read_robot, *content, options)
     try:
-        if not shelf.add(arm):
+        if not registry.add(arm):
             response.status_code = 200
-    except (ShelfFullError, OSError) as error:
+    except (RegistryFullError, OSError) as error:
         raise ProblemError(507, f"the robot can't be kept: {error}") from error
     robot = RobotBody.of(arm)
     response.headers["Location"] = robot.links["self"]
@@ -123,9 +123,9 @@ def read_robot(body: bytes, archived: bool, options: ArmOptions) -> Arm:
 
 
 @router.get("/{name}", operation_id="get_robot")
-def get_robot(shelf: Shelf, name: Name) -> RobotBody:
+def get_robot(registry: Registry, name: Name) -> RobotBody:
     """A robot's joints, limits and frames."""
-    return RobotBody.of(_known(shelf, name))
+    return RobotBody.of(_known(registry, name))
 
 
 @router.get(
@@ -134,9 +134,9 @@ def get_robot(shelf: Shelf, name: Name) -> RobotBody:
     response_class=Response,
     responses={200: {"content": {_XML[0]: {}}, "description": "The URDF"}},
 )
-def get_robot_urdf(shelf: Shelf, name: Name) -> Response:
+def get_robot_urdf(registry: Registry, name: Name) -> Response:
     """A robot's URDF: its maker's, or what was read of an uploaded one."""
-    return Response(_known(shelf, name).files.urdf(), media_type=_XML[0])
+    return Response(_known(registry, name).files.urdf(), media_type=_XML[0])
 
 
 @router.get(
@@ -148,13 +148,13 @@ def get_robot_urdf(shelf: Shelf, name: Name) -> Response:
     },
 )
 def get_robot_mesh(
-    shelf: Shelf,
+    registry: Registry,
     name: Name,
     file: Annotated[str, Query(max_length=500, description="as the URDF names it")],
     known: Annotated[str | None, Header(alias="If-None-Match")] = None,
 ) -> Response:
     """A mesh file that a robot's URDF names, to look at."""
-    arm = _known(shelf, name)
+    arm = _known(registry, name)
     # Only what the URDF names is ever opened.
     if file not in arm.named_meshes:
         raise ProblemError(404, f"the URDF of {name} names no mesh {file!r}")
@@ -170,18 +170,18 @@ def get_robot_mesh(
 
 
 @router.delete("/{name}", operation_id="delete_robot", status_code=204)
-def delete_robot(shelf: Shelf, name: Name) -> None:
+def delete_robot(registry: Registry, name: Name) -> None:
     """Delete an uploaded robot. Datasets made with it keep their own copy."""
     if name in ARMS:
         raise ProblemError(409, f"{name} is of the catalogue; only uploaded robots can be deleted")
     try:
-        shelf.remove(name)
+        registry.remove(name)
     except UnknownRobotError as error:
         raise ProblemError(404, str(error)) from None
 
 
-def _known(shelf: RobotShelf, name: str) -> Arm:
+def _known(registry: RobotRegistry, name: str) -> Arm:
     try:
-        return shelf.find(name)
+        return registry.find(name)
     except UnknownRobotError as error:
         raise ProblemError(404, str(error)) from None

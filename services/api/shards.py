@@ -10,9 +10,9 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.responses import Response
 
-from services.api.cut import CutResponse
-from services.api.following import FOLLOWS, Wait, until
+from services.api.aborting_response import AbortingResponse
 from services.api.jobs import JobId, Jobs
+from services.api.lasting_calls import FOLLOWS, Wait, until
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import ManifestBody, ShardBody, ShardPage
 from services.jobs import Job, commit_of, commits_of
@@ -66,7 +66,7 @@ def _page(job: Job, after: int, limit: int) -> ShardPage:
 @router.get(
     "/shards/{index}",
     operation_id="get_shard",
-    response_class=CutResponse,
+    response_class=AbortingResponse,
     dependencies=[FOLLOWS],
     responses={
         200: {"content": {MEDIA_TYPE: {}}, "description": "The Parquet file"},
@@ -105,7 +105,7 @@ def get_shard(
         **({"Content-Range": f"bytes {first}-{stop - 1}/{commit.bytes}"} if ranged else {}),
     }
     content = _parts(job.dataset, commit, first, stop)
-    return CutResponse(content, 206 if ranged else 200, headers, MEDIA_TYPE)
+    return AbortingResponse(content, 206 if ranged else 200, headers, MEDIA_TYPE)
 
 
 def _parts(dataset: Dataset, commit: Commit, first: int, stop: int) -> Iterator[bytes]:

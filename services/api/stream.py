@@ -8,12 +8,12 @@ import anyio
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from services.api.cut import CutResponse
-from services.api.following import FOLLOWS, POLL_S
+from services.api.aborting_response import AbortingResponse
 from services.api.jobs import JobId, Jobs
+from services.api.lasting_calls import FOLLOWS, POLL_S
 from services.api.problems import RESPONSES, ProblemError
-from services.api.reading import FellBehindError, Readings
 from services.api.shards import After
+from services.api.shared_shards import FellBehindError, Readings
 from services.jobs import Job, JobStateError, commit_of
 from shared import records
 from shared.manifest import Commit
@@ -41,7 +41,7 @@ async def stream_rows(call: Request, jobs: Jobs, job_id: JobId, after: After = -
     job = jobs.job(job_id)
     if job.state in ("failed", "cancelling", "cancelled"):
         raise ProblemError(409, f"this job is {job.state}, so its stream would never end; its shards can be fetched")
-    return CutResponse(arrow_stream(job, after + 1, call.app.state.readings), media_type=MEDIA_TYPE)
+    return AbortingResponse(arrow_stream(job, after + 1, call.app.state.readings), media_type=MEDIA_TYPE)
 
 
 async def arrow_stream(job: Job, first: int, readings: Readings) -> AsyncIterator[bytes]:

@@ -13,8 +13,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 import numpy as np
 
 from services.audit.claims import Claims
-from services.audit.kinematics import open_kinematics
-from services.audit.report import AuditReport
+from services.audit.findings import AuditReport
+from services.audit.pinocchio_model import open_kinematics
 from services.audit.shard import ShardAudit
 from shared.dataset import Dataset
 from shared.manifest import Commit

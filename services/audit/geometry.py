@@ -16,7 +16,7 @@ import pinocchio as pin
 from numpy.typing import NDArray
 
 from services.audit.claims import BoxClaim, Claims, HalfSpaceClaim
-from services.audit.kinematics import Kinematics
+from services.audit.pinocchio_model import Kinematics
 from services.audit.spheres import corners, cover
 from shared.errors import RobotError
 

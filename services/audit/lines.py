@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from services.audit.kinematics import Kinematics
+from services.audit.findings import AuditReport
 from services.audit.moments import straight_motions
-from services.audit.report import AuditReport
-from services.audit.rows import Rows
+from services.audit.pinocchio_model import Kinematics
+from services.audit.row_check import Rows
 
 TOLERANCE = 1e-4 + 2e-6
 """How far the tool may be from the line between a motion's ends [m]: as documented, and what float32 ends round."""

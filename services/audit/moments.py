@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.audit.profiles import advance, integrate, pieces
-from services.audit.rows import Rows
+from services.audit.profile_check import advance, integrate, pieces
+from services.audit.row_check import Rows
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

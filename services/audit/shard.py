@@ -6,15 +6,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from services.audit.claims import Claims
-from services.audit.collision import CollisionCheck
-from services.audit.copies import CopiesCheck
-from services.audit.kinematics import Frames, check_poses, open_kinematics
+from services.audit.collision_check import CollisionCheck
+from services.audit.copy_check import CopiesCheck
+from services.audit.findings import AuditReport
 from services.audit.lines import check_lines
 from services.audit.moments import ALLOWED, exact_from_hz, sampled, stored
-from services.audit.motion import check_continuity, check_samples, check_tool, keeps_limits
-from services.audit.profiles import check_profiles
-from services.audit.report import AuditReport
-from services.audit.rows import Rows, check_table, read_rows
+from services.audit.motion_check import check_continuity, check_samples, check_tool, keeps_limits
+from services.audit.pinocchio_model import Frames, check_poses, open_kinematics
+from services.audit.profile_check import check_profiles
+from services.audit.row_check import Rows, check_table, read_rows
 from shared.dataset import Dataset, verify_bytes
 from shared.errors import CorruptShardError
 from shared.manifest import Commit

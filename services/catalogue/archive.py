@@ -6,8 +6,8 @@ import zipfile
 import zlib
 from pathlib import PurePosixPath
 
-from services.catalogue.markup import MAX_BYTES as MAX_URDF_BYTES
 from services.catalogue.mesh_hulls import MAX_BYTES, SUFFIXES
+from services.catalogue.xml_reader import MAX_BYTES as MAX_URDF_BYTES
 from shared.errors import RobotError
 
 MAX_FILES = 5000

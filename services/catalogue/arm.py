@@ -9,10 +9,10 @@ from typing import Any
 from services.catalogue.chain import moving_joints
 from services.catalogue.files import RobotFiles
 from services.catalogue.followers import Follower, followers
-from services.catalogue.markup import read_xml
 from services.catalogue.urdf import Joint, Origin, Urdf
 from services.catalogue.urdf_reader import read_urdf
 from services.catalogue.urdf_text import urdf_text
+from services.catalogue.xml_reader import read_xml
 from shared.errors import RobotError
 
 

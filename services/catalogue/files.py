@@ -10,7 +10,7 @@ import coal
 import numpy as np
 from numpy.typing import NDArray
 
-from services.catalogue.markup import read_xml
+from services.catalogue.xml_reader import read_xml
 from shared.errors import RobotError
 
 _MESH_SCHEME = "package://"

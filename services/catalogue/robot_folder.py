@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from services.catalogue.arm import Arm
 from services.catalogue.chain import MAX_DOF
-from services.catalogue.markup import MAX_BYTES
 from services.catalogue.mesh_hulls import MAX_HULL_BYTES
 from services.catalogue.own_files import MESH_PREFIX, OwnFiles
 from services.catalogue.urdf_reader import read_urdf
+from services.catalogue.xml_reader import MAX_BYTES
 from shared.errors import RobotError
 from shared.storage import Storage
 

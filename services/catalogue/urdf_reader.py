@@ -11,8 +11,8 @@ import numpy as np
 import pinocchio as pin
 from numpy.typing import NDArray
 
-from services.catalogue.markup import Element, read_xml
 from services.catalogue.urdf import Joint, Origin, Shape, Urdf, Vector, find_root
+from services.catalogue.xml_reader import Element, read_xml
 from shared.errors import RobotError
 
 MAX_LINKS = 1000

@@ -10,7 +10,7 @@ import uvicorn
 
 from services.api.app import create_app
 from services.api.settings import Settings
-from services.jobs import claimed, open_place
+from services.jobs import claimed, open_dataset_root
 from services.memory import give_memory_back
 from shared.api_keys import read_or_make_keys
 from shared.errors import ConfigError
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         settings.state_folder.mkdir(parents=True, exist_ok=True)
         (settings.state_folder / ".writable").touch()
-        if problem := open_place(settings.data).problem():
+        if problem := open_dataset_root(settings.data).problem():
             raise ConfigError(f"can't serve {settings.data}: {problem}")
         listener = listen(settings.host, settings.port)
         claim = claimed(settings.data, listener.url)

@@ -2,6 +2,7 @@
 
 from services.jobs.claim import claimed
 from services.jobs.commits import commit_of, commits_of
+from services.jobs.dataset_root import open_dataset_root
 from services.jobs.errors import (
     IdempotencyError,
     JobError,
@@ -11,10 +12,9 @@ from services.jobs.errors import (
     UnknownJobError,
     UnknownShardError,
 )
+from services.jobs.generation import begin, make_dataset
 from services.jobs.header import library_versions
 from services.jobs.job import JOB_STATES, Job, JobState
-from services.jobs.making import begin, make_dataset
-from services.jobs.place import open_place
 from services.jobs.progress import Progress, Tally
 from services.jobs.queue import JobQueue
 
@@ -38,5 +38,5 @@ __all__ = [
     "commits_of",
     "library_versions",
     "make_dataset",
-    "open_place",
+    "open_dataset_root",
 ]

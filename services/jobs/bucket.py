@@ -13,7 +13,7 @@ _LOOK_EVERY_S = 5.0
 
 
 class Bucket:
-    """A prefix with one for each dataset below it: a services.jobs.place.Place."""
+    """A prefix with one for each dataset below it: a services.jobs.dataset_root.DatasetRoot."""
 
     def __init__(self, uri: str) -> None:
         """Connects when first used. Raises DatasetFormatError."""
@@ -22,22 +22,22 @@ class Bucket:
         self._looked_at, self._problem = float("-inf"), ""
 
     def names(self) -> list[str]:
-        """See Place.names."""
+        """See DatasetRoot.names."""
         return self._storage.folders()
 
     def where(self, job_id: str) -> str:
-        """See Place.where."""
+        """See DatasetRoot.where."""
         return below(self._uri, job_id)
 
     def begun_at(self, job_id: str) -> datetime:
-        """See Place.begun_at."""
+        """See DatasetRoot.begun_at."""
         made = self._storage.made_at(f"{job_id}/dataset.json")
         if made is None:
             raise StorageError(f"dataset {job_id[:12]} is gone")
         return made
 
     def problem(self, wanted_bytes: float = 0.0) -> str:
-        """See Place.problem. There is room without end; asked at most every few seconds whether it answers."""
+        """See DatasetRoot.problem. There is room without end; asked at most every few seconds whether it answers."""
         if time.monotonic() - self._looked_at > _LOOK_EVERY_S:
             try:
                 self._probe.size("dataset.json")
@@ -48,7 +48,7 @@ class Bucket:
         return self._problem
 
     def remove(self, job_id: str) -> Callable[[], None]:
-        """See Place.remove. Commits go first: until dataset.json goes it is a dataset that lacks some.
+        """See DatasetRoot.remove. Commits go first: until dataset.json goes it is a dataset that lacks some.
 
         manifest.json, which says that it is cancelled, goes last: without it, it would be one that grows.
         """

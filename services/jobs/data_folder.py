@@ -12,7 +12,7 @@ from services.jobs.errors import StorageError
 
 
 class DataFolder:
-    """A folder with a directory for each dataset: a services.jobs.place.Place."""
+    """A folder with a directory for each dataset: a services.jobs.dataset_root.DatasetRoot."""
 
     def __init__(self, folder: Path, min_free_bytes: int) -> None:
         """Makes the folder if it is missing, and clears what a killed service left. Raises OSError."""
@@ -23,19 +23,19 @@ class DataFolder:
         shutil.rmtree(self._trash, ignore_errors=True)
 
     def names(self) -> list[str]:
-        """See Place.names."""
+        """See DatasetRoot.names."""
         return [path.name for path in self._folder.iterdir() if (path / "dataset.json").is_file()]
 
     def where(self, job_id: str) -> Path:
-        """See Place.where."""
+        """See DatasetRoot.where."""
         return self._folder / job_id
 
     def begun_at(self, job_id: str) -> datetime:
-        """See Place.begun_at."""
+        """See DatasetRoot.begun_at."""
         return datetime.fromtimestamp((self.where(job_id) / "dataset.json").stat().st_mtime, UTC)
 
     def problem(self, wanted_bytes: float = 0.0) -> str:
-        """See Place.problem."""
+        """See DatasetRoot.problem."""
         try:
             (self._folder / ".writable").touch()
             free = shutil.disk_usage(self._folder).free
@@ -51,7 +51,7 @@ class DataFolder:
         return ""
 
     def remove(self, job_id: str) -> Callable[[], None]:
-        """See Place.remove. Readers keep the files they have open; the next start frees what a killed one left."""
+        """See DatasetRoot.remove. Readers keep the files they have open; the next start frees what was left."""
         grave = self._trash / uuid.uuid4().hex
         try:
             self._trash.mkdir(exist_ok=True)

@@ -11,15 +11,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from services.engine import Engine
+from services.jobs.dataset_root import open_dataset_root
 from services.jobs.errors import JobStateError, QueueFullError, StorageError, UnknownJobError
+from services.jobs.generation import begin
 from services.jobs.job import Job
+from services.jobs.job_locks import JobLocks
+from services.jobs.job_runner import JobRunner
 from services.jobs.keys import IdempotencyKeys
-from services.jobs.maker import Maker
-from services.jobs.making import begin
-from services.jobs.place import open_place
 from services.jobs.progress import bytes_wanted
 from services.jobs.store import store_priority, stored_job, stored_jobs
-from services.jobs.turns import Turns
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.errors import DatasetError, EngineError
 from shared.manifest import Commit
@@ -65,13 +65,13 @@ class JobQueue:
         """
         self.engine = engine
         self._engine_problem = "starting"
-        self._place = open_place(data, min_free_bytes)
+        self._root = open_dataset_root(data, min_free_bytes)
         self._keys = IdempotencyKeys(Path(state or data) / ".idempotency")
-        self._turns = Turns()
-        self._maker = Maker(engine, self._place, self._turns, on_commit)
+        self._locks = JobLocks()
+        self._runner = JobRunner(engine, self._root, self._locks, on_commit)
         self._max_queued, self._max_running = max_queued, max_running
         self._makers: set[threading.Thread] = set()
-        self._jobs = {job.id: job for job in stored_jobs(self._place)}
+        self._jobs = {job.id: job for job in stored_jobs(self._root)}
         waiting = sorted((job for job in self._jobs.values() if job.state == "queued"), key=lambda job: job.created_at)
         self._waiting = [job.id for job in waiting]
         self._beginning: set[str] = set()
@@ -108,7 +108,7 @@ class JobQueue:
             IdempotencyError, QueueFullError, StorageError, JobStateError (it is being cancelled, or deleted).
         """
         with ExitStack() as stack:
-            stack.enter_context(self._turns.of(request.dataset_id))
+            stack.enter_context(self._locks.of(request.dataset_id))
             known = self._jobs.get(request.dataset_id)
             if known is not None and known.state == "cancelling":
                 raise JobStateError("this job is being cancelled; submit it again in a few seconds")
@@ -142,7 +142,7 @@ class JobQueue:
             UnknownJobError, JobStateError (it has ended).
             StorageError: it is stopped, but that can't be stored. Cancelling it once more tries again.
         """
-        with self._turns.of(job_id):
+        with self._locks.of(job_id):
             with self._changed:
                 job = self.job(job_id)
                 if job.state in ("succeeded", "failed"):
@@ -169,14 +169,14 @@ class JobQueue:
 
     def delete(self, job_id: str) -> None:
         """Deletes a job that has ended, and its data. Raises UnknownJobError, JobStateError, StorageError."""
-        with self._turns.of(job_id, deletes=True):
+        with self._locks.of(job_id, deletes=True):
             with self._changed:
                 job = self.job(job_id)
                 if job.is_active:
                     raise JobStateError(f"this job is {job.state}; cancel it, and delete it once it has ended")
                 del self._jobs[job_id]
             try:
-                free_room = self._place.remove(job_id)
+                free_room = self._root.remove(job_id)
             except StorageError as error:
                 self._jobs[job_id] = self._what_is_left(job, error)
                 raise
@@ -189,7 +189,7 @@ class JobQueue:
 
     def storage_problem(self) -> str:
         """Why the data folder takes no new dataset, or ""."""
-        return self._place.problem()
+        return self._root.problem()
 
     @contextmanager
     def _room(self, request: TrajectoryRequest, known: Job | None) -> Iterator[None]:
@@ -200,7 +200,7 @@ class JobQueue:
                 raise QueueFullError(f"{waiting} jobs are waiting already; submit again when some are done")
             self._beginning.add(request.dataset_id)
         try:
-            problem = self._place.problem(bytes_wanted(request, known.progress if known else None))
+            problem = self._root.problem(bytes_wanted(request, known.progress if known else None))
             if problem:
                 raise StorageError(f"{problem}; free some space or choose another data folder")
             yield
@@ -210,10 +210,10 @@ class JobQueue:
 
     def _enqueue(self, request: TrajectoryRequest, priority: int | None) -> Job:
         try:
-            dataset = begin(request, self._place.where(request.dataset_id))
+            dataset = begin(request, self._root.where(request.dataset_id))
             if priority is not None:
                 store_priority(dataset, priority)
-            job = stored_job(self._place, request.dataset_id)
+            job = stored_job(self._root, request.dataset_id)
         except OSError as error:
             raise StorageError(f"the dataset can't be begun: {error.strerror}; see the data folder") from error
         with self._changed:
@@ -234,7 +234,7 @@ class JobQueue:
     def _what_is_left(self, job: Job, error: StorageError) -> Job:
         """The job of a dataset that could not be deleted, some of which may be gone."""
         try:
-            return stored_job(self._place, job.id)
+            return stored_job(self._root, job.id)
         except (OSError, DatasetError):
             job.reason, job.state = str(error), "failed"
             return job
@@ -267,7 +267,7 @@ class JobQueue:
     def _make(self, job: Job) -> None:
         """Makes a job, in a thread of its own."""
         try:
-            self._maker.make(job, lambda: self._stopping)
+            self._runner.make(job, lambda: self._stopping)
         finally:
             with self._changed:
                 self._makers.remove(threading.current_thread())

@@ -1,4 +1,4 @@
-"""The jobs that are on disk: one for each dataset of a place."""
+"""The jobs that are on disk: one for each dataset of a root."""
 
 import json
 import logging
@@ -9,8 +9,8 @@ from functools import partial
 
 import pyarrow as pa
 
+from services.jobs.dataset_root import DatasetRoot
 from services.jobs.job import STATE_ON_DISK, Job
-from services.jobs.place import Place
 from services.jobs.progress import Tally
 from shared.dataset import Dataset
 from shared.errors import DatasetError
@@ -21,17 +21,17 @@ _PRIORITY = "priority.json"
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
-def stored_jobs(place: Place) -> list[Job]:
+def stored_jobs(root: DatasetRoot) -> list[Job]:
     """The job of every dataset; damaged ones are left out and said in the log. Raises OSError, DatasetError."""
-    names = [name for name in place.names() if _ID.fullmatch(name)]
+    names = [name for name in root.names() if _ID.fullmatch(name)]
     # Side by side: each waits for a few small files.
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        return [job for job in pool.map(partial(_stored_or_left_out, place), names) if job is not None]
+        return [job for job in pool.map(partial(_stored_or_left_out, root), names) if job is not None]
 
 
-def _stored_or_left_out(place: Place, name: str) -> Job | None:
+def _stored_or_left_out(root: DatasetRoot, name: str) -> Job | None:
     try:
-        job = stored_job(place, name)
+        job = stored_job(root, name)
     except (DatasetError, OSError) as error:
         _log.warning("left out: %s", error)
         return None
@@ -41,15 +41,15 @@ def _stored_or_left_out(place: Place, name: str) -> Job | None:
     return job
 
 
-def stored_job(place: Place, job_id: str) -> Job:
+def stored_job(root: DatasetRoot, job_id: str) -> Job:
     """The job of a dataset, as it is on disk. Raises DatasetError, OSError."""
-    dataset = Dataset(place.where(job_id))
+    dataset = Dataset(root.where(job_id))
     manifest, commits = dataset.manifest(), dataset.commits()
     begun = dataset.header.created_at
     return Job(
         id=dataset.header.dataset_id,
         dataset=dataset,
-        created_at=datetime.fromisoformat(begun) if begun else place.begun_at(job_id),
+        created_at=datetime.fromisoformat(begun) if begun else root.begun_at(job_id),
         state=STATE_ON_DISK[manifest.state],
         reason=manifest.reason,
         # Of a job that has ended they are in its manifest; of one that has not, every commit is read.

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from services.audit.rows import Rows
+from services.audit.row_check import Rows
 from services.report.charts import DATA, DEMONSTRATIONS, QUIET, legend, new_figure, picture, table
 from services.report.distance import ASPECTS, Distance, window_distances
 from services.report.page import Picture, section

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.audit.rows import Rows
+from services.audit.row_check import Rows
 from services.report.charts import (
     DENSITY,
     LIMIT,

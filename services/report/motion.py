@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from services.audit.rows import Rows
+from services.audit.row_check import Rows
 from services.report.charts import DATA, DEMONSTRATIONS, legend, log_percent, new_figure, picture, plain, table
 from services.report.page import Picture, section
 from shared.rotation import geodesic_angle, rot6d_to_matrix

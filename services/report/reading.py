@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from services.audit.rows import Rows, read_rows
+from services.audit.row_check import Rows, read_rows
 from shared import records
 from shared.dataset import Dataset, verify_bytes
 from shared.errors import CorruptShardError

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from services.audit.rows import Rows
+from services.audit.row_check import Rows
 from services.report.charts import QUIET, joint_colors, joint_labels, legend, new_figure, new_row, picture
 from services.report.page import section
 from shared.robots import RobotSpec

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from services.audit.rows import Rows
+from services.audit.row_check import Rows
 from shared.order import WindowSpan, window_starts
 from shared.summary import ACTION_DIM, Windows
 

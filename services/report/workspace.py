@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
-from services.audit.rows import Rows
+from services.audit.row_check import Rows
 from services.report.charts import DATA, DEMONSTRATIONS, QUIET, density, new_figure, note, picture, steps
 from services.report.page import Picture, section
 from shared.errors import DatasetFormatError

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from services.audit.audit import audit_dataset
-from services.audit.copies import CopiesCheck
-from services.audit.report import AuditReport
-from services.audit.rows import read_rows
+from services.audit.copy_check import CopiesCheck
+from services.audit.findings import AuditReport
+from services.audit.row_check import read_rows
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
 from services.synthesis.request.trajectory_request import TrajectoryRequest

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.api.aside import Aside
+from services.api.bounded_process import BoundedProcess
 from services.api.problems import ProblemError
 from tests.services.api.conftest import problem
 from tests.services.catalogue.own import GANTRY
@@ -117,7 +117,7 @@ def test_a_preview_that_takes_too_long_is_given_up(strict_api: httpx.Client) -> 
 
 def test_closing_waits_for_no_call(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
-    aside = Aside(600, "call")
+    aside = BoundedProcess(600, "call")
     failures: list[str] = []
 
     def call() -> None:

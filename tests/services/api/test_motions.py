@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from services.motions_shelf import MotionsShelf, MotionsShelfFullError
+from services.motions_registry import MotionsRegistry, MotionsRegistryFullError
 from shared.client import Client
 from shared.dataset import Dataset
 from shared.demonstrated_motions import DemonstratedMotions
@@ -99,16 +99,16 @@ def test_there_is_nothing_at_other_names(api: httpx.Client, name: str) -> None:
 
 
 def test_the_shelf_has_room_for_so_many(tmp_path: Path) -> None:
-    shelf = MotionsShelf(tmp_path / "motions", 2)
-    assert (shelf.names(), shelf.find(SHA256), shelf.content("../x")) == ([], None, None)
-    assert shelf.add(MOTIONS)
-    assert not shelf.add(MOTIONS)
+    registry = MotionsRegistry(tmp_path / "motions", 2)
+    assert (registry.names(), registry.find(SHA256), registry.content("../x")) == ([], None, None)
+    assert registry.add(MOTIONS)
+    assert not registry.add(MOTIONS)
     other = replace(MOTIONS, task="other")
-    assert shelf.add(other)
-    with pytest.raises(MotionsShelfFullError, match="2 motions files were uploaded already"):
-        shelf.add(replace(MOTIONS, task="third"))
-    assert shelf.names() == sorted([SHA256, other.content_sha256])
-    assert shelf.find(SHA256) == MOTIONS
-    assert shelf.remove(SHA256)
-    assert not shelf.remove(SHA256)
-    assert shelf.find(SHA256) is None
+    assert registry.add(other)
+    with pytest.raises(MotionsRegistryFullError, match="2 motions files were uploaded already"):
+        registry.add(replace(MOTIONS, task="third"))
+    assert registry.names() == sorted([SHA256, other.content_sha256])
+    assert registry.find(SHA256) == MOTIONS
+    assert registry.remove(SHA256)
+    assert not registry.remove(SHA256)
+    assert registry.find(SHA256) is None

@@ -7,7 +7,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from services.jobs import StorageError, open_place
+from services.jobs import StorageError, open_dataset_root
 from shared.client import Client
 from shared.dataset import Dataset
 from shared.object_store import ObjectStorage, below
@@ -85,4 +85,4 @@ def test_a_store_that_is_away_is_said_and_waited_for(tmp_path: Path, bucket_uri:
     assert "check AWS_ENDPOINT_URL" in err
     assert err.count("\n") == 1
     with pytest.raises(StorageError, match="can't be deleted"):
-        open_place(uri).remove("f" * 64)
+        open_dataset_root(uri).remove("f" * 64)

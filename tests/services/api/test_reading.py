@@ -9,11 +9,11 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from services.api import reading
-from services.api.reading import FellBehindError, Reading, Readings
+from services.api import shared_shards as reading
+from services.api.shared_shards import FellBehindError, Reading, Readings
 from services.api.stream import arrow_stream
 from services.jobs import Job
-from services.jobs.place import open_place
+from services.jobs.dataset_root import open_dataset_root
 from services.jobs.store import stored_job
 from shared.dataset import Dataset
 from shared.errors import CorruptShardError
@@ -30,7 +30,7 @@ Messages = Callable[[Job, Commit], Generator[bytes, None, None]]
 def job(reference: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     monkeypatch.setattr(reading, "_BATCH_BYTES", 1)
     shutil.copytree(reference.root, tmp_path / reference.header.dataset_id)
-    return stored_job(open_place(tmp_path, 0), reference.header.dataset_id)
+    return stored_job(open_dataset_root(tmp_path, 0), reference.header.dataset_id)
 
 
 async def whole(reader: Reading) -> list[bytes]:

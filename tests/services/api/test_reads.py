@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
-from services import coverage
+from services import dataset_coverage as coverage
 from services.api.coverage import Coverages
-from services.jobs import open_place
+from services.jobs import open_dataset_root
 from services.jobs.store import stored_job
 from shared.dataset import Dataset
 from tests.services.example import ROOT
@@ -23,13 +23,13 @@ use_one_allocator()
 give_memory_back()
 import resource, sys
 from pathlib import Path
-from services import coverage
+from services import dataset_coverage as coverage
 from services.api.trajectories import trajectory_json
-from services.jobs import open_place
+from services.jobs import open_dataset_root
 from services.jobs.store import stored_job
 
 path = Path(sys.argv[1])
-job = stored_job(open_place(path.parent, 0), path.name)
+job = stored_job(open_dataset_root(path.parent, 0), path.name)
 
 def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
@@ -72,7 +72,7 @@ def test_coverage_looks_at_so_many_samples_and_shares_them_among_the_shards(
 def test_calls_that_wait_for_coverage_take_no_thread_from_others(
     dense: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = stored_job(open_place(dense.root.parent, 0), dense.header.dataset_id)
+    job = stored_job(open_dataset_root(dense.root.parent, 0), dense.header.dataset_id)
     gate, sample = threading.Event(), coverage.sample
 
     def gated(*arguments: Any) -> coverage.Histograms:

@@ -9,7 +9,7 @@ import pytest
 from services.catalogue import ARMS
 from services.catalogue.archive import read_archive
 from services.catalogue.mesh_hulls import MAX_BYTES
-from services.catalogue.shelf import RobotShelf, ShelfFullError, UnknownRobotError
+from services.catalogue.robot_registry import RegistryFullError, RobotRegistry, UnknownRobotError
 from services.synthesis.pipeline import robot_spec
 from shared.errors import RobotError
 from tests.services.api.conftest import problem, wait_until_ended
@@ -160,15 +160,15 @@ def test_archives_are_read_within_bounds_and_from_nowhere_else() -> None:
 
 
 def test_a_shelf_takes_a_bounded_number_of_robots(tmp_path: Path) -> None:
-    shelf, arm = RobotShelf(tmp_path / "robots", 1), own()
-    assert shelf.names() == sorted(ARMS)
-    assert shelf.add(arm)
-    assert not shelf.add(arm)
-    assert RobotShelf(tmp_path / "robots", 1).find(arm.name) == arm
-    with pytest.raises(ShelfFullError, match="1 robots were uploaded already"):
-        shelf.add(own(acceleration=(1.0,)))
-    shelf.remove(arm.name)
+    registry, arm = RobotRegistry(tmp_path / "robots", 1), own()
+    assert registry.names() == sorted(ARMS)
+    assert registry.add(arm)
+    assert not registry.add(arm)
+    assert RobotRegistry(tmp_path / "robots", 1).find(arm.name) == arm
+    with pytest.raises(RegistryFullError, match="1 robots were uploaded already"):
+        registry.add(own(acceleration=(1.0,)))
+    registry.remove(arm.name)
     for name in (arm.name, "../robots", "a/b", "gantry-0123456789ab"):
         with pytest.raises(UnknownRobotError):
-            shelf.find(name)
+            registry.find(name)
     assert not list((tmp_path / "robots").iterdir())

@@ -6,11 +6,11 @@ import pytest
 from numpy.typing import NDArray
 
 from services.audit.claims import Claims
-from services.audit.collision import CollisionCheck
-from services.audit.kinematics import Kinematics
+from services.audit.collision_check import CollisionCheck
+from services.audit.findings import AuditReport
 from services.audit.moments import sampled, stored
-from services.audit.report import AuditReport
-from services.audit.rows import Rows, read_rows
+from services.audit.pinocchio_model import Kinematics
+from services.audit.row_check import Rows, read_rows
 from services.catalogue import ARMS
 from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.pipeline import synthesize

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.catalogue.markup import MAX_BYTES, read_xml
 from services.catalogue.mesh_sources import MeshFiles, MeshFolder
 from services.catalogue.own_arm import ArmOptions, own_arm
 from services.catalogue.urdf_reader import read_urdf
+from services.catalogue.xml_reader import MAX_BYTES, read_xml
 from shared.errors import RobotError
 from tests.services.catalogue.own import GANTRY, own
 

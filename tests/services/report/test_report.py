@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from services.__main__ import main
-from services.audit.rows import read_rows
+from services.audit.row_check import read_rows
 from services.report import make_report
 from services.report.joints import JointSection
 from services.report.motion import MotionSection

@@ -407,7 +407,7 @@ def test_what_the_file_does_not_have_is_named_with_what_it_has(tmp_path: Path) -
         ({"observation__low_dim": None}, "does not say what is observed; give observation.low_dim in the mapping, of"),
         ({"observation__cameras": ["obs/front"]}, "has no camera 'obs/front'; it has none"),
         ({"filter_key": "train"}, "has no mask 'train'; it has none"),
-        ({"only_task": "Place"}, "has no task 'Place'; it has Pick"),
+        ({"only_task": "DatasetRoot"}, "has no task 'DatasetRoot'; it has Pick"),
     ):
         with pytest.raises(ConfigError, match=complaint):
             read(tmp_path, plain_columns, **changes)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from services.audit.claims import Claims
-from services.audit.report import AuditReport
+from services.audit.findings import AuditReport
 from shared import records
 from shared.manifest import Commit, DatasetHeader
 from shared.statistics import column_statistics

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from services.engine import Engine
 from services.engine.stored_request import request_of
+from services.jobs.dataset_root import DatasetRoot
 from services.jobs.errors import StorageError
+from services.jobs.generation import failure_reason, make_dataset
 from services.jobs.job import Job
-from services.jobs.making import failure_reason, make_dataset
-from services.jobs.place import Place
+from services.jobs.job_locks import JobLocks
 from services.jobs.progress import Tally, bytes_wanted
-from services.jobs.turns import Turns
 from shared.dataset import Dataset
 from shared.errors import DatasetError, EngineError, HeadstartError
 from shared.manifest import Commit
@@ -29,19 +29,19 @@ def _store_sums(dataset: Dataset) -> None:
             dataset.set_state("cancelled")
 
 
-class Maker:
+class JobRunner:
     """Makes jobs with an engine, each in the thread that it is told to."""
 
-    def __init__(self, engine: Engine, place: Place, turns: Turns, on_commit: Callable[[Commit], None]) -> None:
+    def __init__(self, engine: Engine, root: DatasetRoot, locks: JobLocks, on_commit: Callable[[Commit], None]) -> None:
         """Takes what it works with, and what is called for each shard it makes."""
-        self._engine, self._place, self._turns, self._on_commit = engine, place, turns, on_commit
+        self._engine, self._root, self._locks, self._on_commit = engine, root, locks, on_commit
 
     def make(self, job: Job, stops: Callable[[], bool]) -> None:
         """Makes a job until it is done, cancelled, or `stops`. Whatever goes wrong fails this job and no other."""
         try:
             self._make(job, stops)
         except Exception as error:
-            with self._turns.of(job.id):
+            with self._locks.of(job.id):
                 job.reason, job.state = failure_reason(error), "failed"
             _log.error("job %s failed: %s", job.id[:12], job.reason, exc_info=not isinstance(error, HeadstartError))
             if isinstance(error, EngineError):
@@ -53,7 +53,7 @@ class Maker:
             job.tally = tally
             if commit is not None:
                 self._on_commit(commit)
-                problem = self._place.problem(bytes_wanted(request, tally.progress))
+                problem = self._root.problem(bytes_wanted(request, tally.progress))
                 if problem:
                     raise StorageError(f"{problem}; free some space, then the same request goes on from here")
 
@@ -69,7 +69,7 @@ class Maker:
             priority=lambda: job.priority,
         )
         # Whoever cancels it has stored that, or was told why not, before this turn comes.
-        with self._turns.of(job.id):
+        with self._locks.of(job.id):
             if job.state == "cancelling":
                 _store_sums(dataset)
                 job.state = "cancelled"

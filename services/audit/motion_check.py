@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.audit.claims import Claims
+from services.audit.findings import AuditReport
 from services.audit.moments import Moments
-from services.audit.report import AuditReport
-from services.audit.rows import Rows
+from services.audit.row_check import Rows
 from shared.manifest import Ranges
 from shared.robots import JointLimits
 

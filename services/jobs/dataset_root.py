@@ -10,7 +10,7 @@ from services.jobs.data_folder import DataFolder
 from shared.storage import Location
 
 
-class Place(Protocol):
+class DatasetRoot(Protocol):
     """Holds datasets. Its methods raise StorageError, DatasetError or OSError when it can't be reached."""
 
     def names(self) -> list[str]:
@@ -34,7 +34,7 @@ class Place(Protocol):
         ...
 
 
-def open_place(data: Location, min_free_bytes: int = 0) -> Place:
+def open_dataset_root(data: Location, min_free_bytes: int = 0) -> DatasetRoot:
     """The place at a path or URI. Raises OSError, DatasetFormatError.
 
     Args:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from services.jobs.errors import JobStateError
 
 
-class Turns:
+class JobLocks:
     """Gives each job to one thread at a time, while others change other jobs."""
 
     def __init__(self) -> None:

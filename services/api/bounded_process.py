@@ -15,7 +15,7 @@ _START_S = 60.0
 _Result = TypeVar("_Result")
 
 
-class Aside:
+class BoundedProcess:
     """Makes one call at a time, and ends its process when one takes too long."""
 
     def __init__(self, seconds: float, what: str) -> None:

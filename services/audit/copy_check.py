@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from services.audit.report import AuditReport
-from services.audit.rows import Rows
+from services.audit.findings import AuditReport
+from services.audit.row_check import Rows
 from shared.demonstrated_motions import FREE, DemonstratedMotions, Poses
 from shared.rotation import geodesic_angle, rot6d_to_matrix
 

@@ -10,8 +10,8 @@ import numpy as np
 import pinocchio as pin
 from numpy.typing import NDArray
 
-from services.audit.report import AuditReport
-from services.audit.rows import Rows
+from services.audit.findings import AuditReport
+from services.audit.row_check import Rows
 from services.catalogue import Arm, Tool, arm_of
 from shared.dataset import Dataset
 from shared.errors import RobotError

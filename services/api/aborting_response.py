@@ -11,7 +11,7 @@ from shared.errors import HeadstartError
 _log = logging.getLogger(__name__)
 
 
-class CutResponse(StreamingResponse):
+class AbortingResponse(StreamingResponse):
     """Cut where it can't go on: an orderly end would pass for the whole of it."""
 
     async def stream_response(self, send: Send) -> None:

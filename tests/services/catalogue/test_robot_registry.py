@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from services.catalogue import ARMS, Arm, shelf
-from services.catalogue.shelf import RobotShelf
+from services.catalogue import ARMS, Arm
+from services.catalogue import robot_registry as shelf
+from services.catalogue.robot_registry import RobotRegistry
 from shared.storage import Storage
 
 
@@ -27,7 +28,7 @@ def test_uploaded_robots_in_memory_are_bounded(tmp_path: Path, monkeypatch: pyte
     names = [f"arm-{number:012x}" for number in range(40)]
     for name in names:
         (tmp_path / name).mkdir()
-    robots = RobotShelf(tmp_path, 100)
+    robots = RobotRegistry(tmp_path, 100)
     for name in names:
         assert robots.find(name) is robots.find(name)
     assert read == names

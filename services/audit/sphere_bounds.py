@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.audit.geometry import Geometry
-from services.audit.kinematics import Frames
+from services.audit.pinocchio_model import Frames
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

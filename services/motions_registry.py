@@ -17,11 +17,11 @@ _READ = 16
 """Files kept in memory, those used last."""
 
 
-class MotionsShelfFullError(MotionsError):
+class MotionsRegistryFullError(MotionsError):
     """No more motions files are taken."""
 
 
-class MotionsShelf:
+class MotionsRegistry:
     """A folder with a file for each. Every method may be called from any thread."""
 
     def __init__(self, folder: Path, most: int) -> None:
@@ -46,14 +46,14 @@ class MotionsShelf:
         return path.read_bytes() if path is not None and path.is_file() else None
 
     def add(self, motions: DemonstratedMotions) -> bool:
-        """Keeps motions; False if they were there. Raises MotionsShelfFullError, OSError."""
+        """Keeps motions; False if they were there. Raises MotionsRegistryFullError, OSError."""
         path = self._path(motions.content_sha256)
         assert path is not None
         with self._changing:
             if path.is_file():
                 return False
             if len(self.names()) >= self._most:
-                raise MotionsShelfFullError(f"{self._most} motions files were uploaded already; delete one first")
+                raise MotionsRegistryFullError(f"{self._most} motions files were uploaded already; delete one first")
             self._folder.mkdir(parents=True, exist_ok=True)
             part = self._folder / f".{uuid.uuid4().hex}"
             try:

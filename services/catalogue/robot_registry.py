@@ -21,11 +21,11 @@ class UnknownRobotError(RobotError):
     """There is no such robot."""
 
 
-class ShelfFullError(RobotError):
+class RegistryFullError(RobotError):
     """No more robots are taken."""
 
 
-class RobotShelf:
+class RobotRegistry:
     """A folder with a directory for each uploaded robot. Every method may be called from any thread."""
 
     def __init__(self, folder: Path, most: int) -> None:
@@ -54,12 +54,12 @@ class RobotShelf:
         return read_robot(open_storage(self._folder / name))
 
     def add(self, arm: Arm) -> bool:
-        """Keeps a robot; False if it was there. Raises ShelfFullError, OSError."""
+        """Keeps a robot; False if it was there. Raises RegistryFullError, OSError."""
         with self._changing:
             if (self._folder / arm.name).is_dir():
                 return False
             if len(self.names()) - len(ARMS) >= self._most:
-                raise ShelfFullError(f"{self._most} robots were uploaded already; delete one first")
+                raise RegistryFullError(f"{self._most} robots were uploaded already; delete one first")
             # Whole or not there: a folder of this name is made in one step.
             part = self._folder / f".{uuid.uuid4().hex}"
             try:

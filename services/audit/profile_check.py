@@ -7,8 +7,8 @@ first sample; a joint whose pieces are over before the segment's longest holds i
 import numpy as np
 from numpy.typing import NDArray
 
-from services.audit.report import AuditReport
-from services.audit.rows import Rows
+from services.audit.findings import AuditReport
+from services.audit.row_check import Rows
 from shared.records import PIECES_PER_SEGMENT
 from shared.robots import JointLimits
 

@@ -14,11 +14,11 @@ import pinocchio as pin
 from numpy.typing import NDArray
 
 from services.audit.claims import Claims
-from services.audit.gaps import closer_gaps, sphere_centres, sphere_gaps
+from services.audit.findings import AuditReport
 from services.audit.geometry import read_geometry
-from services.audit.kinematics import Frames, Kinematics
 from services.audit.moments import Moments
-from services.audit.report import AuditReport
+from services.audit.pinocchio_model import Frames, Kinematics
+from services.audit.sphere_bounds import closer_gaps, sphere_centres, sphere_gaps
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
