@@ -30,9 +30,9 @@ from services.synthesis.pipeline import ShardPlan, robot_spec, synthesize
 from services.synthesis.ranges import action_range
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.summary import DemonstrationSummary, Windows
-from trainer.demonstrations import read_demonstrations
+from trainer.data.demonstrations import read_demonstrations
+from trainer.data.summarize import summarize
 from trainer.simulation.collect import collect
-from trainer.summarize import summarize
 
 WINDOWS = 1000
 TABLE = {"kind": "box", "min": [0.35, -0.25, -0.1], "max": [0.75, 0.25, 0.2]}

@@ -23,16 +23,16 @@ from typing import Any
 
 import torch
 
-from trainer.action import POSE_DIM
-from trainer.action_head import ActionHead
-from trainer.backbones import build_backbone
-from trainer.batches import Batch
-from trainer.conditioning import stage2_conditioning
 from trainer.config import HeadConfig, Mode, Switch, TrainingConfig
-from trainer.loop import TrainingLoop
-from trainer.machine import describe_machine
+from trainer.data.action import POSE_DIM
+from trainer.data.batches import Batch
+from trainer.model.action_head import ActionHead
+from trainer.model.backbones import build_backbone
+from trainer.model.conditioning import stage2_conditioning
 from trainer.progress import silent
-from trainer.run_folder import RunFolder
+from trainer.recipe.machine import describe_machine
+from trainer.training.loop import TrainingLoop
+from trainer.training.run_folder import RunFolder
 
 OBS_DIM, CAMERAS, CROP = 40, 2, 76
 HEADS = {

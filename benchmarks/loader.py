@@ -28,10 +28,10 @@ from services.synthesis.pipeline import ShardPlan, synthesize
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from trainer.config import PretrainConfig, TrainingConfig
-from trainer.machine import describe_machine
-from trainer.normalization import ActionNormalizer
-from trainer.presets import quick, trajectory_request
-from trainer.stream import TrajectoryStream, stage1_stream
+from trainer.data.normalization import ActionNormalizer
+from trainer.data.trajectories.stream import TrajectoryStream, stage1_stream
+from trainer.recipe.machine import describe_machine
+from trainer.recipe.presets import quick, trajectory_request
 
 BATCH = 256
 

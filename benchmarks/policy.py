@@ -27,13 +27,13 @@ import numpy as np
 import torch
 from websockets.sync.client import connect
 
-from trainer.checkpoint import CheckpointInfo, build_head, save_checkpoint
 from trainer.config import HeadConfig
-from trainer.machine import describe_machine
-from trainer.motion_basis import MotionBasis
-from trainer.normalization import ActionNormalizer
-from trainer.policy import Policy
-from trainer.serving.messages import array
+from trainer.data.motion_basis import MotionBasis
+from trainer.data.normalization import ActionNormalizer
+from trainer.deployment.policy import Policy
+from trainer.deployment.serving.messages import array
+from trainer.recipe.machine import describe_machine
+from trainer.training.checkpoint import CheckpointInfo, build_head, save_checkpoint
 
 OBS_DIM = 40
 HEADS = {

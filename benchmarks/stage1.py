@@ -32,19 +32,19 @@ from benchmarks.loader import make_dataset
 from shared.dataset import Dataset
 from shared.order import WindowSpan
 from shared.records import list_column
-from trainer.action import POSE_DIM, join_action
-from trainer.action_head import ActionHead
-from trainer.backbones import build_backbone
-from trainer.conditioning import stage1_conditioning
 from trainer.config import DIFFUSION_STEPS, HeadConfig, PretrainConfig, SizeName, Switch, TrainingConfig
-from trainer.diffusion import Diffusion
-from trainer.loop import TrainingLoop
-from trainer.machine import describe_machine
-from trainer.normalization import ActionNormalizer
+from trainer.data.action import POSE_DIM, join_action
+from trainer.data.normalization import ActionNormalizer
+from trainer.data.trajectories.stage1_steps import Stage1Steps
+from trainer.data.trajectories.stream import stage1_stream
+from trainer.model.action_head import ActionHead
+from trainer.model.backbones import build_backbone
+from trainer.model.conditioning import stage1_conditioning
+from trainer.model.diffusion import Diffusion
 from trainer.progress import silent
-from trainer.run_folder import RunFolder
-from trainer.stage1_steps import Stage1Steps
-from trainer.stream import stage1_stream
+from trainer.recipe.machine import describe_machine
+from trainer.training.loop import TrainingLoop
+from trainer.training.run_folder import RunFolder
 
 BATCH = 256
 TURN_SECONDS = 5.0

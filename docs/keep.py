@@ -9,7 +9,7 @@ import sys
 import time
 
 from docs.benchmark_tables import KEPT
-from trainer.machine import describe_machine
+from trainer.recipe.machine import describe_machine
 
 
 def run(command: list[str]) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from docs.benchmark_tables import KEPT
-from trainer.action import POSE_DIM
-from trainer.backbones import build_backbone
 from trainer.config import HeadConfig, HeadName
-from trainer.result_tables import groups
+from trainer.data.action import POSE_DIM
+from trainer.model.backbones import build_backbone
+from trainer.recipe.result_tables import groups
 
 REPORT = KEPT.parent / "cpu" / "report.json"
 

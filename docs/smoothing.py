@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.action import GRIPPER
+from trainer.data.action import GRIPPER
+from trainer.deployment.policy import Policy
+from trainer.evaluation.rollout_motion import joined_motion, rollout_motion
+from trainer.evaluation.smoothness import describe_motion
 from trainer.intervals import rate_interval
-from trainer.machine import describe_machine
-from trainer.policy import Policy
-from trainer.rollout_motion import joined_motion, rollout_motion
+from trainer.recipe.machine import describe_machine
 from trainer.simulation.rollout import Rollout, rollout
 from trainer.simulation.task import find_task
-from trainer.smoothness import describe_motion
 
 KEPT = Path(__file__).resolve().parent / "results" / "smoothing"
 _SHARE = 0.25

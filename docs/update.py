@@ -19,12 +19,12 @@ from docs.smoothing import smoothing_table
 from services.catalogue import ARMS
 from services.catalogue.default_limits import RULE
 from shared import records
-from trainer import presets
-from trainer.action import POSE_DIM
-from trainer.backbones import build_backbone
-from trainer.conditioning import stage1_conditioning
 from trainer.config import CONDITIONINGS, HeadConfig, SizeName
-from trainer.result_tables import compared, groups, motion_table, success_table, training_table
+from trainer.data.action import POSE_DIM
+from trainer.model.backbones import build_backbone
+from trainer.model.conditioning import stage1_conditioning
+from trainer.recipe import presets
+from trainer.recipe.result_tables import compared, groups, motion_table, success_table, training_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"

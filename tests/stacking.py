@@ -15,8 +15,8 @@ from shared.demonstrated_motions import (
     Segment,
 )
 from shared.rotation import matrix_to_rot6d, rot6d_to_matrix, rotvec_to_matrix
-from trainer.copies.lag import Lag
-from trainer.demonstrations.episode import Demonstrations, Episode
+from trainer.data.copies.lag import Lag
+from trainer.data.demonstrations.episode import Demonstrations, Episode
 
 FloatArray = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ import pytest
 from services.export import Content, export_dataset
 from shared.records import list_column
 from tests.trainer.example import make_dataset
-from trainer.demonstrations import read_demonstrations
-from trainer.demonstrations.mapping_file import parse_mapping
+from trainer.data.demonstrations import read_demonstrations
+from trainer.data.demonstrations.mapping.mapping_file import parse_mapping
 
 
 @pytest.mark.parametrize("layout", ["lerobot-v3", "lerobot-v2.1", "robomimic"])

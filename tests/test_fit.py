@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fit import measure
-from trainer.demonstrations import read_demonstrations
+from trainer.data.demonstrations import read_demonstrations
+from trainer.data.summarize import summarize
 from trainer.simulation.collect import collect
-from trainer.summarize import summarize
 
 
 def test_fitted_is_at_most_a_third_as_far_from_held_out_demonstrations_as_joint_space(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from trainer.report import RESULT_KEYS
+from trainer.recipe.report import RESULT_KEYS
 
 SECONDS = 280
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.pages import ROOT, blocks, runnable
-from tests.trainer.demonstrations.written import unpack_lerobot
-from trainer.demonstrations.mapping_file import parse_mapping
+from tests.trainer.data.demonstrations.written import unpack_lerobot
+from trainer.data.demonstrations.mapping.mapping_file import parse_mapping
 
 PAGE = "docs/your-data.md"
 

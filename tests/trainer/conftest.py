@@ -4,8 +4,8 @@ import pytest
 
 from tests.trainer.example import HEADS, RANGE, make_demonstrations, training
 from tests.trainer.policies import seen_by_a_camera
-from trainer.adapt import adapt
 from trainer.config import AdaptConfig
+from trainer.stages.adapt import adapt
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,10 @@ from shared.rotation import matrix_to_rot6d, rotvec_to_matrix
 from shared.storage import Location
 from tests.shared.example import HEADER as DATASET_HEADER
 from tests.shared.example import example_table
-from trainer.action import join_joint_action
-from trainer.batches import Batch
 from trainer.config import CONDITIONINGS, ActionName, HeadConfig, TrainingConfig
-from trainer.demonstrations.episode import Demonstrations, Episode, is_validation
+from trainer.data.action import join_joint_action
+from trainer.data.batches import Batch
+from trainer.data.demonstrations.episode import Demonstrations, Episode, is_validation
 
 HEAD = HeadConfig(size="small")
 HEADS = {

@@ -19,7 +19,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainer.diffusion import kept_variance, sampling_steps
+from trainer.model.diffusion import kept_variance, sampling_steps
 
 DEVICE = torch.device("cuda:0")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.demonstrations.episode import Demonstrations, Images
+from trainer.data.demonstrations.episode import Demonstrations, Images
 
 ROOT = Path(__file__).resolve().parents[2]
 

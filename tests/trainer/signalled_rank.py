@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from trainer.__main__ import main
-from trainer.batches import Batch
-from trainer.stream import TrajectoryStream
+from trainer.data.batches import Batch
+from trainer.data.trajectories.stream import TrajectoryStream
 
 rank, at, number, where = sys.argv.pop(1).split(":")
 made = [0]

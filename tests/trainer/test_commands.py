@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.pages import ROOT
-from tests.trainer.demonstrations.written import LIFT, unpack_lift
+from tests.trainer.data.demonstrations.written import LIFT, unpack_lift
 from tests.trainer.example import make_dataset
 from tests.trainer.policies import serving
 from trainer.commands import adapt, summarize
-from trainer.demonstrations.frame_cache import MOST_BYTES
-from trainer.summarize import HELD_OUT, HORIZON, WINDOWS
+from trainer.data.demonstrations.formats.frame_cache import MOST_BYTES
+from trainer.data.summarize import HELD_OUT, HORIZON, WINDOWS
 
 FOREIGN = (
     "mujoco", "robosuite", "numba", "diffusers", "ray", "pinocchio", "coal", "ruckig", "cv2", "fastapi", "qpsolvers",

@@ -12,17 +12,17 @@ import pytest
 import torch
 
 from tests.trainer.example import HEADS, Windows, random_windows, training
-from trainer.action_head import ActionHead
-from trainer.backbones import build_backbone
-from trainer.batches import Batch
-from trainer.conditioning import stage2_conditioning
 from trainer.config import ActionName, ConditioningName, HeadName
-from trainer.evaluate import action_error
-from trainer.loop import TrainingLoop
-from trainer.motion_basis import MotionBasis
-from trainer.normalization import ActionNormalizer
+from trainer.data.batches import Batch
+from trainer.data.motion_basis import MotionBasis
+from trainer.data.normalization import ActionNormalizer
+from trainer.evaluation.action_error import action_error
+from trainer.model.action_head import ActionHead
+from trainer.model.backbones import build_backbone
+from trainer.model.conditioning import stage2_conditioning
 from trainer.progress import silent
-from trainer.run_folder import RunFolder
+from trainer.training.loop import TrainingLoop
+from trainer.training.run_folder import RunFolder
 
 OBS_DIM = 32
 RANGES = {

@@ -8,13 +8,13 @@ import torch
 
 from shared.errors import TrainingError
 from tests.trainer.example import HEADS, make_dataset, training
-from tests.trainer.test_loop import make_loop
+from tests.trainer.training.test_loop import make_loop
 from trainer.__main__ import main
-from trainer.checkpoint import load_checkpoint, save_backbone, save_checkpoint
 from trainer.commands import pretrain
 from trainer.config import PretrainConfig
-from trainer.run_folder import RunFolder
-from trainer.threads import available_threads, with_threads
+from trainer.training.checkpoint import load_checkpoint, save_backbone, save_checkpoint
+from trainer.training.run_folder import RunFolder
+from trainer.training.threads import available_threads, with_threads
 
 BAD = [
     ("--average-power", "-1"),

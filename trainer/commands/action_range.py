@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from shared.errors import ConfigError
-from trainer.action import POSITION, ActionRange
-from trainer.demonstrations import read_demonstrations
-from trainer.demonstrations.mapping_file import read_mapping
+from trainer.data.action import POSITION, ActionRange
+from trainer.data.demonstrations import read_demonstrations
+from trainer.data.demonstrations.mapping.mapping_file import read_mapping
 
 _MARGIN = 0.05
 

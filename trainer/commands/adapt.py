@@ -57,16 +57,16 @@ def run(
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
     check_number("--frames-gb", frames_gb, above=0)
-    from trainer.adapt import adapt
-    from trainer.checkpoint import read_info
     from trainer.commands.action_range import read_action_range
-    from trainer.copies.opening import failed_copies, open_copies
-    from trainer.demonstrations import read_demonstrations
-    from trainer.demonstrations.episode import moving
-    from trainer.demonstrations.frame_cache import FrameCache
-    from trainer.demonstrations.mapping_file import read_mapping
-    from trainer.motion_basis import read_basis
-    from trainer.ranks import Ranks
+    from trainer.data.copies.opening import failed_copies, open_copies
+    from trainer.data.demonstrations import read_demonstrations
+    from trainer.data.demonstrations.episode import moving
+    from trainer.data.demonstrations.formats.frame_cache import FrameCache
+    from trainer.data.demonstrations.mapping.mapping_file import read_mapping
+    from trainer.data.motion_basis import read_basis
+    from trainer.stages.adapt import adapt
+    from trainer.training.checkpoint import read_info
+    from trainer.training.ranks import Ranks
 
     with Ranks.joined() as ranks:
         claim(out, resume, overwrite, ranks)

@@ -27,9 +27,9 @@ def run(
     import torch
 
     from shared.remote_dataset import open_dataset
-    from trainer.motion_basis import MotionBasis, write_basis
-    from trainer.normalization import ActionNormalizer
-    from trainer.stream import stage1_stream
+    from trainer.data.motion_basis import MotionBasis, write_basis
+    from trainer.data.normalization import ActionNormalizer
+    from trainer.data.trajectories.stream import stage1_stream
 
     out.parent.mkdir(parents=True, exist_ok=True)
     source = open_dataset(data, cache=out.parent / "shards")

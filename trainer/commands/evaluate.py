@@ -5,7 +5,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from trainer.progress import progress
-from trainer.recipe_options import FIRST_ROLLOUT_SEED
+from trainer.recipe.recipe_options import FIRST_ROLLOUT_SEED
 from trainer.settings import check_number
 
 
@@ -31,8 +31,8 @@ def run(
     check_number("--episodes", episodes, 1)
     check_number("--first-seed", first_seed, 0)
     check_number("--directions", directions, 0)
-    from trainer.results import evaluate, result_file
-    from trainer.rollout_motion import describe
+    from trainer.evaluation.results import evaluate, result_file
+    from trainer.evaluation.rollout_motion import describe
 
     with progress(f"evaluate {task}") as report:
         result = evaluate(run, task, episodes, first_seed, report, directions=directions, hold=hold)

@@ -28,7 +28,7 @@ def run(
     """
     check_number("--sampling-steps", sampling_steps, 1, DIFFUSION_STEPS)
     check_number("--directions", directions, 0)
-    from trainer.export import export_policy
+    from trainer.deployment.export import export_policy
 
     export_policy(
         checkpoint, out, backbone=backbone, sampling_steps=sampling_steps, bundle=bundle, directions=directions

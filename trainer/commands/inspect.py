@@ -26,11 +26,11 @@ def run(
     """
     check_number("--count", count, 1)
     from trainer.commands.action_range import read_action_range
-    from trainer.demonstrations import open_source, read_demonstrations
-    from trainer.demonstrations.description import describe_demonstrations, describe_source
-    from trainer.demonstrations.frame_cache import FrameCache
-    from trainer.demonstrations.mapping_file import read_mapping
-    from trainer.demonstrations.simulator import is_simulators
+    from trainer.data.demonstrations import open_source, read_demonstrations
+    from trainer.data.demonstrations.description import describe_demonstrations, describe_source
+    from trainer.data.demonstrations.formats.frame_cache import FrameCache
+    from trainer.data.demonstrations.formats.simulator import is_simulators
+    from trainer.data.demonstrations.mapping.mapping_file import read_mapping
 
     if mapping is None and (demos.is_dir() or not is_simulators(demos)):
         print("\n".join(describe_source(open_source(demos))))

@@ -33,14 +33,14 @@ def run(
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
     from shared.motions_file import write_motions
-    from trainer.demonstrations import read_demonstrations
-    from trainer.demonstrations.episode import moving
-    from trainer.demonstrations.mapping_file import read_mapping
-    from trainer.motions.description import describe_motions
-    from trainer.motions.drawing import draw_motions
-    from trainer.motions.motions import demonstrated_motions
-    from trainer.motions.proposal import propose
-    from trainer.motions.segments_file import read_segments, write_segments
+    from trainer.data.demonstrations import read_demonstrations
+    from trainer.data.demonstrations.episode import moving
+    from trainer.data.demonstrations.mapping.mapping_file import read_mapping
+    from trainer.data.motions.description import describe_motions
+    from trainer.data.motions.drawing import draw_motions
+    from trainer.data.motions.motions import demonstrated_motions
+    from trainer.data.motions.proposal import propose
+    from trainer.data.motions.segments_file import read_segments, write_segments
 
     meaning = read_mapping(mapping) if mapping else None
     read, left_out = moving(read_demonstrations(demos, count, mapping=meaning, pictures=False, draw=draw), demos)

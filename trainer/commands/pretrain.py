@@ -38,8 +38,8 @@ def run(
     check_number("--cache-gb", cache_gb, above=0)
     from shared.remote_dataset import open_dataset
     from trainer.commands.action_range import read_action_range
-    from trainer.pretrain import pretrain
-    from trainer.ranks import Ranks
+    from trainer.stages.pretrain import pretrain
+    from trainer.training.ranks import Ranks
 
     with Ranks.joined() as ranks:
         claim(out, resume, overwrite, ranks)

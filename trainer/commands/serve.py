@@ -61,8 +61,8 @@ def run(
 
     from shared.api_keys import keys_of
     from shared.listening import listen, serve_and_announce
-    from trainer.policy import Policy
-    from trainer.serving.app import PolicyServer, create_app
+    from trainer.deployment.policy import Policy
+    from trainer.deployment.serving.app import PolicyServer, create_app
 
     if compile_for is not None and not 1 <= compile_for <= robots:
         raise ConfigError(f"--compile-for {compile_for}: a message has 1 to {robots} robots")

@@ -39,11 +39,11 @@ def run(
     import numpy as np
 
     from shared.summary_file import write_summary
-    from trainer.demonstrations import read_demonstrations
-    from trainer.demonstrations.episode import moving
-    from trainer.demonstrations.mapping_file import read_mapping
-    from trainer.resampling import resample
-    from trainer.summarize import Tolerance, describe, summarize
+    from trainer.data.demonstrations import read_demonstrations
+    from trainer.data.demonstrations.episode import moving
+    from trainer.data.demonstrations.mapping.mapping_file import read_mapping
+    from trainer.data.resampling import resample
+    from trainer.data.summarize import Tolerance, describe, summarize
 
     meaning = read_mapping(mapping) if mapping else None
     read, left_out = moving(read_demonstrations(demonstrations, count, mapping=meaning, pictures=False), demonstrations)

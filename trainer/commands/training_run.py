@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import arg
 
 if TYPE_CHECKING:
-    from trainer.ranks import Ranks
+    from trainer.training.ranks import Ranks
 
 Resume = Annotated[bool, arg(help="go on with the run that lies in the folder.")]
 Overwrite = Annotated[bool, arg(help="remove the run that lies in the folder, and start over.")]
@@ -14,7 +14,7 @@ Overwrite = Annotated[bool, arg(help="remove the run that lies in the folder, an
 
 def claim(run: Path, resume: bool, overwrite: bool, ranks: "Ranks") -> None:
     """Raises ConfigError where a run lies in the folder and neither is asked, once for all ranks."""
-    from trainer.run_folder import RunFolder
+    from trainer.training.run_folder import RunFolder
 
     if ranks.is_first:
         RunFolder(run).claim(resume=resume, overwrite=overwrite)
@@ -22,8 +22,8 @@ def claim(run: Path, resume: bool, overwrite: bool, ranks: "Ranks") -> None:
 
 def say_trained(run: Path, checkpoint: Path, ranks: "Ranks") -> None:
     """Prints how long it took, how good it is and where the checkpoint lies, once for all ranks."""
-    from trainer.evaluate import describe_error
-    from trainer.training_summary import training_summary
+    from trainer.evaluation.action_error import describe_error
+    from trainer.training.training_summary import training_summary
 
     if not ranks.is_first:
         return

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from shared.errors import DemonstrationError, SimulationError
-from trainer.demonstrations.simulator import Header, count_attempts, read_header
-from trainer.frames import Pose
+from trainer.data.demonstrations.formats.simulator import Header, count_attempts, read_header
+from trainer.poses import Pose
 from trainer.progress import Progress, silent
 from trainer.simulation.environment import Environment
 from trainer.simulation.observation import Observation, observation_widths

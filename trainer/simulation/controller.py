@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.frames import Pose
+from trainer.poses import Pose
 from trainer.simulation.frames import GRIP_SITE
 from trainer.simulation.robosuite_env import CONTROL_RATE_HZ, CONTROL_STIFFNESS
 

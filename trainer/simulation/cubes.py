@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.frames import Pose
+from trainer.poses import Pose
 from trainer.simulation.robosuite_env import quiet_import
 from trainer.simulation.script import facing_down, yaw_of
 

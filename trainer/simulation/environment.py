@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shared.errors import SimulationError
 from shared.rotation import matrix_to_rot6d, rot6d_to_matrix
-from trainer.frames import Pose
+from trainer.poses import Pose
 from trainer.simulation.controller import DOF, ArmController
 from trainer.simulation.frames import GRIP_SITE, site_pose
 from trainer.simulation.observation import Observation

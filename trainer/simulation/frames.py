@@ -8,7 +8,7 @@ degrees. Likewise the base: `robot0_link0` wherever the scene puts it.
 
 import mujoco
 
-from trainer.frames import PANDA_WRIST_TCP, Frames, Pose, compose, invert
+from trainer.poses import PANDA_WRIST_TCP, Frames, Pose, compose, invert
 
 GRIP_SITE = "gripper0_right_grip_site"
 BASE_BODY = "robot0_link0"

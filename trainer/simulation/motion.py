@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.rotation import matrix_to_rotvec, rotvec_to_matrix
-from trainer.frames import Pose
+from trainer.poses import Pose
 from trainer.simulation.robosuite_env import CONTROL_RATE_HZ
 
 FloatArray = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Recording attempts into a file of demonstrations, which `trainer/demonstrations/simulator.py` describes and reads."""
+"""Recording attempts into a file of demonstrations, as trainer/data/demonstrations/formats/simulator.py describes."""
 
 import json
 import os
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from shared.errors import DemonstrationError
 from shared.rotation import matrix_to_rotvec, rot6d_to_matrix
-from trainer.demonstrations.episode import is_validation
-from trainer.demonstrations.simulator import Header
-from trainer.frames import Frames
+from trainer.data.demonstrations.episode import is_validation
+from trainer.data.demonstrations.formats.simulator import Header
+from trainer.poses import Frames
 
 FloatArray = NDArray[np.float64]
 

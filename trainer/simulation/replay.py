@@ -19,8 +19,8 @@ from shared.demonstrated_motions import FIXED, FREE, DemonstratedMotion, Demonst
 from shared.errors import SimulationError
 from shared.records import list_column
 from shared.rotation import geodesic_angle, matrix_to_quat_xyzw, matrix_to_rot6d, rot6d_to_matrix
-from trainer.copies.scene import CopiedRow, SceneOfCopies
-from trainer.frames import Pose, compose
+from trainer.data.copies.scene import CopiedRow, SceneOfCopies
+from trainer.poses import Pose, compose
 from trainer.simulation.environment import OPEN, Environment, ee_pose_action
 from trainer.simulation.motion import PEAK_SPEED, Stroke, follow
 from trainer.simulation.scene import Scene

@@ -12,7 +12,7 @@ from shared.demonstrated_motions import DemonstratedMotions
 from shared.errors import ConfigError
 from shared.follow import ShardSource, wait_for_shards
 from shared.motions_file import motions_of
-from trainer.copies.opening import open_copies
+from trainer.data.copies.opening import open_copies
 from trainer.intervals import wilson
 from trainer.json_lines import read_lines, rewrite
 from trainer.progress import Progress, progress

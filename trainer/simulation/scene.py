@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import SimulationError
-from trainer.frames import Frames, Pose
+from trainer.poses import Frames, Pose
 from trainer.simulation.frames import read_frames
 from trainer.simulation.task import Task
 

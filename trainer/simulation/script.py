@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.frames import Pose
+from trainer.poses import Pose
 from trainer.simulation.environment import CLOSE, OPEN, Environment, ee_pose_action
 from trainer.simulation.motion import PEAK_SPEED, Stroke, follow
 

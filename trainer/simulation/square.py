@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.rotation import rotvec_to_matrix
-from trainer.frames import Pose
+from trainer.poses import Pose
 from trainer.simulation.environment import Environment
 from trainer.simulation.motion import Stroke
 from trainer.simulation.robosuite_env import make_robosuite, quiet_import

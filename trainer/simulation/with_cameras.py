@@ -1,6 +1,6 @@
 """Demonstrations of our simulator written once more with pictures of cameras, in robomimic's layout.
 
-    data/demo_i        as in our own file (trainer/demonstrations/simulator.py), and obs/<camera>_image [T, H, W, 3]
+    data/demo_i        as in our own file (formats/simulator.py), and obs/<camera>_image [T, H, W, 3]
     mask/train, mask/valid
 
 A mapping beside the file says what a policy sees of it: pictures, tool and fingers, not where the objects are.
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from shared.errors import ConfigError
 from shared.rotation import matrix_to_quat_xyzw
-from trainer.demonstrations import read_demonstrations
-from trainer.demonstrations.simulator import Header, read_header
-from trainer.frames import Pose
+from trainer.data.demonstrations import read_demonstrations
+from trainer.data.demonstrations.formats.simulator import Header, read_header
+from trainer.poses import Pose
 from trainer.progress import Progress, silent
 from trainer.simulation.observation import ROBOT_KEYS
 from trainer.simulation.offscreen import draw_states

@@ -15,8 +15,8 @@ from services.export.lerobot_v3 import LeRobotV3
 from shared.dataset import Dataset
 from shared.statistics import merge_statistics
 from tests.services.export.expected import Row, expected_rows
-from trainer.demonstrations import read_demonstrations
-from trainer.demonstrations.mapping import Mapping
+from trainer.data.demonstrations import read_demonstrations
+from trainer.data.demonstrations.mapping.mapping import Mapping
 
 VECTORS = ("observation.state", "action")
 SCALARS = ("timestamp", "frame_index", "episode_index", "index", "task_index")

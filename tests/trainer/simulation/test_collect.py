@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from shared.errors import DemonstrationError, SimulationError
-from trainer.demonstrations import read_demonstrations
-from trainer.demonstrations.episode import Episode
-from trainer.demonstrations.simulator import read_header
+from trainer.data.demonstrations import read_demonstrations
+from trainer.data.demonstrations.episode import Episode
+from trainer.data.demonstrations.formats.simulator import read_header
 from trainer.simulation.collect import attempt, collect, satisfies
 from trainer.simulation.environment import Environment
 from trainer.simulation.observation import observation_widths

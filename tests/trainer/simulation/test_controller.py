@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared.rotation import matrix_to_rotvec, rotvec_to_matrix
-from trainer.frames import Frames, Pose
+from trainer.poses import Frames, Pose
 from trainer.simulation.collect import attempt
 from trainer.simulation.environment import OPEN, Environment, ee_pose_action
 from trainer.simulation.frames import GRIP_SITE, site_pose

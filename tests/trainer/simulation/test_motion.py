@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.rotation import geodesic_angle
-from trainer.frames import Pose
+from trainer.poses import Pose
 from trainer.simulation.motion import PEAK_SPEED, PEAK_TURN, Stroke, follow, minimum_jerk
 from trainer.simulation.script import facing_down
 

@@ -20,11 +20,11 @@ from shared.demonstrated_motions import FIXED, FREE, DemonstratedMotions, Segmen
 from shared.errors import ConfigError, ServiceError, SimulationError
 from shared.rotation import geodesic_angle
 from trainer.commands import replay as command
-from trainer.demonstrations import read_demonstrations
+from trainer.data.demonstrations import read_demonstrations
+from trainer.data.motions.motions import demonstrated_motions
+from trainer.data.motions.proposal import propose
 from trainer.intervals import wilson
 from trainer.json_lines import read_lines
-from trainer.motions.motions import demonstrated_motions
-from trainer.motions.proposal import propose
 from trainer.progress import silent
 from trainer.simulation import replayed_copies
 from trainer.simulation.collect import collect

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from shared.errors import SimulationError
-from trainer.demonstrations import read_demonstrations
-from trainer.demonstrations.episode import Demonstrations
+from trainer.data.demonstrations import read_demonstrations
+from trainer.data.demonstrations.episode import Demonstrations
 from trainer.simulation.collect import collect
 from trainer.simulation.rollout import Rollout, rollout
 from trainer.simulation.task import find_task, task_names

@@ -9,9 +9,9 @@ import pytest
 
 from shared.errors import ConfigError, SimulationError
 from trainer.commands import render
-from trainer.demonstrations import read_demonstrations
-from trainer.demonstrations.mapping_file import read_mapping
-from trainer.motions.proposal import propose
+from trainer.data.demonstrations import read_demonstrations
+from trainer.data.demonstrations.mapping.mapping_file import read_mapping
+from trainer.data.motions.proposal import propose
 from trainer.simulation.collect import collect
 from trainer.simulation.offscreen import draw_states
 from trainer.simulation.scene import load_scene

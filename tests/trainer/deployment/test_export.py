@@ -1,0 +1,110 @@
+"""Exported programs, run by the script of docs/policies.md alone, against our own policy."""
+
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from shared.errors import CheckpointError, ConfigError
+from tests.pages import ROOT, blocks, commands, runnable
+from tests.trainer.example import HEADS, RANGE, make_demonstrations, training
+from trainer.config import AdaptConfig, PredictionType
+from trainer.deployment.export import export_policy
+from trainer.deployment.policy import Policy, _hash
+from trainer.model.diffusion import sample, sampling_steps
+from trainer.stages.adapt import adapt
+
+PAGE = "docs/policies.md"
+SCRIPT = blocks(PAGE, "python")[2]
+RNG = np.random.default_rng(0)
+
+
+def run_script(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The script's names, after it has run where `exported` lies."""
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {}
+    exec(SCRIPT, names)
+    return names
+
+
+def differences(
+    run: Path, names: dict[str, Any], cameras: dict[str, tuple[int, int]], directions: int | None = None
+) -> float:
+    """Between the script's actions and the policy's, from the same noise, for batches of 1 and 5."""
+    policy, worst = Policy.load(run, precision="fp32", directions=directions), 0.0
+    for robots in (1, 5):
+        seen = RNG.uniform(-1, 1, (robots, 2, 9)).astype(np.float32)
+        pictures = {name: RNG.integers(0, 256, (robots, 2, *size, 3), np.uint8) for name, size in cameras.items()}
+        crops = policy._seen(pictures, robots)
+        keys = np.array([_hash(one, *crop) for one, *crop in zip(seen, *crops, strict=True)])
+        noise = torch.from_numpy(policy._noise(keys, 0))
+        given = [torch.from_numpy(pictures[name]) for name in cameras]
+        with torch.inference_mode():
+            made = names["act"](torch.from_numpy(seen), given, noise)
+        worst = max(worst, float(np.abs(made.numpy() - policy(seen, pictures)).max()))
+    return worst
+
+
+@pytest.mark.parametrize(
+    ("name", "prediction"), [("dp_mlp-adaln_zero", "epsilon"), ("dp_c-film", "sample"), ("dp_t-prefix", "v_prediction")]
+)
+def test_the_pages_script_gives_the_policys_actions(
+    name: str, prediction: PredictionType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = replace(HEADS[name], prediction_type=prediction)
+    config = AdaptConfig(mode="random_body", head=head, training=training(3))
+    adapt(tmp_path / "run", make_demonstrations(), config, action_range=RANGE)
+    export_policy(tmp_path / "run", tmp_path / "exported", bundle=True)
+    script = run_script(tmp_path, monkeypatch)
+    assert 1 <= np.linalg.matrix_rank(script["about"]["projection"]) < 16
+    assert differences(tmp_path / "run", script, {}) < 1e-5
+    export_policy(tmp_path / "run", tmp_path / "exported", bundle=True, directions=0)
+    script = run_script(tmp_path, monkeypatch)
+    assert script["about"]["projection"] is None
+    assert differences(tmp_path / "run", script, {}, directions=0) < 1e-5
+    # Whole by itself: the run is gone.
+    (tmp_path / "run").rename(tmp_path / "gone")
+    assert Policy.load(tmp_path / "exported").info.head.head == head.head
+
+
+def test_pictures_too(camera_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export_policy(camera_run, tmp_path / "exported")
+    assert differences(camera_run, run_script(tmp_path, monkeypatch), {"front": (40, 44)}) < 1e-5
+
+
+def test_the_command_and_nothing_of_ours_is_needed(low_dim_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "my-policy").symlink_to(low_dim_run)
+    (command,) = (command for command in commands(PAGE) if " export " in command)
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    words = shlex.split(runnable(command))
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "exported: exported\n"), done.stderr
+    script = SCRIPT + "\nimport sys\nprint([name for name in sys.modules if name.startswith(('trainer', 'shared'))])\n"
+    run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert run.stdout.splitlines() == ["torch.Size([1, 8, 10])", "[]"], run.stderr
+
+
+def test_coefficients_are_the_samplers() -> None:
+    noise = torch.randn(4, 16, 10, generator=torch.Generator().manual_seed(0))
+    weights = torch.randn(10, 10, generator=torch.Generator().manual_seed(1)) / 4
+    for steps in (1, 4, 10, 100):
+        x = noise.double()
+        for step in sampling_steps(steps):
+            x0 = ((x - step.sigma * (x @ weights.double())) / step.alpha).clamp(-1, 1)
+            x = step.next_alpha * x0 + step.next_sigma * (x - step.alpha * x0) / step.sigma
+        assert (x - sample(lambda noisy, index: noisy @ weights, noise, steps)).abs().max() < 1e-5
+
+
+def test_what_can_not_be_exported_is_said(low_dim_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is the run's own folder"):
+        export_policy(low_dim_run, low_dim_run)
+    with pytest.raises(CheckpointError, match="there is no such"):
+        export_policy(tmp_path / "nothing.safetensors", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,159 @@
+"""Training and policies on a pretended GPU: no mixed devices, no number read off it, few copies to it in a step."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from shared.dataset import Dataset
+from tests.trainer.example import HEADS, RANGE, make_dataset, make_demonstrations, random_windows, training
+from tests.trainer.fake_gpu import DEVICE, Copies, load_guard, pretended
+from tests.trainer.policies import seen_by_a_camera
+from trainer.config import AdaptConfig, Mode, Precision, PretrainConfig
+from trainer.data.batches import Batch
+from trainer.data.normalization import ActionNormalizer
+from trainer.data.trajectories.stream import stage1_stream
+from trainer.deployment.policy import Policy
+from trainer.evaluation.action_error import action_error
+from trainer.model.action_head import ActionHead
+from trainer.model.backbones import build_backbone
+from trainer.model.conditioning import stage2_conditioning
+from trainer.model.observation import cameras_of
+from trainer.progress import silent
+from trainer.stages.demonstration_windows import DemonstrationWindows, observation_scaling
+from trainer.training.checkpoint import load_checkpoint
+from trainer.training.loop import TrainingLoop
+from trainer.training.run_folder import RunFolder
+
+OBS_DIM = 9
+
+
+@pytest.fixture(scope="module", autouse=True)
+def guard(tmp_path_factory: pytest.TempPathFactory) -> None:
+    load_guard(tmp_path_factory.mktemp("guard"))
+
+
+def make_head(name: str, mode: Mode = "normal", cameras: int = 0) -> ActionHead:
+    config = HEADS[name]
+    backbone = build_backbone(config, 10)
+    head = ActionHead(backbone, stage2_conditioning(config, backbone, OBS_DIM, None, cameras), config.prediction_type)
+    head.freeze(mode)
+    return head
+
+
+class Given:
+    """A BatchSource whose batches lie on the device already."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def next(self, tell: Callable[[str], None]) -> Batch:
+        return self.batch
+
+    def validation(self) -> Batch | None:
+        return None
+
+    def state(self) -> dict[str, int]:
+        return {}
+
+    def restore(self, state: dict[str, int]) -> None:
+        pass
+
+
+def steps(loop: TrainingLoop, copies: Copies, count: int = 3) -> list[int]:
+    """Copies to the device in each of some steps, the batch's included."""
+    counts = []
+    for _ in range(count):
+        before = copies.count
+        loop.gradient_step(loop.source.next(lambda text: None))
+        loop.step += 1
+        counts.append(copies.count - before)
+    return counts
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_every_head_in_every_mode_and_precision(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretended(monkeypatch) as copies:
+        known = random_windows(8, 2 * OBS_DIM)
+        batch = Batch(known.actions.to(DEVICE), known.condition.to(DEVICE))
+        normalizer = ActionNormalizer(RANGE)
+        for mode in get_args(Mode):
+            for precision in get_args(Precision)[1:]:
+                head = make_head(name, mode).to(DEVICE)
+                config = training(9, precision=precision)
+                loop = TrainingLoop(head, Given(batch), config, RunFolder(tmp_path), silent)
+                # Noise and timesteps go together.
+                assert steps(loop, copies)[1:] == [1, 1], (mode, precision)
+                assert all(weight.device == DEVICE for weight in loop.weights.values())
+        head.eval()
+        assert action_error(head, batch, normalizer, precision)["position_mm"] == 0
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+@pytest.mark.parametrize("seen", [False, True])
+def test_demonstrations_take_two_copies_in_a_step(
+    seen: bool, noise: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demonstrations = make_demonstrations()
+    demonstrations = seen_by_a_camera(demonstrations) if seen else demonstrations
+    cameras, scaling = cameras_of(demonstrations.cameras, 0.9), observation_scaling(demonstrations, "min_max")
+    config = AdaptConfig(training=training(9, precision="bf16"), observation_noise=noise, validation_windows=4)
+    with pretended(monkeypatch) as copies:
+        source = DemonstrationWindows(demonstrations, ActionNormalizer(RANGE), scaling, config, DEVICE, cameras)
+        head = make_head("dp_mlp-adaln_zero", "decoupled", len(cameras)).to(DEVICE)
+        loop = TrainingLoop(head, source, config.training, RunFolder(tmp_path), silent)
+        assert steps(loop, copies)[1:] == [1 + (seen or bool(noise))] * 2
+        held_out = source.validation()
+        assert held_out is not None
+        assert {part.device for part in (*held_out[:2], *held_out.pictures)} == {DEVICE}
+
+
+def test_generated_trajectories_lie_on_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data: Dataset = make_dataset(tmp_path / "data")
+    head = HEADS["dp_mlp-adaln_zero"]
+    config = PretrainConfig(head, training(9), condition="ee_pose", validation_share=0.0)
+    wide = {"position": {"min": [-3.0] * 3, "max": [3.0] * 3}, "joint_position": {"min": [-4.0] * 2, "max": [4.0] * 2}}
+
+    def stream(device: torch.device) -> object:
+        return stage1_stream(data, tmp_path / "decoded", ActionNormalizer(wide), config, device, ahead=False)
+
+    stream(torch.device("cpu")).next(lambda text: None)  # type: ignore[attr-defined]
+    with pretended(monkeypatch) as copies:
+        source = stream(DEVICE)
+        batch = source.next(lambda text: None)  # type: ignore[attr-defined]
+        assert {part.device for part in batch[:2]} == {DEVICE}
+        before = copies.count
+        source.next(lambda text: None)  # type: ignore[attr-defined]
+        # A part of the chunk that the first one made.
+        assert copies.count == before
+        shards = source.cache._shards.values()  # type: ignore[attr-defined]
+        assert {shard.actions.device for shard in shards} == {DEVICE}
+
+
+@pytest.mark.parametrize("which", ["low_dim_run", "camera_run"])
+def test_a_policy_answers(which: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    run: Path = request.getfixturevalue(which)
+    head, info = load_checkpoint(run)
+    with pretended(monkeypatch):
+        fresh = make_head("dp_t-cross_attn" if info.cameras else "dp_mlp-adaln_zero", cameras=len(info.cameras))
+        assert [value.shape for value in fresh.state_dict().values()] == [v.shape for v in head.state_dict().values()]
+        monkeypatch.setattr("trainer.deployment.policy.choose_device", lambda name: DEVICE)
+        policy = Policy(fresh, info, device="cuda", precision="bf16")
+        pictures = {name: np.zeros((3, 2, 48, 64, 3), np.uint8) for name in info.cameras}
+        observations = np.zeros((3, 2, OBS_DIM), np.float32)
+        assert policy(observations, pictures).shape == (3, 8, 10)
+
+
+def test_the_pretended_gpu_tells_what_a_real_one_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretended(monkeypatch) as copies:
+        value = torch.zeros(3).to(DEVICE)
+        assert copies.count == 1
+        with pytest.raises(Exception, match="found at least two devices"):
+            value + torch.zeros(3)
+        with pytest.raises(Exception, match="_local_scalar_dense"):
+            float(value.sum())
+        with pytest.raises(AssertionError, match="read off the GPU"):
+            value.numpy()

@@ -1,0 +1,1 @@
+"""A policy in use: observations in, actions out; its export, and its server."""

@@ -1,0 +1,1 @@
+"""What a policy is worth: errors on held-out windows, smoothness, and rollouts."""

@@ -1,0 +1,101 @@
+"""What is known of the actions that a sampler denoises: that they are smooth, and what the first of them are."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from trainer.data.action import GRIPPER
+from trainer.data.motion_basis import MotionBasis
+
+_REACH_STEPS = 4.0
+"""How far a gap at the prefix is carried on: the errors of steps so far apart are taken to go together by exp(-1/2)."""
+_LEFT = 1e-3
+"""Variance that may be left of a gap's; less would bend the rest of a window after the last micrometre of a prefix."""
+
+
+class Constraint:
+    """Brings denoised actions back to what is known of them, at every step of a sampler.
+
+    All of it is linear in the actions, and of a window each operation takes as long as its start: so it is one product
+    with a matrix of all steps and numbers, which is made once.
+    """
+
+    def __init__(self, basis: MotionBasis | None, device: torch.device) -> None:
+        """Of windows that lie in a basis, or without one of any shape over time."""
+        self._device = device
+        self._projection = None if basis is None else torch.from_numpy(basis.projection())
+        self._matrices: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
+
+    def on(self, prefix: Tensor | None) -> Callable[[Tensor], Tensor] | None:
+        """What to do with actions (batch, horizon, action_dim) at every step; None is nothing.
+
+        Args:
+            prefix: the first actions, (batch, m, action_dim) normalized, with NaN where a window's are not known; None
+                where none are. Within a basis they are met as nearly as it can.
+        """
+        if prefix is None:
+            return None if self._projection is None else self._project
+        known = torch.isfinite(prefix).flatten(1).all(1)
+        # Asked once: a GPU would be waited for at every step.
+        all_known = bool(known.all())
+        given = prefix.nan_to_num().flatten(1)
+
+        def hold(actions: Tensor) -> Tensor:
+            kept, taken = self._holding(actions.shape[1], actions.shape[2], prefix.shape[1])
+            held = (_product(actions.flatten(1), kept) + _product(given, taken)).view_as(actions)
+            if all_known:
+                return held
+            free = actions if self._projection is None else self._project(actions)
+            return torch.where(known[:, None, None], held, free)
+
+        return hold
+
+    def _project(self, actions: Tensor) -> Tensor:
+        kept, _ = self._holding(actions.shape[1], actions.shape[2], 0)
+        return _product(actions.flatten(1), kept).view_as(actions)
+
+    def _holding(self, horizon: int, numbers: int, count: int) -> tuple[Tensor, Tensor]:
+        """Matrices for denoised actions (horizon * numbers) and for a prefix (count * numbers), whose products add up.
+
+        Of projected actions a, a + gain (prefix - a_first); the gripper is exactly the prefix's where that is.
+        """
+        key = horizon, numbers, count
+        if key not in self._matrices:
+            eye = torch.eye(horizon, dtype=torch.float64)
+            projection = eye if self._projection is None else self._projection
+            motion = torch.zeros(numbers, dtype=torch.float64)
+            motion[:GRIPPER] = 1
+            free = eye[:, :count]
+            gain = free if self._projection is None else self._gain(self._projection, count)
+            ways = (projection, gain, motion), (eye, free, 1 - motion)
+            kept = torch.zeros(horizon * numbers, horizon * numbers, dtype=torch.float64)
+            taken = torch.zeros(horizon * numbers, count * numbers, dtype=torch.float64)
+            for onto, turn, which in ways:
+                kept += torch.kron(onto - turn @ onto[:count], torch.diag(which))
+                taken += torch.kron(turn.contiguous(), torch.diag(which))
+            made = (matrix.T.contiguous().float().to(self._device) for matrix in (kept, taken))
+            self._matrices[key] = next(made), next(made)
+        return self._matrices[key]
+
+    @staticmethod
+    def _gain(projection: Tensor, count: int) -> Tensor:
+        """(horizon, count) from the gap in the first actions to what it changes of the window.
+
+        The best linear estimate of the window's error from that of its first steps, for errors within the basis that
+        are alike in steps near each other: the window turns from the prefix to what is denoised, and does not jump.
+        """
+        steps = torch.arange(len(projection), dtype=torch.float64)
+        alike = torch.exp(-0.5 * ((steps[:, None] - steps) / _REACH_STEPS) ** 2)
+        covariance = projection @ alike @ projection
+        first = covariance[:count, :count] + _LEFT * torch.eye(count, dtype=torch.float64)
+        gain: Tensor = torch.linalg.solve(first, covariance[:count])
+        return gain.T
+
+
+def _product(rows: Tensor, matrix: Tensor) -> Tensor:
+    """rows @ matrix in float32 under autocast too: what bf16 rounds off would be jitter again."""
+    # Autocast leaves alone what is written to a tensor that is given.
+    out = rows.new_empty(len(rows), matrix.shape[1])
+    torch.mm(rows, matrix, out=out)
+    return out

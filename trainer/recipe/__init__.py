@@ -1,0 +1,1 @@
+"""`make train-decoupled`: its presets, its steps, and its report."""

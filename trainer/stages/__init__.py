@@ -1,0 +1,1 @@
+"""The two stages: pretraining on trajectories, and adapting to demonstrations."""

@@ -1,0 +1,205 @@
+"""Stage 1: the head learns how the arm moves, from generated trajectories."""
+
+import math
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shared.errors import ConfigError
+from shared.follow import ShardSource
+from shared.robots import JointLimits
+from trainer.config import Precision, PretrainConfig, to_json
+from trainer.data.action import ActionRange
+from trainer.data.batches import Batch
+from trainer.data.motion_basis import MotionBasis
+from trainer.data.normalization import ActionNormalizer
+from trainer.data.trajectories.stream import TrajectoryStream, stage1_stream
+from trainer.evaluation.action_error import action_error, noise_loss
+from trainer.model.action_head import ActionHead
+from trainer.progress import Progress, silent
+from trainer.training.checkpoint import (
+    BACKBONE,
+    CheckpointInfo,
+    Stage1Record,
+    build_head,
+    load_checkpoint,
+    save_backbone,
+    save_checkpoint,
+)
+from trainer.training.kept_policies import remove_others
+from trainer.training.loop import Publish, TrainingLoop, Validate
+from trainer.training.ranks import ALONE, Ranks
+from trainer.training.run_folder import RunFolder
+from trainer.training.threads import with_threads
+
+
+def pretrain(
+    run: Path | str,
+    source: ShardSource,
+    config: PretrainConfig,
+    *,
+    action_range: ActionRange | None = None,
+    init_from: Path | str | None = None,
+    cache_bytes: float = math.inf,
+    ahead: bool = True,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    ranks: Ranks = ALONE,
+) -> Path:
+    """Trains a head on a dataset, going on where an earlier call in this folder stopped.
+
+    Args:
+        run: the run's folder; made where it is not there.
+        source: the dataset, on disk or over HTTP, finished or growing.
+        config: of the stage.
+        action_range: its entries replace the dataset's of the same name, so that a head can serve a wider region
+            or another arm.
+        init_from: a Stage-1 checkpoint, or its run folder, whose weights this run begins with; its range goes on.
+        cache_bytes: of decoded shards kept on the disk, beyond those that a batch needs.
+        ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
+        overwrite: remove the run that lies in the folder, once it is known that this one can begin.
+        progress: told of every `log_every` steps, and of waiting.
+        ranks: the processes that train it together.
+
+    Returns:
+        The checkpoint. Its backbone lies in the run's `backbones/`.
+
+    Raises:
+        ConfigError: the folder holds another run, or a range is missing.
+        DatasetError: the dataset failed, was cancelled, stalled, or has a damaged shard.
+        TrainingError: a loss or its gradient is not finite.
+        KeyboardInterrupt: on SIGINT, SIGTERM or SIGHUP, after saving.
+    """
+    folder, header = RunFolder(run), source.header
+    config = with_threads(config, folder, overwrite=overwrite)
+    begun = None if init_from is None else _begun(init_from, config, action_range)
+    ranges = begun[1].action_range if begun else {**header.action_range, **(action_range or {})}
+    normalizer = ActionNormalizer(ranges, config.head.action)
+    data = {"dataset_id": header.dataset_id, "action_range": normalizer.to_json()}
+    data |= {"init_from": {"backbone": begun[1].backbone}} if begun else {}
+    ranks.check(config.training.batch_size)
+    device = ranks.device(config.training.device)
+    cache = folder.path / "decoded"
+    stream = stage1_stream(source, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
+    if ranks.is_first:
+        folder.begin(1, to_json(config), data, overwrite=overwrite)
+    ranks.wait()
+    checkpoint = folder.checkpoint(config.training.steps)
+    if checkpoint.exists():
+        return checkpoint
+    info = CheckpointInfo(
+        stage=1, head=config.head, mode="normal", backbone=None, condition_dim=stream.condition_dim,
+        action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, cameras={},
+        robot=header.robot.name, rate_hz=header.rate_hz, action_label="command", task="", step=config.training.steps,
+        seconds=0.0, device=device.type, stage1=Stage1Record(header.dataset_id, config.condition, 0.0),
+        joint_limits=header.robot.to_json()["limits"],
+    )  # fmt: skip
+    head = fresh_head(config.training.seed, lambda: begun[0] if begun else build_head(info)).to(device)
+    loop = TrainingLoop(head, stream, config.training, folder, progress, ranks)
+    basis = _GrowingBasis(stream, normalizer, config.directions)
+    measure = validation(
+        head, stream.validation, normalizer, config.training.precision, basis, header.rate_hz, info.limits
+    )
+    loop.run(measure, _publisher(folder, head, info, config, basis))
+    if ranks.is_first:
+        shutil.rmtree(cache, ignore_errors=True)
+    ranks.wait()
+    return checkpoint
+
+
+def _begun(
+    path: Path | str, config: PretrainConfig, action_range: ActionRange | None
+) -> tuple[ActionHead, CheckpointInfo]:
+    """The head to begin with. Raises ConfigError where it is of another shape or condition, or has another range."""
+    head, info = load_checkpoint(path)
+    if info.stage != 1 or info.stage1 is None:
+        raise ConfigError(f"{path} is no Stage-1 checkpoint; pretraining can't begin with it")
+    if action_range is not None:
+        raise ConfigError("--init-from goes on with the action range of what it begins with; leave --action-range out")
+    if info.head != config.head or info.stage1.condition != config.condition:
+        raise ConfigError(f"{path} has another head or condition than this run; use its --head, --condition ...")
+    return head, info
+
+
+class _GrowingBasis:
+    """The motion basis of the shards that training has come to; it takes a second, and changes with them alone."""
+
+    def __init__(self, stream: TrajectoryStream, normalizer: ActionNormalizer, directions: int | None) -> None:
+        self._stream, self._normalizer, self._directions = stream, normalizer, directions
+        self._known: tuple[int, MotionBasis | None] | None = None
+
+    def __call__(self) -> MotionBasis | None:
+        seen = self._stream.shards_seen
+        if self._known is None or self._known[0] != seen:
+            self._known = seen, learn_basis(self._stream.motion_windows, self._normalizer, self._directions)
+        return self._known[1]
+
+
+def _publisher(
+    folder: RunFolder, head: ActionHead, info: CheckpointInfo, config: PretrainConfig, basis: _GrowingBasis
+) -> Publish:
+    """Writes a checkpoint with its backbone, and removes those that are not kept."""
+    backbone = {f"{BACKBONE}{name}" for name in head.backbone.state_dict()}
+
+    def publish(step: int, seconds: float, held_out: Mapping[str, float]) -> Callable[[Mapping[str, Tensor]], None]:
+        learned, record = basis(), info.stage1
+        assert record is not None
+        made = replace(
+            info, step=step, seconds=seconds, stage1=replace(record, seconds=seconds),
+            motion_basis=None if learned is None else learned.to_json(), held_out=dict(held_out) or None,
+        )  # fmt: skip
+
+        def write(average: Mapping[str, Tensor]) -> None:
+            weights = {name.removeprefix(BACKBONE): value for name, value in average.items() if name in backbone}
+            name = save_backbone(folder.backbones, weights, config.head, learned)
+            save_checkpoint(folder.checkpoint(step), replace(made, backbone=name), average)
+            remove_others(folder, config.training.keep)
+
+        return write
+
+    return publish
+
+
+def fresh_head(seed: int, build: Callable[[], ActionHead]) -> ActionHead:
+    """A head whose fresh weights depend on the seed alone; the caller's random state stays as it was."""
+    # Of the CPU alone: it is where weights are drawn, and to look at every GPU takes memory on each.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def learn_basis(
+    windows: Callable[[], NDArray[np.float32]], normalizer: ActionNormalizer, directions: int | None
+) -> MotionBasis | None:
+    """The motion basis of normalized windows, with so many directions kept; None where that is 0."""
+    return None if directions == 0 else MotionBasis.learn(windows(), normalizer, directions)
+
+
+def validation(
+    head: ActionHead,
+    windows: Callable[[], Batch | None],
+    normalizer: ActionNormalizer,
+    precision: Precision,
+    basis: Callable[[], MotionBasis | None],
+    rate_hz: float,
+    limits: JointLimits | None = None,
+) -> Validate:
+    """Measures held-out loss, action error and motion; asks for the windows once, for the basis at each call."""
+    held_out: list[Batch | None] = []
+
+    def validate() -> Mapping[str, float]:
+        if not held_out:
+            held_out.append(windows())
+        batch = held_out[0]
+        if batch is None:
+            return {}
+        error = action_error(head, batch, normalizer, precision, basis=basis(), rate_hz=rate_hz, limits=limits)
+        return {"validation_loss": noise_loss(head, batch, precision), **error}
+
+    return validate
