@@ -80,6 +80,9 @@ NAN, INFINITE = float("nan"), float("inf")
         (TrainingConfig, "threads", (0, -2)),
         (TrainingConfig, "log_every", (0,)),
         (TrainingConfig, "checkpoint_every", (0, -500)),
+        (TrainingConfig, "save_minutes", (0.0, -1.0, NAN, INFINITE)),
+        (TrainingConfig, "saving_share", (0.0, -0.1, 1.1, NAN)),
+        (TrainingConfig, "keep", (0, -1)),
         (PretrainConfig, "windows_per_row", (0, -1)),
         (PretrainConfig, "validation_share", (-0.1, 1.0, NAN)),
         (PretrainConfig, "validation_windows", (-1,)),
@@ -99,7 +102,8 @@ def test_every_number_is_checked_by_name(kind: type, name: str, values: tuple[ob
 
 
 def test_no_number_is_forgotten() -> None:
-    tested = {mark.args[1][index][1] for mark in test_every_number_is_checked_by_name.pytestmark for index in range(26)}  # type: ignore[attr-defined]
+    marks = test_every_number_is_checked_by_name.pytestmark  # type: ignore[attr-defined]
+    tested = {name for mark in marks for _, name, _ in mark.args[1]}
     numbers = {
         name
         for kind in (HeadConfig, TrainingConfig, PretrainConfig, AdaptConfig)

@@ -18,7 +18,7 @@ def test_a_number_that_is_not_finite_is_named(low_dim_run: Path, value: float) -
     policy = Policy.load(low_dim_run)
     bad = OBSERVATIONS.copy()
     bad[2, 1, 4] = value
-    with pytest.raises(ConfigError, match=rf"observation 2, step 1: 'tcp_rotation_6d'\[1\] is {value}"):
+    with pytest.raises(ConfigError, match=rf"hold {value} in number 4 \('tcp_rotation_6d\[1\]'\) of robot 2, step 1"):
         policy(bad)
     prefix = np.zeros((3, 4, 10), np.float32)
     prefix[1, 2, 3] = value

@@ -236,7 +236,7 @@ def test_what_can_not_be_trained_is_said(stage1: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a backbone is Stage 1's: give --stage1"):
         adapt(tmp_path, demonstrations, config("normal"), backbone=stage1 / "backbones", action_range=RANGE)
     narrow = {"position": {"min": [-1, -0.1, 0], "max": [1, 0.1, 2]}}
-    with pytest.raises(ConfigError, match="the demonstrations of reach leave action_range: y is"):
+    with pytest.raises(ConfigError, match="5 of 6 demonstrations of reach leave action_range: y is"):
         adapt(tmp_path, demonstrations, config("normal"), action_range=narrow)
     with pytest.raises(ConfigError, match="backbone has conditioning 'adaln_zero', this run asks for 'film'"):
         adapt(tmp_path, demonstrations, replace(config(), head=HeadConfig(conditioning="film")), stage1=stage1)

@@ -131,7 +131,9 @@ def test_a_run_stays_where_the_one_to_replace_it_can_not_begin(tmp_path: Path) -
     refused("every demonstration is held out", adapt, held_out, adapting, action_range=RANGE)
     refused("of robot 'panda'", adapt, replace(demonstrations, robot="panda"), adapting, stage1=stage1)
     refused("10 Hz", adapt, replace(demonstrations, rate_hz=10.0), adapting, stage1=stage1)
-    refused("would remove .*Stage 1's backbone; choose another --out", adapt, demonstrations, adapting, stage1=run)
+    refused(
+        "would remove .*, which this run begins with; choose another --out", adapt, demonstrations, adapting, stage1=run
+    )
 
 
 def test_a_closed_terminal_saves_and_nohup_keeps_it_going(tmp_path: Path) -> None:
