@@ -15,6 +15,7 @@ from services import jobs
 from services.api.schemas import Problem, schema_components
 from shared.errors import (
     CorruptShardError,
+    DatasetError,
     HeadstartError,
     MotionsError,
     ObjectStoreError,
@@ -100,8 +101,14 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     """Makes every error of `app` a problem, the framework's own included; `routes` are all that it has."""
 
     @app.exception_handler(HeadstartError)
-    async def ours(_: Request, error: HeadstartError) -> JSONResponse:
-        return answer(error)
+    async def ours(call: Request, error: HeadstartError) -> JSONResponse:
+        return _deleted() if isinstance(error, DatasetError) and _of_no_job(call) else answer(error)
+
+    @app.exception_handler(FileNotFoundError)
+    async def missing(call: Request, error: FileNotFoundError) -> JSONResponse:
+        if _of_no_job(call):
+            return _deleted()
+        raise error
 
     @app.exception_handler(HTTPException)
     async def framework(call: Request, error: HTTPException) -> JSONResponse:
@@ -121,6 +128,16 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     @app.exception_handler(Exception)
     async def bug(_: Request, error: Exception) -> JSONResponse:
         return problem(500, "the service has a bug; its log says more")
+
+
+def _of_no_job(call: Request) -> bool:
+    """Whether a call asks for a job's data, and there is no such job any more."""
+    job_id, queue = call.path_params.get("job_id"), getattr(call.app.state, "jobs", None)
+    return job_id is not None and isinstance(queue, jobs.JobQueue) and job_id not in queue
+
+
+def _deleted() -> JSONResponse:
+    return answer(jobs.UnknownJobError("this job was deleted while it was read; GET /v1/jobs lists those there are"))
 
 
 def _methods(routes: Sequence[BaseRoute], call: Request) -> set[str]:

@@ -129,6 +129,10 @@ class JobQueue:
         except KeyError:
             raise UnknownJobError(f"there is no job {job_id[:12]}...; GET /v1/jobs lists those there are") from None
 
+    def __contains__(self, job_id: object) -> bool:
+        """Whether there is such a job; one that is being deleted is none any more."""
+        return job_id in self._jobs
+
     def jobs(self) -> list[Job]:
         """Every job, the newest first."""
         # A copy, made at once: others come and go meanwhile.

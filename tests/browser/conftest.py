@@ -64,7 +64,7 @@ class Watched:
 
     def _said(self, message: ConsoleMessage) -> None:
         if message.type == "error" or (message.type == "warning" and not message.text.startswith(_NOT_OURS)):
-            self._errors.append(message.text)
+            self._errors.append(f"{message.text} ({message.location['url']})")
 
     def _asked(self, request: Request) -> None:
         self.calls.append(request.url)
