@@ -22,8 +22,6 @@ from shared.robots import RobotSpec
 
 MAX_ATTEMPTS = 1000
 """Candidates drawn for one row before the request is called impossible."""
-HOPELESS_AFTER = 2000
-"""Candidates of one family rejected, in a shard, without one accepted before the request is called impossible."""
 MAX_SHARD_BYTES = 2 * SHARD_BYTES
 """Bytes of a shard's values: far more than is expected of any request that is accepted."""
 BATCH_SAMPLES = 2**17
@@ -58,12 +56,14 @@ class ShardRows:
         attempts: candidates drawn; rows plus rejections.
         rejections: how many candidates failed, by reason.
         rejections_by_family: likewise, for each family that has any.
+        redraws_by_family: how many ends of candidates, rejected or not, were drawn anew, by family and reason.
     """
 
     table: pa.Table
     attempts: int
     rejections: dict[str, int]
     rejections_by_family: dict[str, dict[str, int]]
+    redraws_by_family: dict[str, dict[str, int]]
 
 
 class ShardPlans(Sequence[ShardPlan]):
@@ -119,14 +119,13 @@ def synthesize(plan: ShardPlan, batch_rows: int | None = None) -> ShardRows:
     attempts = np.zeros(plan.rows, np.int64)
     while len(ids):
         size = batch_rows or _batch_rows(request, sampled_rows, sampled)
-        batch = make_batch(request, robot, ranges, ids[:size], attempts[:size])
+        batch = make_batch(request, robot, ranges, ids[:size], attempts[:size], tally)
         buffer.append(batch)
         sampled_rows, sampled = sampled_rows + len(batch.accepted), sampled + int(batch.samples.first[-1])
         tally.add(batch.candidates.family, batch.reasons)
         failed = np.array([bool(reason) for reason in batch.reasons])
         ids = np.concatenate([ids[size:], batch.candidates.ids[failed]])
         attempts = np.concatenate([attempts[size:], batch.candidates.attempts[failed] + 1])
-        tally.give_up_on_hopeless(HOPELESS_AFTER)
         if attempts.max(initial=0) >= MAX_ATTEMPTS:
             raise tally.error(f"one trajectory was rejected {MAX_ATTEMPTS} times running")
         if buffer.nbytes > MAX_SHARD_BYTES:
@@ -136,7 +135,7 @@ def synthesize(plan: ShardPlan, batch_rows: int | None = None) -> ShardRows:
                 tally.tried,
                 tally.rejections,
             )
-    return ShardRows(buffer.table(), tally.tried, tally.rejections, tally.rejections_by_family)
+    return ShardRows(buffer.table(), tally.tried, tally.rejections, tally.rejections_by_family, tally.redraws_by_family)
 
 
 def _batch_rows(request: TrajectoryRequest, rows: int, samples: int) -> int:

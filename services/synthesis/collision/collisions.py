@@ -17,8 +17,8 @@ from services.synthesis.collision.bounds import HALF_SPACE, capsule_to_solid, hu
 from services.synthesis.collision.capsules import link_frames, place_capsule, segment_distance
 from services.synthesis.collision.separations import Separations
 from services.synthesis.compiled import compiled
-from services.synthesis.motion.motions import Motions
 from services.synthesis.motion.stretches import Stretches, greatest_speed, posture_at, resting, stretches
+from services.synthesis.motion.timing import Profiles
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -74,19 +74,22 @@ class _Walk:
         )
 
 
-def collisions(robot: RobotModel, apart: Separations, motions: Motions, rows: IntArray) -> IntArray:
-    """The first pair of `apart` that collides in each row of the motions, or CLEAR, shape (n,).
+def collisions(
+    robot: RobotModel, apart: Separations, profiles: Profiles, first: IntArray, chosen: IntArray
+) -> IntArray:
+    """The first pair of `apart` that collides in each of n motions, or CLEAR, shape (n,).
 
     Args:
         robot: the arm.
         apart: what has to stay apart.
-        motions: of the rows.
-        rows: which of them to look at; the others are CLEAR.
+        profiles: of the motions, one after the other.
+        first: first segment of each motion, and the number of segments, shape (n + 1,).
+        chosen: which motions to look at; the others are CLEAR.
     """
-    found = np.full(len(motions.candidate), CLEAR)
-    for begin in range(0, len(rows), _TOGETHER):
-        some = rows[begin : begin + _TOGETHER]
-        found[some] = _walk_all(robot, apart, stretches(motions, some))
+    found = np.full(len(first) - 1, CLEAR)
+    for begin in range(0, len(chosen), _TOGETHER):
+        some = chosen[begin : begin + _TOGETHER]
+        found[some] = _walk_all(robot, apart, stretches(profiles, first, some))
     return found
 
 

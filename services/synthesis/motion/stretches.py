@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.compiled import compiled
-from services.synthesis.motion.motions import Motions
 from services.synthesis.motion.profiles import integrate
+from services.synthesis.motion.timing import Profiles
 from services.synthesis.numerics.offsets import offsets
 
 FloatArray = NDArray[np.float64]
@@ -32,11 +32,11 @@ class Stretches(NamedTuple):
     state: FloatArray
 
 
-def stretches(motions: Motions, rows: IntArray) -> Stretches:
-    """The stretches of some rows, in order."""
-    profiles, counts = motions.profiles, np.zeros(len(rows), np.int64)
+def stretches(profiles: Profiles, first: IntArray, rows: IntArray) -> Stretches:
+    """The stretches of some of the rows whose first segments are given, and the number of segments, in order."""
+    counts = np.zeros(len(rows), np.int64)
     arrays = (
-        motions.first,
+        first,
         rows,
         profiles.start,
         profiles.velocity,

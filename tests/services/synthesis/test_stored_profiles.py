@@ -8,7 +8,6 @@ import pinocchio as pin
 import pytest
 from numpy.typing import NDArray
 
-from services.synthesis.motion.motions import Motions
 from services.synthesis.motion.stretches import LONGEST, greatest_speed, posture_at, stretches
 from services.synthesis.motion.timing import Profiles, parameterizer
 from services.synthesis.pipeline import ShardPlan, synthesize
@@ -95,10 +94,8 @@ def test_stretches_are_the_profiles() -> None:
     start, target = random_configurations(40, seed=7).reshape(2, 20, 7)
     profiles, made = parameterizer(panda()).connect(start, target, np.zeros(20), np.full(20, 0.4))
     assert made.all()
-    motions = Motions(np.arange(10), 2 * np.arange(11), profiles, np.full(20, 0.3), np.zeros((20, 2)))
     for segment in range(20):
-        alone = Motions(np.arange(20), np.arange(21), profiles, np.zeros(20), np.zeros((20, 2)))
-        cut = stretches(alone, np.array([segment]))
+        cut = stretches(profiles, np.arange(21), np.array([segment]))
         assert 0 < cut.seconds.min() <= cut.seconds.max() <= LONGEST + 1e-12
         assert cut.seconds.sum() == pytest.approx(profiles.duration[segment], abs=1e-8)
         begins, length = np.concatenate([[0.0], np.cumsum(cut.seconds)[:-1]]), profiles.duration[segment : segment + 1]
@@ -112,12 +109,8 @@ def test_stretches_are_the_profiles() -> None:
                 np.testing.assert_allclose(found[:, joint], q, rtol=0, atol=1e-9)
                 speeds = [greatest_speed(t, *state[joint, 1:]) for t, state in zip(cut.seconds, cut.state, strict=True)]
                 assert (np.abs(v) <= np.array(speeds) + 1e-9).all()
-    # A row's dwells are left out: nothing moves in them.
-    both = stretches(motions, np.array([3, 8]))
+    both = stretches(profiles, 2 * np.arange(11), np.array([3, 8]))
     assert both.seconds.sum() == pytest.approx(profiles.duration[[6, 7, 16, 17]].sum(), abs=1e-7)
     assert greatest_speed(2.0, 0.0, 1.0, -1.0) == 0.5
-    still = stretches(
-        Motions(np.arange(1), np.arange(2), Profiles.resting(start[:1]), np.ones(1), np.zeros((1, 2))),
-        np.zeros(1, np.int64),
-    )
+    still = stretches(Profiles.resting(start[:1]), np.arange(2), np.zeros(1, np.int64))
     assert still.state[:, :, 0].tolist() == start[:1].tolist()

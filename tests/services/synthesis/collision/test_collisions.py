@@ -8,8 +8,7 @@ import pytest
 from services.catalogue.files import PackageFiles
 from services.synthesis.arm.links import robot_links
 from services.synthesis.collision.collisions import CLEAR, colliding_postures, collisions
-from services.synthesis.collision.separations import separations
-from services.synthesis.motion.motions import Motions
+from services.synthesis.collision.separations import Separations, separations
 from services.synthesis.motion.timing import Profiles
 from services.synthesis.pipeline import synthesize
 from shared.errors import SynthesisError
@@ -50,16 +49,16 @@ def _colliding(q: np.ndarray, keep_out: list[Any] | None = None) -> bool:
     apart = separations(panda(), request.self_collision, request.keep_out)
     if len(q) == 1:
         return bool(colliding_postures(panda(), apart, q)[0] != CLEAR)
-    return bool(collisions(panda(), apart, _straight(q[:1], q[1:]), np.zeros(1, np.int64))[0] != CLEAR)
+    return bool(_collisions(apart, q[:1], q[1:], np.zeros(1, np.int64))[0] != CLEAR)
 
 
-def _straight(start: np.ndarray, end: np.ndarray) -> Motions:
-    """Rows of one segment of a second each, from configurations (n, dof) to others at a constant speed."""
+def _collisions(apart: Separations, start: np.ndarray, end: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Of motions of a second each, from configurations (n, dof) to others at a constant speed."""
     n, dof = start.shape
     time = np.zeros((n, dof, 7))
     time[:, :, 0] = 1.0
     profiles = Profiles(start, end - start, np.zeros_like(start), time, np.zeros_like(time), np.ones(n))
-    return Motions(np.arange(n), np.arange(n + 1), profiles, np.zeros(n), np.zeros((n, 2)))
+    return collisions(panda(), apart, profiles, np.arange(n + 1), chosen)
 
 
 def test_single_postures_agree_with_the_meshes() -> None:
@@ -93,7 +92,7 @@ def test_a_collision_between_two_free_postures_is_found() -> None:
 
 def test_unmarked_rows_are_not_checked() -> None:
     q = np.stack([next(q for q in random_configurations(500, seed=3) if in_collision(q))] * 3)
-    met = collisions(panda(), separations(panda(), True, ()), _straight(q, q), np.array([0, 2]))
+    met = _collisions(separations(panda(), True, ()), q, q, np.array([0, 2]))
     assert (met != CLEAR).tolist() == [True, False, True]
 
 
@@ -150,7 +149,7 @@ def test_the_base_may_stand_in_a_table_and_a_keep_out_around_everything_stops_ea
     standing = {"kind": "half_space", "normal": [0, 0, 1], "offset": 0.05}
     request = parse({"robot": "panda", "count": 60, "keep_out": [standing]})
     rows = synthesize(whole(request))
-    assert rows.rejections["keep_out"] > 10
+    assert rows.redraws_by_family["via_points"]["keep_out"] > 10
     assert min(values[:, 2].min() for values in row_values(rows, "ee_position", 3)) > 0.05
     everywhere = {"kind": "box", "min": [-2, -2, -2], "max": [2, 2, 2]}
     with pytest.raises(SynthesisError, match=r"none of \d+ candidates .* 'keep_out': links enter") as caught:
@@ -172,7 +171,7 @@ def test_accepted_rows_are_free_on_the_meshes(name: str) -> None:
 
 def test_rejections_name_it_and_it_can_be_switched_off() -> None:
     _, rows = shard("joint_space")
-    assert rows.rejections["self_collision"] > 0
+    assert rows.redraws_by_family["via_points"]["self_collision"] > 0
     assert len(list_column(rows.table, "gripper")[0]) > 0
     assert not parse({"robot": "panda", "count": 1}, self_collision=False).self_collision
 

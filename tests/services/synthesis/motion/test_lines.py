@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from services.catalogue import find_arm
 from services.synthesis.arm.robot_model import pinocchio_pose, robot_model
-from services.synthesis.draw.sampling import Candidates, draw_candidates
+from services.synthesis.draw.sampling import Candidates
 from services.synthesis.motion.lines import LINE_ANGLE_TOLERANCE, LINE_TOLERANCE, TOOL_LIMITS, make_lines
 from services.synthesis.motion.timing import PathTimer
 from services.synthesis.pipeline import synthesize
@@ -15,7 +15,7 @@ from services.synthesis.request.goals import Goal
 from services.synthesis.solve.line_knots import AT_LIMIT, FOLLOWED, SINGULAR, UNREACHABLE
 from shared.errors import SynthesisError
 from shared.rotation import geodesic_angle, matrix_to_rotvec, rotvec_to_matrix
-from tests.services.synthesis.examples import LINES, panda, parse, shard, whole
+from tests.services.synthesis.examples import LINES, accepted_candidates, panda, parse, shard, whole
 from tests.services.synthesis.pieces import FineRow, fine_rows
 
 FloatArray = NDArray[np.float64]
@@ -24,8 +24,7 @@ FloatArray = NDArray[np.float64]
 def _drawn(name: str) -> tuple[Candidates, list[FineRow]]:
     """The accepted candidates of an example, and their motions."""
     request, rows = shard(name)
-    attempts = rows.table["attempts"].to_numpy() - 1
-    return draw_candidates(request, panda(), np.arange(request.count), attempts), fine_rows(rows, points=5)
+    return accepted_candidates(request, rows), fine_rows(rows, points=5)
 
 
 def _deviation(poses: list[tuple[FloatArray, FloatArray]], position: FloatArray, rotation: FloatArray) -> FloatArray:
