@@ -26,6 +26,7 @@ from services.api import (
 from services.api.access import OPEN_PATHS, AccessGuard
 from services.api.bounded_process import BoundedProcess
 from services.api.lasting_calls import Followers
+from services.api.open_calls import CallCutter, OpenCalls
 from services.api.settings import Settings
 from services.api.shared_shards import Readings
 from services.api.uploads import Uploads
@@ -48,6 +49,8 @@ _ROUTERS = (
     page.router,
 )
 _DECODERS = 2
+_GRACE_S = 0.3
+"""For the calls that are under way when the service stops."""
 _DESCRIPTION = """Jerk-limited arm trajectories by the million, as Parquet shards that can be read while they are made.
 
 Submit a request, follow its job, fetch its shards. Every error is a problem body (RFC 9457).
@@ -92,10 +95,8 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
+            await end_calls(app)
             await anyio.to_thread.run_sync(queue.stop)
-            await anyio.to_thread.run_sync(app.state.previewer.close)
-            await anyio.to_thread.run_sync(app.state.robot_reader.close)
-            await anyio.to_thread.run_sync(app.state.motions_reader.close)
 
     # Its pages for browsing the API load scripts from other hosts, so they are left out.
     app = FastAPI(title="Headstart", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -103,6 +104,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = counts
     app.add_middleware(AccessGuard, keys=keys, open_paths=OPEN_PATHS | page.PATHS)
     app.add_middleware(metrics.Meter, metrics=counts)
+    app.state.open_calls = OpenCalls()
+    app.add_middleware(CallCutter, calls=app.state.open_calls)
     for router in _ROUTERS:
         app.include_router(router)
     problems.install(app, [*app.routes, *(route for router in _ROUTERS for route in router.routes)])
@@ -114,6 +117,22 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+async def end_calls(app: FastAPI) -> None:
+    """Ends what a service does, for a server that is about to stop: jobs, processes beside it, and then calls.
+
+    Those under way have a moment to be answered; streams are cut.
+    """
+    state = app.state
+    if state.open_calls.are_cut:
+        return
+    state.jobs.begin_to_stop()
+    async with anyio.create_task_group() as group:
+        for process in (state.previewer, state.robot_reader, state.motions_reader):
+            group.start_soon(anyio.to_thread.run_sync, process.close)
+        await anyio.sleep(_GRACE_S)
+        state.open_calls.cut()
 
 
 def _document(app: FastAPI, keyed: bool) -> dict[str, Any]:
