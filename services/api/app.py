@@ -24,7 +24,7 @@ from services.api import (
     trajectories,
 )
 from services.api.access import OPEN_PATHS, AccessGuard
-from services.api.bounded_process import BoundedProcess
+from services.api.bounded_process import BoundedProcesses
 from services.api.lasting_calls import Followers
 from services.api.open_calls import CallCutter, OpenCalls
 from services.api.settings import Settings
@@ -83,14 +83,14 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.decoders = anyio.CapacityLimiter(_DECODERS)
         app.state.readings = Readings(app.state.decoders)
         app.state.coverages = coverage.Coverages()
-        metrics.StateCollector(counts, queue, app.state.followers)
-        app.state.previewer = BoundedProcess(settings.preview_seconds, "preview")
+        app.state.previewers = BoundedProcesses(settings.preview_seconds, "preview", settings.preview_processes)
+        metrics.StateCollector(counts, queue, app.state.followers, app.state.previewers)
         app.state.robots = RobotRegistry(settings.state_folder / "robots", settings.max_robots)
         app.state.robot_uploads = Uploads(robots.MAX_UPLOADS, "robot")
-        app.state.robot_reader = BoundedProcess(robots.READ_S, "robot")
+        app.state.robot_reader = BoundedProcesses(robots.READ_S, "robot")
         app.state.motions = MotionsRegistry(settings.state_folder / "motions", settings.max_motions)
         app.state.motions_uploads = Uploads(motions.MAX_UPLOADS, "motions file")
-        app.state.motions_reader = BoundedProcess(motions.READ_S, "motions file")
+        app.state.motions_reader = BoundedProcesses(motions.READ_S, "motions file")
         queue.start()
         try:
             yield
@@ -129,7 +129,7 @@ async def end_calls(app: FastAPI) -> None:
         return
     state.jobs.begin_to_stop()
     async with anyio.create_task_group() as group:
-        for process in (state.previewer, state.robot_reader, state.motions_reader):
+        for process in (state.previewers, state.robot_reader, state.motions_reader):
             group.start_soon(anyio.to_thread.run_sync, process.close)
         await anyio.sleep(_GRACE_S)
         state.open_calls.cut()
