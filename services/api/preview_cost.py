@@ -1,4 +1,4 @@
-"""What a preview will cost, told from its request before anything is made: its samples, which most of its time goes to."""
+"""What a preview will cost, told from its request: samples, which most of its time goes to."""
 
 import math
 
