@@ -98,7 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
             await end_calls(app)
             await anyio.to_thread.run_sync(queue.stop)
 
-    # Its pages for browsing the API load scripts from other hosts, so they are left out.
+    # Its pages for browsing the API load scripts from other hosts: /docs is one of ours.
     app = FastAPI(title="Headstart", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
     app.state.metrics = counts
