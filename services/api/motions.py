@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from services.api.bounded_process import BoundedProcess
+from services.api.bounded_process import BoundedProcesses
 from services.api.jobs import Jobs
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import MotionsBody, MotionsListBody
@@ -69,7 +69,7 @@ def upload_motions(
     if problem := jobs.storage_problem():
         raise ProblemError(507, problem)
     reader = call.app.state.motions_reader
-    assert isinstance(reader, BoundedProcess)
+    assert isinstance(reader, BoundedProcesses)
     motions = reader.call(read_motions_content, content)
     try:
         if not registry.add(motions):
