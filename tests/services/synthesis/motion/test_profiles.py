@@ -155,6 +155,16 @@ def test_an_overshoot_between_the_ends_of_a_piece_is_found() -> None:
     assert _verdicts(profiles, narrow) == [POSITION]
 
 
+def test_a_peak_of_velocity_within_a_piece_is_found() -> None:
+    # A second of jerk 1, two of -1 and one of 1: between the second piece's ends, at 0.5 rad/s both, it has 1 rad/s.
+    time, jerk, still = np.zeros((1, 1, 7)), np.zeros((1, 1, 7)), np.zeros((1, 1))
+    time[0, 0, :3], jerk[0, 0, :3] = [1.0, 2.0, 1.0], [1.0, -1.0, 1.0]
+    profiles = Profiles(still, still, still, time, jerk, np.array([4.0]))
+    for fastest, verdict in ((1.001, WITHIN), (0.999, VELOCITY)):
+        wide = np.array([9.0])
+        assert _verdicts(profiles, JointLimits(-wide, wide, np.array([fastest]), wide, wide)) == [verdict]
+
+
 def test_segments_that_do_not_meet_or_stop_are_found() -> None:
     q = random_configurations(4, seed=6)
     chain, made = Parameterizer(panda()).connect(q[:3], q[1:], np.zeros(3), np.ones(3))
