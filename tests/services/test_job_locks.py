@@ -26,8 +26,17 @@ def test_a_job_waits_for_its_turn_and_other_jobs_do_not() -> None:
 
 def test_who_comes_while_a_job_is_deleted_is_turned_away() -> None:
     locks = JobLocks()
-    with locks.of("a", deletes=True), pytest.raises(JobStateError, match="being deleted; try again"), locks.of("a"):
-        pass
+
+    def change() -> None:
+        with pytest.raises(JobStateError, match="being deleted; try again"), locks.of("a"):
+            pass
+
+    thread = threading.Thread(target=change)
+    with locks.of("a", deletes=True):
+        thread.start()
+        thread.join(20)
+        # It does not wait, not even for the end of this block.
+        assert not thread.is_alive()
     with locks.of("a"):
         pass
 
