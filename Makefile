@@ -54,6 +54,9 @@ test: setup ## Run the test suite, the recipe in tiny form included
 test-heads: setup ## Train every head with every conditioning until it fits its windows
 	$(RUN) -m pytest tests/trainer/test_overfitting.py $(ARGS)
 
+mutants: setup ## Change the code in one place at a time, and see that the tests notice (ARGS='--only TEXT')
+	$(RUN) -m tests.mutants $(ARGS)
+
 test-browser: setup ## Drive the page in a headless Chromium, which has to be installed
 	@$(RUN) -m tests.browser.chromium
 	$(RUN) -m pytest -m browser -n 2 --dist loadfile tests/browser $(ARGS)
@@ -91,4 +94,4 @@ clean: ## Remove caches; keeps .venv, data and runs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup check fix test test-heads test-browser test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean
+.PHONY: help setup check fix test test-heads mutants test-browser test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean

@@ -242,7 +242,7 @@ def test_a_cancelled_job_ends_its_followers(client: Client, tmp_path: Path) -> N
         wait_for_shards(remote, 1, max_wait=10)
 
 
-def test_errors_say_what_to_do(client: Client, service: RunningService, tmp_path: Path) -> None:
+def test_errors_say_what_to_do(client: Client, tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match=r"/robot: unknown robot 'nobody'.*; /count: ") as caught:
         client.submit({"robot": "nobody", "count": -1})
     assert caught.value.status == 422
