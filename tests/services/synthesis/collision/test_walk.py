@@ -5,8 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from services.synthesis.collision.collisions import CLEAR, colliding_postures, collisions
-from services.synthesis.collision.separations import KEEP_OUT_CLEARANCE, LINK_CLEARANCE, separations
-from services.synthesis.motion.motions import Motions
+from services.synthesis.collision.separations import KEEP_OUT_CLEARANCE, LINK_CLEARANCE, Separations, separations
 from services.synthesis.motion.timing import Profiles
 from services.synthesis.request.keep_outs import KeepOutBox
 from tests.services.catalogue.slides import BESIDE, HALF, slides
@@ -19,12 +18,15 @@ def _wall(x: float) -> KeepOutBox:
     return KeepOutBox(kind="box", min=(x, -2.0, -2.0), max=(x + 1e-4, 2.0, 2.0))
 
 
-def _row(start: FloatArray, velocity: FloatArray, jerk: FloatArray) -> Motions:
+def _row(start: FloatArray, velocity: FloatArray, jerk: FloatArray) -> Profiles:
     """A row of one segment, two seconds long, and of two pieces of a second each."""
     time, jerks = np.zeros((1, 2, 7)), np.zeros((1, 2, 7))
     time[:, :, :2], jerks[0, :, :2] = 1.0, jerk
-    profiles = Profiles(start[None], velocity[None], np.zeros((1, 2)), time, jerks, np.full(1, 2.0))
-    return Motions(np.arange(1), np.arange(2), profiles, np.zeros(1), np.zeros((1, 2)))
+    return Profiles(start[None], velocity[None], np.zeros((1, 2)), time, jerks, np.full(1, 2.0))
+
+
+def _met(apart: Separations, row: Profiles) -> int:
+    return int(collisions(slides(), apart, row, np.arange(2), np.zeros(1, np.int64))[0])
 
 
 STEADY = _row(np.array([-0.9, 0.0]), np.array([0.9, 0.0]), np.zeros((2, 2)))
@@ -37,7 +39,7 @@ THERE_AND_BACK = _row(np.array([-0.9, 0.0]), np.array([1.2, 0.0]), np.array([[-2
 def test_a_wall_that_is_passed_is_found_wherever_it_stands(x: float) -> None:
     apart = separations(slides(), False, (_wall(x),))
     assert colliding_postures(slides(), apart, np.array([[-0.9, 0.0], [0.9, 0.0]])).tolist() == [CLEAR, CLEAR]
-    assert collisions(slides(), apart, STEADY, np.zeros(1, np.int64))[0] != CLEAR
+    assert _met(apart, STEADY) != CLEAR
 
 
 def test_a_motion_is_walked_as_far_as_it_goes_and_no_farther() -> None:
@@ -46,7 +48,7 @@ def test_a_motion_is_walked_as_far_as_it_goes_and_no_farther() -> None:
     # What comes within the clearance may count as colliding, what touches does.
     for gap, found in ((-1e-5, True), (KEEP_OUT_CLEARANCE + 1e-5, False)):
         apart = separations(slides(), False, (_wall(farthest + gap),))
-        assert (collisions(slides(), apart, THERE_AND_BACK, np.zeros(1, np.int64))[0] != CLEAR) == found
+        assert (_met(apart, THERE_AND_BACK) != CLEAR) == found
 
 
 @pytest.mark.parametrize("self_collision", [True, False])
