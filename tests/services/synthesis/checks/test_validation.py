@@ -79,7 +79,7 @@ def _moved(factor: float) -> Motions:
     time, jerk, still = np.zeros((1, 2, 7)), np.zeros((1, 2, 7)), np.zeros((1, 2))
     time[:, :, :3], jerk[:, :, :3] = [1.0, 2.0, 1.0], factor * np.array([0.5, -0.5, 0.5])
     profiles = Profiles(still, still, still, time, jerk, np.full(1, 4.0))
-    return Motions(np.arange(1), np.arange(2), profiles, np.zeros(1), np.zeros((1, 2)))
+    return Motions(np.arange(1), np.arange(2), profiles, np.zeros(1), np.zeros((1, 2)), np.ones(1, np.int64))
 
 
 @pytest.mark.parametrize(("factor", "broken"), [(1.0, False), (1 + 1e-10, False), (1 + 1e-6, True)])
