@@ -51,7 +51,7 @@ class JointStop(NamedTuple):
         """Lowest and highest position on the way."""
         start, (_, v, a), jerk = self.state[0], self.state, abs(self.jerk)
         end = self.at(self.end)[0]
-        if v * a < 0 and a * a > 2 * jerk * abs(v):
+        if v * a < 0 and self.jerk * a < 0 and a * a > 2 * jerk * abs(v):
             # Its acceleration outlasts its velocity: it turns round once, in the first piece.
             turn = _moved(self.state, self.jerk, (abs(a) - math.sqrt(a * a - 2 * jerk * abs(v))) / jerk)[0]
             return min(start, turn, end), max(start, turn, end)
