@@ -104,7 +104,20 @@ def test_a_new_chunk_that_disagrees_takes_over_smoothly() -> None:
     assert np.abs(apart[-50:] - 0.05).max() < 2e-3
     # The jump of 50 mrad takes (60 * 0.05 / 100)^(1/3) = 0.31 s, at half of the jerk limit, and no overshoot.
     assert apart.max() < 0.052
-    assert np.abs(np.diff(apart)).max() < 1.875 * 0.05 / 0.31 / 500 * 1.1
+    assert np.abs(np.diff(states[200:, 2], axis=0)).max() * 500 < 0.55 * LIMITS.jerk[0]
+
+
+def test_a_strong_arm_takes_the_time_it_is_given_to_take_over() -> None:
+    limits = replace(LIMITS, acceleration=np.full(DOF, 100.0), jerk=np.full(DOF, 20000.0))
+    run = Run(Executor(limits, np.zeros(DOF), rate_hz=500, policy_rate_hz=20, join_s=0.4))
+    run.executor.offer(np.zeros((16, DOF)), 0.0)
+    run.until(0.4)
+    run.executor.offer(np.full((16, DOF), 0.05), 0.4)
+    # The quintic from rest to rest has done 0.1035 of its way after a quarter of its time, half of it after a half.
+    assert run.until(0.5).position == pytest.approx(0.1035 * 0.05, rel=0.01)
+    assert run.until(0.6).position == pytest.approx(0.5 * 0.05, rel=0.01)
+    assert run.until(0.8).position == pytest.approx(0.05, rel=0.01)
+    run.audited()
 
 
 def test_chunks_at_every_step_still_get_there() -> None:
