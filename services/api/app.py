@@ -16,6 +16,7 @@ from services.api import (
     metrics,
     motions,
     page,
+    previews,
     problems,
     robots,
     service,
@@ -83,7 +84,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.decoders = anyio.CapacityLimiter(_DECODERS)
         app.state.readings = Readings(app.state.decoders)
         app.state.coverages = coverage.Coverages()
-        app.state.previewers = BoundedProcesses(settings.preview_seconds, "preview", settings.preview_processes)
+        app.state.previewers = BoundedProcesses(
+            settings.preview_seconds, "preview", settings.preview_processes, previews.prepare
+        )
         metrics.StateCollector(counts, queue, app.state.followers, app.state.previewers)
         app.state.robots = RobotRegistry(settings.state_folder / "robots", settings.max_robots)
         app.state.robot_uploads = Uploads(robots.MAX_UPLOADS, "robot")
