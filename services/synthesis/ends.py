@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.checks import validation
-from services.synthesis.collision.collisions import CLEAR, colliding_postures, collisions
+from services.synthesis.collision.collisions import colliding_postures, collisions
+from services.synthesis.collision.halving import CLEAR
 from services.synthesis.collision.separations import Separations
 from services.synthesis.draw.sampling import Candidates, redraw
 from services.synthesis.motion.motions import Motions, make_motions
