@@ -1,5 +1,6 @@
 """A tiny two-joint dataset, made of random numbers: for tests of the protocol, which looks at no meaning."""
 
+import functools
 import json
 
 import numpy as np
@@ -29,6 +30,7 @@ HEADER = DatasetHeader(
 )
 
 
+@functools.cache
 def example_table(index: int, rows: int) -> pa.Table:
     """Shard `index`: `rows` rows of 3 to 40 samples, a function of `index` alone."""
     rng = np.random.default_rng(index)
