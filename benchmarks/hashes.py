@@ -3,7 +3,7 @@
     python -m benchmarks.hashes [--rows N]
 
 Each of three engines makes each request four times: as this machine does it, with AVX-512 switched off in NumPy,
-compiled for any x86-64 processor, and both. The last line is JSON; what was not equal is in `differing`: nothing may be.
+compiled for any x86-64 processor, and both. The last line is JSON; what was not equal is in `differing`: nothing.
 """
 
 import argparse
