@@ -34,8 +34,8 @@ class Disk:
     """Records what is done below `root`, through the calls of `os` and `pathlib` that shared.storage uses.
 
     Attributes:
-        skipped: number of the fsync that has no effect; -1 for none. What may be left before it is the same with it, and
-            is not looked at.
+        skipped: number of the fsync that has no effect; -1 for none. What may be left before it is the same with it,
+            and is not looked at.
         fsyncs: what was fsynced, in order.
         returned: counted up by whoever uses the disk, when it has been told that something lasts.
     """

@@ -100,7 +100,7 @@ def gap(
     found, dx, dy, dz = segment_distance(ends, a, b)
     found -= capsules[a, 6] + capsules[b, 6]
     if found >= enough or least < found < enough - _HULLS_TELL:
-        return found
+        return float(found)
     other = joint[b] + 1
     if x != 0.0 or y != 0.0 or z != 0.0:
         u = frames[frame, 0] * x + frames[frame, 1] * y + frames[frame, 2] * z

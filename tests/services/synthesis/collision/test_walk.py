@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.synthesis.collision.collisions import CLEAR, colliding_postures, collisions
+from services.synthesis.collision.collisions import colliding_postures, collisions
+from services.synthesis.collision.halving import CLEAR
 from services.synthesis.collision.separations import KEEP_OUT_CLEARANCE, LINK_CLEARANCE, Separations, separations
 from services.synthesis.motion.timing import Profiles
 from services.synthesis.request.keep_outs import KeepOutBox
