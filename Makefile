@@ -25,13 +25,13 @@ help: ## Show this help
 
 setup: $(VENV)/.ready ## Install everything into .venv (idempotent)
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml constraints.txt $(wildcard packages/*/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
 	  echo "Headstart needs Python 3.11, but PYTHON is '$(PYTHON)'. Try: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "==> virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	@echo "==> packages, at the versions in constraints.txt (3.7 GB on disk, a few minutes)"
-	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,dev]'
+	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,dev]' -e packages/headstart-client
 	@echo "==> robosuite, without its dependencies: its mink pin would pull numpy below 2 and Pinocchio back to 2.7"
 	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -c constraints.txt robosuite
 	@touch $@
@@ -53,6 +53,9 @@ test: setup ## Run the test suite, the recipe in tiny form included
 
 test-heads: setup ## Train every head with every conditioning until it fits its windows
 	$(RUN) -m pytest tests/trainer/test_overfitting.py $(ARGS)
+
+mutants: setup ## Change the code in one place at a time, and see that the tests notice (ARGS='--only TEXT')
+	$(RUN) -m tests.mutants $(ARGS)
 
 test-browser: setup ## Drive the page in a headless Chromium, which has to be installed
 	@$(RUN) -m tests.browser.chromium
@@ -94,4 +97,4 @@ clean: ## Remove caches; keeps .venv, data and runs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup check fix test test-heads test-browser test-cluster test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean
+.PHONY: help setup check fix test test-heads mutants test-browser test-cluster test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean

@@ -1,6 +1,6 @@
 """Counter-based random numbers for many streams at once: NumPy's Philox4x64-10, vectorized over keys.
 
-`numpy.random.Philox(key=[a, b], counter=[0, 0, 0, c])` is the definition; one such generator costs
+`numpy.random.Philox(key=[a, b], counter=[0, d, e, c])` is the definition; one such generator costs
 15 us to make, so drawing a few numbers for each of a million trajectories is done here, bit for bit the same.
 Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -16,14 +16,21 @@ _ROUNDS = 10
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
-def philox_uint64(seed: int, ids: NDArray[np.integer], counter: int | NDArray[np.integer], n: int) -> UInt64Array:
-    """The first `n` words of Philox(key=[seed, id], counter=[0, 0, 0, counter]) for each id.
+def philox_uint64(
+    seed: int,
+    ids: NDArray[np.integer],
+    counter: int | NDArray[np.integer],
+    n: int,
+    branch: tuple[int | NDArray[np.integer], int | NDArray[np.integer]] = (0, 0),
+) -> UInt64Array:
+    """The first `n` words of Philox(key=[seed, id], counter=[0, *branch, counter]) for each id.
 
     Args:
         seed: first key word, 0 <= seed < 2**64.
         ids: second key word, shape (m,), not negative.
         counter: last counter word, one for all or shape (m,).
         n: words wanted from each stream.
+        branch: the two counter words before it, likewise.
 
     Returns:
         Shape (m, n), equal to `numpy.random.Philox(...).random_raw(n)` for each row.
@@ -34,7 +41,7 @@ def philox_uint64(seed: int, ids: NDArray[np.integer], counter: int | NDArray[np
     odd = np.zeros_like(even)
     # NumPy raises the counter before each block, so the first block has counter word 0 equal to 1.
     even[0] = np.arange(1, blocks + 1, dtype=np.uint64)
-    odd[1] = np.asarray(counter, np.uint64).reshape(-1, 1)
+    odd[0], even[1], odd[1] = (np.asarray(word, np.uint64).reshape(-1, 1) for word in (*branch, counter))
     key = np.empty((2, ids.size, 1), np.uint64)
     key[0], key[1, :, 0] = np.uint64(seed), ids
     with np.errstate(over="ignore"):
@@ -48,10 +55,14 @@ def philox_uint64(seed: int, ids: NDArray[np.integer], counter: int | NDArray[np
 
 
 def philox_uniform(
-    seed: int, ids: NDArray[np.integer], counter: int | NDArray[np.integer], n: int
+    seed: int,
+    ids: NDArray[np.integer],
+    counter: int | NDArray[np.integer],
+    n: int,
+    branch: tuple[int | NDArray[np.integer], int | NDArray[np.integer]] = (0, 0),
 ) -> NDArray[np.float64]:
     """Uniform numbers in [0, 1), shape (m, n): `Generator(Philox(...)).random(n)` for each id."""
-    return np.asarray((philox_uint64(seed, ids, counter, n) >> np.uint64(11)) * 2.0**-53, np.float64)
+    return np.asarray((philox_uint64(seed, ids, counter, n, branch) >> np.uint64(11)) * 2.0**-53, np.float64)
 
 
 def _multiply(a: UInt64Array, b: UInt64Array) -> tuple[UInt64Array, UInt64Array]:

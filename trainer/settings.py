@@ -45,12 +45,20 @@ def check_number(
         raise ConfigError(f"{name} is {value!r}; it must be {kind}{', ' if wanted else ''}{' and '.join(wanted)}")
 
 
-def check_numbers(name: str, values: Sequence[float], count: int, least: float, below: float) -> None:
+def check_numbers(
+    name: str,
+    values: Sequence[float],
+    count: int,
+    least: float | None = None,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+) -> None:
     """Raises ConfigError where a setting is not `count` numbers that `check_number` takes."""
     if not isinstance(values, Sequence) or len(values) != count:
-        raise ConfigError(f"{name} is {values!r}; it must be {count} numbers")
+        raise ConfigError(f"{name} is {values!r}; it must be {count} number{'' if count == 1 else 's'}")
     for value in values:
-        check_number(name, value, least, below=below)
+        check_number(name, value, least, above=above, below=below)
 
 
 def _shown(bound: float) -> str:

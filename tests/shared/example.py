@@ -1,6 +1,8 @@
 """A tiny two-joint dataset, made of random numbers: for tests of the protocol, which looks at no meaning."""
 
+import functools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -29,12 +31,30 @@ HEADER = DatasetHeader(
 )
 
 
-def example_table(index: int, rows: int) -> pa.Table:
-    """Shard `index`: `rows` rows of 3 to 40 samples, a function of `index` alone."""
-    rng = np.random.default_rng(index)
+OTHER = replace(
+    HEADER,
+    dataset_id="b" * 64,
+    count=53,
+    shard_rows=10,
+    action_range={
+        "position": {"min": [-1.5] * 3, "max": [0.9] * 3},
+        "joint_position": {"min": [-2.0] * 2, "max": [4.0] * 2},
+    },
+)
+"""Another dataset of the same arm."""
+
+
+def example_table(index: int, rows: int, header: DatasetHeader = HEADER) -> pa.Table:
+    """Shard `index`: `rows` rows of 3 to 40 samples, a function of `index` and the dataset's count alone."""
+    return _example_table(index, rows, header.count, header.shard_rows)
+
+
+@functools.cache
+def _example_table(index: int, rows: int, count: int, shard_rows: int) -> pa.Table:
+    rng = np.random.default_rng(index + count - HEADER.count)
     lengths = rng.integers(3, 41, rows).astype(np.int32)
     ends = np.concatenate([[0], np.cumsum(lengths)])
-    first = index * HEADER.shard_rows
+    first = index * shard_rows
     scalars = {
         "trajectory_id": np.arange(first, first + rows),
         "length": lengths,

@@ -30,3 +30,12 @@ def test_counters_may_differ_by_stream() -> None:
     for row in range(3):
         expected = _reference(5, int(streams[row]), int(counters[row])).random_raw(6)
         np.testing.assert_array_equal(words[row], expected)
+
+
+def test_branches_are_the_middle_words_of_the_counter() -> None:
+    streams, first, second = np.array([3, 3, 9]), np.array([0, 1, 5]), np.array([7, 2, 2])
+    words = philox_uint64(5, streams, 4, 6, (first, second))
+    for row in range(3):
+        counter = np.array([0, first[row], second[row], 4], np.uint64)
+        key = np.array([5, streams[row]], np.uint64)
+        np.testing.assert_array_equal(words[row], np.random.Philox(key=key, counter=counter).random_raw(6))

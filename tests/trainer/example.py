@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from shared.dataset import Dataset
+from shared.manifest import DatasetHeader
 from shared.rotation import matrix_to_rot6d, rotvec_to_matrix
 from shared.storage import Location
 from tests.shared.example import HEADER as DATASET_HEADER
@@ -74,11 +75,11 @@ class Windows:
         self.position = state["position"]
 
 
-def make_dataset(root: Location, shards: int | None = None) -> Dataset:
-    """The two-joint example dataset, sealed, or with only its first shards."""
-    dataset = Dataset.create(root, DATASET_HEADER)
-    for index in range(DATASET_HEADER.shards if shards is None else shards):
-        dataset.publish(index, example_table(index, DATASET_HEADER.rows_in(index)), 8, {})
+def make_dataset(root: Location, shards: int | None = None, header: DatasetHeader = DATASET_HEADER) -> Dataset:
+    """The two-joint example dataset, or that of another header, sealed, or with only its first shards."""
+    dataset = Dataset.create(root, header)
+    for index in range(header.shards if shards is None else shards):
+        dataset.publish(index, example_table(index, header.rows_in(index), header), 8, {})
     if shards is None:
         dataset.set_state("sealed")
     return dataset

@@ -30,6 +30,11 @@ BAD = [
     ("--threads", "0"),
     ("--max-wait", "nan"),
     ("--cache-gb", "nan"),
+    ("--weights", "3,1"),
+    ("--weights", "0"),
+    ("--weights=-1", ""),
+    ("--weights", "inf"),
+    ("--weights", "much"),
 ]
 
 
@@ -39,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("settings")
     make_dataset(folder / "data")
     config = PretrainConfig(HEADS["dp_mlp-adaln_zero"], training(2), validation_windows=4)
-    pretrain.run(str(folder / "data"), folder / "run", config)
+    pretrain.run((str(folder / "data"),), folder / "run", config)
     return folder / "run"
 
 
@@ -53,7 +58,7 @@ def test_a_bad_setting_is_named_and_the_finished_run_survives(
     assert main() == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ")
-    assert option.lstrip("-").replace("-", "_") in said.replace("-", "_").partition(" is ")[0]
+    assert option.lstrip("-").partition("=")[0].replace("-", "_") in said.replace("-", "_").partition(" is ")[0]
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
@@ -84,7 +89,7 @@ def test_what_is_not_finite_is_never_published(run: Path, tmp_path: Path) -> Non
 
 
 def test_threads_are_the_cores_shared_by_what_runs_side_by_side(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(12)))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -19,7 +19,9 @@ from trainer.data.action import ActionRange
 from trainer.data.batches import Batch
 from trainer.data.motion_basis import MotionBasis
 from trainer.data.normalization import ActionNormalizer
-from trainer.data.trajectories.stream import TrajectoryStream, stage1_stream
+from trainer.data.trajectories.joined_datasets import JoinedDatasets
+from trainer.data.trajectories.joined_streams import JoinedStreams, stage1_streams
+from trainer.data.trajectories.stream import TrajectoryStream
 from trainer.evaluation.action_error import action_error, noise_loss
 from trainer.model.action_head import ActionHead
 from trainer.progress import Progress, silent
@@ -41,7 +43,7 @@ from trainer.training.threads import with_threads
 
 def pretrain(
     run: Path | str,
-    source: ShardSource,
+    source: ShardSource | JoinedDatasets,
     config: PretrainConfig,
     *,
     action_range: ActionRange | None = None,
@@ -56,10 +58,10 @@ def pretrain(
 
     Args:
         run: the run's folder; made where it is not there.
-        source: the dataset, on disk or over HTTP, finished or growing.
+        source: the dataset, on disk or over HTTP, finished or growing; or several of them that are joined.
         config: of the stage.
         action_range: its entries replace the dataset's of the same name, so that a head can serve a wider region
-            or another arm.
+            or another arm; of several datasets, it is the range that holds all of theirs.
         init_from: a Stage-1 checkpoint, or its run folder, whose weights this run begins with; its range goes on.
         cache_bytes: of decoded shards kept on the disk, beyond those that a batch needs.
         ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
@@ -71,22 +73,24 @@ def pretrain(
         The checkpoint. Its backbone lies in the run's `backbones/`.
 
     Raises:
-        ConfigError: the folder holds another run, or a range is missing.
+        ConfigError: the folder holds another run, a range is missing, or the datasets can't be joined.
         DatasetError: the dataset failed, was cancelled, stalled, or has a damaged shard.
         TrainingError: a loss or its gradient is not finite.
         KeyboardInterrupt: on SIGINT, SIGTERM or SIGHUP, after saving.
     """
-    folder, header = RunFolder(run), source.header
+    datasets = source if isinstance(source, JoinedDatasets) else JoinedDatasets.of([source])
+    folder, header = RunFolder(run), datasets.header
+    datasets.check(config)
     config = with_threads(config, folder, overwrite=overwrite)
     begun = None if init_from is None else _begun(init_from, config, action_range)
-    ranges = begun[1].action_range if begun else {**header.action_range, **(action_range or {})}
+    ranges = begun[1].action_range if begun else {**datasets.action_range, **(action_range or {})}
     normalizer = ActionNormalizer(ranges, config.head.action)
-    data = {"dataset_id": header.dataset_id, "action_range": normalizer.to_json()}
+    data = datasets.to_json() | {"action_range": normalizer.to_json()}
     data |= {"init_from": {"backbone": begun[1].backbone}} if begun else {}
     ranks.check(config.training.batch_size)
     device = ranks.device(config.training.device)
     cache = folder.path / "decoded"
-    stream = stage1_stream(source, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
+    stream = stage1_streams(datasets, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
     if ranks.is_first:
         folder.begin(1, to_json(config), data, overwrite=overwrite)
     ranks.wait()
@@ -97,8 +101,8 @@ def pretrain(
         stage=1, head=config.head, mode="normal", backbone=None, condition_dim=stream.condition_dim,
         action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, cameras={},
         robot=header.robot.name, rate_hz=header.rate_hz, action_label="command", task="", step=config.training.steps,
-        seconds=0.0, device=device.type, stage1=Stage1Record(header.dataset_id, config.condition, 0.0),
-        joint_limits=header.robot.to_json()["limits"],
+        seconds=0.0, device=device.type, joint_limits=header.robot.to_json()["limits"],
+        stage1=Stage1Record(header.dataset_id, config.condition, 0.0, datasets.shares_by_id),
     )  # fmt: skip
     head = fresh_head(config.training.seed, lambda: begun[0] if begun else build_head(info)).to(device)
     loop = TrainingLoop(head, stream, config.training, folder, progress, ranks)
@@ -130,9 +134,11 @@ def _begun(
 class _GrowingBasis:
     """The motion basis of the shards that training has come to; it takes a second, and changes with them alone."""
 
-    def __init__(self, stream: TrajectoryStream, normalizer: ActionNormalizer, directions: int | None) -> None:
+    def __init__(
+        self, stream: TrajectoryStream | JoinedStreams, normalizer: ActionNormalizer, directions: int | None
+    ) -> None:
         self._stream, self._normalizer, self._directions = stream, normalizer, directions
-        self._known: tuple[int, MotionBasis | None] | None = None
+        self._known: tuple[int | tuple[int, ...], MotionBasis | None] | None = None
 
     def __call__(self) -> MotionBasis | None:
         seen = self._stream.shards_seen

@@ -40,11 +40,23 @@ _ADDED = ("motion_basis", "demonstrated", "joint_limits", "held_out")
 
 @dataclass(frozen=True)
 class Stage1Record:
-    """What a checkpoint remembers of Stage 1: the data, its condition, and the seconds it took."""
+    """What a checkpoint remembers of Stage 1.
+
+    Attributes:
+        dataset_id: of its data; of several datasets, the first one's, whose arm it is.
+        condition: that it saw.
+        seconds: it took.
+        shares: of several datasets, each one's share of the windows, by its id.
+    """
 
     dataset_id: str
     condition: str
     seconds: float
+    shares: dict[str, float] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields, without `shares` where there are none."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -190,7 +202,7 @@ def save_checkpoint(path: Path, info: CheckpointInfo, weights: Mapping[str, Tens
     tensor_file.require_finite(weights, path)
     stored = {name: value for name, value in weights.items() if info.stage == 2 or not name.startswith(BACKBONE)}
     metadata = {name: getattr(info, name) for name in info.__dataclass_fields__}
-    metadata |= {"head": to_json(info.head), "stage1": vars(info.stage1) if info.stage1 else None}
+    metadata |= {"head": to_json(info.head), "stage1": info.stage1.to_json() if info.stage1 else None}
     # As pairs: the order counts, and JSON's keys are sorted.
     metadata |= {"observation_widths": list(info.observation_widths.items())}
     metadata |= {"cameras": [(name, to_json(camera)) for name, camera in info.cameras.items()]}

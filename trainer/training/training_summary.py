@@ -1,7 +1,6 @@
 """What a finished training says of itself."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ def training_summary(run: Path) -> dict[str, Any]:
         "trained_parameters": _trained_parameters(run, info),
         "validation_loss": last.get("validation_loss"),
         "action_error": {name: last[name] for name in (*_ERRORS, *_SPLIT_ERRORS) if name in last} or None,
-        "stage1": asdict(info.stage1) if info.stage1 else None,
+        "stage1": info.stage1.to_json() if info.stage1 else None,
     }
 
 

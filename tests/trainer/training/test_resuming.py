@@ -16,14 +16,18 @@ import torch
 
 from shared.dataset import Dataset
 from shared.errors import ConfigError, HeadstartError
+from tests.shared.example import OTHER, example_table
 from tests.trainer.example import RANGE, make_dataset, make_demonstrations
 from trainer import tensor_file
 from trainer.commands import pretrain as pretrain_command
 from trainer.config import AdaptConfig, HeadConfig, PretrainConfig, TrainingConfig
+from trainer.data.motion_basis import MOST_WINDOWS
+from trainer.data.trajectories.joined_datasets import JoinedDatasets
 from trainer.stages.adapt import adapt
 from trainer.stages.pretrain import pretrain
 from trainer.training.checkpoint import KIND, read_info
 from trainer.training.run_folder import RunFolder
+from trainer.training.training_summary import training_summary
 
 STEPS = 300
 CONFIG = PretrainConfig(
@@ -53,17 +57,59 @@ def assert_same(a: Path, b: Path) -> None:
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+def wait_for_training_state(run: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not (run / "checkpoints" / "training.safetensors").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_two_joined_datasets_of_which_one_grows_and_the_run_is_killed(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "data")
+    finished = make_dataset(tmp_path / "finished", header=OTHER)
+    growing = make_dataset(tmp_path / "growing", 5, OTHER)
+    whole = pretrain(tmp_path / "whole", JoinedDatasets.of([Dataset(tmp_path / "data"), finished], [3, 1]), CONFIG)
+    run, environment = tmp_path / "run", {**os.environ, "OMP_NUM_THREADS": "1"}
+    joined = command(tmp_path / "data", run, "--data", str(growing.root), "--weights", "6,2")
+    process = subprocess.Popen(joined, env=environment)
+    wait_for_training_state(run, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    # It got no further than the shard that is missing: a batch has one window of the second, whose first block has 40.
+    assert 10 <= lines(run)[-1]["step"] <= 40
+    growing.publish(5, example_table(5, OTHER.rows_in(5), OTHER), 8, {})
+    growing.set_state("sealed")
+    subprocess.run([*joined, "--resume"], env=environment, check=True, capture_output=True)
+    assert_same(whole, RunFolder(run).checkpoint(STEPS))
+    assert lines(tmp_path / "whole") == lines(run)
+    settings, info = json.loads((run / "config.json").read_text()), read_info(run)
+    assert settings["data"] == {
+        "datasets": [{"dataset_id": "a" * 64, "share": 0.75}, {"dataset_id": "b" * 64, "share": 0.25}],
+        "action_range": {
+            "position": {"min": [-1.5] * 3, "max": [1.0] * 3},
+            "joint_position": {"min": [-3.0] * 2, "max": [4.0] * 2},
+        },
+    }
+    assert info.action_range == settings["data"]["action_range"]
+    assert info.stage1 is not None
+    assert info.stage1.shares == {"a" * 64: 0.75, "b" * 64: 0.25}
+    assert training_summary(run)["stage1"] == info.stage1.to_json()
+    assert (info.robot, info.basis.windows if info.basis else 0) == ("twolink", MOST_WINDOWS)
+    other = subprocess.run(
+        [*command(tmp_path / "data", run, "--data", str(growing.root)), "--resume"], capture_output=True, text=True
+    )
+    assert other.returncode == 2
+    assert "holds another run: data.datasets is" in other.stderr
+
+
 def test_killed_and_resumed_with_another_number_of_threads_it_ends_bit_equal(tmp_path: Path) -> None:
     make_dataset(tmp_path / "data")
     whole = pretrain(tmp_path / "whole", Dataset(tmp_path / "data"), CONFIG)
     killed = tmp_path / "killed"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command(tmp_path / "data", killed), env=environment)
-    deadline = time.monotonic() + 120
-    while not (killed / "checkpoints" / "training.safetensors").exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_for_training_state(killed, process)
     process.send_signal(signal.SIGKILL)
     process.wait(60)
     assert not RunFolder(killed).checkpoint(STEPS).exists(), "it had ended before it was killed"
@@ -95,7 +141,7 @@ def test_an_overwritten_run_leaves_nothing_of_it_and_all_else(tmp_path: Path) ->
     assert sorted(run.path.rglob("*")) == before
     (run.path / "decoded").mkdir()
     other = replace(short, condition="none", training=replace(short.training, steps=2))
-    pretrain_command.run(str(data.root), run.path, other, overwrite=True)
+    pretrain_command.run((str(data.root),), run.path, other, overwrite=True)
     after = {str(path.relative_to(run.path)) for path in run.path.rglob("*")}
     backbone = read_info(run.path).backbone
     assert after == {

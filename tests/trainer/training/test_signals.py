@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from shared.dataset import Dataset
+from tests.shared.example import OTHER
 from tests.trainer.data.copies.example import DEMONSTRATIONS, make_copies
 from tests.trainer.data.copies.example import RANGE as COPIES_RANGE
 from tests.trainer.example import RANGE, make_dataset, make_demonstrations, training
@@ -21,6 +22,8 @@ from tests.trainer.policies import seen_by_a_camera
 from trainer import tensor_file
 from trainer.config import AdaptConfig, HeadConfig, PretrainConfig
 from trainer.data.batches import Batch
+from trainer.data.trajectories.joined_datasets import JoinedDatasets
+from trainer.data.trajectories.joined_streams import JoinedStreams
 from trainer.data.trajectories.stream import TrajectoryStream
 from trainer.model.vision import PICTURE_FEATURES
 from trainer.stages.adapt import adapt
@@ -107,6 +110,12 @@ def losses(run: Path) -> list[tuple[int, float]]:
 def test_in_generated_trajectories(generated: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = PretrainConfig(HEAD, TRAINING, validation_windows=0)
     check(tmp_path, lambda run: pretrain(run, generated, config), Lines(TrajectoryStream, monkeypatch))
+
+
+def test_in_joined_datasets(generated: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = PretrainConfig(HEAD, TRAINING, validation_windows=0, directions=0)
+    joined = JoinedDatasets.of([generated, make_dataset(tmp_path / "other", header=OTHER)], [3, 1])
+    check(tmp_path, lambda run: pretrain(run, joined, config), Lines(JoinedStreams, monkeypatch))
 
 
 def test_in_copies_of_demonstrations_alone(copies: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

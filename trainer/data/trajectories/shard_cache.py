@@ -15,8 +15,8 @@ from trainer.data.trajectories.decoded_shard import DecodedShard, ShardDecoder, 
 
 _KEPT = 8
 """Shards that batches may be gathered from: those of two blocks. They stay, however small the cache."""
-_GPU_SHARE = 0.5
-"""Of the GPU memory that is free at the start, what shards may take."""
+GPU_SHARE = 0.5
+"""Of the GPU memory that is free at the start, what the shards of all datasets may take."""
 
 
 class ShardCache:
@@ -34,6 +34,7 @@ class ShardCache:
         *,
         max_bytes: float = math.inf,
         device: torch.device | None = None,
+        gpu_share: float = GPU_SHARE,
         ahead: bool = True,
     ) -> None:
         """Opens the cache in a folder, which may hold what an earlier process left.
@@ -45,6 +46,7 @@ class ShardCache:
             max_wait: seconds without a new shard before giving up.
             max_bytes: on the disk.
             device: a GPU that shards are kept on while they fit.
+            gpu_share: of its memory that is free at the start, what they may take.
             ahead: decode what `expect` announces in a thread of its own; changes nothing but the waiting.
         """
         self.source, self.decoder = source, decoder
@@ -52,7 +54,7 @@ class ShardCache:
         self._commits = DatasetState("growing").commits
         self._shards: dict[int, DecodedShard] = {}
         self._device = device if device is not None and device.type == "cuda" else None
-        self._gpu_room = _GPU_SHARE * torch.cuda.mem_get_info(self._device)[0] if self._device else 0.0
+        self._gpu_room = gpu_share * torch.cuda.mem_get_info(self._device)[0] if self._device else 0.0
         self._ahead = ahead
         self._decoding: dict[int, Future[None]] = {}
 

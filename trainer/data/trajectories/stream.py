@@ -21,7 +21,7 @@ from trainer.data.copies.stage1 import ObjectSteps
 from trainer.data.motion_basis import MOST_WINDOWS
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.decoded_shard import DecodedShard, ShardDecoder, Steps, windows
-from trainer.data.trajectories.shard_cache import ShardCache
+from trainer.data.trajectories.shard_cache import GPU_SHARE, ShardCache
 from trainer.data.trajectories.stage1_steps import Stage1Steps
 
 # Passes that training never reaches: held-out windows and those of the motion basis do not depend on how long it runs.
@@ -84,6 +84,7 @@ class TrajectoryStream:
         device: torch.device,
         *,
         cache_bytes: float = math.inf,
+        gpu_share: float = GPU_SHARE,
         ahead: bool = True,
     ) -> None:
         """Opens the stream of a dataset.
@@ -95,6 +96,7 @@ class TrajectoryStream:
             config: of the stream.
             device: that batches are wanted on.
             cache_bytes: of decoded shards kept, beyond those that a batch needs.
+            gpu_share: of a GPU's free memory, what they may take.
             ahead: decode the next block's shards in a thread of its own.
 
         Raises:
@@ -102,10 +104,17 @@ class TrajectoryStream:
         """
         header = source.header
         self._config, self._device = config, device
-        self._batch, self._span = config.batch_size, config.span
+        self._span = config.span
         decoder = ShardDecoder(steps, self._span)
         self.cache = ShardCache(
-            source, folder, decoder, config.max_wait, max_bytes=cache_bytes, device=device, ahead=ahead
+            source,
+            folder,
+            decoder,
+            config.max_wait,
+            max_bytes=cache_bytes,
+            device=device,
+            gpu_share=gpu_share,
+            ahead=ahead,
         )
         self._order = SampleOrder(
             config.seed,
@@ -133,8 +142,11 @@ class TrajectoryStream:
 
     def next(self, tell: Callable[[str], None]) -> Batch:
         """The next batch; waits for shards that are not there yet."""
+        return self.draw(self._config.batch_size, tell)
+
+    def draw(self, missing: int, tell: Callable[[str], None]) -> Batch:
+        """The next so many windows, one or more, as `next` would give them."""
         place, position, parts = self._pass, self._position, []
-        missing = self._batch
         while missing:
             if position == len(place):
                 place, position = self._start_pass(place.pass_index + 1), 0
@@ -168,12 +180,13 @@ class TrajectoryStream:
         last = self._pass.block_of(max(0, self._position - 1))
         return int(self._pass.blocks[last].max()) + 1
 
-    def motion_windows(self, shards: int | None = None, most: int = MOST_WINDOWS) -> FloatArray:
-        """One window of each of up to `most` training trajectories of the first shards, evenly spread, in one walk.
+    def motion_windows(self, shards: int | None = None, count: int | None = None) -> FloatArray:
+        """Windows of training trajectories of the first shards, evenly spread, in one walk.
 
         Args:
             shards: how many; waits for them. None is `shards_seen`.
-            most: windows.
+            count: windows, several of a trajectory where there are fewer trajectories; None is one of each, up to
+                MOST_WINDOWS.
 
         Returns:
             Normalized actions, (n, horizon, action_dim) float32.
@@ -181,10 +194,14 @@ class TrajectoryStream:
         shards = self.shards_seen if shards is None else shards
         self.cache.wait(shards, lambda text: None)
         ids = np.concatenate([self._order.training_ids(index) for index in range(shards)])
-        chosen = ids[np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(np.int64)]
+        count = min(MOST_WINDOWS, len(ids)) if count is None else count
+        chosen = ids[np.linspace(0, len(ids) - 1, count).round().astype(np.int64)]
+        # Of windows of one trajectory, which lie side by side, each is another draw.
+        draws = np.arange(count) - np.searchsorted(chosen, chosen)
+        border = np.flatnonzero(np.diff(chosen // self._order.shard_rows)) + 1
         parts = []
-        for own in np.split(chosen, np.flatnonzero(np.diff(chosen // self._order.shard_rows)) + 1):
-            where = self._locate(_MOTION_PASS, own, np.zeros_like(own))
+        for own, drawn in zip(np.split(chosen, border), np.split(draws, border), strict=True):
+            where = self._locate(_MOTION_PASS, own, drawn)
             parts.append(self._gather(where, slice(None)).actions.cpu().numpy())
         return np.concatenate(parts)
 
@@ -282,12 +299,25 @@ def stage1_stream(
     device: torch.device,
     *,
     cache_bytes: float = math.inf,
+    number: int = 0,
+    of: int = 1,
     ahead: bool = True,
 ) -> TrajectoryStream:
-    """The stream of Stage 1. Raises ConfigError where a range that its condition needs is missing; else as above."""
+    """The stream of Stage 1.
+
+    Args:
+        source, folder, normalizer, device, cache_bytes, ahead: as above.
+        config: of the stage.
+        number: of this dataset among `of` that are joined, from 0. Each has an order of its own, and an equal part of
+            what may be kept.
+        of: datasets that are joined.
+
+    Raises ConfigError where a range that its condition needs is missing, TrainingError as above.
+    """
     head, training = config.head, config.training
     own = StreamConfig(
-        seed=training.seed,
+        # A run's seed is below 2^32.
+        seed=training.seed + (number << 32),
         batch_size=training.batch_size,
         span=WindowSpan(head.horizon, head.n_obs_steps - 1, head.n_action_steps - 1),
         windows_per_row=config.windows_per_row,
@@ -296,4 +326,6 @@ def stage1_stream(
         max_wait=config.max_wait,
     )
     steps = _stage1_steps(source, normalizer, config)
-    return TrajectoryStream(source, folder, steps, own, device, cache_bytes=cache_bytes, ahead=ahead)
+    return TrajectoryStream(
+        source, folder, steps, own, device, cache_bytes=cache_bytes / of, gpu_share=GPU_SHARE / of, ahead=ahead
+    )

@@ -204,4 +204,4 @@ def test_windows_of_the_motion_basis_are_one_of_each_training_row_of_the_shards_
     # Evenly spread, where there are more than are wanted; asking again and asking between batches changes nothing.
     every = np.linspace(0, len(whole) - 1, 5).round().astype(int)
     stream.next(lambda text: None)
-    assert np.array_equal(stream.motion_windows(most=5), whole[every])
+    assert np.array_equal(stream.motion_windows(count=5), whole[every])
