@@ -1,6 +1,7 @@
 """The table of mutants is in order, and what tries them tells killed ones from those that survive."""
 
 import ast
+import functools
 import os
 import re
 import signal
@@ -26,10 +27,14 @@ def test_a_mutant_is_a_change_of_what_its_file_has_and_names_tests_that_there_ar
     assert mutant.tests
     for test in mutant.tests:
         file, _, name = test.partition("::")
-        functions = [
-            node.name for node in ast.parse((ROOT / file).read_text()).body if isinstance(node, ast.FunctionDef)
-        ]
+        functions = _functions(file)
         assert name.partition("[")[0] in functions if name else any(one.startswith("test_") for one in functions)
+
+
+@functools.cache
+def _functions(file: str) -> list[str]:
+    """Names of a file's functions."""
+    return [node.name for node in ast.parse((ROOT / file).read_text()).body if isinstance(node, ast.FunctionDef)]
 
 
 def test_names_and_changes_are_given_once() -> None:
