@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from services.api.schemas.webhooks import WebhookBody
 
-documented_webhooks = APIRouter()
+documented_webhooks = APIRouter(tags=["jobs"], responses={"4XX": {"description": "The call is made again later"}})
 
 
 @documented_webhooks.post("/job-ended", operation_id="job_ended", status_code=204)
