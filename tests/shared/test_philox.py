@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,21 @@ def test_equals_numpy_bit_for_bit(seed: int, streams: list[int], counter: int, n
     for row, stream in enumerate(streams):
         np.testing.assert_array_equal(words[row], _reference(seed, stream, counter).random_raw(n))
         np.testing.assert_array_equal(floats[row], np.random.Generator(_reference(seed, stream, counter)).random(n))
+
+
+@pytest.mark.parametrize(("streams", "n"), [(9, 1), (20, 3), (9, 300), (9, 301), (8, 7), (1, 1000)])
+def test_few_and_many_streams_and_words_are_the_same_numbers(streams: int, n: int) -> None:
+    ids = np.random.default_rng(0).integers(0, 2**62, streams)
+    counters = 2**63 + np.arange(streams, dtype=np.uint64)
+    for counter in (counters, 7):
+        words = philox_uint64(2**64 - 1, ids, counter, n)
+        for row, one in enumerate(np.broadcast_to(np.asarray(counter, np.uint64), streams).tolist()):
+            np.testing.assert_array_equal(words[row], _reference(2**64 - 1, int(ids[row]), one).random_raw(n))
+
+
+@pytest.mark.parametrize("n", [1, 1000])
+def test_no_stream_has_no_words(n: int) -> None:
+    assert philox_uint64(0, np.empty(0, np.int64), 0, n).shape == (0, n)
 
 
 def test_counters_may_differ_by_stream() -> None:

@@ -4,5 +4,7 @@ from headstart_client.checks import ChunkChecks
 from headstart_client.events import Command, Event
 from headstart_client.executor import Executor
 from headstart_client.limits import ArmLimits
+from headstart_client.policy_client import PolicyClient, PolicyError
+from headstart_client.runner import Runner
 
-__all__ = ["ArmLimits", "ChunkChecks", "Command", "Event", "Executor"]
+__all__ = ["ArmLimits", "ChunkChecks", "Command", "Event", "Executor", "PolicyClient", "PolicyError", "Runner"]

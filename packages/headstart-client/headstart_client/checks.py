@@ -26,13 +26,11 @@ class ChunkChecks:
     beyond: float = 0.05
     farthest_s: float = 1.0
 
-    def read(self, chunk: Any, observed_at: float, now: float, limits: ArmLimits) -> tuple[Array, Array | None]:
+    def read(self, chunk: Any, limits: ArmLimits) -> tuple[Array, Array | None]:
         """Targets (steps, dof) inside the limits, and the gripper's (steps,) where the chunk has one number more.
 
         Raises RefusedError.
         """
-        if not observed_at <= now:
-            raise RefusedError(f"its observation is of {observed_at} s, and it is {now} s")
         try:
             actions = np.array(chunk, np.float64)
         except (TypeError, ValueError):

@@ -6,7 +6,7 @@ import numpy as np
 
 from headstart_client.limits import Array
 
-EventKind = Literal["followed", "slowed", "stopped", "rested", "refused", "dropped"]
+EventKind = Literal["followed", "slowed", "stopped", "rested", "refused", "dropped", "unanswered"]
 
 
 class Event(NamedTuple):
@@ -16,7 +16,7 @@ class Event(NamedTuple):
         time: of the tick [s].
         kind: `followed`: chunks are carried out in time (again). `slowed`: limits keep the arm behind the policy.
             `stopped`: it began to stop. `rested`: it stands. `refused`: a chunk was nonsense. `dropped`: a chunk came
-            too late to be of use.
+            too late to be of use. `unanswered`: the policy gave no answer.
         reason: in words, with numbers.
     """
 

@@ -14,14 +14,17 @@ import numpy as np
 
 from headstart_client.checks import ChunkChecks, RefusedError
 from headstart_client.events import Command, Event, EventKind
+from headstart_client.guard import Guard
 from headstart_client.limits import ArmLimits, Array
 from headstart_client.motion import Motion, MotionPlanner
 from headstart_client.path import Path
-from headstart_client.stopping import State, Stop, Stopping
+from headstart_client.stopping import State, Stop
 
 MARGIN = 1e-3
 """Share of each limit that is left free, for numbers that are rounded."""
 _EVENTS = 1000
+_HISTORY_S = 1.0
+"""Of commands that a prefix can begin with."""
 
 
 class Executor:
@@ -32,6 +35,7 @@ class Executor:
     Attributes:
         limits: the arm's, the workspace's ranges included.
         period: from one command to the next [s].
+        step_s: from one step of a chunk to the next [s].
         events: what happened lately, the latest thousand.
     """
 
@@ -65,29 +69,31 @@ class Executor:
                 f"commands at {rate_hz} Hz are too few for a policy at {policy_rate_hz} Hz; at least twice"
             )
         self.limits, self.period, self.events = limits, 1 / rate_hz, deque[Event](maxlen=_EVENTS)
-        self._step_s, self._most_age_s, self._join_s = 1 / policy_rate_hz, most_age_s, join_s
+        self.step_s, self._most_age_s, self._join_s = 1 / policy_rate_hz, most_age_s, join_s
         self._checks = checks or ChunkChecks()
         start = np.array(position, np.float64)
         if start.shape != limits.lower.shape or not ((limits.lower <= start) & (start <= limits.upper)).all():
             raise ValueError(
                 f"the arm is at {start.tolist()}; move it inside {limits.lower.tolist()} to {limits.upper.tolist()}"
             )
-        inner = limits.lessened(MARGIN, MARGIN / 100)
-        self._inner = replace(inner, lower=np.minimum(inner.lower, start), upper=np.maximum(inner.upper, start))
-        self._planner, self._stopping = MotionPlanner(self._inner, self.period), Stopping(self._inner)
+        # Twice, so that what is planned up to its limit is not refused for its last digits.
+        self._inner = _around(start, limits.lessened(MARGIN, MARGIN / 100))
+        self._planner = MotionPlanner(self._inner, self.period)
+        self._guard = Guard(_around(start, limits.lessened(MARGIN / 2, MARGIN / 200)), self.period)
         rest = [0.0] * limits.dof
         self._state = State(start.tolist(), rest, rest)
         # The stop from `_state`, less the ticks of it that are done; None at rest.
         self._stop: Stop | None = None
         self._stop_ticks = 0
         self._path: Path | None = None
-        self._observed_at = -math.inf
+        self._newest = -math.inf
         self._gripper: float | None = None
         # The motion to the next knot, and the ticks of it that are done.
         self._motion: Motion | None = None
         self._motion_ticks = 0
         self._careful = False
         self._behind = True
+        self._history: deque[tuple[float, list[float], float | None]] = deque(maxlen=math.ceil(_HISTORY_S * rate_hz))
         self._offered: deque[tuple[Any, float]] = deque(maxlen=16)
 
     def offer(self, chunk: Any, observed_at: float) -> None:
@@ -100,6 +106,43 @@ class Executor:
         """
         self._offered.append((chunk, observed_at))
 
+    @property
+    def resting(self) -> bool:
+        """Whether the arm stands, and will until there is a chunk."""
+        return self._path is None and self._stop is None
+
+    def halt(self, now: float, reason: str) -> None:
+        """Stops the arm, from the next tick on, until another chunk is offered."""
+        self._offered.clear()
+        self._halt(now, reason)
+
+    def prefix(self, observed_at: float, past: int, ahead: int) -> Array | None:
+        """What is fixed already, for a policy that goes on from there: actions (m, dof), or (m, dof + 1) with gripper.
+
+        Args:
+            observed_at: moment of the observation [s].
+            past: how many of the actions commanded before it, one step apart.
+            ahead: how many from it on, which are carried out before there is an answer; fewer where the chunk ends.
+
+        Returns: None where it was not yet moved for so long.
+        """
+        times = observed_at + self.step_s * np.arange(-past, ahead)
+        known = [self._commanded(time) for time in times if self._path is None or time <= self._path.end]
+        if not known or any(action is None for action in known):
+            return None
+        return np.array([action for action in known if action is not None])
+
+    def _commanded(self, time: float) -> list[float] | None:
+        if not self._history or time < self._history[0][0] - self.period / 2:
+            return None
+        newest = self._history[-1][0]
+        if time > newest and self._path is not None:
+            position, gripper = self._path.at(time)[0].tolist(), self._path.gripper_at(time)
+        else:
+            back = min(len(self._history), 1 + max(0, round((newest - time) / self.period)))
+            _, position, gripper = self._history[-back]
+        return position if gripper is None else [*position, gripper]
+
     def tick(self, now: float) -> Command:
         """The command for `now` [s], one period after the last one."""
         while self._offered:
@@ -107,7 +150,7 @@ class Executor:
         if self._path is not None and (late := self._lateness(self._path, now)):
             self._halt(now, late)
         wanted = None if self._path is None else self._next(self._path, now)
-        stop = None if wanted is None else self._stopping.from_state(wanted)
+        stop = None if wanted is None else self._guard.stop_after(self._state, wanted)
         if wanted is not None and stop is not None:
             self._state, self._stop, self._stop_ticks = wanted, stop, 0
         else:
@@ -117,33 +160,36 @@ class Executor:
             self._follow_stop(now)
         if self._path is not None:
             self._gripper = self._path.gripper_at(now)
+        self._history.append((now, self._state.position, self._gripper))
         position, velocity, acceleration = map(np.array, self._state)
         return Command(now, position, velocity, acceleration, self._gripper, self._path is not None)
 
     def _take(self, chunk: Any, observed_at: float, now: float) -> None:
-        before = now - self.period
+        if observed_at < self._newest:
+            self._tell(now, "dropped", "a chunk of a newer observation is there already")
+            return
+        before, position = now - self.period, np.array(self._state.position)
         try:
-            targets, gripper = self._checks.read(chunk, observed_at, now, self._inner)
-            path = Path.through(targets, gripper, observed_at, self._step_s, self._inner)
-            if observed_at < self._observed_at:
-                self._tell(now, "dropped", "a chunk of a newer observation is there already")
-                return
-            if not path.end > now or now - observed_at > self._most_age_s:
-                self._tell(now, "dropped", f"the chunk is {now - observed_at:.3f} s old")
-                return
-            self._checks.near(targets, path.due() - before, np.array(self._state.position), self._inner)
+            if not observed_at <= now + self.step_s:
+                raise RefusedError(f"its observation is of {observed_at} s, and it is {now} s")
+            targets, gripper = self._checks.read(chunk, self._inner)
+            path = Path.through(targets, gripper, observed_at, self.step_s, self._inner)
+            self._checks.near(targets, path.due() - before, position, self._inner)
         except RefusedError as error:
             self._tell(now, "refused", str(error))
             self._halt(now, f"the policy answered nonsense: {error}")
             return
+        if late := self._lateness(path, now):
+            self._tell(now, "dropped", late)
+            return
         self._path = path.joined(np.array(self._state), before, self._inner, self._join_s)
-        self._observed_at, self._motion = observed_at, None
+        self._newest, self._motion = observed_at, None
 
     def _lateness(self, path: Path, now: float) -> str | None:
         """Why the chunk that is carried out is too old for it."""
         if now > path.end + self.period / 2:
             return f"the policy is late: its chunk ended at {path.end:.3f} s"
-        age = now - self._observed_at
+        age = now - path.start
         return f"the policy is late: its chunk is {age:.3f} s old" if age > self._most_age_s else None
 
     def _halt(self, now: float, reason: str) -> None:
@@ -155,8 +201,7 @@ class Executor:
         """The state wanted at `now`; None if there is no way to any."""
         motion = self._motion
         if motion is None or self._motion_ticks == motion.ticks:
-            index, ticks = path.ahead(now - self.period, self.period)
-            motion = self._planner.plan(self._state, path.knots[index], ticks, self._careful)
+            motion = self._planner.plan(self._state, now - self.period, path, self._careful)
             self._motion, self._motion_ticks, self._careful = motion, 0, False
             if motion is None:
                 return None
@@ -190,3 +235,8 @@ class Executor:
 
     def _tell(self, now: float, kind: EventKind, reason: str) -> None:
         self.events.append(Event(now, kind, reason))
+
+
+def _around(position: Array, limits: ArmLimits) -> ArmLimits:
+    """Limits in which a position is allowed too, as an arm may start at the end of its range."""
+    return replace(limits, lower=np.minimum(limits.lower, position), upper=np.maximum(limits.upper, position))

@@ -1,4 +1,4 @@
-"""How to get from a state to a knot of the path by the time it is due, or as soon after as limits let it be."""
+"""How to get from a state to a path: to the next of its knots that limits let the arm reach by the time it is due."""
 
 import math
 from collections.abc import Callable
@@ -8,11 +8,14 @@ import numpy as np
 from ruckig import InputParameter, Result, Ruckig, Synchronization, Trajectory
 
 from headstart_client.limits import ArmLimits, Array
+from headstart_client.path import Path
 from headstart_client.quintic import samples
 from headstart_client.stopping import State
 
 _CHECKED = 50
 """Fewest moments at which a quintic is looked at: between them its jerk differs by less than 1 part in 1,000."""
+_LATER = (0, 1, 3, 7)
+"""Knots that are tried, counted from the next one."""
 
 
 class Motion(NamedTuple):
@@ -21,7 +24,7 @@ class Motion(NamedTuple):
     Attributes:
         ticks: how many.
         at: the state after 1, 2, ... of them.
-        in_time: whether it is at its knot after the last.
+        in_time: whether it is at a knot after the last, when that is due.
     """
 
     ticks: int
@@ -30,7 +33,7 @@ class Motion(NamedTuple):
 
 
 class MotionPlanner:
-    """Plans motions of a number of ticks towards a knot."""
+    """Plans motions onto a path."""
 
     def __init__(self, limits: ArmLimits, period: float) -> None:
         self._limits, self._period = limits, period
@@ -40,24 +43,37 @@ class MotionPlanner:
         self._input.max_jerk = limits.jerk.tolist()
         self._bounds = np.stack([limits.velocity, limits.acceleration, limits.jerk])
 
-    def plan(self, state: State, knot: Array, ticks: int, careful: bool) -> Motion | None:
-        """The smoothest motion within limits: a quintic, else by Ruckig, else by Ruckig to rest at the knot.
+    def plan(self, state: State, time: float, path: Path, careful: bool) -> Motion | None:
+        """The smoothest motion: a quintic to a knot that it reaches in time, else towards the next one by Ruckig.
 
         Args:
-            state: of now.
-            knot: (3, dof), inside the limits.
-            ticks: until the knot is due.
-            careful: leaves the first two out. None comes only of a state that Ruckig has no way from.
+            state: of the arm at a time.
+            time: [s]
+            path: whose knots are inside the limits.
+            careful: comes to rest at the next knot, by Ruckig, which leaves no position limit. None comes only of a
+                state that Ruckig has no way from.
         """
+        index = path.ahead(time)
         if not careful:
-            finer = math.ceil(_CHECKED / ticks)
-            smooth = samples(np.array(state), knot, ticks * self._period, ticks * finer)
-            if self._keeps(smooth):
-                return Motion(ticks, lambda tick: State(*smooth[tick * finer, :3].tolist()), in_time=True)
-            found = self._by_ruckig(state, knot, ticks, at_rest=False)
+            for later in _LATER:
+                if index + later < len(path.knots):
+                    smooth = self._quintic(state, path.knots[index + later], self._ticks(path, index + later, time))
+                    if smooth is not None:
+                        return smooth
+            found = self._by_ruckig(state, path.knots[index], self._ticks(path, index, time), at_rest=False)
             if found is not None:
                 return found
-        return self._by_ruckig(state, knot, ticks, at_rest=True)
+        return self._by_ruckig(state, path.knots[index], self._ticks(path, index, time), at_rest=True)
+
+    def _ticks(self, path: Path, index: int, time: float) -> int:
+        return max(1, round((path.start + index * path.step_s - time) / self._period))
+
+    def _quintic(self, state: State, knot: Array, ticks: int) -> Motion | None:
+        finer = math.ceil(_CHECKED / ticks)
+        smooth = samples(np.array(state), knot, ticks * self._period, ticks * finer)
+        if not self._keeps(smooth):
+            return None
+        return Motion(ticks, lambda tick: State(*smooth[tick * finer, :3].tolist()), in_time=True)
 
     def _keeps(self, sampled: Array) -> bool:
         position = sampled[:, 0]

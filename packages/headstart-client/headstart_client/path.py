@@ -69,10 +69,10 @@ class Path:
         """When each knot is due [s], (steps,)."""
         return self.start + self.step_s * np.arange(len(self.knots), dtype=np.float64)
 
-    def ahead(self, time: float, period: float) -> tuple[int, int]:
-        """The next knot to go to, half a step away or more but for the last, and the ticks until then, at least 1."""
-        index = min(math.ceil((time - self.start) / self.step_s + 0.5 - 1e-6), len(self.knots) - 1)
-        return index, max(1, round((self.start + index * self.step_s - time) / period))
+    def ahead(self, time: float) -> int:
+        """The next knot to go to: half a step away or more, but for the last one."""
+        index = math.ceil((time - self.start) / self.step_s + 0.5 - 1e-6)
+        return max(0, min(index, len(self.knots) - 1))
 
     def at(self, time: float) -> Array:
         """Position, velocity and acceleration at a time, (3, dof); before its ends the nearest knot's."""
@@ -96,9 +96,11 @@ class Path:
         """
         apart = state - self.at(time)
         half = [_SHARE * values for values in (limits.velocity, limits.acceleration, limits.jerk)]
-        far, fast = np.abs(apart[0]), np.abs(apart[1])
-        # Peaks of the quintic from rest to rest over 1 s and 1 rad are 1.875 rad/s, 5.774 rad/s^2 and 60 rad/s^3.
-        needs = [1.875 * far / half[0], np.sqrt(5.774 * far / half[1]), np.cbrt(60 * far / half[2]), 2 * fast / half[1]]
+        far, fast, pushed = np.abs(apart)
+        # Peaks of velocity, acceleration and jerk of the quintic that takes away a distance, a velocity, an
+        # acceleration of 1 in 1 s.
+        needs = [1.875 * far / half[0], np.sqrt(5.774 * far / half[1]), np.cbrt(60 * far / half[2])]
+        needs += [3.936 * fast / half[1], np.sqrt(36 * fast / half[2]), 9 * pushed / half[2]]
         lasts = max(shortest_s, float(np.max(needs)))
         rest = np.zeros_like(apart)
         times = self.due() - time

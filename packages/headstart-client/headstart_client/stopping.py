@@ -1,9 +1,7 @@
-"""Coming to rest from any state, as fast as jerk and acceleration limits let it, and whether positions allow it."""
+"""Coming to rest from any state, as fast as jerk and acceleration limits let it, and where that leads."""
 
 import math
 from typing import NamedTuple
-
-from headstart_client.limits import ArmLimits
 
 
 class State(NamedTuple):
@@ -75,28 +73,3 @@ class Stop:
     def at(self, time: float) -> State:
         """The state `time` [s] after its beginning."""
         return State(*map(list, zip(*(joint.at(time) for joint in self._joints), strict=True)))
-
-
-class Stopping:
-    """Finds stops that keep an arm's limits."""
-
-    def __init__(self, limits: ArmLimits) -> None:
-        names = ("lower", "upper", "velocity", "acceleration", "jerk")
-        self._limits = list(zip(*(getattr(limits, name).tolist() for name in names), strict=True))
-
-    def from_state(self, state: State) -> Stop | None:
-        """The stop from a state, or None where a limit is left in the state or on its way."""
-        joints = []
-        for (lower, upper, velocity, acceleration, jerk), one in zip(
-            self._limits, zip(*state, strict=True), strict=True
-        ):
-            _, v, a = one
-            # Velocity goes on to v + a |a| / (2 jerk) while the acceleration is brought to none.
-            if not (abs(a) <= acceleration and abs(v) <= velocity and abs(v + a * abs(a) / (2 * jerk)) <= velocity):
-                return None
-            stop = JointStop.shortest(one, acceleration, jerk)
-            lowest, highest = stop.extremes()
-            if not (lower <= lowest and highest <= upper):
-                return None
-            joints.append(stop)
-        return Stop(joints)

@@ -1,4 +1,4 @@
-"""Collisions of motions and postures: bounds in compiled code rule most of them out, Coal decides the rest.
+"""Collisions of motions and postures: bounds in compiled code decide most of them, Coal the rest.
 
 A motion is halved again and again, breadth first, so that a collision is found early; a pair of bodies is left out as
 soon as its distances at both ends of an interval, less how far it moves in it, show it apart: by half its clearance,
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.collision.capsules import link_frames
-from services.synthesis.collision.gaps import Bodies, Pairs, gap, is_exact, make_frames, place_bodies
+from services.synthesis.collision.gaps import MEETS, Bodies, Pairs, gap, make_frames, place_bodies
 from services.synthesis.collision.halving import CLEAR, Intervals, Middles, begin, halves, middles
 from services.synthesis.collision.separations import Separations
 from services.synthesis.compiled import compiled
@@ -40,7 +40,7 @@ def collisions(
     found, pairs = np.full(len(first) - 1, CLEAR), _pairs(robot, apart)
     for some in (chosen[k : k + _TOGETHER] for k in range(0, len(chosen), _TOGETHER)):
         motions, collision = timeline(profiles, first, some), np.full(len(some), CLEAR)
-        intervals = begin(pairs, motions, *turning_times(motions))
+        intervals = begin(pairs, motions, *turning_times(motions), collision)
         _ask_of_ends(apart, pairs, intervals, collision)
         while len(intervals.motion):
             middle = middles(pairs, motions, intervals, collision)
@@ -132,8 +132,9 @@ def _check_postures(pairs: Pairs, q: FloatArray, rows: IntArray, due: IntArray, 
         place_bodies(pairs, q[row], frames, ends)
         while due[row] < clearance.size:
             pair = due[row]
-            if gap(bodies, pair, frames, ends, 0.0, 0.0, 0.0, 0.0) <= clearance[pair]:
-                if is_exact(bodies, pair):
+            near = gap(bodies, pair, frames, ends, 0.0, 0.0, 0.0, 0.0)
+            if near <= clearance[pair]:
+                if near == MEETS:
                     collision[row] = pair
                 break
             due[row] += 1

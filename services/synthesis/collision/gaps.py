@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.arm.kinematics import Chain, Followers
-from services.synthesis.collision.bounds import HALF_SPACE, capsule_to_solid, hull_to_solid, least_along
+from services.synthesis.collision.bounds import HALF_SPACE, capsule_to_solid, hull_to_solid, least_along, separation
 from services.synthesis.collision.capsules import link_frames, place_capsules, segment_distance
 from services.synthesis.compiled import compiled, inlined
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+MEETS = -np.inf
+"""What `gap` answers of a pair that collides."""
 _HULLS_TELL = 0.1
 """By how much more [m] than capsules hulls are taken to be apart, at most, when it is asked whether to look at them."""
 
@@ -70,11 +72,12 @@ def place_bodies(pairs: Pairs, q: FloatArray, frames: FloatArray, ends: FloatArr
     place_capsules(frames, pairs.bodies.joint, pairs.bodies.capsules, ends)
 
 
-@compiled
+@inlined
 def gap(
     bodies: Bodies, pair: int, frames: FloatArray, ends: FloatArray, enough: float, x: float, y: float, z: float
 ) -> float:
-    """Lower bound on a pair's distance [m], by capsules and, where these may not tell, by hulls.
+    """Lower bound on a pair's distance [m], by capsules and, where these may not tell, by hulls; MEETS where it is
+    certainly within its clearance.
 
     Args:
         bodies: and their pairs.
@@ -94,12 +97,14 @@ def gap(
     if b < 0:
         k = -1 - b
         found = capsule_to_solid(ends, a, capsules[a, 6], solids, k)
-        if found >= enough or least < found < enough - _HULLS_TELL:
+        if found > least and (found >= enough or found < enough - _HULLS_TELL):
             return found
-        return float(max(found, hull_to_solid(frames, frame, corners, first_corner[a], first_corner[a + 1], solids, k)))
+        found = max(found, hull_to_solid(frames, frame, corners, first_corner[a], first_corner[a + 1], solids, k))
+        exact = solids[k, 0] == HALF_SPACE or first_corner[a + 1] - first_corner[a] == 1
+        return MEETS if exact and found <= least else float(found)
     found, dx, dy, dz = segment_distance(ends, a, b)
     found -= capsules[a, 6] + capsules[b, 6]
-    if found >= enough or least < found < enough - _HULLS_TELL:
+    if found > least and (found >= enough or found < enough - _HULLS_TELL):
         return float(found)
     other = joint[b] + 1
     if x != 0.0 or y != 0.0 or z != 0.0:
@@ -109,19 +114,17 @@ def gap(
         near = least_along(frames, other, corners, first_corner[b], first_corner[b + 1], u, v, w)
         near += least_along(frames, frame, corners, first_corner[a], first_corner[a + 1], -u, -v, -w)
         found = max(found, near)
-        if found >= enough:
+        if found > least and found >= enough:
             return float(found)
     near = least_along(frames, other, corners, first_corner[b], first_corner[b + 1], dx, dy, dz)
     near += least_along(frames, frame, corners, first_corner[a], first_corner[a + 1], -dx, -dy, -dz)
-    return float(max(found, near))
-
-
-@compiled
-def is_exact(bodies: Bodies, pair: int) -> bool:
-    """Whether `gap` is the distance itself where it is small: of a half-space, and of a point."""
-    a, b = bodies.first[pair], bodies.second[pair]
-    single = bodies.first_corner[a + 1] - bodies.first_corner[a] == 1
-    return bool(b < 0 and (single or bodies.solids[-1 - b, 0] == HALF_SPACE))
+    found = max(found, near)
+    if found > least:
+        return float(found)
+    one = frame, first_corner[a], first_corner[a + 1]
+    two = other, first_corner[b], first_corner[b + 1]
+    near = separation(frames, corners, one, two, (dx, dy, dz), least)
+    return MEETS if near == MEETS else float(max(found, near))
 
 
 @inlined

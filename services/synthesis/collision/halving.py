@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synthesis.collision.gaps import Pairs, gap, is_exact, make_frames, place_bodies, travelled
+from services.synthesis.collision.gaps import MEETS, Pairs, gap, make_frames, place_bodies, travelled
 from services.synthesis.compiled import compiled
 from services.synthesis.motion.turns import Timeline, posture_at
 
@@ -59,9 +59,9 @@ class Middles(NamedTuple):
     asked: BoolArray
 
 
-def begin(pairs: Pairs, motions: Timeline, first: IntArray, times: FloatArray) -> Intervals:
+def begin(pairs: Pairs, motions: Timeline, first: IntArray, times: FloatArray, collision: IntArray) -> Intervals:
     """The intervals between the given times of each motion, as turns.turning_times gives them, and all pairs that
-    their ends don't show to be apart."""
+    their ends don't show to be apart; fills in which pair collides in each motion that is seen to, shape (m,)."""
     size, dof = len(times) - len(motions.first), motions.start.shape[1]
     room = size * len(pairs.travel)
     intervals = Intervals(
@@ -73,7 +73,7 @@ def begin(pairs: Pairs, motions: Timeline, first: IntArray, times: FloatArray) -
         np.empty((room, 2)),
         np.zeros((room, 3)),
     )
-    used = _begin(pairs, motions, first, times, intervals)
+    used = _begin(pairs, motions, first, times, collision, intervals)
     return intervals._replace(pair=intervals.pair[:used], gaps=intervals.gaps[:used], line=intervals.line[:used])
 
 
@@ -110,7 +110,9 @@ def halves(pairs: Pairs, intervals: Intervals, middle: Middles, collision: IntAr
 
 
 @compiled
-def _begin(pairs: Pairs, motions: Timeline, first: IntArray, times: FloatArray, intervals: Intervals) -> int:
+def _begin(
+    pairs: Pairs, motions: Timeline, first: IntArray, times: FloatArray, collision: IntArray, intervals: Intervals
+) -> int:
     """The loop of `begin`; returns how many pairs there are in the intervals."""
     bodies, travel, clearance = pairs.bodies, pairs.travel, pairs.bodies.clearance
     frames, other_frames = make_frames(pairs), make_frames(pairs)
@@ -131,6 +133,8 @@ def _begin(pairs: Pairs, motions: Timeline, first: IntArray, times: FloatArray, 
                 needed = travelled(travel, pair, q, i, 0, end) + clearance[pair]
                 one = gap(bodies, pair, frames, ends, 0.5 * needed, 0.0, 0.0, 0.0)
                 other = gap(bodies, pair, other_frames, other_ends, needed - one, 0.0, 0.0, 0.0)
+                if one == MEETS or other == MEETS:
+                    collision[m] = pair
                 if one + other < needed:
                     in_pair[used], gaps[used, 0], gaps[used, 1] = pair, one, other
                     used += 1
@@ -159,7 +163,7 @@ def _look(pairs: Pairs, motions: Timeline, intervals: Intervals, collision: IntA
             before, after = gaps[e, 0] - moved[e, 0], gaps[e, 1] - moved[e, 1]
             enough = clearance[pair] - min(before, after)
             near = gap(bodies, pair, frames, ends, enough, line[e, 0], line[e, 1], line[e, 2])
-            if near <= clearance[pair] and is_exact(bodies, pair):
+            if near == MEETS:
                 collision[m] = pair
                 break
             middle_gap[e] = max(near, before, after)
