@@ -48,10 +48,11 @@ def test_counters_may_differ_by_stream() -> None:
         np.testing.assert_array_equal(words[row], expected)
 
 
-def test_branches_are_the_middle_words_of_the_counter() -> None:
-    streams, first, second = np.array([3, 3, 9]), np.array([0, 1, 5]), np.array([7, 2, 2])
-    words = philox_uint64(5, streams, 4, 6, (first, second))
-    for row in range(3):
+@pytest.mark.parametrize("streams", [3, 20])
+def test_branches_are_the_middle_words_of_the_counter(streams: int) -> None:
+    ids, first, second = np.random.default_rng(streams).integers(0, 9, (3, streams))
+    words = philox_uint64(5, ids, 4, 6, (first, second))
+    for row in range(streams):
         counter = np.array([0, first[row], second[row], 4], np.uint64)
-        key = np.array([5, streams[row]], np.uint64)
+        key = np.array([5, ids[row]], np.uint64)
         np.testing.assert_array_equal(words[row], np.random.Philox(key=key, counter=counter).random_raw(6))
