@@ -25,13 +25,13 @@ help: ## Show this help
 
 setup: $(VENV)/.ready ## Install everything into .venv (idempotent)
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml constraints.txt $(wildcard packages/*/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
 	  echo "Headstart needs Python 3.11, but PYTHON is '$(PYTHON)'. Try: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "==> virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	@echo "==> packages, at the versions in constraints.txt (3.7 GB on disk, a few minutes)"
-	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,dev]'
+	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,dev]' -e packages/headstart-client
 	@echo "==> robosuite, without its dependencies: its mink pin would pull numpy below 2 and Pinocchio back to 2.7"
 	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -c constraints.txt robosuite
 	@touch $@
@@ -54,6 +54,9 @@ test: setup ## Run the test suite, the recipe in tiny form included
 test-heads: setup ## Train every head with every conditioning until it fits its windows
 	$(RUN) -m pytest tests/trainer/test_overfitting.py $(ARGS)
 
+mutants: setup ## Change the code in one place at a time, and see that the tests notice (ARGS='--only TEXT')
+	$(RUN) -m tests.mutants $(ARGS)
+
 test-browser: setup ## Drive the page in a headless Chromium, which has to be installed
 	@$(RUN) -m tests.browser.chromium
 	$(RUN) -m pytest -m browser -n 2 --dist loadfile tests/browser $(ARGS)
@@ -67,8 +70,8 @@ test-openapi: setup ## Call every operation of the REST API in more than 3,000 r
 test-lerobot: setup ## Open exports in the real lerobot of LEROBOT_PYTHON, a Python that has it
 	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export $(ARGS)
 
-bench: setup ## Print every benchmark's figures, one JSON object each
-	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p'); do \
+bench: setup ## Print every benchmark's figures, one JSON object each; peers has packages of its own
+	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vx peers); do \
 	  echo "==> $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
 
 train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, DATA, DEMOS, NAME)
@@ -91,4 +94,4 @@ clean: ## Remove caches; keeps .venv, data and runs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup check fix test test-heads test-browser test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean
+.PHONY: help setup check fix test test-heads mutants test-browser test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean

@@ -21,6 +21,13 @@ FITTED = {
     "demonstrations": "the 50 demonstrations themselves",
 }
 """The datasets of benchmarks.fit, in words."""
+PEERS = [
+    "Ours is checked at every moment of the motion, clearances kept, and committed on disk; roboplan's edges are",
+    "checked each 0.05 rad, sampled, and not written. Both are looked at every 5 ms by roboplan's check. Of inverse",
+    "kinematics only an answer inside the limits counts: ours is numerical; the peers' are closed forms, of which eaik",
+    "and frankik try values of the Panda's seventh joint. Ours limits jerk; toppra doesn't, but times any path.",
+]
+"""What the peers of benchmarks.peers check and what not."""
 
 
 def _every_figure(figures: Figures) -> list[str]:
@@ -88,12 +95,35 @@ def _heads(figures: Figures) -> list[str]:
     return lines
 
 
+def _peers(figures: Figures) -> list[str]:
+    lines = ["| scene | ours [rows/s] | roboplan with Ruckig [rows/s] | ratio | colliding at 5 ms: ours, roboplan |"]
+    lines.append("|---" * 5 + "|")
+    for name in ("open", "one_box", "five_boxes"):
+        ours, theirs = (f"{figures[f'{name}_{who}_per_s']:,.0f}" for who in ("ours", "roboplan"))
+        colliding = ", ".join(f"{figures[f'{name}_{who}_colliding']:.1%}" for who in ("ours", "roboplan"))
+        lines.append(f"| `{name}` | {ours} | {theirs} | {figures[f'{name}_ours_over_roboplan']:.2f} | {colliding} |")
+    lines += ["", "| inverse kinematics | poses | `panda`: a pose, solved | `ur5`: a pose, solved |", "|---" * 4 + "|"]
+    for who in ("ours", "eaik", "ssik", "frankik"):
+        for calls, words in (("together", "all in a call"), ("alone", "one a call")):
+            cells = [_solved(figures, f"{arm}_{who}_{calls}") for arm in ("panda", "ur5")]
+            if any(cells):
+                lines.append(f"| {who} | {words} | {' | '.join(cell or '-' for cell in cells)} |")
+    lines += ["", "| timing | profiles/s | duration |", "|---" * 3 + "|"]
+    lines.append(f"| ours | {figures['profiles_ours_per_s']:,.0f} | {figures['duration_ours_over_toppra']:.3f} |")
+    return [*lines, f"| toppra | {figures['profiles_toppra_per_s']:,.0f} | 1 |", "", *PEERS]
+
+
+def _solved(figures: Figures, name: str) -> str:
+    return f"{figures[f'{name}_us']:.1f} us, {figures[f'{name}_solved']:.1%}" if f"{name}_us" in figures else ""
+
+
 _TABLES: dict[str, Callable[[Figures], list[str]]] = {
     "ik": _ik,
     "robots": _robots,
     "audit": _audit,
     "fit": _fit,
     "heads": _heads,
+    "peers": _peers,
 }
 
 

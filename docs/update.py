@@ -19,6 +19,7 @@ from docs.smoothing import smoothing_table
 from services.catalogue import ARMS
 from services.catalogue.default_limits import RULE
 from shared import records
+from tests.mutants.table import read_table
 from trainer.config import CONDITIONINGS, HeadConfig, SizeName
 from trainer.data.action import POSE_DIM
 from trainer.model.backbones import build_backbone
@@ -110,8 +111,18 @@ def robots_table() -> list[str]:
     return lines
 
 
+def mutants_table() -> list[str]:
+    """Every mutant, where it is, and what kills it."""
+    lines = ["| what is wrong then | in | killed by |", "|---|---|---|"]
+    for mutant in read_table():
+        tests = "<br>".join(f"`{test}`" for test in mutant.tests)
+        lines.append(f"| {mutant.name} | `{mutant.file}` | {tests} |")
+    return lines
+
+
 PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "records": (ROOT / "docs" / "data-format.md", records_table),
+    "mutants": (ROOT / "docs" / "mutants.md", mutants_table),
     "heads": (ROOT / "docs" / "adding-a-head.md", heads_table),
     "paper": (ROOT / "docs" / "recipe.md", comparison_table),
     "presets": (ROOT / "docs" / "recipe.md", presets_table),

@@ -17,7 +17,7 @@ def record_batches(pieces: Iterator[bytes]) -> Iterator[pa.RecordBatch]:
     try:
         with pa.ipc.open_stream(io.BufferedReader(_Pieces(pieces), 1 << 16)) as reader:
             yield from reader
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
         raise ServiceError(f"the stream of rows ended early, or is none: {error}") from error
 
 

@@ -1,6 +1,6 @@
 """Counter-based random numbers for many streams at once: NumPy's Philox4x64-10, vectorized over keys.
 
-`numpy.random.Philox(key=[a, b], counter=[0, 0, 0, c])` is the definition; one such generator costs
+`numpy.random.Philox(key=[a, b], counter=[0, d, e, c])` is the definition; one such generator costs
 15 us to make, so drawing a few numbers for each of a million trajectories is done here, bit for bit the same.
 Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -18,27 +18,34 @@ _FEW, _MANY = 8, 300
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
-def philox_uint64(seed: int, ids: NDArray[np.integer], counter: int | NDArray[np.integer], n: int) -> UInt64Array:
-    """The first `n` words of Philox(key=[seed, id], counter=[0, 0, 0, counter]) for each id.
+def philox_uint64(
+    seed: int,
+    ids: NDArray[np.integer],
+    counter: int | NDArray[np.integer],
+    n: int,
+    branch: tuple[int | NDArray[np.integer], int | NDArray[np.integer]] = (0, 0),
+) -> UInt64Array:
+    """The first `n` words of Philox(key=[seed, id], counter=[0, *branch, counter]) for each id.
 
     Args:
         seed: first key word, 0 <= seed < 2**64.
         ids: second key word, shape (m,), not negative.
         counter: last counter word, one for all or shape (m,).
         n: words wanted from each stream.
+        branch: the two counter words before it, likewise.
 
     Returns:
         Shape (m, n), equal to `numpy.random.Philox(...).random_raw(n)` for each row.
     """
     if 0 < ids.size <= _FEW or (ids.size and n > _MANY):
-        counters = np.broadcast_to(counter, ids.shape)
-        return np.stack([_stream(seed, *one, n) for one in zip(ids.tolist(), counters.tolist(), strict=True)])
+        words_of_each = (np.broadcast_to(word, ids.shape).tolist() for word in (ids, *branch, counter))
+        return np.stack([_stream(seed, n, *one) for one in zip(*words_of_each, strict=True)])
     blocks = -(-n // 4)
     # Words 0 and 2 of each state, and words 1 and 3: each round multiplies the first two and swaps the pairs. Shapes
     # are (m, blocks), or 1 where all are equal, as most are before the ids are mixed in.
     # NumPy raises the counter before each block, so the first block has counter word 0 equal to 1.
-    even_0, even_1 = np.arange(1, blocks + 1, dtype=np.uint64)[None], np.zeros((1, 1), np.uint64)
-    odd_0, odd_1 = np.zeros((1, 1), np.uint64), np.asarray(counter, np.uint64).reshape(-1, 1)
+    even_0 = np.arange(1, blocks + 1, dtype=np.uint64)[None]
+    odd_0, even_1, odd_1 = (np.asarray(word, np.uint64).reshape(-1, 1) for word in (*branch, counter))
     key_0, key_1 = seed, ids.astype(np.uint64)[:, None]
     with np.errstate(over="ignore"):
         for _ in range(_ROUNDS):
@@ -54,14 +61,18 @@ def philox_uint64(seed: int, ids: NDArray[np.integer], counter: int | NDArray[np
 
 
 def philox_uniform(
-    seed: int, ids: NDArray[np.integer], counter: int | NDArray[np.integer], n: int
+    seed: int,
+    ids: NDArray[np.integer],
+    counter: int | NDArray[np.integer],
+    n: int,
+    branch: tuple[int | NDArray[np.integer], int | NDArray[np.integer]] = (0, 0),
 ) -> NDArray[np.float64]:
     """Uniform numbers in [0, 1), shape (m, n): `Generator(Philox(...)).random(n)` for each id."""
-    return np.asarray((philox_uint64(seed, ids, counter, n) >> np.uint64(11)) * 2.0**-53, np.float64)
+    return np.asarray((philox_uint64(seed, ids, counter, n, branch) >> np.uint64(11)) * 2.0**-53, np.float64)
 
 
-def _stream(seed: int, stream: int, counter: int, n: int) -> UInt64Array:
-    key, counters = np.array([seed, stream], np.uint64), np.array([0, 0, 0, counter], np.uint64)
+def _stream(seed: int, n: int, stream: int, *counter: int) -> UInt64Array:
+    key, counters = np.array([seed, stream], np.uint64), np.array([0, *counter], np.uint64)
     return np.asarray(np.random.Philox(key=key, counter=counters).random_raw(n))
 
 

@@ -20,6 +20,9 @@ READABLE_MAJORS = ("1", "2")
 """Major versions that are read; others are refused."""
 
 ROW_GROUP_ROWS = 1024
+"""Rows of a row group, at most."""
+ROW_GROUP_BYTES = 2**25
+"""Bytes of a row group's values, about and at most: what writing or reading one takes beside the table itself."""
 PIECES_PER_SEGMENT = 7
 """A Ruckig profile has seven pieces of constant jerk for each joint."""
 
@@ -207,7 +210,7 @@ def to_parquet(table: pa.Table) -> pa.Buffer:
     pq.write_table(
         table,
         sink,
-        row_group_size=ROW_GROUP_ROWS,
+        row_group_size=max(1, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES * table.num_rows // max(table.nbytes, 1))),
         compression="zstd",
         compression_level=1,
         use_dictionary=False,

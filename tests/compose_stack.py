@@ -9,6 +9,8 @@ from typing import Any
 
 from tests.pages import ROOT, free_port
 
+_RAY_STATUS = ("ray", "status", "--address", "ray-head:6379")
+
 
 class Stack:
     """What `docker compose up` started, under a project name and ports of its own."""
@@ -77,7 +79,17 @@ class Stack:
         """The job of a request."""
         return json.loads(self.curl("/v1/jobs", "-H", "Content-Type: application/json", "-d", json.dumps(request)))
 
-    def wait_for_shards(self, job_id: str, count: int) -> None:
+    def wait_for_shards(self, job_id: str, count: int, seconds: float = 300) -> None:
         """Until a job that goes on has so many."""
-        while self.get(f"/v1/jobs/{job_id}")["progress"]["shards_committed"] < count:
+        deadline = time.monotonic() + seconds
+        while (job := self.get(f"/v1/jobs/{job_id}"))["progress"]["shards_committed"] < count:
+            assert job["state"] in ("queued", "running"), job
+            assert time.monotonic() < deadline, job
             time.sleep(0.1)
+
+    def wait_for_workers(self, count: int, seconds: float = 180) -> None:
+        """Until so many workers of one core each have joined the cluster, which they then stay in."""
+        deadline = time.monotonic() + seconds
+        while f"/{count}.0 CPU" not in (said := self.inside("service", *_RAY_STATUS, check=False)):
+            assert time.monotonic() < deadline, f"{said}\n{self.compose('logs', 'ray-worker')}"
+            time.sleep(1)

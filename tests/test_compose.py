@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,18 +105,19 @@ def test_the_recipe_runs_in_the_trainer_container(stack: Stack) -> None:
 
 
 def test_a_cluster_makes_the_same_rows_though_a_worker_is_killed(stack: Stack) -> None:
-    request = {**SMALL, "count": 6000, "seed": 2}
+    # Enough that a worker is killed amid them on any machine.
+    request = {**SMALL, "count": 60_000, "shard_rows": 1000, "seed": 2}
     stack.environment |= CLUSTER
     stack.compose("up", "--detach", "--scale", "ray-worker=2")
     stack.wait_healthy("service")
+    # From now on each has a shard in the making until there is none left.
+    stack.wait_for_workers(2)
     job = stack.submit(request)
-    victim = stack.compose("ps", "-q", "ray-worker").split()[0]
-    while "ray::make_shard" not in _docker("top", victim):
-        time.sleep(0.1)
     stack.wait_for_shards(job["id"], 5)
-    _docker("kill", victim)
+    _docker("kill", stack.compose("ps", "-q", "ray-worker").split()[0])
+    assert stack.get(f"/v1/jobs/{job['id']}")["state"] == "running"
     ended = stack.wait_until_ended(job["id"])
-    assert (ended["state"], ended["progress"]["accepted"]) == ("succeeded", 6000), ended
+    assert (ended["state"], ended["progress"]["accepted"]) == ("succeeded", 60_000), ended
     shards = stack.get(f"/v1/jobs/{job['id']}/shards")["shards"]
 
     stack.inside("service", "sh", "-c", f"echo '{json.dumps(request)}' > /tmp/request.json")

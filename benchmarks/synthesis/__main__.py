@@ -34,15 +34,13 @@ import pyarrow as pa
 
 from benchmarks.synthesis.library_calls import LibraryCalls, documented_loop, reachable_floor
 from benchmarks.synthesis.mix import mix_floor, mix_segments
+from benchmarks.synthesis.ours import Ours
 from benchmarks.synthesis.start_up import start_up_seconds
 from benchmarks.synthesis.turns import Contender, cpu_ratio, ratio, take_turns
 from benchmarks.synthesis.workers import worker_contenders
 from services.catalogue import find_arm
-from services.jobs import begin
 from services.memory import keep_memory
 from services.synthesis.arm.robot_model import robot_model
-from services.synthesis.pipeline import ShardPlan, plan_shards, synthesize
-from services.synthesis.request.trajectory_request import TrajectoryRequest
 
 SHARD_ROWS, MIX_SHARD_ROWS = 4096, 1024
 REACHABLE: dict[str, Any] = {
@@ -58,25 +56,6 @@ MIX: dict[str, Any] = {
     "keep_out": [{"kind": "half_space", "normal": [0, 0, 1], "offset": 0.0}],
     "shard_rows": MIX_SHARD_ROWS,
 }
-
-
-class Ours:
-    """Shards of one request, from nothing to their commits."""
-
-    def __init__(self, body: dict[str, Any], shards: int, root: Path) -> None:
-        self.request = TrajectoryRequest.parse({**body, "count": shards * body["shard_rows"]})
-        self._plans = plan_shards(self.request)
-        self._dataset = begin(self.request, root)
-        self.attempts = self.rows = 0
-        synthesize(ShardPlan(self.request, 0, 0, 64))
-
-    def make(self, turn: int) -> tuple[int, int]:
-        """One shard. Returns rows and samples."""
-        rows = synthesize(self._plans[turn])
-        commit = self._dataset.publish(turn, rows.table, rows.attempts, rows.rejections)
-        self.attempts += commit.attempts
-        self.rows += commit.rows
-        return commit.rows, commit.samples
 
 
 def on_one_core(turns: int, root: Path) -> dict[str, float]:

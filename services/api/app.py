@@ -16,6 +16,7 @@ from services.api import (
     metrics,
     motions,
     page,
+    previews,
     problems,
     robots,
     service,
@@ -24,8 +25,9 @@ from services.api import (
     trajectories,
 )
 from services.api.access import OPEN_PATHS, AccessGuard
-from services.api.bounded_process import BoundedProcess
+from services.api.bounded_process import BoundedProcesses
 from services.api.lasting_calls import Followers
+from services.api.open_calls import CallCutter, OpenCalls
 from services.api.settings import Settings
 from services.api.shared_shards import Readings
 from services.api.uploads import Uploads
@@ -48,6 +50,8 @@ _ROUTERS = (
     page.router,
 )
 _DECODERS = 2
+_GRACE_S = 0.3
+"""For the calls that are under way when the service stops."""
 _DESCRIPTION = """Jerk-limited arm trajectories by the million, as Parquet shards that can be read while they are made.
 
 Submit a request, follow its job, fetch its shards. Every error is a problem body (RFC 9457).
@@ -80,29 +84,31 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.decoders = anyio.CapacityLimiter(_DECODERS)
         app.state.readings = Readings(app.state.decoders)
         app.state.coverages = coverage.Coverages()
-        metrics.StateCollector(counts, queue, app.state.followers)
-        app.state.previewer = BoundedProcess(settings.preview_seconds, "preview")
+        app.state.previewers = BoundedProcesses(
+            settings.preview_seconds, "preview", settings.preview_processes, previews.prepare
+        )
+        metrics.StateCollector(counts, queue, app.state.followers, app.state.previewers)
         app.state.robots = RobotRegistry(settings.state_folder / "robots", settings.max_robots)
         app.state.robot_uploads = Uploads(robots.MAX_UPLOADS, "robot")
-        app.state.robot_reader = BoundedProcess(robots.READ_S, "robot")
+        app.state.robot_reader = BoundedProcesses(robots.READ_S, "robot")
         app.state.motions = MotionsRegistry(settings.state_folder / "motions", settings.max_motions)
         app.state.motions_uploads = Uploads(motions.MAX_UPLOADS, "motions file")
-        app.state.motions_reader = BoundedProcess(motions.READ_S, "motions file")
+        app.state.motions_reader = BoundedProcesses(motions.READ_S, "motions file")
         queue.start()
         try:
             yield
         finally:
+            await end_calls(app)
             await anyio.to_thread.run_sync(queue.stop)
-            await anyio.to_thread.run_sync(app.state.previewer.close)
-            await anyio.to_thread.run_sync(app.state.robot_reader.close)
-            await anyio.to_thread.run_sync(app.state.motions_reader.close)
 
-    # Its pages for browsing the API load scripts from other hosts, so they are left out.
+    # Its pages for browsing the API load scripts from other hosts: /docs is one of ours.
     app = FastAPI(title="Headstart", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
     app.state.metrics = counts
     app.add_middleware(AccessGuard, keys=keys, open_paths=OPEN_PATHS | page.PATHS)
     app.add_middleware(metrics.Meter, metrics=counts)
+    app.state.open_calls = OpenCalls()
+    app.add_middleware(CallCutter, calls=app.state.open_calls)
     for router in _ROUTERS:
         app.include_router(router)
     problems.install(app, [*app.routes, *(route for router in _ROUTERS for route in router.routes)])
@@ -114,6 +120,22 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+async def end_calls(app: FastAPI) -> None:
+    """Ends what a service does, for a server that is about to stop: jobs, processes beside it, and then calls.
+
+    Those under way have a moment to be answered; streams are cut.
+    """
+    state = app.state
+    if state.open_calls.are_cut:
+        return
+    state.jobs.begin_to_stop()
+    async with anyio.create_task_group() as group:
+        for process in (state.previewers, state.robot_reader, state.motions_reader):
+            group.start_soon(anyio.to_thread.run_sync, process.close)
+        await anyio.sleep(_GRACE_S)
+        state.open_calls.cut()
 
 
 def _document(app: FastAPI, keyed: bool) -> dict[str, Any]:

@@ -51,7 +51,10 @@ def submit_job(
     jobs: Jobs,
     request: RequestBody,
     response: Response,
-    idempotency_key: Annotated[str | None, Header(pattern=_KEY_PATTERN)] = None,
+    idempotency_key: Annotated[
+        str | None,
+        Header(pattern=_KEY_PATTERN, description="of the caller's; used again for another request, an error"),
+    ] = None,
     priority: Annotated[
         int | None,
         Query(ge=-100, le=100, description="shards of jobs with a higher one are made first; 0 if not given"),
@@ -76,7 +79,7 @@ def submit_job(
 @router.get("", operation_id="list_jobs", responses={200: {"model": JobPage}})
 def list_jobs(
     jobs: Jobs,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    limit: Annotated[int, Query(ge=1, le=500, description="at most so many jobs")] = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="next_cursor of the page before")] = None,
     state: Annotated[JobState | None, Query(description="only jobs in this state")] = None,
 ) -> Response:

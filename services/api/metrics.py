@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.api.bounded_process import BoundedProcesses
 from services.api.lasting_calls import Followers
 from services.api.problems import RESPONSES
 from services.jobs import JOB_STATES, JobQueue
@@ -71,8 +72,8 @@ class Metrics:
 class StateCollector(Collector):
     """What is looked up when it is asked for, on the event loop."""
 
-    def __init__(self, metrics: Metrics, jobs: JobQueue, followers: Followers) -> None:
-        self._metrics, self._jobs, self._followers = metrics, jobs, followers
+    def __init__(self, metrics: Metrics, jobs: JobQueue, followers: Followers, previewers: BoundedProcesses) -> None:
+        self._metrics, self._jobs, self._followers, self._previewers = metrics, jobs, followers, previewers
         metrics.registry.register(self)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -83,6 +84,7 @@ class StateCollector(Collector):
             jobs.add_metric([state], states[state])
         yield jobs
         yield GaugeMetricFamily("headstart_streams", "streams and waiting calls open", value=self._followers.count)
+        yield GaugeMetricFamily("headstart_previews", "previews in the making", value=self._previewers.calls)
         yield GaugeMetricFamily("headstart_tasks", "tasks of the event loop", value=len(asyncio.all_tasks()))
         yield GaugeMetricFamily("headstart_engine_up", "1 if shards can be made", value=not self._jobs.engine_problem)
         yield GaugeMetricFamily("headstart_workers", "shards in the making at once", value=self._jobs.engine.workers)

@@ -1,4 +1,4 @@
-"""The page at `/`: a table, made once, of the files that belong to it. No path of a call reaches the file system."""
+"""The page at `/`, and `/docs` beside it: a table of files, made once. No path of a call reaches the file system."""
 
 import base64
 import gzip
@@ -53,7 +53,8 @@ def _found(folder: Traversable, path: str) -> Iterator[tuple[str, _PageFile]]:
 
 _FILES = dict(_found(files("services.page"), _FOLDER))
 _INDEX = _FILES.pop(f"{_FOLDER}index.html")
-PATHS = frozenset({"/", *_FILES})
+_DOCS = _FILES.pop(f"{_FOLDER}docs.html")
+PATHS = frozenset({"/", "/docs", *_FILES})
 """Answered without a key: a browser can't send one before the page has asked for it."""
 
 
@@ -85,6 +86,12 @@ _Encodings = Annotated[str | None, Header(alias="Accept-Encoding")]
 def get_page(known: _Known = None, encodings: _Encodings = None) -> Response:
     """The page."""
     return _answer(_INDEX, known, encodings)
+
+
+@router.get("/docs", include_in_schema=False)
+def get_docs(known: _Known = None, encodings: _Encodings = None) -> Response:
+    """The OpenAPI document to browse, and its operations to try."""
+    return _answer(_DOCS, known, encodings)
 
 
 @router.get(_FOLDER + "{name:path}", include_in_schema=False)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
-from services.api.bounded_process import BoundedProcess
+from services.api.bounded_process import BoundedProcesses
 from services.api.jobs import Jobs
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import RobotBody, RobotsBody
@@ -93,7 +93,7 @@ def upload_robot(
     if problem := jobs.storage_problem():
         raise ProblemError(507, problem)
     reader = call.app.state.robot_reader
-    assert isinstance(reader, BoundedProcess)
+    assert isinstance(reader, BoundedProcesses)
     arm = reader.call(read_robot, *content, options)
     try:
         if not registry.add(arm):
@@ -151,7 +151,7 @@ def get_robot_mesh(
     registry: Registry,
     name: Name,
     file: Annotated[str, Query(max_length=500, description="as the URDF names it")],
-    known: Annotated[str | None, Header(alias="If-None-Match")] = None,
+    known: Annotated[str | None, Header(alias="If-None-Match", description="ETag of what the caller has")] = None,
 ) -> Response:
     """A mesh file that a robot's URDF names, to look at."""
     arm = _known(registry, name)

@@ -31,10 +31,11 @@ router = APIRouter(tags=["service"], responses=RESPONSES)
 def preview(call: Request, request: RequestBody) -> Response:
     """Make up to 64 trajectories now, and keep them nowhere: the first rows of the same request's job.
 
-    As JSON, or as an Arrow IPC stream where `Accept` names its type.
+    As JSON, or as an Arrow IPC stream where `Accept` names its type. A request that will have more samples than a
+    preview may have is refused at once, with what to lower.
     """
     arrow = stream.MEDIA_TYPE in call.headers.get("accept", "")
-    rows = make_preview(call.app.state.previewer, request, arrow)
+    rows = make_preview(call.app.state.previewers, request, arrow)
     return Response(rows, media_type=stream.MEDIA_TYPE if arrow else "application/json", headers={"Vary": "Accept"})
 
 

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
         max_streams: calls that last (streams, events, downloads of shards, waiting for them) at once.
         min_free_bytes: disk space that no job is to use up.
         preview_seconds: a preview may take.
+        preview_processes: that make previews, at once; started when they are needed. Previews that will take long
+            leave one of them to the others.
     """
 
     model_config = SettingsConfigDict(env_prefix="HEADSTART_", frozen=True)
@@ -72,6 +74,7 @@ class Settings(BaseSettings):
     max_streams: Annotated[int, Field(ge=1)] = 200
     min_free_bytes: Annotated[int, Field(ge=0)] = 256 << 20
     preview_seconds: Annotated[float, Field(gt=0)] = 20.0
+    preview_processes: Annotated[int, Field(ge=1, le=64)] = 3
 
     @classmethod
     def read(cls, **given: Any) -> "Settings":

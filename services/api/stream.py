@@ -1,8 +1,8 @@
 """All of a job's rows as one Arrow stream, sent while they are made."""
 
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import ExitStack, aclosing
 
 import anyio
 from fastapi import APIRouter, Request
@@ -21,6 +21,8 @@ from shared.manifest import Commit
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 """Ends an Arrow IPC stream."""
+_HELD_BYTES = 8
+"""The end of each message, sent with the next one. Messages are padded to a multiple of it."""
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["data"], responses=RESPONSES)
 
@@ -35,8 +37,9 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["data"], responses=RESPONSE
 async def stream_rows(call: Request, jobs: Jobs, job_id: JobId, after: After = -1) -> Response:
     """Every row in order of its id as an Arrow IPC stream, which ends when the dataset is sealed.
 
-    Rows are sent as their shards are committed, no faster than the caller takes them. If the job fails or is cancelled
-    meanwhile, the connection is cut.
+    Rows are sent as their shards are committed, no faster than the caller takes them; the last batch of a shard becomes
+    whole when the next shard is there. If the job fails or is cancelled meanwhile, or the service stops, the connection
+    is cut inside a message: no Arrow reader takes what came for the whole.
     """
     job = jobs.job(job_id)
     if job.state in ("failed", "cancelling", "cancelled"):
@@ -45,7 +48,25 @@ async def stream_rows(call: Request, jobs: Jobs, job_id: JobId, after: After = -
 
 
 async def arrow_stream(job: Job, first: int, readings: Readings) -> AsyncIterator[bytes]:
-    """The stream's bytes from shard `first` on. Raises JobStateError, CorruptShardError where it can't go on."""
+    """The stream's bytes from shard `first` on, in parts each of which but the last ends inside a message.
+
+    Most readers take a stream that ends where a message does for a whole one, also without the mark of its end. So
+    wherever this one is cut between two parts, what came is unreadable.
+
+    Raises:
+        JobStateError, CorruptShardError: it can't go on.
+    """
+    held = b""
+    async with aclosing(_messages(job, first, readings)) as messages:
+        async for message in messages:
+            # One part, so that no write ends between two messages.
+            yield b"".join((held, memoryview(message)[:-_HELD_BYTES]))
+            held = message[-_HELD_BYTES:]
+    yield held + _END
+
+
+async def _messages(job: Job, first: int, readings: Readings) -> AsyncGenerator[bytes]:
+    """The stream's messages: the schema, then batches."""
     yield records.schema(job.dataset.header.optional_columns).serialize().to_pybytes()
     for index in range(first, job.dataset.header.shards):
         commit = await _committed(job, index)
@@ -63,7 +84,6 @@ async def arrow_stream(job: Job, first: int, readings: Readings) -> AsyncIterato
                 if not message:
                     break
                 yield message
-    yield _END
 
 
 async def _committed(job: Job, index: int) -> Commit:

@@ -4,11 +4,13 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
-from services.api.app import create_app
+from services.api.app import create_app, end_calls
 from services.api.settings import Settings
 from services.jobs import claimed, open_dataset_root
 from services.memory import give_memory_back
@@ -16,9 +18,24 @@ from shared.api_keys import read_or_make_keys
 from shared.errors import ConfigError
 from shared.listening import listen, serve_and_announce
 
-_DRAIN_S = 3
+_DRAIN_S = 1
+"""For calls that are cut, but whose thread goes on."""
 _KEEP_ALIVE_S = 30
 """Longer than clients keep an idle connection (httpx 5 s): or it is closed just as their next call is sent."""
+
+
+class _Server(uvicorn.Server):
+    """Ends the calls to its application when it is told to stop: uvicorn would wait for streams, which last."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by uvicorn once it is told to stop."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(end_calls(self._app))
+            group.create_task(super().shutdown(sockets))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         timeout_graceful_shutdown=_DRAIN_S,
         timeout_keep_alive=_KEEP_ALIVE_S,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, app)
     # uvicorn raises the signal that stopped it once more when all is done; by then it has had its effect.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     serving = server.serve(sockets=[listener.socket])

@@ -41,6 +41,12 @@ def request_of(dataset: Dataset) -> TrajectoryRequest:
         RequestError: this release does not know such requests.
     """
     header = dataset.header
+    if header.generator_version != GENERATOR_VERSION:
+        raise GeneratorVersionError(
+            f"was begun by generator_version {header.generator_version}, this release is {GENERATOR_VERSION}; "
+            "finish it with the release that began it, or submit the request anew",
+            header.dataset_id[:12],
+        )
     body: dict[str, Any] = {key: value for key, value in header.request.items() if key != "generator_version"}
     summary = stored_summary(dataset)
     if summary is not None:
@@ -48,12 +54,6 @@ def request_of(dataset: Dataset) -> TrajectoryRequest:
     arm = arm_of(body["robot"]["name"], dataset.storage)
     motions = motions_of(dataset)
     request = TrajectoryRequest.parse({**body, "robot": arm.name}, lambda _: arm, lambda _: motions)
-    if header.generator_version != GENERATOR_VERSION:
-        raise GeneratorVersionError(
-            f"was begun by generator_version {header.generator_version}, this release is {GENERATOR_VERSION}; "
-            "finish it with the release that began it, or submit the request anew",
-            header.dataset_id[:12],
-        )
     if request.dataset_id != header.dataset_id:
         raise GeneratorVersionError(
             f"was begun with another description of robot {request.robot!r}; "

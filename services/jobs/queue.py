@@ -84,11 +84,15 @@ class JobQueue:
         """Starts the engine and works through the queue, in a thread of its own."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stops within seconds. The job that runs stays as it is on disk, to be resumed."""
+    def begin_to_stop(self) -> None:
+        """Has the jobs that run stop where they are; does not wait for it."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Stops within seconds. The jobs that run stay as they are on disk, to be resumed."""
+        self.begin_to_stop()
         self._thread.join(_FAREWELL_S)
 
     def submit(

@@ -11,6 +11,7 @@ from services.report.motion import MotionSection
 from services.report.page import page, tiles
 from services.report.reading import Sampled, read_sample
 from services.report.rejections import rejections_section
+from services.report.spread import SpreadSection
 from services.report.trajectories import TrajectorySection
 from services.report.workspace import WorkspaceSection
 from shared.commits import DatasetState
@@ -51,6 +52,7 @@ class Report:
         self._workspace, self._joints = WorkspaceSection(header, summary), JointSection(header, statistics)
         self._motion, self._trajectories = MotionSection(summary), TrajectorySection(header.robot)
         self._copies = None if motions is None else CopiesSection(motions)
+        self._spread = SpreadSection.of(dataset)
         self._demonstrations = None if summary is None else DemonstrationSection(header, summary)
 
     def add(self, sampled: Sampled) -> None:
@@ -63,6 +65,8 @@ class Report:
         self._trajectories.add(rows, families)
         if self._copies is not None:
             self._copies.add(sampled)
+        if self._spread is not None:
+            self._spread.add(rows)
         if self._demonstrations is not None:
             self._demonstrations.add(rows)
 
@@ -82,6 +86,7 @@ class Report:
             self._joints.html(),
             self._motion.html(),
             rejections_section(totals),
+            self._spread.html() if self._spread else "",
             self._trajectories.html(),
             _request(header, self.rows),
         ]

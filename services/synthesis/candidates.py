@@ -9,31 +9,25 @@ from numpy.typing import NDArray
 from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.checks import validation
 from services.synthesis.checks.validation import Samples
-from services.synthesis.collision.collisions import CLEAR, colliding_postures, collisions
+from services.synthesis.collision.collisions import collisions
+from services.synthesis.collision.halving import CLEAR
 from services.synthesis.collision.separations import Separations, separations
 from services.synthesis.copies.copying import CopySamples, followed, make_copies, sample_copies
 from services.synthesis.draw.sampling import Candidates, draw_candidates
-from services.synthesis.motion.motions import Motions, make_motions
+from services.synthesis.ends import Ends
+from services.synthesis.motion.motions import Motions
 from services.synthesis.motion.profiles import row_durations, sample_rows
-from services.synthesis.motion.waypoints import changes_posture, find_waypoints
 from services.synthesis.numerics.offsets import offsets
 from services.synthesis.request.families import FAMILIES
 from services.synthesis.request.trajectory_request import TrajectoryRequest
-from services.synthesis.request.workspace import Fitted, Objects
+from services.synthesis.request.workspace import Objects
 from services.synthesis.solve import line_knots
+from services.synthesis.tally import Tally
 from shared.manifest import Ranges
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-
-
-_LINE_REASONS = {
-    line_knots.UNREACHABLE: validation.LINE_UNREACHABLE,
-    line_knots.AT_LIMIT: validation.LINE_JOINT_LIMIT,
-    line_knots.SINGULAR: validation.LINE_SINGULAR,
-    line_knots.DEVIATING: validation.LINE_DEVIATION,
-}
 
 
 _COPY_REASONS = {
@@ -75,33 +69,17 @@ class Batch:
 
 
 def make_batch(
-    request: TrajectoryRequest, robot: RobotModel, ranges: Ranges, ids: IntArray, attempts: IntArray
+    request: TrajectoryRequest, robot: RobotModel, ranges: Ranges, ids: IntArray, attempts: IntArray, tally: Tally
 ) -> Batch:
-    """Makes one candidate for each (id, attempt)."""
+    """Makes one candidate for each (id, attempt); ends that are drawn anew are counted in the tally."""
     if isinstance(request.workspace, Objects):
         return _make_copies(request, request.workspace, robot, ranges, ids, attempts)
     candidates = draw_candidates(request, robot, ids, attempts)
-    reasons = [""] * len(ids)
-    waypoints = find_waypoints(robot, candidates, request.goal)
-    _reject(reasons, np.flatnonzero(~waypoints.solved), validation.UNREACHABLE)
-    for verdict, reason in _LINE_REASONS.items():
-        _reject(reasons, np.flatnonzero(waypoints.line == verdict), reason)
-    found = waypoints.found
-    if isinstance(request.workspace, Fitted):
-        changing = found & changes_posture(candidates, waypoints.q)
-        _reject(reasons, np.flatnonzero(changing), validation.POSTURE_CHANGE)
-        found &= ~changing
-    kept_apart = request.self_collision or bool(request.keep_out)
-    apart = separations(robot, request.self_collision, request.keep_out) if kept_apart else None
-    if apart is not None:
-        found &= _clear_at_waypoints(reasons, robot, apart, candidates, waypoints.q, found)
-
-    motions, made = make_motions(robot, candidates, waypoints, np.flatnonzero(found))
-    motions = _drop(reasons, motions, {validation.TIMING: ~made})
+    search = Ends(request, robot, _apart(request, robot), candidates, tally)
+    motions, reasons = search.motions(), search.reasons
     motions = _drop(reasons, motions, validation.check_profiles(motions, robot.planning_limits))
-
     duration, samples = _sample(request, robot, motions)
-    accepted = _check(request, robot, ranges, apart, reasons, motions, samples)
+    accepted = _check(request, robot, ranges, reasons, motions, samples)
     return Batch(candidates, reasons, motions, duration, samples, accepted)
 
 
@@ -126,18 +104,24 @@ def _make_copies(
         workspace, copies, motions.candidate, samples.first, request.rate_hz, samples.position, samples.rotation_6d
     )
     samples = replace(samples, gripper=copied.gripper)
-    kept_apart = request.self_collision or bool(request.keep_out)
-    apart = separations(robot, request.self_collision, request.keep_out) if kept_apart else None
-    accepted = _check(request, robot, ranges, apart, reasons, motions, samples)
+    accepted = _check(request, robot, ranges, reasons, motions, samples)
+    apart = _apart(request, robot)
+    if apart is not None:
+        accepted &= _clear(reasons, robot, apart, motions, np.flatnonzero(accepted))
     family = np.full(len(ids), FAMILIES.index("demonstrated"))
     return Batch(DrawnCopies(ids, attempts, family), reasons, motions, duration, samples, accepted, copied)
+
+
+def _apart(request: TrajectoryRequest, robot: RobotModel) -> Separations | None:
+    """What has to stay apart, if anything."""
+    kept_apart = request.self_collision or bool(request.keep_out)
+    return separations(robot, request.self_collision, request.keep_out) if kept_apart else None
 
 
 def _check(
     request: TrajectoryRequest,
     robot: RobotModel,
     ranges: Ranges,
-    apart: Separations | None,
     reasons: list[str],
     motions: Motions,
     samples: Samples,
@@ -148,10 +132,6 @@ def _check(
     for reason, failed in validation.check_samples(samples, robot.spec.limits, request.rate_hz, low, high).items():
         _reject(reasons, motions.candidate[accepted & failed], reason)
         accepted &= ~failed
-    if apart is not None:
-        rows = np.flatnonzero(accepted)
-        met = collisions(robot, apart, motions, rows)
-        accepted &= _clear(reasons, apart, motions.candidate, met)
     return accepted
 
 
@@ -160,27 +140,14 @@ def _reject(reasons: list[str], candidates: IntArray, reason: str) -> None:
         reasons[index] = reason
 
 
-def _clear(reasons: list[str], apart: Separations, candidate: IntArray, met: IntArray) -> BoolArray:
-    """Rejects the candidates of rows in which a pair of `apart` meets; which rows are clear."""
+def _clear(reasons: list[str], robot: RobotModel, apart: Separations, motions: Motions, rows: IntArray) -> BoolArray:
+    """Rejects some rows if a pair of `apart` meets in them; which of all rows are not."""
+    met = collisions(robot, apart, motions.profiles, motions.first, rows)
     for row in np.flatnonzero(met != CLEAR):
-        reasons[candidate[row]] = validation.SELF_COLLISION if apart.second[met[row]] >= 0 else validation.KEEP_OUT
+        reasons[motions.candidate[row]] = (
+            validation.SELF_COLLISION if apart.second[met[row]] >= 0 else validation.KEEP_OUT
+        )
     return np.asarray(met == CLEAR)
-
-
-def _clear_at_waypoints(
-    reasons: list[str],
-    robot: RobotModel,
-    apart: Separations,
-    candidates: Candidates,
-    q: FloatArray,
-    solved: BoolArray,
-) -> BoolArray:
-    """Rejects candidates that collide at a waypoint, before any work on their motions; which ones don't, shape (n,)."""
-    candidate, waypoint = np.nonzero((np.arange(q.shape[1]) <= candidates.segments[:, None]) & solved[:, None])
-    met = colliding_postures(robot, apart, q[candidate, waypoint])
-    clear = np.ones(len(q), np.bool_)
-    clear[candidate[~_clear(reasons, apart, candidate, met)]] = False
-    return clear
 
 
 def _drop(reasons: list[str], motions: Motions, failed: dict[str, BoolArray]) -> Motions:

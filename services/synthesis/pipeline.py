@@ -13,6 +13,7 @@ import pyarrow as pa
 from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.candidates import make_batch
 from services.synthesis.ranges import action_range
+from services.synthesis.request.shard_size import SHARD_BYTES
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from services.synthesis.rows import RowBuffer
 from services.synthesis.tally import Tally
@@ -21,16 +22,12 @@ from shared.robots import RobotSpec
 
 MAX_ATTEMPTS = 1000
 """Candidates drawn for one row before the request is called impossible."""
-HOPELESS_AFTER = 2000
-"""Candidates of one family rejected, in a shard, without one accepted before the request is called impossible."""
-MAX_SHARD_SAMPLES = 2**24
-"""Samples in a shard; it bounds a worker's memory at some 4 GB, and list offsets have 32 bits."""
+MAX_SHARD_BYTES = 2 * SHARD_BYTES
+"""Bytes of a shard's values: far more than is expected of any request that is accepted."""
 BATCH_SAMPLES = 2**17
 """Samples, or so, that are made together: few batches for many short rows, and bounded memory for long ones."""
 LARGEST_BATCH = 2048
 """Candidates worked on together, at most."""
-LONG_ROW = 20.0
-"""What the rows of a first batch are taken to last [s], while nothing is known of them."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +56,14 @@ class ShardRows:
         attempts: candidates drawn; rows plus rejections.
         rejections: how many candidates failed, by reason.
         rejections_by_family: likewise, for each family that has any.
+        redraws_by_family: how many ends of candidates, rejected or not, were drawn anew, by family and reason.
     """
 
     table: pa.Table
     attempts: int
     rejections: dict[str, int]
     rejections_by_family: dict[str, dict[str, int]]
+    redraws_by_family: dict[str, dict[str, int]]
 
 
 class ShardPlans(Sequence[ShardPlan]):
@@ -113,32 +112,33 @@ def synthesize(plan: ShardPlan, batch_rows: int | None = None) -> ShardRows:
     request = plan.request
     robot = robot_model(request.arm)
     ranges = action_range(request)
-    buffer = RowBuffer(request, robot.dof)
+    buffer = RowBuffer(request)
     tally = Tally()
+    sampled_rows = sampled = 0
     ids = np.arange(plan.first_id, plan.first_id + plan.rows, dtype=np.int64)
     attempts = np.zeros(plan.rows, np.int64)
     while len(ids):
-        size = batch_rows or _batch_rows(request, tally.tried, buffer.samples)
-        batch = make_batch(request, robot, ranges, ids[:size], attempts[:size])
+        size = batch_rows or _batch_rows(request, sampled_rows, sampled)
+        batch = make_batch(request, robot, ranges, ids[:size], attempts[:size], tally)
         buffer.append(batch)
+        sampled_rows, sampled = sampled_rows + len(batch.accepted), sampled + int(batch.samples.first[-1])
         tally.add(batch.candidates.family, batch.reasons)
         failed = np.array([bool(reason) for reason in batch.reasons])
         ids = np.concatenate([ids[size:], batch.candidates.ids[failed]])
         attempts = np.concatenate([attempts[size:], batch.candidates.attempts[failed] + 1])
-        tally.give_up_on_hopeless(HOPELESS_AFTER)
         if attempts.max(initial=0) >= MAX_ATTEMPTS:
             raise tally.error(f"one trajectory was rejected {MAX_ATTEMPTS} times running")
-        if buffer.samples > MAX_SHARD_SAMPLES:
+        if buffer.nbytes > MAX_SHARD_BYTES:
             raise SynthesisError(
-                f"a shard of {plan.rows} rows has more than {MAX_SHARD_SAMPLES} samples; lower shard_rows or rate_hz, "
-                "or raise the lower end of speed_scale or tool_speed",
+                f"a shard of {plan.rows} rows takes more than {MAX_SHARD_BYTES} bytes; lower shard_rows or rate_hz, or "
+                "raise the lower end of speed_scale or tool_speed",
                 tally.tried,
                 tally.rejections,
             )
-    return ShardRows(buffer.table(), tally.tried, tally.rejections, tally.rejections_by_family)
+    return ShardRows(buffer.table(), tally.tried, tally.rejections, tally.rejections_by_family, tally.redraws_by_family)
 
 
-def _batch_rows(request: TrajectoryRequest, tried: int, samples: int) -> int:
-    """Candidates for the next batch, from how many samples those before it had."""
-    of_each = samples / tried if samples else LONG_ROW * request.rate_hz
+def _batch_rows(request: TrajectoryRequest, rows: int, samples: int) -> int:
+    """Candidates for the next batch, from how many samples so many rows before it had."""
+    of_each = samples / rows if rows else request.expected_row_s * request.rate_hz
     return max(1, min(int(BATCH_SAMPLES / of_each), LARGEST_BATCH))

@@ -1,6 +1,6 @@
 """Accepted rows gathered into the table of a shard, in the order of their ids."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,78 +14,86 @@ from services.synthesis.motion.timing import PIECES
 from services.synthesis.numerics.offsets import offsets
 from services.synthesis.request.families import FAMILIES
 from services.synthesis.request.trajectory_request import TrajectoryRequest
-from services.synthesis.request.workspace import Objects
 from shared import records
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
+class _ListPart(NamedTuple):
+    """A batch's accepted rows of one list column: values (N, width), and the first value row of each row (n + 1,)."""
+
+    values: NDArray[Any]
+    first: IntArray
+
+
 class RowBuffer:
-    """Collects batches; a rejected row's later attempt may come after its neighbours."""
+    """Collects batches; a rejected row's later attempt may come after its neighbours.
 
-    def __init__(self, request: TrajectoryRequest, dof: int) -> None:
+    Only accepted rows are kept, so memory does not depend on how many candidates are rejected.
+    """
+
+    def __init__(self, request: TrajectoryRequest) -> None:
         self._request = request
-        self._dof = dof
-        self._batches: list[Batch] = []
-
-    @property
-    def samples(self) -> int:
-        """Samples collected so far."""
-        return sum(int(batch.samples.first[-1]) for batch in self._batches)
+        columns = records.columns(request.optional_columns)
+        self._lists: dict[str, list[_ListPart]] = {column.name: [] for column in columns if column.is_list}
+        self._scalars: dict[str, list[NDArray[Any]]] = {}
+        self.nbytes = 0
+        """Of the list columns' values collected so far."""
 
     def append(self, batch: Batch) -> None:
         """Adds the accepted rows of a batch."""
-        self._batches.append(batch)
+        rows = np.flatnonzero(batch.accepted)
+        candidate, length = batch.motions.candidate[rows], np.diff(batch.samples.first)[rows]
+        scalars: dict[str, NDArray[Any]] = {
+            "trajectory_id": batch.candidates.ids[candidate],
+            "length": length.astype(np.int32),
+            "duration": batch.duration[rows],
+            "family": batch.candidates.family[candidate],
+            "attempts": (batch.candidates.attempts[candidate] + 1).astype(np.int32),
+        }
+        if batch.copied is not None:
+            scalars["source"] = batch.copied.source[rows].astype(np.int32)
+        for name, values in scalars.items():
+            self._scalars.setdefault(name, []).append(values)
+        for name, parts in self._lists.items():
+            parts.append(_accepted(*_column(batch, name), rows))
+            self.nbytes += parts[-1].values.nbytes
 
     def table(self) -> pa.Table:
-        """The rows, sorted by trajectory_id."""
-        batches = self._batches
-        picked = [batch.motions.candidate[batch.accepted] for batch in batches]
-        ids = np.concatenate([batch.candidates.ids[rows] for batch, rows in zip(batches, picked, strict=True)])
+        """The rows, sorted by trajectory_id. Empties the buffer column by column, so that nothing is held twice."""
+        ids = np.concatenate(self._scalars["trajectory_id"])
         order = np.argsort(ids)
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        places, end = [], 0
-        for rows in picked:
-            places.append(place[end : end + len(rows)])
-            end += len(rows)
-
-        def scalar(parts: list[NDArray[Any]]) -> NDArray[Any]:
-            return np.concatenate(parts)[order]
-
-        pairs = list(zip(batches, picked, strict=True))
-        family = scalar([batch.candidates.family[rows] for batch, rows in pairs])
-        length = scalar([np.diff(batch.samples.first)[batch.accepted] for batch in batches])
-        scalars = {
-            "trajectory_id": ids[order],
-            "length": length.astype(np.int32),
-            "duration": scalar([batch.duration[batch.accepted] for batch in batches]),
-            "rate_hz": np.full(len(ids), self._request.rate_hz),
-            "family": pa.array(FAMILIES).take(pa.array(family)),
-            "attempts": scalar([batch.candidates.attempts[rows] + 1 for batch, rows in pairs]).astype(np.int32),
-        }
-        lists = {
-            name: self._gather([_column(batch, name) for batch in batches], places)
-            for name in (column.name for column in records.columns(self._request.optional_columns) if column.is_list)
-        }
-        if isinstance(self._request.workspace, Objects):
-            scalars["source"] = scalar([_copied(batch).source[batch.accepted] for batch in batches]).astype(np.int32)
+        ends = np.cumsum([len(part) for part in self._scalars["trajectory_id"]])
+        places = np.split(place, ends[:-1])
+        scalars: dict[str, Any] = {name: np.concatenate(parts)[order] for name, parts in self._scalars.items()}
+        scalars["rate_hz"] = np.full(len(ids), self._request.rate_hz)
+        scalars["family"] = pa.array(FAMILIES).take(pa.array(scalars["family"]))
+        lists = {name: _gather(self._lists.pop(name), places) for name in list(self._lists)}
         return records.build_table(scalars, lists, self._request.optional_columns)
 
-    def _gather(
-        self, parts: list[tuple[NDArray[Any], IntArray, NDArray[np.bool_]]], places: list[IntArray]
-    ) -> tuple[NDArray[Any], IntArray]:
-        """Puts each batch's accepted rows at their places; returns the values, flattened, and their offsets."""
-        lengths = np.empty(sum(len(place) for place in places), np.int64)
-        for (_, first, accepted), place in zip(parts, places, strict=True):
-            lengths[place] = np.diff(first)[accepted]
-        target_first = offsets(lengths)
-        width = parts[0][0].shape[1]
-        target = np.empty((int(target_first[-1]), width), parts[0][0].dtype)
-        for (values, first, accepted), place in zip(parts, places, strict=True):
-            _copy_rows(values, first, np.flatnonzero(accepted), target, target_first[place])
-        return target.reshape(-1), target_first * width
+
+def _accepted(values: NDArray[Any], first: IntArray, rows: IntArray) -> _ListPart:
+    """The rows named, of values (N, width) in which row r begins at first[r]."""
+    kept = offsets(np.diff(first)[rows])
+    target = np.empty((int(kept[-1]), values.shape[1]), values.dtype)
+    _copy_rows(values, first, rows, target, kept)
+    return _ListPart(target, kept)
+
+
+def _gather(parts: list[_ListPart], places: list[IntArray]) -> tuple[NDArray[Any], IntArray]:
+    """Puts each batch's rows at their places; returns the values, flattened, and their offsets."""
+    lengths = np.empty(sum(len(place) for place in places), np.int64)
+    for part, place in zip(parts, places, strict=True):
+        lengths[place] = np.diff(part.first)
+    target_first = offsets(lengths)
+    width = parts[0].values.shape[1]
+    target = np.empty((int(target_first[-1]), width), parts[0].values.dtype)
+    for part, place in zip(parts, places, strict=True):
+        _copy_rows(part.values, part.first, np.arange(len(place)), target, target_first[place])
+    return target.reshape(-1), target_first * width
 
 
 @compiled
@@ -98,17 +106,16 @@ def _copy_rows(source: NDArray[Any], first: IntArray, rows: IntArray, target: ND
                 target[begins[i] + k, c] = source[here + k, c]
 
 
-def _column(batch: Batch, name: str) -> tuple[NDArray[Any], IntArray, NDArray[np.bool_]]:
-    """A list column of a batch: values (N, width), first value row of each row, and which rows were accepted."""
+def _column(batch: Batch, name: str) -> tuple[NDArray[Any], IntArray]:
+    """A list column of a batch: values (N, width), and the first value row of each row."""
     samples = batch.samples
     if name in ("profile_time", "profile_jerk"):
-        values, first = _pieces(batch.motions, name)
-        return values, first, batch.accepted
+        return _pieces(batch.motions, name)
     if name.startswith("object/"):
-        return _object_column(batch, name), samples.first, batch.accepted
+        return _object_column(batch, name), samples.first
     if name in ("source_time", "segment"):
         of_samples = _copied(batch).source_time if name == "source_time" else _copied(batch).segment
-        return of_samples[:, None], samples.first, batch.accepted
+        return of_samples[:, None], samples.first
     columns: dict[str, NDArray[Any]] = {
         "joint_position": samples.q,
         "joint_velocity": samples.qd,
@@ -117,7 +124,7 @@ def _column(batch: Batch, name: str) -> tuple[NDArray[Any], IntArray, NDArray[np
         "ee_rotation_6d": samples.rotation_6d,
         "gripper": samples.gripper[:, None],
     }
-    return columns[name], samples.first, batch.accepted
+    return columns[name], samples.first
 
 
 def _copied(batch: Batch) -> CopySamples:

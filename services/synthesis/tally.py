@@ -1,4 +1,4 @@
-"""How many candidates of a shard became rows, and why the others did not."""
+"""How many candidates of a shard became rows, and why the others, and ends that were drawn anew, did not."""
 
 from collections import Counter
 
@@ -10,14 +10,22 @@ from services.synthesis.request.families import FAMILIES
 from shared.errors import SynthesisError
 
 IntArray = NDArray[np.int64]
+Texts = NDArray[np.object_]
+
+HOPELESS_AFTER = 2000
+"""Candidates of one family rejected, or draws of one of its waypoints that failed, in a shard, without one accepted
+before the request is called impossible."""
 
 
 class Tally:
-    """Counts of candidates by family, and of the rejected ones by family and reason."""
+    """Counts of candidates by family, of the rejected ones and of redrawn ends by family and reason."""
 
     def __init__(self) -> None:
         self._tried = np.zeros(len(FAMILIES), np.int64)
         self._rejected: dict[str, Counter[str]] = {}
+        self._redrawn: dict[str, Counter[str]] = {}
+        self._found: set[tuple[int, int]] = set()
+        self._missed: Counter[tuple[int, int]] = Counter()
 
     def add(self, family: IntArray, reasons: list[str]) -> None:
         """Counts candidates of families (n,), indices into FAMILIES; a reason is "" where a candidate was accepted."""
@@ -25,6 +33,31 @@ class Tally:
         for index, reason in zip(family.tolist(), reasons, strict=True):
             if reason:
                 self._rejected.setdefault(FAMILIES[index], Counter())[reason] += 1
+        for name, counts in self._rejected.items():
+            tried = int(self._tried[FAMILIES.index(name)])
+            if tried >= HOPELESS_AFTER and counts.total() == tried:
+                raise self._hopeless(name)
+
+    def add_redraws(self, family: IntArray, reasons: Texts) -> None:
+        """Counts ends that are drawn anew, of candidates of families (m,), for reasons (m,)."""
+        for index, reason in zip(family.tolist(), reasons, strict=True):
+            self._redrawn.setdefault(FAMILIES[index], Counter())[reason] += 1
+
+    def add_draws(self, family: IntArray, waypoint: IntArray, free: NDArray[np.bool_]) -> None:
+        """Takes note of which waypoints (m,) of which families (m,) can be free at all, shape (m,).
+
+        Raises SynthesisError if one never was in so many draws.
+        """
+        for found in (True, False):
+            places, counts = np.unique(np.stack([family, waypoint])[:, free == found], axis=1, return_counts=True)
+            keys = zip(*places.tolist(), strict=True)
+            if found:
+                self._found.update(keys)
+            else:
+                self._missed.update(dict(zip(keys, counts.tolist(), strict=True)))
+        for place, count in self._missed.items():
+            if count >= HOPELESS_AFTER and place not in self._found:
+                raise self._hopeless(FAMILIES[place[0]])
 
     @property
     def tried(self) -> int:
@@ -34,23 +67,37 @@ class Tally:
     @property
     def rejections(self) -> dict[str, int]:
         """Rejected candidates by reason."""
-        return dict(sorted(sum(self._rejected.values(), Counter[str]()).items()))
+        return dict(sorted(_sum(self._rejected).items()))
 
     @property
     def rejections_by_family(self) -> dict[str, dict[str, int]]:
         """Rejected candidates by family and reason."""
         return {family: dict(sorted(counts.items())) for family, counts in sorted(self._rejected.items())}
 
-    def give_up_on_hopeless(self, after: int) -> None:
-        """Raises SynthesisError if so many candidates of one family were all rejected."""
-        for family, counts in self._rejected.items():
-            tried = int(self._tried[FAMILIES.index(family)])
-            if tried >= after and counts.total() == tried:
-                raise self.error(f"none of {tried} candidates of family {family!r} was accepted", counts)
+    @property
+    def redraws_by_family(self) -> dict[str, dict[str, int]]:
+        """Ends drawn anew by family and reason."""
+        return {family: dict(sorted(counts.items())) for family, counts in sorted(self._redrawn.items())}
 
-    def error(self, happened: str, counts: Counter[str] | None = None) -> SynthesisError:
-        """What happened, and what to change for the commonest reason, of all rejections or of those given."""
-        counts = sum(self._rejected.values(), Counter[str]()) if counts is None else counts
-        reason, count = counts.most_common(1)[0]
-        text = f"{happened}; {count} of {counts.total()} rejections were {reason!r}: {validation.ADVICE[reason]}"
-        return SynthesisError(text, self.tried, self.rejections)
+    def error(self, happened: str, family: str | None = None) -> SynthesisError:
+        """What happened, and what to change for the commonest reason, of all that failed or of what did of a family.
+
+        A redrawn end counts like a rejected candidate here: both are draws that failed.
+        """
+        failed = _sum(self._rejected) + _sum(self._redrawn)
+        of_family = failed if family is None else self._failed(family)
+        reason, count = of_family.most_common(1)[0]
+        text = f"{happened}; {count} of {of_family.total()} rejections were {reason!r}: {validation.ADVICE[reason]}"
+        attempts = self.tried + _sum(self._redrawn).total()
+        return SynthesisError(text, attempts, dict(sorted(failed.items())))
+
+    def _hopeless(self, family: str) -> SynthesisError:
+        failed = self._failed(family).total()
+        return self.error(f"none of {failed} candidates of family {family!r} was accepted", family)
+
+    def _failed(self, family: str) -> Counter[str]:
+        return self._rejected.get(family, Counter()) + self._redrawn.get(family, Counter())
+
+
+def _sum(counts: dict[str, Counter[str]]) -> Counter[str]:
+    return sum(counts.values(), Counter[str]())

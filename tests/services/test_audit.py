@@ -194,6 +194,10 @@ TAMPERED = {
         _changed("profile_jerk", lambda j: np.multiply(j, 0.999, out=j)),
         "integrated profiles give joint_position",
     ),
+    "a jerk off by a hundred-thousandth": (
+        _changed("profile_jerk", lambda j: np.multiply(j, 1 - 1e-5, out=j)),
+        "integrated profiles give joint_position",
+    ),
     "another time": (_changed("profile_time", lambda t: np.multiply(t, 1.001, out=t)), "profiles last the duration"),
     "another duration": (_changed("duration", _add(7, 0.2)), "length is ceil(duration*rate_hz)+1"),
     "another rate": (_changed("rate_hz", _set((7,), 10.0)), "rate_hz is the request's"),

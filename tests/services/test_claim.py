@@ -30,6 +30,14 @@ def test_a_second_service_on_a_folder_is_refused_by_name_of_the_first(tmp_path: 
     assert third.stop() == 0
 
 
+def test_a_folder_has_one_claim_until_it_is_released(tmp_path: Path) -> None:
+    first = claimed(tmp_path, "http://first")
+    with pytest.raises(ConfigError, match=r"is served by http://first \(process \d+ on .*\) already"):
+        claimed(tmp_path, "http://second")
+    first.release()
+    claimed(tmp_path, "http://second").release()
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (("_RENEWED_EVERY_S", 0.05), ("_GONE_AFTER_S", 1.0), ("_SETTLED_S", 0.2)):

@@ -88,7 +88,7 @@ def test_mistakes_on_the_command_line_are_named(tmp_path: Path, capsys: pytest.C
     assert "there is no motions file of this sha256" in capsys.readouterr().err
 
 
-def test_motions_that_are_lost_are_an_error_that_names_them(dataset: Dataset, tmp_path: Path) -> None:
+def test_motions_that_are_lost_are_an_error_that_names_them(tmp_path: Path) -> None:
     again = begin(REQUEST, tmp_path / "d")
     (path,) = (tmp_path / "d").glob("motions-*")
     path.unlink()

@@ -24,7 +24,7 @@ BLOCKS = blocks("docs/deployment.md", "sh")
 
 
 @pytest.fixture
-def places(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, str]:
+def places(tmp_path: Path) -> dict[str, str]:
     """What the page's places are called here."""
     (tmp_path / "ray-token").write_text("a random text of sixty-four characters, as long as Ray's own is.")
     ray = free_port()

@@ -198,7 +198,8 @@ def test_ray_that_can_not_be_joined_is_an_error_that_names_it(monkeypatch: pytes
             RayEngine(1).start()
 
 
-def test_embedded_ray_asks_for_a_key(ray_of_two: RayEngine) -> None:
+@pytest.mark.usefixtures("ray_of_two")
+def test_embedded_ray_asks_for_a_key() -> None:
     environments = [child.environ() for child in child_processes("raylet/raylet")]
     assert environments
     for environment in environments:

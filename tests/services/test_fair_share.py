@@ -12,7 +12,7 @@ import pytest
 from services.engine import InlineEngine, ProcessEngine
 from services.engine.fair_share import FairShare
 from services.engine.worker import Child
-from services.jobs import JobQueue, begin, make_dataset
+from services.jobs import Job, JobQueue, begin, make_dataset
 from services.synthesis.pipeline import ShardPlan
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.manifest import Commit
@@ -61,6 +61,19 @@ def test_a_higher_priority_goes_first_whenever_it_is_raised() -> None:
         assert b.take()
 
 
+def test_runs_with_as_many_shards_have_their_turns_in_the_order_of_their_last() -> None:
+    sharing = FairShare(lambda: 1)
+    with sharing.joined(lambda: 0) as a, sharing.joined(lambda: 0) as b, sharing.joined(lambda: 0) as c:
+        shares = {"a": a, "b": b, "c": c}
+        assert c.take()
+        taken = ["c"]
+        for _ in range(8):
+            shares[taken[-1]].give_back()
+            taken.append(next(name for name, share in shares.items() if share.take()))
+        # None has had a turn but c: who asks first comes first, and then each in its turn.
+        assert taken == ["c", "a", "b", "c", "a", "b", "c", "a", "b"]
+
+
 def test_who_waits_for_a_worker_is_woken_when_one_is_free() -> None:
     sharing, got = FairShare(lambda: 1), threading.Event()
     with sharing.joined(lambda: 0) as a, sharing.joined(lambda: 0) as b:
@@ -102,16 +115,21 @@ class _Recording(InlineEngine):
         return super().run_shards(plans, root, record, should_stop, priority)
 
 
+def _end(jobs: list[Job]) -> None:
+    """Waits until they have succeeded."""
+    deadline = time.monotonic() + 120
+    while any(job.is_active for job in jobs):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert [job.state for job in jobs] == ["succeeded"] * len(jobs)
+
+
 def _made(data: Path, engine: _Recording, *jobs: tuple[TrajectoryRequest, int | None]) -> list[str]:
     queue = JobQueue(data, engine)
     queue.start()
     try:
         submitted = [queue.submit(request, priority=priority)[0] for request, priority in jobs]
-        deadline = time.monotonic() + 120
-        while any(job.is_active for job in submitted):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        assert [job.state for job in submitted] == ["succeeded"] * len(jobs)
+        _end(submitted)
     finally:
         queue.stop()
     return engine.made
@@ -130,6 +148,20 @@ def test_a_job_of_higher_priority_goes_before_the_others(tmp_path: Path) -> None
     short = [place for place, name in enumerate(made) if name == SHORT.dataset_id]
     # All but what was begun before it was there.
     assert short[-2] >= 40
+
+
+def test_of_jobs_that_wait_the_one_of_higher_priority_begins_first(tmp_path: Path) -> None:
+    engine = _Recording(1)
+    queue = JobQueue(tmp_path, engine, max_running=1)
+    requests = [TrajectoryRequest.parse({"robot": "panda", "count": 1, "seed": seed}) for seed in range(4)]
+    jobs = [queue.submit(one, priority=rank)[0] for one, rank in zip(requests, (0, 3, 3, None), strict=True)]
+    queue.start()
+    try:
+        _end(jobs)
+    finally:
+        queue.stop()
+    # Of the same priority, in the order in which they came.
+    assert engine.made == [jobs[place].id for place in (1, 2, 0, 3)]
 
 
 def test_a_priority_is_no_part_of_the_job_and_is_kept(tmp_path: Path) -> None:

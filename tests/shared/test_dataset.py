@@ -273,3 +273,24 @@ def test_a_listing_made_while_files_gave_way_to_their_block_is_made_anew(
     monkeypatch.setattr(LocalStorage, "names", lambda *of: listings.pop() if listings else names(*of))
     assert [commit.index for commit in follower.state().commits] == [0, 1, 2]
     assert listings == []
+
+
+@pytest.mark.parametrize("what", ["commit", "statistics"])
+def test_a_commit_that_gives_way_to_its_block_while_it_is_looked_for_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    dataset = Dataset.create(tmp_path, HEADER)
+    for index in range(HEADER.shards):
+        dataset.publish(index, example_table(index, HEADER.rows_in(index)), 8, {})
+    expected = getattr(dataset, what)(1)
+    read = LocalStorage.read
+
+    def compact_before(storage: LocalStorage, name: str) -> pa.Buffer | None:
+        if name == "commits/00000001.json":
+            dataset.compact()
+        return read(storage, name)
+
+    follower = Dataset(tmp_path)
+    monkeypatch.setattr(LocalStorage, "read", compact_before)
+    assert getattr(follower, what)(1) == expected
+    assert [path.name for path in (tmp_path / "commits").iterdir()] == ["00000000-00000002.parquet"]

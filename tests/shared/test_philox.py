@@ -46,3 +46,13 @@ def test_counters_may_differ_by_stream() -> None:
     for row in range(3):
         expected = _reference(5, int(streams[row]), int(counters[row])).random_raw(6)
         np.testing.assert_array_equal(words[row], expected)
+
+
+@pytest.mark.parametrize("streams", [3, 12])
+def test_branches_are_the_middle_words_of_the_counter(streams: int) -> None:
+    ids, first, second = (np.resize(values, streams) for values in ([3, 3, 9], [0, 1, 5], [7, 2, 2]))
+    words = philox_uint64(5, ids, 4, 6, (first, second))
+    for row in range(streams):
+        counter = np.array([0, first[row], second[row], 4], np.uint64)
+        key = np.array([5, ids[row]], np.uint64)
+        np.testing.assert_array_equal(words[row], np.random.Philox(key=key, counter=counter).random_raw(6))

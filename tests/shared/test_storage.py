@@ -1,6 +1,8 @@
 """The protocol on both kinds of storage: a directory, and a real S3 server."""
 
+import os
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -45,6 +47,17 @@ def test_files_appear_whole_and_are_replaced_only_when_asked(where: str) -> None
     assert storage.read("commits/b").to_pybytes() == b"four"  # type: ignore[union-attr]
     assert sorted(storage.names("commits")) == ["a", "b"]
     storage.sweep(0.0)
+
+
+def test_only_what_was_left_long_ago_is_swept(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    storage.prepare(["commits"])
+    for age in (0, 500, 700):
+        part = tmp_path / ".tmp" / f"{age}.part"
+        part.write_bytes(b"half")
+        os.utime(part, (time.time() - age, time.time() - age))
+    storage.sweep(600.0)
+    assert sorted(path.name for path in (tmp_path / ".tmp").iterdir()) == ["0.part", "500.part"]
 
 
 def test_a_dataset_in_an_object_store_has_no_files_here(bucket_uri: str) -> None:

@@ -89,7 +89,7 @@ def test_what_is_not_finite_is_never_published(run: Path, tmp_path: Path) -> Non
 
 
 def test_threads_are_the_cores_shared_by_what_runs_side_by_side(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(12)))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -17,7 +17,6 @@ export const DEFAULTS = {
   "/self_collision": true,
   "/keep_out": [],
   "/columns": [],
-  "/shard_rows": 4096,
 };
 
 /** Tells `change` when its `value` does; the event's `detail` is who changed it. */

@@ -79,7 +79,7 @@ export class RequestView {
           numberField(draft, "/count", "Trajectories"),
           numberField(draft, "/seed", "Seed", "Other data for the same request needs another one."),
           numberField(draft, "/rate_hz", "Samples per second"),
-          numberField(draft, "/shard_rows", "Rows in each shard", "A shard is a file, read as soon as it is done."))),
+          numberField(draft, "/shard_rows", "Rows in each shard", "A shard is a file, read as soon as it is done. Empty: as many as suit the rate and memory."))),
       set("Where to", workspaceFields(draft, this.#motions), choiceField(draft, "/goal", "To be reached", GOALS), keepOutFields(draft),
         toggleField(draft, "/self_collision", "Reject trajectories in which the arm meets itself")),
       this.#moves,

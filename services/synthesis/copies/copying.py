@@ -54,7 +54,14 @@ class Copies:
         segments = int(self.first[-1])
         command, everything = np.zeros((segments, 2)), np.zeros(len(self.step), np.bool_)
         everything[chosen] = True
-        whole = Motions(np.arange(len(self.step)), self.first, self.profiles, np.zeros(segments), command)
+        whole = Motions(
+            np.arange(len(self.step)),
+            self.first,
+            self.profiles,
+            np.zeros(segments),
+            command,
+            np.ones(segments, np.int64),
+        )
         return whole.take(everything)
 
 

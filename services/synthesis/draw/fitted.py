@@ -49,6 +49,10 @@ class Parts:
     segments: IntArray
     place: IntArray
 
+    def take(self, rows: IntArray) -> "Parts":
+        """Those of some candidates."""
+        return Parts(self.chains, self.family[rows], self.segments[rows], self.place[rows])
+
     @property
     def arrival(self) -> IntArray:
         """How each waypoint's configuration is found, shape (n, W)."""

@@ -3,17 +3,19 @@
 What belongs to the id is in identity.py. Attempt a of trajectory i reads the words of Philox(key=[seed, i], counter=
 [0, 0, 0, 1 + a]) at fixed places, so it does not depend on what is made beside it: one word for the speed, then those
 of the whole, and then for each waypoint those of its target and of its events. The words of a candidate with fewer
-waypoints are a prefix of the longer one's.
+waypoints are a prefix of the longer one's. The r-th redraw of waypoint k reads the words of its target from the same
+key and counter [0, k, r, 1 + a].
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.draw.events import EVENT_WORDS, Events, draw_events
-from services.synthesis.draw.fitted import choose_parts, fitted_events, fitted_targets, whole_words
+from services.synthesis.draw.fitted import Parts, choose_parts, fitted_events, fitted_targets, whole_words
 from services.synthesis.draw.identity import draw_identities
 from services.synthesis.draw.targets import Targets, draw_targets, draws_configurations, posture_words, target_words
 from services.synthesis.draw.uniform import between
@@ -28,6 +30,20 @@ IntArray = NDArray[np.int64]
 _SPEED_WORDS = 1
 
 
+class Drawn(NamedTuple):
+    """What the targets of n candidates follow from.
+
+    Attributes:
+        whole: uniform numbers of the whole of each candidate, shape (n, ...).
+        target: of each waypoint, shape (n, W, target_words); replaced in place by redraws.
+        parts: of demonstrated chains, or None elsewhere.
+    """
+
+    whole: FloatArray
+    target: FloatArray
+    parts: Parts | None
+
+
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """n candidates, padded to the W waypoints of the longest; entries past a candidate's own mean nothing.
@@ -39,7 +55,8 @@ class Candidates:
         segments: number of motions, so waypoints less one, shape (n,).
         speed_scale: time dilation s, shape (n,).
         arrival: how each waypoint's configuration is found, DRAWN, SOLVED, SAME or LINE, shape (n, W).
-        targets: where the waypoints are.
+        drawn: what the targets follow from.
+        targets: where the waypoints are; replaced in place by redraws.
         events: what happens at them.
     """
 
@@ -49,6 +66,7 @@ class Candidates:
     segments: IntArray
     speed_scale: FloatArray
     arrival: IntArray
+    drawn: Drawn
     targets: Targets
     events: Events
 
@@ -69,15 +87,51 @@ def draw_candidates(request: TrajectoryRequest, robot: RobotModel, ids: IntArray
         # At full speed, and then slowed to what was demonstrated.
         speed_scale = np.ones(len(ids))
         arrival = parts.arrival
-        targets = fitted_targets(workspace, robot, request.goal, parts, whole, target)
+        drawn = Drawn(whole, target, parts)
         events = fitted_events(workspace, parts, identities, event)
     else:
         target, event = _waypoint_words(seed, ids, attempts, first, robot, segments)
         speed_scale = between(request.speed_scale, words[:, 0])
         arrival = _arrival(request, family, target.shape[1])
-        targets = draw_targets(workspace, robot, request.goal, family, whole, target)
+        drawn = Drawn(whole, target, None)
         events = draw_events(request, identities, event)
-    return Candidates(ids, attempts, family, segments, speed_scale, arrival, targets, events)
+    targets = _targets(request, robot, family, drawn, np.arange(len(ids)))
+    return Candidates(ids, attempts, family, segments, speed_scale, arrival, drawn, targets, events)
+
+
+def redraw(
+    request: TrajectoryRequest,
+    robot: RobotModel,
+    candidates: Candidates,
+    row: IntArray,
+    waypoint: IntArray,
+    count: IntArray,
+) -> None:
+    """Draws the targets of some waypoints of candidates anew, each for the count-th time, in place.
+
+    Args:
+        request: of the candidates.
+        robot: the arm.
+        candidates: whose targets are replaced: those of the waypoints named, and those that lie about them.
+        row: which candidate, shape (m,).
+        waypoint: which of its waypoints, shape (m,).
+        count: how often it has been redrawn, with this time, shape (m,).
+    """
+    drawn, ids, attempts = candidates.drawn, candidates.ids[row], candidates.attempts[row]
+    words = drawn.target.shape[2]
+    drawn.target[row, waypoint] = philox_uniform(request.seed, ids, 1 + attempts, words, (waypoint, count))
+    rows = np.unique(row)
+    candidates.targets.put(robot, rows, _targets(request, robot, candidates.family, drawn, rows))
+
+
+def _targets(request: TrajectoryRequest, robot: RobotModel, family: IntArray, drawn: Drawn, rows: IntArray) -> Targets:
+    """Targets of some candidates."""
+    whole, target = drawn.whole[rows], drawn.target[rows]
+    if drawn.parts is not None:
+        assert isinstance(request.workspace, Fitted)
+        return fitted_targets(request.workspace, robot, request.goal, drawn.parts.take(rows), whole, target)
+    assert not isinstance(request.workspace, Fitted | Objects)
+    return draw_targets(request.workspace, robot, request.goal, family[rows], whole, target)
 
 
 def _waypoint_words(

@@ -47,6 +47,17 @@ class Targets:
             return robot.tool_poses(self.q[row, waypoint])
         return self.position[row, waypoint], self.rotation[row, waypoint]
 
+    def put(self, robot: RobotModel, rows: IntArray, others: "Targets") -> None:
+        """Replaces the targets of some candidates by others, in place."""
+        for mine, theirs in ((self.q, others.q), (self.near, others.near)):
+            if mine is not None and theirs is not None:
+                mine[rows] = theirs
+        if self.position is not None and self.rotation is not None:
+            # Poses are kept of all candidates where those of some are arranged, and these may be others.
+            known = others.position is not None and others.rotation is not None
+            poses = (others.position, others.rotation) if known else _poses_at(robot, others.q)
+            self.position[rows], self.rotation[rows] = poses
+
 
 def draws_configurations(workspace: Workspace) -> bool:
     """Whether configurations are drawn in a workspace, rather than poses."""
@@ -93,8 +104,7 @@ def draw_targets(
     q = _configurations(robot, u[..., : robot.dof])
     if not (line.any() or place.any()):
         return Targets(q, None, None, None)
-    position, rotation = robot.tool_poses(q.reshape(-1, robot.dof))
-    position, rotation = position.reshape(*q.shape[:2], 3), rotation.reshape(*q.shape[:2], 3, 3)
+    position, rotation = _poses_at(robot, q)
     _arrange(line, position, rotation, u, chain_lines)
     _arrange(place, position, rotation, u, functools.partial(pick_and_place, from_above=True))
     return Targets(q, position, rotation, None)
@@ -118,6 +128,13 @@ def _configurations(robot: RobotModel, u: FloatArray) -> FloatArray:
     """Configurations uniform inside the planning limits."""
     limits = robot.planning_limits
     return limits.lower + u * (limits.upper - limits.lower)
+
+
+def _poses_at(robot: RobotModel, q: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Tool positions (n, W, 3) and rotations (n, W, 3, 3) in configurations (n, W, dof)."""
+    assert q is not None
+    position, rotation = robot.tool_poses(q.reshape(-1, robot.dof))
+    return position.reshape(*q.shape[:2], 3), rotation.reshape(*q.shape[:2], 3, 3)
 
 
 def _postures(robot: RobotModel, u: FloatArray) -> FloatArray:

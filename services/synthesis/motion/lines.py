@@ -15,7 +15,7 @@ from services.synthesis.motion.profiles import sample_one
 from services.synthesis.motion.splines import fit_splines
 from services.synthesis.motion.timing import PIECES, PathTimer, Profiles
 from services.synthesis.numerics.elementary import angles_of, cube_roots
-from services.synthesis.numerics.offsets import offsets
+from services.synthesis.numerics.offsets import offsets, within_runs
 from services.synthesis.numerics.rotations import lengths, product, to_rotvec
 from services.synthesis.request.goals import GOALS, Goal
 from services.synthesis.solve.line_knots import DEVIATING, FOLLOWED, SINGULAR, follow
@@ -72,6 +72,13 @@ class Lines:
     profiles: Profiles
     end: FloatArray
     verdict: IntArray
+
+    def take(self, lines: IntArray) -> "Lines":
+        """The named lines, in the order given."""
+        counts = np.diff(self.first)[lines]
+        first = offsets(counts)
+        segments = np.repeat(self.first[lines], counts) + within_runs(first)
+        return Lines(first, self.profiles.take(segments), self.end[lines], self.verdict[lines])
 
 
 def make_lines(

@@ -1,5 +1,6 @@
 """Motions: candidates as chains of profiles with a dwell after each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,7 @@ class Motions:
         profiles: of the segments.
         dwell: rest after each segment [s], shape (S,).
         command: gripper command during each segment and from its end on, shape (S, 2).
+        waypoint: of the candidate at which each segment ends, or to which its line leads, shape (S,).
     """
 
     candidate: IntArray
@@ -36,6 +38,7 @@ class Motions:
     profiles: Profiles
     dwell: FloatArray
     command: FloatArray
+    waypoint: IntArray
 
     def take(self, rows: BoolArray) -> "Motions":
         """The rows marked, in order."""
@@ -45,8 +48,25 @@ class Motions:
         segments = np.flatnonzero(np.repeat(rows, counts))
         first = offsets(counts[rows])
         return Motions(
-            self.candidate[rows], first, self.profiles.take(segments), self.dwell[segments], self.command[segments]
+            self.candidate[rows],
+            first,
+            self.profiles.take(segments),
+            self.dwell[segments],
+            self.command[segments],
+            self.waypoint[segments],
         )
+
+    @classmethod
+    def join(cls, parts: Sequence["Motions"]) -> "Motions":
+        """Several of them, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        counts = np.concatenate([np.diff(part.first) for part in parts])
+        profiles = Profiles.join([part.profiles for part in parts])
+        names = ("dwell", "command", "waypoint")
+        dwell, command, waypoint = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+        candidate = np.concatenate([part.candidate for part in parts])
+        return cls(candidate, offsets(counts), profiles, dwell, command, waypoint)
 
 
 def make_motions(
@@ -67,8 +87,9 @@ def make_motions(
     profiles.duration[still] = time[still]
     profiles.time[still, :, 0] = time[still, None]
     command = np.stack([events.gripper[row, segment], events.gripper[row, segment + 1]], axis=1)
-    motions = Motions(chosen, first, profiles, events.dwell[row, segment], command)
-    return _with_lines(motions, made, waypoints.placed) if waypoints.placed else (motions, made)
+    motions = Motions(chosen, first, profiles, events.dwell[row, segment], command, segment + 1)
+    lines = waypoints.lines(chosen)
+    return _with_lines(motions, made, lines) if lines else (motions, made)
 
 
 def _joint_profiles(
@@ -102,30 +123,27 @@ def _moving_profiles(
     return profiles, made
 
 
-def _with_lines(motions: Motions, made: BoolArray, placed: tuple[PlacedLines, ...]) -> tuple[Motions, BoolArray]:
+def _with_lines(motions: Motions, made: BoolArray, placed: list[PlacedLines]) -> tuple[Motions, BoolArray]:
     """Replaces segments by the lines that they are, which have several segments each."""
     counts = np.ones(len(made), np.int64)
     here = np.full(int(motions.candidate.max(initial=0)) + 1, -1)
     here[motions.candidate] = np.arange(len(motions.candidate))
     found = []
-    for lines in placed:
-        kept = np.flatnonzero(np.isin(lines.row, motions.candidate))
-        segment = motions.first[here[lines.row[kept]]] + lines.segment
-        counts[segment] = np.diff(lines.lines.first)[kept]
-        found.append((lines.lines, kept, segment))
+    for row, waypoint, lines in placed:
+        segment = motions.first[here[row]] + waypoint - 1
+        counts[segment] = np.diff(lines.first)
+        found.append((lines, segment))
     begins, of = offsets(counts), np.repeat(np.arange(len(counts)), counts)
     profiles = motions.profiles.take(of)
-    for some, kept, segment in found:
-        size = counts[segment]
-        target = np.repeat(begins[segment], size) + within_runs(offsets(size))
-        source = np.repeat(some.first[kept], size) + within_runs(offsets(size))
-        profiles.put(target, some.profiles.take(source))
+    for lines, segment in found:
+        profiles.put(np.repeat(begins[segment], counts[segment]) + within_runs(lines.first), lines.profiles)
     last = np.zeros(len(of), np.bool_)
     last[begins[1:] - 1] = True
     command = motions.command[of]
     command[~last, 1] = command[~last, 0]
     dwell = np.where(last, motions.dwell[of], 0.0)
-    return Motions(motions.candidate, begins[motions.first], profiles, dwell, command), made[of]
+    waypoint = motions.waypoint[of]
+    return Motions(motions.candidate, begins[motions.first], profiles, dwell, command, waypoint), made[of]
 
 
 def _carry_velocity(

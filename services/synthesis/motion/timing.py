@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,12 @@ class Profiles:
     def take(self, segments: IntArray) -> "Profiles":
         """The named segments, in the order given."""
         return Profiles(*(getattr(self, field.name)[segments] for field in dataclasses.fields(self)))
+
+    @classmethod
+    def join(cls, parts: Sequence["Profiles"]) -> "Profiles":
+        """Several of them, one after the other."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def put(self, segments: IntArray, others: "Profiles") -> None:
         """Replaces the named segments by others, in place."""

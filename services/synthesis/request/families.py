@@ -47,6 +47,7 @@ AROUND = (ABOVE_PICK, LIFTED, ABOVE_PLACE, RETREATED)
 MOST_SEGMENTS = max(len(arrivals) for arrivals in ARRIVALS.values())
 """Segments of the longest trajectory whose number of segments follows from its family."""
 _MOST_SEGMENTS = np.array([len(ARRIVALS[name]) for name in FAMILIES])
+_TOGETHER = np.array([0, ABOVE_PICK, ABOVE_PICK, ABOVE_PICK, ABOVE_PLACE, ABOVE_PLACE, ABOVE_PLACE])
 _FEWEST_SEGMENTS = np.array([FEWEST_SEGMENTS[name] for name in FAMILIES])
 _ARRIVALS = np.array([[*ARRIVALS[name], *[SAME] * (_MOST_SEGMENTS.max() - len(ARRIVALS[name]))] for name in FAMILIES])
 
@@ -71,3 +72,11 @@ def draw_segments(family: IntArray, u: NDArray[np.float64]) -> IntArray:
 def arrivals(family: IntArray, waypoints: int) -> IntArray:
     """How each waypoint after the start is arrived at, shape (n, waypoints - 1)."""
     return np.asarray(_ARRIVALS[family, : waypoints - 1])
+
+
+def ends(family: IntArray, waypoints: int) -> IntArray:
+    """The first of the waypoints that each is drawn together with, shape (n, waypoints): itself, but where things are
+    picked or placed."""
+    alone = np.tile(np.arange(waypoints), (len(family), 1))
+    together = _TOGETHER[np.minimum(alone, RETREATED)]
+    return np.where(is_family(family, "pick_and_place")[:, None], together, alone)

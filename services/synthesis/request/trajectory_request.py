@@ -3,9 +3,11 @@
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, Self
 
+import numpy as np
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from services.catalogue import Arm, find_arm
@@ -14,6 +16,7 @@ from services.synthesis.request.demonstrated_chains import demonstrated_chains
 from services.synthesis.request.families import COPIES, DEFAULT_FAMILIES, FAMILIES, Family
 from services.synthesis.request.goals import Goal
 from services.synthesis.request.keep_outs import KeepOuts
+from services.synthesis.request.shard_size import SHARD_BYTES, default_rows, most_rows, row_bytes, row_times
 from services.synthesis.request.workspace import Box, Fitted, JointSpace, Known, Objects, Poses, RequestPart, Workspace
 from shared.demonstrated_motions import DemonstratedMotions
 from shared.errors import RequestError, RobotError
@@ -45,7 +48,8 @@ class TrajectoryRequest(RequestPart):
         self_collision: whether trajectories that bring links of the arm together are rejected.
         keep_out: boxes and half-spaces that no link that moves may enter, nor the tool centre point.
         columns: optional columns to write.
-        shard_rows: rows of each shard but the last.
+        shard_rows: rows of each shard but the last; by default as many as rate_hz, the arm's speed, a worker's memory
+            and a wish for several shards suggest.
     """
 
     robot: str
@@ -63,7 +67,9 @@ class TrajectoryRequest(RequestPart):
     self_collision: Annotated[bool, Field(strict=True)] = True
     keep_out: KeepOuts = ()
     columns: tuple[str, ...] = ()
-    shard_rows: Annotated[int, Field(strict=True, ge=1, le=65536)] = 4096
+    shard_rows: Annotated[int, Field(strict=True, ge=1, le=65536)] = Field(
+        default_factory=lambda: None, validate_default=True
+    )
 
     _arm: Arm = PrivateAttr()
 
@@ -149,6 +155,36 @@ class TrajectoryRequest(RequestPart):
             raise ValueError(f"a range is [lowest, highest]; got [{value[0]:g}, {value[1]:g}]")
         return value
 
+    @field_validator("shard_rows", mode="before")
+    @classmethod
+    def _shard_fits_in_memory(cls, rows: Any, info: ValidationInfo) -> Any:
+        if not {"robot", "count", "rate_hz", "families", "workspace", "speed_scale", "tool_speed", "columns"} <= set(
+            info.data
+        ):
+            # What is wrong with those is said; nothing follows from them.
+            return 1 if rows is None else rows
+        asked, rate_hz = info.data, info.data["rate_hz"]
+        arm = _find(asked["robot"], info)
+        times = row_times(arm, asked["families"], asked["workspace"], asked["speed_scale"], asked["tool_speed"])
+        written = _written(asked["columns"], asked["workspace"])
+        lines = not set(asked["families"]) <= {"point_to_point", "via_points", "hold"}
+        *drawn, longest = row_bytes(len(arm.joints), written, rate_hz, lines, np.append(times.drawn, times.longest))
+        most = most_rows(np.array(drawn), longest)
+        if most == 0:
+            fits = math.floor(10 * rate_hz * SHARD_BYTES / longest) / 10
+            raise ValueError(
+                f"one row may last {times.longest:.0f} s, more than a worker's memory holds at {rate_hz:g} Hz: use a "
+                f"rate_hz of at most {fits:g}, or raise the lower end of speed_scale or tool_speed"
+            )
+        if rows is None:
+            return default_rows(asked["count"], most)
+        if isinstance(rows, int) and min(rows, asked["count"]) > most:
+            raise ValueError(
+                f"{rows} rows at {rate_hz:g} Hz may be more than a worker's memory holds: use at most {most}, or leave "
+                "it out"
+            )
+        return rows
+
     @model_validator(mode="after")
     def _keep_the_arm(self, info: ValidationInfo) -> Self:
         self._arm = _find(self.robot, info)
@@ -158,7 +194,8 @@ class TrajectoryRequest(RequestPart):
     def _shards_are_countable(self) -> Self:
         if -(-self.count // self.shard_rows) > MAX_SHARDS:
             raise ValueError(
-                f"{self.count} rows in shards of {self.shard_rows} are more than {MAX_SHARDS} files; raise shard_rows"
+                f"{self.count} rows in shards of {self.shard_rows} are more than {MAX_SHARDS} files; raise shard_rows, "
+                "or split the request by seed"
             )
         return self
 
@@ -179,9 +216,7 @@ class TrajectoryRequest(RequestPart):
     @property
     def optional_columns(self) -> tuple[str, ...]:
         """Columns that are written beside those of every row: the ones asked for, and those of copies."""
-        if not isinstance(self.workspace, Objects):
-            return self.columns
-        return (*self.columns, *copy_columns([thing.name for thing in self.workspace.motions.objects]))
+        return _written(self.columns, self.workspace)
 
     @model_validator(mode="after")
     def _fits_the_demonstrations(self) -> Self:
@@ -202,8 +237,14 @@ class TrajectoryRequest(RequestPart):
                 raise ValueError(f"speeds of a fitted workspace are the demonstrations'; leave {key} out")
         return self
 
+    @functools.cached_property
+    def expected_row_s(self) -> float:
+        """How long a row is expected to take on average [s], rather too long than too short."""
+        return float(row_times(self.arm, self.families, self.workspace, self.speed_scale, self.tool_speed).drawn.mean())
+
     def resolved(self) -> dict[str, Any]:
-        """What identifies the data: no key that has its default, robot and summary by content, generator_version."""
+        """What identifies the data: no key that has its default but shard_rows, robot and summary by content, and
+        generator_version."""
         body = self.model_dump(mode="json", exclude_defaults=True, exclude={"workspace": {"summary"}})
         if isinstance(self.workspace, Fitted):
             body["workspace"]["summary"] = {"sha256": self.workspace.summary.content_sha256}
@@ -220,6 +261,13 @@ class TrajectoryRequest(RequestPart):
         """sha256 of the resolved request's canonical JSON: sorted keys, no spaces."""
         text = json.dumps(self.resolved(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _written(columns: tuple[str, ...], workspace: Workspace) -> tuple[str, ...]:
+    """The optional columns asked for, and those of copies."""
+    if not isinstance(workspace, Objects):
+        return columns
+    return (*columns, *copy_columns([thing.name for thing in workspace.motions.objects]))
 
 
 def _find(robot: str, info: ValidationInfo) -> Arm:

@@ -42,8 +42,9 @@ def untouched(service: RunningService) -> Any:
     assert _files(data) == before
 
 
+@pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize("job_id", IDS)
-def test_hostile_ids_are_refused(service: RunningService, untouched: None, job_id: str) -> None:
+def test_hostile_ids_are_refused(service: RunningService, job_id: str) -> None:
     calls = [("GET", rest) for rest in ("", "/manifest", "/shards", "/shards/0", "/stream", "/events", "/coverage")]
     for method, rest in [*calls, ("DELETE", ""), ("POST", ":cancel")]:
         # http.client sends paths as they are; other clients resolve dots first.
@@ -60,15 +61,15 @@ def test_hostile_ids_are_refused(service: RunningService, untouched: None, job_i
             connection.close()
 
 
+@pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize("index", ["-1", "1e3", "x", "../0", "99999999999999999999", "%00", "100000000"])
-def test_hostile_shard_numbers_are_refused(
-    api: httpx.Client, finished: dict[str, Any], untouched: None, index: str
-) -> None:
+def test_hostile_shard_numbers_are_refused(api: httpx.Client, finished: dict[str, Any], index: str) -> None:
     response = api.get(f"/v1/jobs/{finished['id']}/shards/{index}")
     assert response.status_code in (404, 422)
     problem(response, response.status_code)
 
 
+@pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -104,15 +105,14 @@ def test_hostile_shard_numbers_are_refused(
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/preview"])
-def test_bad_bodies_are_refused_and_leave_nothing(
-    api: httpx.Client, untouched: None, path: str, body: bytes, status: int
-) -> None:
+def test_bad_bodies_are_refused_and_leave_nothing(api: httpx.Client, path: str, body: bytes, status: int) -> None:
     answer = problem(api.post(path, content=body, headers={"Content-Type": "application/json"}), status)
     if status == 422:
         assert answer["errors"]
 
 
-def test_a_body_without_a_length_is_bounded_too(api: httpx.Client, untouched: None) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_a_body_without_a_length_is_bounded_too(api: httpx.Client) -> None:
     def endless() -> Any:
         for _ in range(300):
             yield b" " * 10_000
@@ -120,12 +120,13 @@ def test_a_body_without_a_length_is_bounded_too(api: httpx.Client, untouched: No
     problem(api.post("/v1/jobs", content=endless(), headers={"Content-Type": "application/json"}), 413)
 
 
-def test_bodies_of_other_types_are_refused(api: httpx.Client, untouched: None) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_bodies_of_other_types_are_refused(api: httpx.Client) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         problem(api.post("/v1/jobs", content=json.dumps(BODY), headers={"Content-Type": kind}), 415)
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(api: httpx.Client, service: RunningService) -> None:
+def test_a_body_that_does_not_come_is_not_waited_for(api: httpx.Client) -> None:
     head = (
         b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     )
@@ -174,6 +175,7 @@ def test_bad_queries_are_named(api: httpx.Client, query: str, pointer: str) -> N
     assert problem(api.get(f"/v1/jobs?{query}"), 422)["errors"][0]["pointer"] == pointer
 
 
+@pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize(
     ("path", "pointer"),
     [
@@ -189,9 +191,7 @@ def test_bad_queries_are_named(api: httpx.Client, query: str, pointer: str) -> N
         ("shards?limit=1001", "/query/limit"),
     ],
 )
-def test_bad_queries_of_a_job_are_named(
-    api: httpx.Client, finished: dict[str, Any], untouched: None, path: str, pointer: str
-) -> None:
+def test_bad_queries_of_a_job_are_named(api: httpx.Client, finished: dict[str, Any], path: str, pointer: str) -> None:
     assert problem(api.get(f"/v1/jobs/{finished['id']}/{path}"), 422)["errors"][0]["pointer"] == pointer
 
 
@@ -200,7 +200,6 @@ def test_what_is_not_there_and_what_can_not_be_done(api: httpx.Client, finished:
         "/nothing",
         "/v2/jobs",
         "/v1",
-        "/docs",
         "/redoc",
         "/v1/jobs/x/y/z",
         "/../etc/passwd",

@@ -5,7 +5,6 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from shared.dataset import Dataset
 from tests.services.api.conftest import problem, wait_until_ended
 from tests.services.example import BODY, LONG_BODY, REQUEST, RunningService
 
@@ -140,9 +139,7 @@ def test_deleting_takes_an_ended_job_and_its_data(api: httpx.Client, service: Ru
     assert [shard["content_sha256"] for shard in api.get(f"/v1/jobs/{waiting}/shards").json()["shards"]] == content
 
 
-def test_a_stream_of_deleted_data_is_cut_and_never_wrong(
-    api: httpx.Client, service: RunningService, reference: Dataset
-) -> None:
+def test_a_stream_of_deleted_data_is_cut_and_never_wrong(api: httpx.Client) -> None:
     # Rows enough to fill every buffer between here and there.
     body = {**BODY, "seed": 112, "count": 240, "shard_rows": 40, "rate_hz": 500.0}
     job_id = api.post("/v1/jobs", json=body).json()["id"]

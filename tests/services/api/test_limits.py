@@ -7,12 +7,18 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from services.api.bounded_process import BoundedProcess
+from services.api.bounded_process import BoundedProcesses
+from services.api.preview_cost import expected_samples
+from services.api.previews import make_preview
 from services.api.problems import ProblemError
+from services.synthesis.pipeline import ShardPlan, synthesize
+from services.synthesis.request.trajectory_request import TrajectoryRequest
+from shared.errors import RequestError
 from tests.services.api.conftest import problem
 from tests.services.catalogue.own import GANTRY
 from tests.services.example import BODY, LONG_BODY, RunningService, child_processes, running_service
@@ -26,7 +32,7 @@ _FEW = {**BODY, "count": 1}
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service with room for one waiting job and one robot."""
     limits = {"HEADSTART_MAX_QUEUED_JOBS": "1", "HEADSTART_MAX_RUNNING_JOBS": "1", "HEADSTART_MAX_ROBOTS": "1"}
-    limits["HEADSTART_PREVIEW_SECONDS"] = "200"
+    limits |= {"HEADSTART_PREVIEW_SECONDS": "200", "HEADSTART_PREVIEW_PROCESSES": "1"}
     with running_service(tmp_path_factory.mktemp("small") / "data", *_ENGINE, env=limits) as running:
         yield running
 
@@ -115,9 +121,91 @@ def test_a_preview_that_takes_too_long_is_given_up(strict_api: httpx.Client) -> 
     assert refused["detail"] == "this preview takes longer than 0.001 s; ask for less"
 
 
+def test_a_long_preview_leaves_room_for_short_ones(tmp_path: Path) -> None:
+    limits = {"HEADSTART_PREVIEW_SECONDS": "300"}
+    with (
+        running_service(tmp_path / "data", *_ENGINE, env=limits) as service,
+        httpx.Client(base_url=service.url, timeout=300, trust_env=False) as api,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        before = {process.pid for process in child_processes("spawn_main", service.process.pid)}
+        short = api.post("/v1/preview", json=_FEW).raise_for_status().json()
+        (previewer,) = [p for p in child_processes("spawn_main", service.process.pid) if p.pid not in before]
+        # The process that the next preview goes to takes for ever.
+        previewer.suspend()
+        long = pool.submit(api.post, "/v1/preview", json={**BODY, "count": 64, "rate_hz": 100.0})
+        while "headstart_previews 1.0" not in api.get("/metrics").text:
+            pass
+        answers = [pool.submit(api.post, "/v1/preview", json=_FEW) for _ in range(6)]
+        assert [answer.result().status_code for answer in answers] == [200] * 6
+        assert all(answer.result().json() == short for answer in answers)
+        assert not long.done()
+        previewer.resume()
+        assert len(long.result().json()["trajectories"]) == 64
+
+
+def test_what_a_preview_will_cost_is_said_before_it_is_made() -> None:
+    long = TrajectoryRequest.parse({**BODY, "robot": "ur5", "count": 64, "rate_hz": 1000.0, "shard_rows": 1})
+    # 64 trajectories that are expected to last 17.9 s.
+    assert expected_samples(long) == pytest.approx(64 * 17.9 * 1000, rel=0.005)
+    cost = "some 1,100,000 samples are expected, and a preview has at most 200,000; "
+    with pytest.raises(RequestError) as caught:
+        make_preview(_no_process(), long)
+    assert caught.value.problems == [
+        ("/rate_hz", f"{cost}lower it to 170 or less, or go faster"),
+        ("/count", f"{cost}ask for 11 or fewer"),
+    ]
+    slow = TrajectoryRequest.parse({**BODY, "count": 1, "rate_hz": 700.0, "speed_scale": [0.01, 0.01], "shard_rows": 1})
+    assert expected_samples(slow) == pytest.approx(slow.expected_row_s * 700)
+    with pytest.raises(RequestError, match="shard_rows"):
+        TrajectoryRequest.parse({**BODY, "rate_hz": 1000.0, "speed_scale": [0.01, 0.01]})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"families": {"hold": 1.0}, "speed_scale": [0.01, 0.02]},
+        {"families": {"point_to_point": 1.0}, "tool_speed": [0.05, 0.1]},
+        {"robot": "ur10", "workspace": {"kind": "reachable"}, "families": {"pick_and_place": 0.5, "via_points": 0.5}},
+        {"workspace": {"kind": "box", "min": [0.4, -0.1, 0.2], "max": [0.6, 0.1, 0.4]}},
+    ],
+)
+def test_the_estimate_is_within_the_factor_that_it_allows_for(change: dict[str, Any]) -> None:
+    request = TrajectoryRequest.parse({"robot": "panda", "count": 64, **change})
+    rows = synthesize(ShardPlan(request, 0, 0, 64)).table
+    share = sum(rows.column("length").to_pylist()) / expected_samples(request)
+    assert 0.25 < share < 2.5
+
+
+def _no_process() -> BoundedProcesses:
+    """Processes that must not be needed: of those there may be none."""
+    processes = BoundedProcesses(1, "preview")
+    processes.close()
+    return processes
+
+
+def test_a_call_that_takes_long_leaves_a_process_to_others(tmp_path: Path) -> None:
+    released = tmp_path / "released"
+    processes = BoundedProcesses(600, "call", 2)
+    wait = ["sh", "-c", f"while ! [ -e {released} ]; do sleep 0.05; done"]
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            calls = [pool.submit(processes.call, subprocess.run, wait, is_long=True) for _ in range(2)]
+            # One of the two waits, and the second process is for this one.
+            assert processes.call(subprocess.run, ["true"]).returncode == 0
+            assert processes.call(subprocess.run, ["true"]).returncode == 0
+            assert len(processes._busy) == 1
+            assert not any(call.done() for call in calls)
+        finally:
+            released.touch()
+        assert [call.result().returncode for call in calls] == [0, 0]
+    processes.close()
+
+
 def test_closing_waits_for_no_call(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
-    aside = BoundedProcess(600, "call")
+    aside = BoundedProcesses(600, "call")
     failures: list[str] = []
 
     def call() -> None:

@@ -42,6 +42,19 @@ def test_the_page_loads_all_it_names_and_nothing_from_elsewhere(api: httpx.Clien
     assert {urlsplit(address).netloc for address in addresses} <= {"www.w3.org"}
 
 
+def test_the_documentation_loads_all_it_names_and_nothing_from_elsewhere(api: httpx.Client) -> None:
+    answer = api.get("/docs")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-security-policy"] == api.get("/").headers["content-security-policy"]
+    named = re.findall(r'(?:href|src)="([^"]+)"', answer.text)
+    assert "/page/vendor/swagger-ui-dist/swagger-ui-bundle.js" in named
+    for path in (*named, "/openapi.json"):
+        assert path.startswith("/"), path
+        assert api.get(path).status_code == 200, path
+    # Nor does the document send anybody elsewhere, but for what its errors are.
+    assert re.findall(r"https?://[^\s\"'`)]+", api.get("/openapi.json").text) == []
+
+
 def _resolved(name: str, importer: str, imports: dict[str, str]) -> str:
     """The path that a browser asks for."""
     for key, target in imports.items():

@@ -12,8 +12,9 @@ from services.audit.moments import sampled, stored
 from services.audit.pinocchio_model import Kinematics
 from services.audit.row_check import Rows, read_rows
 from services.catalogue import ARMS
-from services.synthesis.arm.robot_model import robot_model
+from services.synthesis.arm.robot_model import RobotModel, robot_model
 from services.synthesis.pipeline import synthesize
+from tests.services.catalogue.slides import HALF, slides
 from tests.services.synthesis.collision.test_collisions import SHELF, TABLE_TOP, distance_to, in_collision
 from tests.services.synthesis.examples import panda, parse, random_configurations, whole
 from tests.services.synthesis.pieces import fine_rows
@@ -22,7 +23,12 @@ from tests.services.synthesis.test_stored_profiles import Corners
 FloatArray = NDArray[np.float64]
 
 
-def _colliding(q: FloatArray, qd: FloatArray | None = None, keep_out: dict[str, Any] | None = None) -> list[bool]:
+def _colliding(
+    q: FloatArray,
+    qd: FloatArray | None = None,
+    keep_out: dict[str, Any] | None = None,
+    robot: RobotModel | None = None,
+) -> list[bool]:
     """Which of the rows (n, T, dof), a second between samples, the audit finds colliding."""
     n, samples, dof = q.shape
     speeds = np.zeros_like(q) if qd is None else qd
@@ -33,7 +39,8 @@ def _colliding(q: FloatArray, qd: FloatArray | None = None, keep_out: dict[str, 
     first, ones = np.arange(n + 1) * samples, np.ones(n)
     rows = Rows(np.arange(n), first, ones, ones, lists, None)
     claims = Claims.model_validate({"self_collision": keep_out is None, "keep_out": [keep_out] if keep_out else []})
-    kinematics = Kinematics(panda().spec, panda().arm)
+    robot = robot or panda()
+    kinematics = Kinematics(robot.spec, robot.arm)
     frames = kinematics.frames(lists["joint_position"].astype(np.float64))
     collision, found = CollisionCheck(kinematics, claims), []
     for row in range(n):
@@ -74,6 +81,26 @@ def test_a_collision_between_two_samples_is_found_and_nothing_else() -> None:
     assert found[between].all()
     # What it finds beyond the reference's sixty postures is a graze between two of those.
     assert (found & clear_ends & ~between).sum() <= 2
+
+
+def _wall(x: float) -> dict[str, Any]:
+    """A tenth of a millimetre thick, from x on, across all the way of the arm of two slides."""
+    return {"kind": "box", "min": [x, -2.0, -2.0], "max": [x + 1e-4, 2.0, 2.0]}
+
+
+@pytest.mark.parametrize("x", [-0.8, -0.3, 0.0, 0.45, 0.8])
+def test_a_wall_that_is_passed_between_two_samples_is_found(x: float) -> None:
+    q, qd = np.array([[[-0.9, 0.0], [0.9, 0.0]]]), np.array([[[1.8, 0.0], [1.8, 0.0]]])
+    assert _colliding(q, qd, _wall(x), slides()) == [True]
+
+
+def test_between_two_samples_a_motion_goes_as_far_as_its_velocities_take_it() -> None:
+    # From -0.9 m to -0.9 m in a second, 3.6 m/s there and back: the cubic's middle is 0.9 m farther on.
+    q, qd = np.full((1, 2, 2), [-0.9, 0.0]), np.array([[[3.6, 0.0], [-3.6, 0.0]]])
+    for gap, found in ((-1e-5, True), (1e-5, False)):
+        assert _colliding(q, qd, _wall(HALF + gap), slides()) == [found]
+    # Without velocities at its ends, it stays behind a wall that is passed at half the speed.
+    assert _colliding(q, qd / 2, _wall(HALF - 1e-5), slides()) == [False]
 
 
 @pytest.mark.parametrize("name", ["so100", "z1", "tiago"])

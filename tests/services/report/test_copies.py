@@ -134,7 +134,7 @@ def test_rows_of_other_demonstrations_are_an_error(copies: Dataset) -> None:
             CopiesSection(wrong).add(sampled)
 
 
-def test_lost_motions_are_an_error_that_names_them(copies: Dataset, tmp_path: Path) -> None:
+def test_lost_motions_are_an_error_that_names_them(tmp_path: Path) -> None:
     again = begin(REQUEST, tmp_path / "d")
     assert make_dataset(REQUEST, again, InlineEngine())
     next((tmp_path / "d").glob("motions-*")).unlink()

@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 from services.catalogue import find_arm
 from services.synthesis.arm.robot_model import RobotModel, robot_model
+from services.synthesis.candidates import make_batch
+from services.synthesis.draw.sampling import Candidates
 from services.synthesis.pipeline import ShardPlan, ShardRows, synthesize
+from services.synthesis.ranges import action_range
 from services.synthesis.request.families import WAYPOINT_FAMILIES
 from services.synthesis.request.trajectory_request import TrajectoryRequest
+from services.synthesis.tally import Tally
 from shared.records import list_column
 from tests.shared.summary_example import example_summary
 
@@ -81,6 +85,16 @@ def whole(request: TrajectoryRequest) -> ShardPlan:
 def shard(name: str) -> tuple[TrajectoryRequest, ShardRows]:
     """An example's request and rows, made once."""
     return _shard(json.dumps(EXAMPLES[name]))
+
+
+def accepted_candidates(request: TrajectoryRequest, rows: ShardRows) -> Candidates:
+    """The candidates that became a shard's rows, their targets as they were redrawn."""
+    robot, ids = robot_model(request.arm), rows.table["trajectory_id"].to_numpy()
+    attempts = rows.table["attempts"].to_numpy().astype(np.int64) - 1
+    batch = make_batch(request, robot, action_range(request), ids, attempts, Tally())
+    assert not any(batch.reasons)
+    assert isinstance(batch.candidates, Candidates)
+    return batch.candidates
 
 
 @functools.lru_cache

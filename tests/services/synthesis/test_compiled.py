@@ -57,3 +57,24 @@ def test_a_few_folders_of_earlier_sources_are_kept(tmp_path: Path) -> None:
         os.utime(path, (1e9 - age, 1e9 - age))
     compiled._remove_oldest(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["numba-0", "numba-1", "numba-2"]
+
+
+def test_the_hash_is_of_every_source_that_can_be_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = [tmp_path / name for name in ("services/synthesis/a.py", "services/synthesis/room/b.py", "shared/c.py")]
+    other = tmp_path / "services/api/d.py"
+    for path in (*sources, other):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("X = 1\n")
+    monkeypatch.setattr(compiled, "_ROOT", tmp_path)
+    monkeypatch.setattr(compiled, "_HERE", tmp_path / "services/synthesis")
+    seen = [compiled.made_from_sha256()]
+    for path in sources:
+        path.write_text("X = 2\n")
+        seen.append(compiled.made_from_sha256())
+    sources[0].rename(sources[0].with_name("e.py"))
+    seen.append(compiled.made_from_sha256())
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0")
+    seen.append(compiled.made_from_sha256())
+    assert len(set(seen)) == 6
+    other.write_text("X = 2\n")
+    assert compiled.made_from_sha256() == seen[-1]

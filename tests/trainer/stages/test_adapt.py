@@ -37,7 +37,7 @@ def config(mode: Mode = "decoupled", steps: int = 3) -> AdaptConfig:
     return AdaptConfig(mode=mode, training=training(steps), validation_windows=8)
 
 
-def test_a_finished_stage_1_is_a_checkpoint_and_a_backbone(stage1: Path, tmp_path: Path) -> None:
+def test_a_finished_stage_1_is_a_checkpoint_and_a_backbone(stage1: Path) -> None:
     head, info = load_checkpoint(stage1)
     assert (info.stage, info.condition_dim, info.robot, info.rate_hz) == (1, 48, "twolink", 20.0)
     assert (info.device, info.action_label) == ("cpu", "command")

@@ -7,14 +7,16 @@ import pytest
 
 from services.catalogue.files import PackageFiles
 from services.synthesis.arm.links import robot_links
-from services.synthesis.collision.collisions import CLEAR, colliding_postures, collisions
-from services.synthesis.collision.separations import separations
-from services.synthesis.motion.motions import Motions
-from services.synthesis.motion.timing import Profiles
+from services.synthesis.arm.robot_model import robot_model
+from services.synthesis.collision.capsules import link_frames
+from services.synthesis.collision.collisions import colliding_postures, collisions
+from services.synthesis.collision.halving import CLEAR
+from services.synthesis.collision.separations import Separations, separations
+from services.synthesis.motion.timing import Profiles, parameterizer
+from services.synthesis.motion.turns import posture_at, timeline
 from services.synthesis.pipeline import synthesize
 from shared.errors import SynthesisError
-from shared.records import list_column
-from tests.services.synthesis.examples import panda, parse, random_configurations, row_values, shard, whole
+from tests.services.synthesis.examples import JOINT_SPACE, panda, parse, random_configurations, row_values, shard, whole
 
 
 def _meshes() -> tuple[pin.Model, pin.GeometryModel]:
@@ -50,16 +52,16 @@ def _colliding(q: np.ndarray, keep_out: list[Any] | None = None) -> bool:
     apart = separations(panda(), request.self_collision, request.keep_out)
     if len(q) == 1:
         return bool(colliding_postures(panda(), apart, q)[0] != CLEAR)
-    return bool(collisions(panda(), apart, _straight(q[:1], q[1:]), np.zeros(1, np.int64))[0] != CLEAR)
+    return bool(_collisions(apart, q[:1], q[1:], np.zeros(1, np.int64))[0] != CLEAR)
 
 
-def _straight(start: np.ndarray, end: np.ndarray) -> Motions:
-    """Rows of one segment of a second each, from configurations (n, dof) to others at a constant speed."""
+def _collisions(apart: Separations, start: np.ndarray, end: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Of motions of a second each, from configurations (n, dof) to others at a constant speed."""
     n, dof = start.shape
     time = np.zeros((n, dof, 7))
     time[:, :, 0] = 1.0
     profiles = Profiles(start, end - start, np.zeros_like(start), time, np.zeros_like(time), np.ones(n))
-    return Motions(np.arange(n), np.arange(n + 1), profiles, np.zeros(n), np.zeros((n, 2)))
+    return collisions(panda(), apart, profiles, np.arange(n + 1), chosen)
 
 
 def test_single_postures_agree_with_the_meshes() -> None:
@@ -91,9 +93,42 @@ def test_a_collision_between_two_free_postures_is_found() -> None:
     assert found >= 5
 
 
+@pytest.mark.parametrize("robot", ["panda", "ur5", "baxter"])
+def test_verdicts_on_motions_are_those_of_a_dense_walk(robot: str) -> None:
+    """Clear motions keep half of each pair's clearance at every moment; of others the pair named comes within it."""
+    request = parse({"robot": robot, "count": 1, "keep_out": [SHELF]})
+    arm, n = robot_model(request.arm), 60
+    apart, limits = separations(arm, True, request.keep_out), arm.planning_limits
+    q = limits.lower + np.random.default_rng(8).random((600, arm.dof)) * (limits.upper - limits.lower)
+    start, end = q[colliding_postures(arm, apart, q) == CLEAR][: 2 * n].reshape(2, n, arm.dof)
+    rest = np.zeros(n)
+    profiles, made = parameterizer(arm).connect(start, end, rest, np.ones(n))
+    assert made.all()
+    met = collisions(arm, apart, profiles, np.arange(n + 1), np.arange(n))
+    assert 10 < (met != CLEAR).sum() < n - 10
+    motions, posture = timeline(profiles, np.arange(n + 1), np.arange(n)), np.empty(arm.dof)
+    frames = np.empty((1 + arm.frames, 12))
+    for m in range(n):
+        pairs = range(len(apart.first)) if met[m] == CLEAR else [met[m]]
+        least = np.full(len(apart.first), np.inf)
+        for t in np.linspace(0, profiles.duration[m], 25 if met[m] == CLEAR else 800):
+            posture_at(motions, m, t, posture)
+            link_frames(arm.chain, arm.followers, posture, frames)
+            for pair in pairs:
+                first, second = apart.first[pair], max(apart.second[pair], 0)
+                if first == len(apart.bodies.shapes):
+                    continue
+                both = (frames[apart.bodies.joint[body] + 1] for body in (first, second))
+                least[pair] = min(least[pair], apart.distance(pair, *both)[0])
+        if met[m] == CLEAR:
+            assert (least >= apart.clearance / 2).all()
+        elif np.isfinite(least[met[m]]):
+            assert least[met[m]] <= apart.clearance[met[m]] + 2e-3
+
+
 def test_unmarked_rows_are_not_checked() -> None:
     q = np.stack([next(q for q in random_configurations(500, seed=3) if in_collision(q))] * 3)
-    met = collisions(panda(), separations(panda(), True, ()), _straight(q, q), np.array([0, 2]))
+    met = _collisions(separations(panda(), True, ()), q, q, np.array([0, 2]))
     assert (met != CLEAR).tolist() == [True, False, True]
 
 
@@ -150,7 +185,7 @@ def test_the_base_may_stand_in_a_table_and_a_keep_out_around_everything_stops_ea
     standing = {"kind": "half_space", "normal": [0, 0, 1], "offset": 0.05}
     request = parse({"robot": "panda", "count": 60, "keep_out": [standing]})
     rows = synthesize(whole(request))
-    assert rows.rejections["keep_out"] > 10
+    assert rows.redraws_by_family["via_points"]["keep_out"] > 10
     assert min(values[:, 2].min() for values in row_values(rows, "ee_position", 3)) > 0.05
     everywhere = {"kind": "box", "min": [-2, -2, -2], "max": [2, 2, 2]}
     with pytest.raises(SynthesisError, match=r"none of \d+ candidates .* 'keep_out': links enter") as caught:
@@ -163,18 +198,19 @@ def test_the_base_may_stand_in_a_table_and_a_keep_out_around_everything_stops_ea
 def test_accepted_rows_are_free_on_the_meshes(name: str) -> None:
     _, rows = shard(name)
     checked = 0
-    for q, qd in zip(row_values(rows, "joint_position", 7), row_values(rows, "joint_velocity", 7), strict=True):
+    for q in row_values(rows, "joint_position", 7):
         checked += len(q)
         assert not any(in_collision(configuration) for configuration in q[::3])
-        assert len(qd) == len(q)
     assert checked > 10_000
 
 
 def test_rejections_name_it_and_it_can_be_switched_off() -> None:
     _, rows = shard("joint_space")
-    assert rows.rejections["self_collision"] > 0
-    assert len(list_column(rows.table, "gripper")[0]) > 0
-    assert not parse({"robot": "panda", "count": 1}, self_collision=False).self_collision
+    assert rows.redraws_by_family["via_points"]["self_collision"] > 0
+    off = synthesize(whole(parse(JOINT_SPACE, count=40, self_collision=False)))
+    assert not any("self_collision" in reasons for reasons in (off.rejections, *off.redraws_by_family.values()))
+    # What is not looked at happens.
+    assert any(in_collision(q) for values in row_values(off, "joint_position", 7) for q in values[::5])
 
 
 def test_capsules_and_reach_contain_the_links() -> None:

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from services.synthesis.draw.fitted import MOST_SEGMENTS, chain_configurations
 from services.synthesis.draw.sampling import Candidates, draw_candidates
-from services.synthesis.motion.waypoints import changes_posture, find_waypoints
+from services.synthesis.motion.waypoints import Waypoints, changes_posture
 from services.synthesis.pipeline import synthesize
 from services.synthesis.ranges import BOX_MARGIN, action_range
 from services.synthesis.request.demonstrated_chains import demonstrated_chains
-from services.synthesis.request.families import LINE, SAME, SOLVED, WAYPOINT_FAMILIES, is_family
+from services.synthesis.request.families import LINE, SAME, SOLVED, WAYPOINT_FAMILIES, Family, is_family
+from services.synthesis.solve.line_knots import FOLLOWED
 from shared.errors import RequestError
 from shared.records import content_hash
 from shared.rotation import geodesic_angle, quat_xyzw_to_matrix, rot6d_to_matrix
@@ -207,13 +208,19 @@ def test_ik_starts_beside_configurations_of_the_demonstrated_poses() -> None:
 
 def test_turning_the_arm_over_between_two_waypoints_is_another_posture() -> None:
     drawn = _drawn(_fitted(example_summary(), families={"via_points": 1.0, "cartesian_line": 1.0}), 40)
-    found = find_waypoints(panda(), drawn)
-    assert found.found.all()
-    assert not changes_posture(drawn, found.q).any()
-    via, line = (int(np.flatnonzero(is_family(drawn.family, name))[0]) for name in ("via_points", "cartesian_line"))
-    for row in (via, line):
-        found.q[row, 3:, 4] += 2.0
-    assert np.flatnonzero(changes_posture(drawn, found.q)).tolist() == [via]
+    search, rows = Waypoints(panda(), drawn, one_posture=True), np.arange(40)
+    while len((ready := search.ready(rows))[0]):
+        assert (search.find(*ready) == FOLLOWED).all()
+    assert search.found.all()
+    # Only of a motion in joint space, to the waypoint at which the arm has turned over.
+    cases: tuple[tuple[Family, list[int]], ...] = (("via_points", [3]), ("cartesian_line", []))
+    for name, waypoints in cases:
+        row = int(np.flatnonzero(is_family(drawn.family, name))[0])
+        turned = search.q.copy()
+        turned[row, 3:, 4] += 2.0
+        used = np.flatnonzero(drawn.arrival[row, 1 : drawn.segments[row] + 1] == SOLVED) + 1
+        changes = changes_posture(drawn, turned, np.full(len(used), row), used)
+        assert used[changes].tolist() == waypoints
 
 
 def test_rows_do_not_depend_on_the_batch_nor_on_the_windows_carried() -> None:

@@ -3,6 +3,7 @@ import numpy as np
 from services.synthesis.draw.arrangements import APPROACH, LINE_LENGTH, LINE_TURN
 from services.synthesis.draw.events import GRASP_SECONDS, HOLD_SECONDS, LONGEST_DWELL
 from services.synthesis.draw.sampling import draw_candidates
+from services.synthesis.draw.targets import HOME_SPREAD
 from services.synthesis.request.families import (
     ABOVE_PICK,
     ABOVE_PLACE,
@@ -130,3 +131,28 @@ def test_things_in_a_box_are_picked_and_placed_in_it() -> None:
     assert GRASP_SECONDS[0] <= rest.min()
     assert rest.max() <= GRASP_SECONDS[1]
     assert (drawn.events.gripper == [-1, -1, 1, 1, 1, -1, -1]).all()
+
+
+def test_ik_of_drawn_poses_starts_all_around_home() -> None:
+    """So that the arm comes to them in many postures."""
+    drawn = draw_candidates(parse(TABLE), panda(), np.arange(500), np.zeros(500, np.int64))
+    assert drawn.targets.near is not None
+    near, limits = drawn.targets.near[:, 0], panda().planning_limits
+    low, high = np.maximum(panda().home - 0.3, limits.lower), np.minimum(panda().home + 0.3, limits.upper)
+    assert HOME_SPREAD == 0.3
+    assert ((near >= low) & (near <= high)).all()
+    # All of what is allowed, but for the outermost hundredths.
+    assert (near.min(0) < low + 0.01).all()
+    assert (near.max(0) > high - 0.01).all()
+
+
+def test_attempts_draw_from_streams_of_their_own_after_that_of_the_id() -> None:
+    """NumPy's own, by seed, id and attempt: the first word is the speed's, then come those of the first waypoint."""
+    request, limits = parse(JOINT_SPACE, seed=9, speed_scale=[0.0625, 0.5]), panda().planning_limits
+    ids, attempts = np.array([0, 7, 7, 12]), np.array([0, 0, 1, 30])
+    drawn = draw_candidates(request, panda(), ids, attempts)
+    assert drawn.targets.q is not None
+    for row, (i, attempt) in enumerate(zip(ids.tolist(), attempts.tolist(), strict=True)):
+        words = np.random.Generator(np.random.Philox(key=[9, i], counter=[0, 0, 0, 1 + attempt])).random(8)
+        assert drawn.speed_scale[row] == 0.0625 + 0.4375 * words[0]
+        np.testing.assert_array_equal(drawn.targets.q[row, 0], limits.lower + words[1:] * (limits.upper - limits.lower))

@@ -1,4 +1,5 @@
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -6,16 +7,33 @@ from numpy.typing import NDArray
 
 from services.catalogue import find_arm
 from services.synthesis.arm.robot_model import pinocchio_pose, robot_model
-from services.synthesis.draw.sampling import Candidates, draw_candidates
+from services.synthesis.draw.sampling import Candidates
 from services.synthesis.motion.lines import LINE_ANGLE_TOLERANCE, LINE_TOLERANCE, TOOL_LIMITS, make_lines
-from services.synthesis.motion.timing import PathTimer
+from services.synthesis.motion.timing import PathTimer, Profiles
 from services.synthesis.pipeline import synthesize
 from services.synthesis.request.families import LINE
 from services.synthesis.request.goals import Goal
-from services.synthesis.solve.line_knots import AT_LIMIT, FOLLOWED, SINGULAR, UNREACHABLE
+from services.synthesis.solve.line_knots import (
+    AT_LIMIT,
+    DEVIATING,
+    FOLLOWED,
+    LONGEST_STEP,
+    SINGULAR,
+    UNREACHABLE,
+    make_scratch,
+    next_knot,
+)
 from shared.errors import SynthesisError
 from shared.rotation import geodesic_angle, matrix_to_rotvec, rotvec_to_matrix
-from tests.services.synthesis.examples import LINES, panda, parse, shard, whole
+from tests.services.synthesis.examples import (
+    LINES,
+    accepted_candidates,
+    panda,
+    parse,
+    random_configurations,
+    shard,
+    whole,
+)
 from tests.services.synthesis.pieces import FineRow, fine_rows
 
 FloatArray = NDArray[np.float64]
@@ -24,8 +42,7 @@ FloatArray = NDArray[np.float64]
 def _drawn(name: str) -> tuple[Candidates, list[FineRow]]:
     """The accepted candidates of an example, and their motions."""
     request, rows = shard(name)
-    attempts = rows.table["attempts"].to_numpy() - 1
-    return draw_candidates(request, panda(), np.arange(request.count), attempts), fine_rows(rows, points=5)
+    return accepted_candidates(request, rows), fine_rows(rows, points=5)
 
 
 def _deviation(poses: list[tuple[FloatArray, FloatArray]], position: FloatArray, rotation: FloatArray) -> FloatArray:
@@ -111,7 +128,7 @@ def test_a_line_keeps_the_tools_limits_and_the_mean_speed_asked_for() -> None:
 
 def test_lines_that_cannot_be_followed_say_why() -> None:
     home, limits = panda().home[None], panda().planning_limits
-    position, rotation = panda().tool_poses(home)
+    position, _ = panda().tool_poses(home)
     turned = home.copy()
     turned[0, 6] = limits.upper[6] - 0.1
 
@@ -128,7 +145,73 @@ def test_lines_that_cannot_be_followed_say_why() -> None:
     assert verdict(turned, [0.0, 0.0, 0.0], [0.0, 0.0, -1.5]) == AT_LIMIT
     # Past the base's axis, where the first joint would have to turn at once.
     assert verdict(home, [-2 * float(position[0, 0]), 0.05, 0.0], [0.0, 0.0, 0.0]) != FOLLOWED
-    assert rotation.shape == (1, 3, 3)
+
+
+def test_lines_that_leave_theirs_between_knots_are_refused_and_no_others() -> None:
+    """Near singularities the tool bends between the configurations that IK finds on the line."""
+    rng = np.random.default_rng(2)
+    q = random_configurations(1500, seed=2)
+    position, rotation = panda().tool_poses(q)
+    shift, turn = rng.normal(size=(2, len(q), 3))
+    shift *= rng.uniform(0.02, 0.3, (len(q), 1)) / np.linalg.norm(shift, axis=1, keepdims=True)
+    turn *= rng.uniform(0, 0.8, (len(q), 1)) / np.linalg.norm(turn, axis=1, keepdims=True)
+    made = make_lines(panda(), q, position + shift, rotvec_to_matrix(turn) @ rotation, None, np.ones(len(q)))
+    worst = np.zeros((len(q), 2))
+    of = np.repeat(np.arange(len(q)), np.diff(made.first))
+    for here in _within(made.profiles, 4):
+        p, r = panda().tool_poses(here)
+        since = p - position[of]
+        share = np.clip((since * shift[of]).sum(1) / (shift[of] ** 2).sum(1), 0, 1)[:, None]
+        distance = np.linalg.norm(since - share * shift[of], axis=1)
+        angle = geodesic_angle(rotvec_to_matrix(share * turn[of]) @ rotation[of], r)
+        np.maximum.at(worst, of, np.stack([distance / LINE_TOLERANCE, angle / LINE_ANGLE_TOLERANCE], axis=1))
+    followed, bent = made.verdict == FOLLOWED, made.verdict == DEVIATING
+    assert followed.sum() > 600
+    assert worst[followed].max() < 1.0
+    assert bent.sum() > 20
+    assert worst[bent].max(1).min() > 0.75
+    # Some leave it by their rotation alone, and some by their position.
+    assert ((worst[bent] > 1.0) == [True, False]).all(1).any()
+    assert ((worst[bent] > 1.0) == [False, True]).all(1).any()
+
+
+def _within(profiles: Profiles, points: int) -> Iterator[FloatArray]:
+    """Configurations (S, dof) at moments within each piece of all segments, by Taylor's formula."""
+    q, v, a = profiles.start, profiles.velocity, profiles.acceleration
+    for piece in range(7):
+        h, j = profiles.time[..., piece], profiles.jerk[..., piece]
+        for k in range(points):
+            t = h * k / points
+            yield q + t * (v + t * (a / 2 + t * j / 6))
+        q, v, a = q + h * (v + h * (a / 2 + h * j / 6)), v + h * (a + h * j / 2), a + h * j
+
+
+def test_a_joint_that_jumps_from_knot_to_knot_is_too_near_a_singularity() -> None:
+    assert LONGEST_STEP == 0.25
+    robot = robot_model(find_arm("ur5"))
+    limits, home = robot.planning_limits, robot.home
+    for turn, verdict in ((0.24, FOLLOWED), (0.26, SINGULAR), (-0.24, FOLLOWED), (-0.26, SINGULAR)):
+        for joint in range(6):
+            # Of six joints there is one configuration near this one.
+            goal = home + turn * (np.arange(6) == joint)
+            position, rotation = (poses[0] for poses in robot.tool_poses(goal[None]))
+            after, scratch = np.empty(6), make_scratch(6)
+            pose = position, rotation.reshape(9)
+            found = next_knot(robot.chain, limits.lower, limits.upper, *pose, 0, home, after, scratch)
+            np.testing.assert_allclose(after, goal, atol=1e-6)
+            assert found == verdict
+
+
+def test_a_line_is_as_slow_as_the_joints_need_and_no_slower() -> None:
+    q, position, rotation = _random_lines(200, seed=3)
+    full, half = (make_lines(panda(), q, position, rotation, None, np.full(200, scale)) for scale in (1.0, 0.5))
+    limits, kept = panda().planning_limits, np.repeat(full.verdict == FOLLOWED, np.diff(full.first))
+    profiles = full.profiles
+    # Of some line a joint's velocity, and its acceleration, is as great as it may be.
+    assert 0.99 < np.abs(profiles.velocity[kept] / limits.velocity).max() <= 1 + 1e-9
+    assert 0.9999 < np.abs(profiles.acceleration[kept] / limits.acceleration).max() <= 1 + 1e-9
+    assert np.abs(profiles.jerk[kept] / limits.jerk[:, None]).max() <= 1 + 1e-9
+    np.testing.assert_allclose(half.profiles.jerk, profiles.jerk / 8, rtol=1e-9)
 
 
 def test_a_path_timer_keeps_its_limits() -> None:

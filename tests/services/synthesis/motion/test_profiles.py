@@ -73,13 +73,12 @@ def test_a_speed_scale_is_a_time_dilation_within_the_scaled_limits() -> None:
     full, _ = _profiles(50, seed=1)
     np.testing.assert_allclose(profiles.duration, full.duration / scale, rtol=1e-14)
     limits = panda().spec.limits.scaled(scale)
-    q, qd, qdd, _ = (np.concatenate(values) for values in _sample(profiles))
+    _, qd, qdd, _ = (np.concatenate(values) for values in _sample(profiles))
     assert (np.abs(qd) <= limits.velocity).all()
     assert (np.abs(qdd) <= limits.acceleration).all()
     assert (np.abs(profiles.jerk) <= limits.jerk[:, None]).all()
     ends = np.array([row[-1] for row in _sample(profiles)[0]])
     np.testing.assert_allclose(ends, target, rtol=0, atol=1e-8)
-    assert q.shape == qd.shape
 
 
 def test_a_minimum_duration_is_kept() -> None:
@@ -153,6 +152,16 @@ def test_an_overshoot_between_the_ends_of_a_piece_is_found() -> None:
     narrow = JointLimits(np.array([-99.0]), np.array([peak * 0.999]), *(np.array([9.0]) for _ in range(3)))
     assert _verdicts(profiles, wide) == [WITHIN]
     assert _verdicts(profiles, narrow) == [POSITION]
+
+
+def test_a_peak_of_velocity_within_a_piece_is_found() -> None:
+    # A second of jerk 1, two of -1 and one of 1: between the second piece's ends, at 0.5 rad/s both, it has 1 rad/s.
+    time, jerk, still = np.zeros((1, 1, 7)), np.zeros((1, 1, 7)), np.zeros((1, 1))
+    time[0, 0, :3], jerk[0, 0, :3] = [1.0, 2.0, 1.0], [1.0, -1.0, 1.0]
+    profiles = Profiles(still, still, still, time, jerk, np.array([4.0]))
+    for fastest, verdict in ((1.001, WITHIN), (0.999, VELOCITY)):
+        wide = np.array([9.0])
+        assert _verdicts(profiles, JointLimits(-wide, wide, np.array([fastest]), wide, wide)) == [verdict]
 
 
 def test_segments_that_do_not_meet_or_stop_are_found() -> None:

@@ -12,7 +12,15 @@ from services.synthesis.motion.vias import fastest_that_stops_within, via_veloci
 from services.synthesis.pipeline import synthesize
 from services.synthesis.request.families import is_family
 from shared.records import content_hash
-from tests.services.synthesis.examples import JOINT_SPACE, TABLE, panda, parse, random_configurations, whole
+from tests.services.synthesis.examples import (
+    JOINT_SPACE,
+    TABLE,
+    accepted_candidates,
+    panda,
+    parse,
+    random_configurations,
+    whole,
+)
 from tests.services.synthesis.pieces import fine_rows
 
 CARRIED = {**TABLE, "count": 120, "via_velocity": [0.4, 1.0]}
@@ -97,7 +105,7 @@ def test_the_arm_goes_on_through_vias_but_stops_where_its_gripper_acts() -> None
     assert drawn.events.kept[drawn.events.kept > 0].min() >= 0.4
 
     rows = synthesize(whole(request))
-    drawn = draw_candidates(request, panda(), np.arange(120), rows.table["attempts"].to_numpy() - 1)
+    drawn = accepted_candidates(request, rows)
     stops = drawn.segments - 1 - (drawn.events.kept > 0).sum(1)
     assert stops.sum() > 60
     assert (drawn.events.kept > 0).sum() > 60

@@ -28,7 +28,7 @@ def test_defaults_are_left_out_of_what_identifies_the_data() -> None:
     plain = TrajectoryRequest.parse({"robot": "panda", "count": 7})
     spelled = {name: value for name, value in plain.model_dump(mode="json").items()}
     assert TrajectoryRequest.parse(spelled).dataset_id == plain.dataset_id
-    assert set(plain.resolved()) == {"robot", "count", "generator_version"}
+    assert set(plain.resolved()) == {"robot", "count", "shard_rows", "generator_version"}
     assert len(plain.resolved()["robot"]["sha256"]) == 64
 
 

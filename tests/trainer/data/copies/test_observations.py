@@ -1,7 +1,6 @@
 """Observations of copies: what is recorded where everything is as it was, and what an arm would see elsewhere."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,7 +136,7 @@ def test_copies_of_other_demonstrations_are_refused() -> None:
         CopiedObservations(MOTIONS, replace(DEMONSTRATIONS, episodes=tuple(shorter)))
 
 
-def test_the_columns_that_it_needs_are_of_the_record(tmp_path: Path) -> None:
+def test_the_columns_that_it_needs_are_of_the_record() -> None:
     rows = table(MOTIONS, 3)
     observations = CopiedObservations(MOTIONS, DEMONSTRATIONS)
     assert set(observations.columns) <= {column.name for column in columns_of(rows.schema)}

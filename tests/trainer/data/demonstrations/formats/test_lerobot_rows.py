@@ -78,7 +78,7 @@ def test_other_types_are_named(column: pa.Array, complaint: str) -> None:
         arrow_numbers(pa.chunked_array([column]), "x")
 
 
-def test_numbers_that_lists_or_dictionaries_wrap(tmp_path: Path) -> None:
+def test_numbers_that_lists_or_dictionaries_wrap() -> None:
     tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.arange(6.0).reshape(3, 2))
     words = pa.array([1.5, 2.5, 1.5]).dictionary_encode()
     for array, wanted in (

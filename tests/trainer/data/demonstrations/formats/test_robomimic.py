@@ -85,8 +85,8 @@ def test_the_reached_pose_is_where_the_hand_went(lift: Path) -> None:
     assert rot6d_to_matrix(last[3:9])[2, 2] < -0.98
 
 
-@pytest.mark.parametrize(("key", "angle"), [("action", 0.0), ("state", np.pi / 2)])
-def test_the_wrong_frame_is_refused(lift: Path, key: str, angle: float) -> None:
+@pytest.mark.parametrize("key", ["action", "state"])
+def test_the_wrong_frame_is_refused(lift: Path, key: str) -> None:
     changed = LIFT[key] | {"frame": "base"}
     complaint = "wrong frame: z is|wrong frame: the commanded (positions|rotations) are"
     with pytest.raises(DemonstrationError, match=complaint):

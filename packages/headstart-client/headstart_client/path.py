@@ -1,0 +1,116 @@
+"""Where the policy wants the arm at every moment: a smooth curve through a chunk's targets."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from headstart_client.limits import ArmLimits, Array
+from headstart_client.quintic import samples
+
+_SHARE = 0.5
+"""Of every limit that making up for a distance may take."""
+
+_ROUNDS = 8
+"""Of smoothing, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """Knots of a curve, one for each step of a chunk.
+
+    The curve is the uniform cubic B-spline that has the targets as its control points: it is never outside them, its
+    acceleration is continuous, and what is noise from one target to the next is taken out without lag, since a chunk
+    says what comes next.
+
+    Attributes:
+        start: when the first knot is due [s].
+        step_s: from one knot to the next [s].
+        knots: (steps, 3, dof): position [rad] or [m], velocity and acceleration by seconds.
+        gripper: (steps,), as the policy says it, or None.
+    """
+
+    start: float
+    step_s: float
+    knots: Array
+    gripper: Array | None
+
+    @classmethod
+    def through(cls, targets: Array, gripper: Array | None, start: float, step_s: float, limits: ArmLimits) -> "Path":
+        """Through targets (steps, dof), steps at least 2; smoothed further where limits are in the way."""
+        for _ in range(_ROUNDS):
+            path = cls._spline(targets, gripper, start, step_s)
+            if path._can_be_followed(limits):
+                break
+            targets = targets.copy()
+            targets[1:-1] = (targets[:-2] + 2 * targets[1:-1] + targets[2:]) / 4
+        return path
+
+    def _can_be_followed(self, limits: ArmLimits) -> bool:
+        slow, soft = np.abs(self.knots[:, 1]) <= limits.velocity, np.abs(self.knots[:, 2]) <= limits.acceleration
+        steady = np.abs(np.diff(self.knots[:, 2], axis=0)) <= limits.jerk * self.step_s
+        return bool(slow.all() and soft.all() and steady.all())
+
+    @classmethod
+    def _spline(cls, targets: Array, gripper: Array | None, start: float, step_s: float) -> "Path":
+        first, last = 2 * targets[:1] - targets[1:2], 2 * targets[-1:] - targets[-2:-1]
+        points = np.concatenate([first, targets, last])
+        before, here, after = points[:-2], points[1:-1], points[2:]
+        bend = before - 2 * here + after
+        knots = np.stack([here + bend / 6, (after - before) / (2 * step_s), bend / step_s**2], axis=1)
+        return cls(start, step_s, knots, gripper)
+
+    @property
+    def end(self) -> float:
+        """When the last knot is due [s]."""
+        return float(self.due()[-1])
+
+    def due(self) -> Array:
+        """When each knot is due [s], (steps,)."""
+        return self.start + self.step_s * np.arange(len(self.knots), dtype=np.float64)
+
+    def ahead(self, time: float, period: float) -> tuple[int, int]:
+        """The next knot to go to, half a step away or more but for the last, and the ticks until then, at least 1."""
+        index = min(math.ceil((time - self.start) / self.step_s + 0.5 - 1e-6), len(self.knots) - 1)
+        return index, max(1, round((self.start + index * self.step_s - time) / period))
+
+    def at(self, time: float) -> Array:
+        """Position, velocity and acceleration at a time, (3, dof); before its ends the nearest knot's."""
+        place = float(np.clip((time - self.start) / self.step_s, 0, len(self.knots) - 1))
+        index = min(int(place), len(self.knots) - 2)
+        where = np.array([place - index])
+        return samples(self.knots[index], self.knots[index + 1], self.step_s, where)[0, :3]
+
+    def gripper_at(self, time: float) -> float | None:
+        """What the gripper is to do: the latest step's."""
+        if self.gripper is None:
+            return None
+        # A moment later than its step is not to miss it by rounding.
+        return float(self.gripper[int(np.clip((time - self.start) / self.step_s + 1e-6, 0, len(self.gripper) - 1))])
+
+    def joined(self, state: Array, time: float, limits: ArmLimits, shortest_s: float) -> "Path":
+        """The path that goes on from a state (3, dof) at a time, and is on this one a little later.
+
+        The difference fades by a quintic, which takes so long that it needs at most half of each limit. Knots are kept
+        where the arm can be without leaving its limits afterwards.
+        """
+        apart = state - self.at(time)
+        half = [_SHARE * values for values in (limits.velocity, limits.acceleration, limits.jerk)]
+        far, fast = np.abs(apart[0]), np.abs(apart[1])
+        # Peaks of the quintic from rest to rest over 1 s and 1 rad are 1.875 rad/s, 5.774 rad/s^2 and 60 rad/s^3.
+        needs = [1.875 * far / half[0], np.sqrt(5.774 * far / half[1]), np.cbrt(60 * far / half[2]), 2 * fast / half[1]]
+        lasts = max(shortest_s, float(np.max(needs)))
+        rest = np.zeros_like(apart)
+        times = self.due() - time
+        fading = np.zeros_like(self.knots)
+        within = (times >= 0) & (times < lasts)
+        fading[within] = samples(apart, rest, lasts, times[within] / lasts)[:, :3]
+        return replace(self, knots=_reachable(self.knots + fading, limits))
+
+
+def _reachable(knots: Array, limits: ArmLimits) -> Array:
+    position = np.clip(knots[:, 0], limits.lower, limits.upper)
+    up = limits.velocity_towards(limits.upper - position)
+    down = limits.velocity_towards(position - limits.lower)
+    velocity = np.clip(knots[:, 1], -down, up)
+    return np.stack([position, velocity, np.clip(knots[:, 2], -limits.acceleration, limits.acceleration)], axis=1)

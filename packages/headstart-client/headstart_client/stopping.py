@@ -1,0 +1,102 @@
+"""Coming to rest from any state, as fast as jerk and acceleration limits let it, and whether positions allow it."""
+
+import math
+from typing import NamedTuple
+
+from headstart_client.limits import ArmLimits
+
+
+class State(NamedTuple):
+    """Of every joint at one moment: position [rad] or [m], velocity and acceleration by seconds; each of length dof."""
+
+    position: list[float]
+    velocity: list[float]
+    acceleration: list[float]
+
+
+class JointStop(NamedTuple):
+    """One joint's way to rest: `jerk` until `first`, none until `second`, its opposite until `end` [s]."""
+
+    state: tuple[float, float, float]
+    jerk: float
+    first: float
+    second: float
+    end: float
+
+    @classmethod
+    def shortest(cls, state: tuple[float, float, float], acceleration: float, jerk: float) -> "JointStop":
+        """The stop that takes the shortest time at the greatest |acceleration|, which the state keeps, and |jerk|."""
+        _, v, a = state
+        # Velocity once the acceleration is brought to none: the stop has to take that away.
+        sign = 1.0 if v + a * abs(a) / (2 * jerk) > 0 else -1.0
+        v, a = sign * v, sign * a
+        peak, held = math.sqrt(max(0.0, jerk * v + a * a / 2)), 0.0
+        if peak > acceleration:
+            held, peak = (v + a * a / (2 * jerk)) / acceleration - acceleration / jerk, acceleration
+        first = max(0.0, (a + peak) / jerk)
+        return cls(state, -sign * jerk, first, first + held, first + held + peak / jerk)
+
+    def at(self, time: float) -> tuple[float, float, float]:
+        """Position, velocity and acceleration `time` [s] after its beginning; at rest from its end on."""
+        q, v, a = _moved(self.state, self.jerk, min(time, self.first))
+        if time > self.first:
+            q, v, a = _moved((q, v, a), 0.0, min(time, self.second) - self.first)
+        if time > self.second:
+            q, v, a = _moved((q, v, a), -self.jerk, min(time, self.end) - self.second)
+        return (q, v, a) if time < self.end else (q, 0.0, 0.0)
+
+    def extremes(self) -> tuple[float, float]:
+        """Lowest and highest position on the way."""
+        start, (_, v, a), jerk = self.state[0], self.state, abs(self.jerk)
+        end = self.at(self.end)[0]
+        if v * a < 0 and a * a > 2 * jerk * abs(v):
+            # Its acceleration outlasts its velocity: it turns round once, in the first piece.
+            turn = _moved(self.state, self.jerk, (abs(a) - math.sqrt(a * a - 2 * jerk * abs(v))) / jerk)[0]
+            return min(start, turn, end), max(start, turn, end)
+        return min(start, end), max(start, end)
+
+
+def _moved(state: tuple[float, float, float], jerk: float, time: float) -> tuple[float, float, float]:
+    q, v, a = state
+    return (
+        q + time * (v + time * (a / 2 + time * jerk / 6)),
+        v + time * (a + time * jerk / 2),
+        a + time * jerk,
+    )
+
+
+class Stop:
+    """The stop of every joint, each by its own shortest way: one that waited for others would go farther."""
+
+    def __init__(self, joints: list[JointStop]) -> None:
+        self._joints = joints
+        self.duration = max(joint.end for joint in joints)
+
+    def at(self, time: float) -> State:
+        """The state `time` [s] after its beginning."""
+        return State(*map(list, zip(*(joint.at(time) for joint in self._joints), strict=True)))
+
+
+class Stopping:
+    """Finds stops that keep an arm's limits."""
+
+    def __init__(self, limits: ArmLimits) -> None:
+        names = ("lower", "upper", "velocity", "acceleration", "jerk")
+        self._limits = list(zip(*(getattr(limits, name).tolist() for name in names), strict=True))
+
+    def from_state(self, state: State) -> Stop | None:
+        """The stop from a state, or None where a limit is left in the state or on its way."""
+        joints = []
+        for (lower, upper, velocity, acceleration, jerk), one in zip(
+            self._limits, zip(*state, strict=True), strict=True
+        ):
+            _, v, a = one
+            # Velocity goes on to v + a |a| / (2 jerk) while the acceleration is brought to none.
+            if not (abs(a) <= acceleration and abs(v) <= velocity and abs(v + a * abs(a) / (2 * jerk)) <= velocity):
+                return None
+            stop = JointStop.shortest(one, acceleration, jerk)
+            lowest, highest = stop.extremes()
+            if not (lower <= lowest and highest <= upper):
+                return None
+            joints.append(stop)
+        return Stop(joints)
