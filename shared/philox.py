@@ -38,9 +38,8 @@ def philox_uint64(
         Shape (m, n), equal to `numpy.random.Philox(...).random_raw(n)` for each row.
     """
     if 0 < ids.size <= _FEW or (ids.size and n > _MANY):
-        broadcast = np.broadcast_arrays(0, *branch, counter, ids)[:-1]
-        counters = np.stack([np.asarray(word, np.uint64) for word in broadcast], axis=1)
-        return np.stack([_stream(seed, *one, n) for one in zip(ids.tolist(), counters, strict=True)])
+        words_of_each = (np.broadcast_to(word, ids.shape).tolist() for word in (ids, *branch, counter))
+        return np.stack([_stream(seed, n, *one) for one in zip(*words_of_each, strict=True)])
     blocks = -(-n // 4)
     # Words 0 and 2 of each state, and words 1 and 3: each round multiplies the first two and swaps the pairs. Shapes
     # are (m, blocks), or 1 where all are equal, as most are before the ids are mixed in.
@@ -72,9 +71,9 @@ def philox_uniform(
     return np.asarray((philox_uint64(seed, ids, counter, n, branch) >> np.uint64(11)) * 2.0**-53, np.float64)
 
 
-def _stream(seed: int, stream: int, counter: UInt64Array, n: int) -> UInt64Array:
-    key = np.array([seed, stream], np.uint64)
-    return np.asarray(np.random.Philox(key=key, counter=counter).random_raw(n))
+def _stream(seed: int, n: int, stream: int, *counter: int) -> UInt64Array:
+    key, counters = np.array([seed, stream], np.uint64), np.array([0, *counter], np.uint64)
+    return np.asarray(np.random.Philox(key=key, counter=counters).random_raw(n))
 
 
 def _multiply(a: int, b: UInt64Array) -> tuple[UInt64Array, UInt64Array]:

@@ -48,9 +48,9 @@ def test_counters_may_differ_by_stream() -> None:
         np.testing.assert_array_equal(words[row], expected)
 
 
-@pytest.mark.parametrize("streams", [3, 20])
+@pytest.mark.parametrize("streams", [3, 12])
 def test_branches_are_the_middle_words_of_the_counter(streams: int) -> None:
-    ids, first, second = np.random.default_rng(streams).integers(0, 9, (3, streams))
+    ids, first, second = (np.resize(values, streams) for values in ([3, 3, 9], [0, 1, 5], [7, 2, 2]))
     words = philox_uint64(5, ids, 4, 6, (first, second))
     for row in range(streams):
         counter = np.array([0, first[row], second[row], 4], np.uint64)
