@@ -1,14 +1,15 @@
 """The executor keeps every limit of every arm, whatever it is given: the audit of benchmarks.executor, small."""
 
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks._bars import judge
 from benchmarks.executor import AUDIT_BARS, arm_limits, audit_arm
-from headstart_client import ArmLimits, ChunkChecks, Executor
+from headstart_client import ArmLimits, Executor
 from headstart_client.audit import MotionAudit
+from headstart_client.stopping import JointStop
 from services.catalogue import ARMS
 
 
@@ -17,25 +18,32 @@ def test_no_limit_is_left_and_every_stop_ends_at_rest(arm: str) -> None:
     counts = audit_arm(arm, 3_000, seed=1) + audit_arm(arm, 6_000, seed=2, rate_hz=100.0)
     assert judge(counts, AUDIT_BARS)
     assert counts["audited_steps"] == 9_000
-    # It was no easy life: it stopped, refused nonsense and fell behind.
-    assert min(counts[kind] for kind in ("stopped", "refused", "slowed")) > 0
+    # It was no easy life.
+    assert min(counts["stopped"], counts["refused"]) > 0
 
 
 @pytest.mark.parametrize("quantity", ["velocity", "acceleration", "jerk"])
 def test_the_audit_notices_a_limit_that_is_a_little_lower(quantity: str) -> None:
-    """The executor uses 99.9 % of each limit; an arm that may do 1 % less is out of them."""
-    panda = arm_limits("panda")
-    # Slower than a Panda, so that every limit is used for many ticks.
-    limits = replace(panda, jerk=panda.jerk / 50)
-    lower = {name: getattr(limits, name) for name in ("lower", "upper", "velocity", "acceleration", "jerk")}
-    lower[quantity] = 0.99 * lower[quantity]
-    executor = Executor(limits, limits.lower, rate_hz=1000, policy_rate_hz=20, checks=ChunkChecks(farthest_s=np.inf))
-    audit = MotionAudit(ArmLimits(**lower), executor.period)
-    # Half as fast again as it may go.
-    executor.offer(limits.lower + 1.5 * limits.velocity * np.arange(18)[:, None] / 20, 0.0)
-    audit.add(np.array([executor.tick(index / 1000).state() for index in range(1, 1501)]))
-    broken = {name for name, count in audit.violations.items() if count}
-    assert broken == {quantity, f"{quantity}_of_positions"} | ({"agreement"} if quantity == "jerk" else set())
+    """A stop from full speed uses each limit whole; an arm that may do 1 % less is out of it."""
+    stop = JointStop.shortest((0.0, 2.0, 0.0), acceleration=10.0, jerk=200.0)
+    states = np.array([stop.at(index / 1000) for index in range(400)])[:, :, None]
+    assert states[-1, 0, 0] == pytest.approx(2.0 / 2 * (2.0 / 10 + 10 / 200), abs=1e-12)
+    whole: dict[str, Any] = {
+        "lower": [-1],
+        "upper": [1],
+        "velocity": [2.0],
+        "acceleration": [10.0],
+        "jerk": [200.0 * (1 + 1e-9)],
+    }
+    found = []
+    for share in (1.0, 0.99):
+        audit = MotionAudit(ArmLimits(**(whole | {quantity: share * np.array(whole[quantity])})), 1e-3)
+        audit.add(states)
+        found.append({name for name, count in audit.violations.items() if count})
+    assert found == [
+        set(),
+        {quantity, f"{quantity}_of_positions"} | ({"agreement"} if quantity == "jerk" else set()),
+    ]
 
 
 def test_the_audit_notices_positions_outside_and_velocities_that_are_not_theirs() -> None:

@@ -33,7 +33,7 @@ class ChunkChecks:
         """
         try:
             actions = np.array(chunk, np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise RefusedError("it is no array of numbers") from None
         dof = limits.dof
         if actions.ndim != 2 or len(actions) < 2 or actions.shape[1] not in (dof, dof + 1):

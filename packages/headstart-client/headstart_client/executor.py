@@ -1,7 +1,7 @@
 """Chunks in, commands out: commands that keep an arm's limits whatever the policy says, and when it says nothing.
 
-How it keeps them: a state is commanded only if the stop from it keeps every limit too. That stop is remembered; where
-the next state wanted can't be left safely, the arm follows the stop instead. So there is always a way to rest.
+How it keeps them: a state is commanded only if the stop from it keeps every limit too. Where the next state wanted is
+not such a one, the arm follows the stop from the state that it is in. So there is always a way to rest.
 """
 
 import math
@@ -82,9 +82,10 @@ class Executor:
         self._guard = Guard(_around(start, limits.lessened(MARGIN / 2, MARGIN / 200)), self.period)
         rest = [0.0] * limits.dof
         self._state = State(start.tolist(), rest, rest)
-        # The stop from `_state`, less the ticks of it that are done; None at rest.
+        # The stop that the arm is on, and the ticks of it that are done.
         self._stop: Stop | None = None
         self._stop_ticks = 0
+        self._stands = True
         self._path: Path | None = None
         self._newest = -math.inf
         self._gripper: float | None = None
@@ -104,12 +105,12 @@ class Executor:
                 for the moment of the observation. Steps that are past already are dropped.
             observed_at: when the observation that it answers was taken, on the clock of `tick` [s].
         """
-        self._offered.append((chunk, observed_at))
+        self._offered.append((chunk, float(observed_at)))
 
     @property
     def resting(self) -> bool:
         """Whether the arm stands, and will until there is a chunk."""
-        return self._path is None and self._stop is None
+        return self._path is None and self._stands
 
     def halt(self, now: float, reason: str) -> None:
         """Stops the arm, from the next tick on, until another chunk is offered."""
@@ -150,13 +151,12 @@ class Executor:
         if self._path is not None and (late := self._lateness(self._path, now)):
             self._halt(now, late)
         wanted = None if self._path is None else self._next(self._path, now)
-        stop = None if wanted is None else self._guard.stop_after(self._state, wanted)
-        if wanted is not None and stop is not None:
-            self._state, self._stop, self._stop_ticks = wanted, stop, 0
+        if wanted is not None and self._guard.allows(self._state, wanted):
+            self._state, self._stop, self._stands = wanted, None, False
         else:
-            if wanted is not None:
+            if self._path is not None:
                 self._motion, self._careful = None, True
-                self._slowed(now, "the arm could not have stopped inside its limits")
+                self._slowed(now, "what it wants can't be left inside the limits")
             self._follow_stop(now)
         if self._path is not None:
             self._gripper = self._path.gripper_at(now)
@@ -213,13 +213,15 @@ class Executor:
         return motion.at(self._motion_ticks)
 
     def _follow_stop(self, now: float) -> None:
-        if self._stop is None:
+        if self._stands:
             return
+        if self._stop is None:
+            self._stop, self._stop_ticks = self._guard.stop(self._state), 0
         self._stop_ticks += 1
         time = self._stop_ticks * self.period
         self._state = self._stop.at(time)
         if time >= self._stop.duration:
-            self._stop = None
+            self._stop, self._stands = None, True
             if self._path is None:
                 self._tell(now, "rested", "the arm stands")
 

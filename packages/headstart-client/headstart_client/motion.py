@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from ruckig import InputParameter, Result, Ruckig, Synchronization, Trajectory
+from ruckig import InputParameter, Result, Ruckig, RuckigError, Synchronization, Trajectory
 
 from headstart_client.limits import ArmLimits, Array
 from headstart_client.path import Path
@@ -88,7 +88,12 @@ class MotionPlanner:
         # To rest each joint takes its shortest way, which goes no farther than its stop; one that waits for others may.
         given.synchronization = Synchronization.No if at_rest else Synchronization.Time
         given.minimum_duration = None if at_rest else ticks * self._period
-        if self._ruckig.calculate(given, trajectory) not in (Result.Working, Result.Finished):
+        try:
+            found = self._ruckig.calculate(given, trajectory)
+        except RuckigError:
+            # Now and then it finds no common duration for joints that wait for each other.
+            return None
+        if found not in (Result.Working, Result.Finished):
             return None
         reached = zip(trajectory.position_extrema, self._limits.lower, self._limits.upper, strict=True)
         if not at_rest and not all(lower <= bound.min and bound.max <= upper for bound, lower, upper in reached):

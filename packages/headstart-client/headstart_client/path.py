@@ -63,7 +63,7 @@ class Path:
     @property
     def end(self) -> float:
         """When the last knot is due [s]."""
-        return float(self.due()[-1])
+        return self.start + (len(self.knots) - 1) * self.step_s
 
     def due(self) -> Array:
         """When each knot is due [s], (steps,)."""
@@ -76,7 +76,7 @@ class Path:
 
     def at(self, time: float) -> Array:
         """Position, velocity and acceleration at a time, (3, dof); before its ends the nearest knot's."""
-        place = float(np.clip((time - self.start) / self.step_s, 0, len(self.knots) - 1))
+        place = max(0.0, min((time - self.start) / self.step_s, len(self.knots) - 1.0))
         index = min(int(place), len(self.knots) - 2)
         where = np.array([place - index])
         return samples(self.knots[index], self.knots[index + 1], self.step_s, where)[0, :3]
@@ -86,7 +86,8 @@ class Path:
         if self.gripper is None:
             return None
         # A moment later than its step is not to miss it by rounding.
-        return float(self.gripper[int(np.clip((time - self.start) / self.step_s + 1e-6, 0, len(self.gripper) - 1))])
+        step = max(0, min(math.floor((time - self.start) / self.step_s + 1e-6), len(self.gripper) - 1))
+        return float(self.gripper[step])
 
     def joined(self, state: Array, time: float, limits: ArmLimits, shortest_s: float) -> "Path":
         """The path that goes on from a state (3, dof) at a time, and is on this one a little later.

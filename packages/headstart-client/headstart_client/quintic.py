@@ -7,15 +7,17 @@ import numpy as np
 
 from headstart_client.limits import Array
 
-_ORDERS, _POWERS = np.arange(4)[:, None], np.arange(6)
+_POWERS = np.arange(6.0)
+_LOWERED = np.maximum(np.arange(6) - np.arange(4)[:, None], 0)
 _FACTORS = np.array([[float(math.perm(power, order)) for power in range(6)] for order in range(4)])
 """Of each derivative of each power: 0 where the order is higher."""
 
 
 def _monomials(places: Array) -> Array:
     """1, t, ... t^5 and their three derivatives at places t, (places, 4, 6)."""
-    powers: Array = _FACTORS * places[:, None, None] ** np.maximum(_POWERS - _ORDERS, 0)
-    return powers
+    powers: Array = places[:, None] ** _POWERS
+    monomials: Array = _FACTORS * powers[:, _LOWERED]
+    return monomials
 
 
 _COEFFICIENTS = np.linalg.inv(_monomials(np.array([0.0, 1.0]))[:, :3].reshape(6, 6))

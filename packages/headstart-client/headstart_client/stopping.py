@@ -12,17 +12,21 @@ class State(NamedTuple):
     acceleration: list[float]
 
 
+JointState = tuple[float, float, float]
+"""Position, velocity and acceleration of one joint."""
+
+
 class JointStop(NamedTuple):
     """One joint's way to rest: `jerk` until `first`, none until `second`, its opposite until `end` [s]."""
 
-    state: tuple[float, float, float]
+    state: JointState
     jerk: float
     first: float
     second: float
     end: float
 
     @classmethod
-    def shortest(cls, state: tuple[float, float, float], acceleration: float, jerk: float) -> "JointStop":
+    def shortest(cls, state: JointState, acceleration: float, jerk: float) -> "JointStop":
         """The stop that takes the shortest time at the greatest |acceleration|, which the state keeps, and |jerk|."""
         _, v, a = state
         # Velocity once the acceleration is brought to none: the stop has to take that away.
@@ -34,7 +38,7 @@ class JointStop(NamedTuple):
         first = max(0.0, (a + peak) / jerk)
         return cls(state, -sign * jerk, first, first + held, first + held + peak / jerk)
 
-    def at(self, time: float) -> tuple[float, float, float]:
+    def at(self, time: float) -> JointState:
         """Position, velocity and acceleration `time` [s] after its beginning; at rest from its end on."""
         q, v, a = _moved(self.state, self.jerk, min(time, self.first))
         if time > self.first:
@@ -47,14 +51,14 @@ class JointStop(NamedTuple):
         """Lowest and highest position on the way."""
         start, (_, v, a), jerk = self.state[0], self.state, abs(self.jerk)
         end = self.at(self.end)[0]
-        if v * a < 0 and a * a > 2 * jerk * abs(v):
+        if v * a < 0 and self.jerk * a < 0 and a * a > 2 * jerk * abs(v):
             # Its acceleration outlasts its velocity: it turns round once, in the first piece.
             turn = _moved(self.state, self.jerk, (abs(a) - math.sqrt(a * a - 2 * jerk * abs(v))) / jerk)[0]
             return min(start, turn, end), max(start, turn, end)
         return min(start, end), max(start, end)
 
 
-def _moved(state: tuple[float, float, float], jerk: float, time: float) -> tuple[float, float, float]:
+def _moved(state: JointState, jerk: float, time: float) -> JointState:
     q, v, a = state
     return (
         q + time * (v + time * (a / 2 + time * jerk / 6)),
