@@ -36,7 +36,8 @@ from shared.dataset import Dataset
 from trainer.config import PretrainConfig, TrainingConfig
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.decoded_shard import joined, windows
-from trainer.data.trajectories.stream import TrajectoryStream, stage1_stream
+from trainer.data.trajectories.stage1_stream import stage1_stream
+from trainer.data.trajectories.stream import TrajectoryStream
 from trainer.recipe.machine import describe_machine
 from trainer.recipe.presets import quick, trajectory_request
 

@@ -15,7 +15,7 @@ from tests.trainer.policies import seen_by_a_camera
 from trainer.config import AdaptConfig, Mode, Precision, PretrainConfig
 from trainer.data.batches import Batch
 from trainer.data.normalization import ActionNormalizer
-from trainer.data.trajectories.stream import stage1_stream
+from trainer.data.trajectories.stage1_stream import stage1_stream
 from trainer.deployment.policy import Policy
 from trainer.evaluation.action_error import action_error
 from trainer.model.action_head import ActionHead

@@ -9,20 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from shared.errors import ConfigError, TrainingError
+from shared.errors import TrainingError
 from shared.follow import ShardSource
-from shared.motions_file import motions_of
 from shared.order import IntArray, PassOrder, SampleOrder, WindowSpan, is_validation, window_starts
-from trainer.config import PretrainConfig
 from trainer.data.action import FloatArray
 from trainer.data.batches import Batch
-from trainer.data.copies.stage1 import ObjectSteps
 from trainer.data.motion_basis import MOST_WINDOWS
-from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.decoded_shard import DecodedShard, ShardDecoder, Steps
 from trainer.data.trajectories.located_windows import LocatedWindows
 from trainer.data.trajectories.shard_cache import GPU_SHARE, ShardCache
-from trainer.data.trajectories.stage1_steps import Stage1Steps
 
 # Passes that training never reaches: held-out windows and those of the motion basis do not depend on how long it runs.
 _VALIDATION_PASS = 2**32
@@ -254,7 +249,7 @@ class TrajectoryStream:
         """The windows of these samples, in the whole dataset where it is there as one."""
         shards, which, first, length = self._rows(ids) if whole is None else _rows_of_one(whole, ids)
         start = first + window_starts(self._order.seed, passes, ids, draws, length, self._span)
-        places = torch.from_numpy(np.stack([which, first, first + length - 1, start]))
+        places = np.stack([which, first, first + length - 1, start])
         return LocatedWindows(shards, places, self.cache.decoder.steps, self._span.horizon, self._device)
 
     def _rows(self, ids: IntArray) -> "_Rows":
@@ -274,56 +269,3 @@ _Rows = tuple[list[DecodedShard], IntArray, IntArray, IntArray]
 
 def _rows_of_one(whole: DecodedShard, ids: IntArray) -> _Rows:
     return [whole], np.zeros_like(ids), whole.first[ids], whole.length[ids]
-
-
-def _stage1_steps(source: ShardSource, normalizer: ActionNormalizer, config: PretrainConfig) -> Steps:
-    """What Stage 1 sees of the dataset's time steps. Raises ConfigError."""
-    if config.condition != "objects":
-        return Stage1Steps(config, normalizer, source.header.robot.dof)
-    motions = motions_of(source)
-    if motions is None:
-        raise ConfigError(
-            f"dataset {source.header.dataset_id[:12]} has no objects: condition 'objects' is for copies of "
-            "demonstrations (docs/copies.md)"
-        )
-    return ObjectSteps(motions, normalizer, config.head)
-
-
-def stage1_stream(
-    source: ShardSource,
-    folder: Path,
-    normalizer: ActionNormalizer,
-    config: PretrainConfig,
-    device: torch.device,
-    *,
-    cache_bytes: float = math.inf,
-    number: int = 0,
-    of: int = 1,
-    ahead: bool = True,
-) -> TrajectoryStream:
-    """The stream of Stage 1.
-
-    Args:
-        source, folder, normalizer, device, cache_bytes, ahead: as above.
-        config: of the stage.
-        number: of this dataset among `of` that are joined, from 0. Each has an order of its own, and an equal part of
-            what may be kept.
-        of: datasets that are joined.
-
-    Raises ConfigError where a range that its condition needs is missing, TrainingError as above.
-    """
-    head, training = config.head, config.training
-    own = StreamConfig(
-        # A run's seed is below 2^32.
-        seed=training.seed + (number << 32),
-        batch_size=training.batch_size,
-        span=WindowSpan(head.horizon, head.n_obs_steps - 1, head.n_action_steps - 1),
-        windows_per_row=config.windows_per_row,
-        validation_share=config.validation_share,
-        validation_windows=config.validation_windows,
-        max_wait=config.max_wait,
-    )
-    steps = _stage1_steps(source, normalizer, config)
-    return TrajectoryStream(
-        source, folder, steps, own, device, cache_bytes=cache_bytes / of, gpu_share=GPU_SHARE / of, ahead=ahead
-    )

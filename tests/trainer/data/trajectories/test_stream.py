@@ -19,7 +19,8 @@ from tests.trainer.example import make_dataset, training
 from trainer.config import PretrainConfig
 from trainer.data.batches import Batch
 from trainer.data.normalization import ActionNormalizer
-from trainer.data.trajectories.stream import TrajectoryStream, stage1_stream
+from trainer.data.trajectories.stage1_stream import stage1_stream
+from trainer.data.trajectories.stream import TrajectoryStream
 
 
 def make_stream(dataset: Dataset, folder: Path, ahead: bool = True, **settings: Any) -> TrajectoryStream:
