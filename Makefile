@@ -49,7 +49,7 @@ fix: setup ## Apply what the linters can fix
 	$(VENV)/bin/ruff format .
 
 test: setup ## Run the test suite, the recipe in tiny form included
-	$(RUN) -m pytest -m "not browser and not compose and not lerobot and not heads" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(RUN) -m pytest -m "not browser and not cluster and not compose and not lerobot and not heads" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-heads: setup ## Train every head with every conditioning until it fits its windows
 	$(RUN) -m pytest tests/trainer/test_overfitting.py $(ARGS)
@@ -60,6 +60,9 @@ mutants: setup ## Change the code in one place at a time, and see that the tests
 test-browser: setup ## Drive the page in a headless Chromium, which has to be installed
 	@$(RUN) -m tests.browser.chromium
 	$(RUN) -m pytest -m browser -n 2 --dist loadfile tests/browser $(ARGS)
+
+test-cluster: setup ## Run a service on several machines, which are namespaces of Linux, and lose them
+	unshare --user --map-root-user --net --mount $(RUN) -m pytest -m cluster tests/test_machines.py $(ARGS)
 
 test-compose: setup ## Build the images and run them on a real Docker engine
 	$(RUN) -m pytest -m compose --timeout 1800 $(ARGS)
@@ -94,4 +97,4 @@ clean: ## Remove caches; keeps .venv, data and runs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup check fix test test-heads mutants test-browser test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean
+.PHONY: help setup check fix test test-heads mutants test-browser test-cluster test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean

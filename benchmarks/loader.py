@@ -2,11 +2,15 @@
 
     python -m benchmarks.loader [--data DIR] [--seconds N]
 
-Without --data it makes 16,384 trajectories, in four shards. Decoding is everything from the shard's file to arrays that
-windows are copied from: hash, Parquet, normalization; counted in bytes of the float32 columns that are read (joints,
-pose, gripper). Drawing is the trainer's own stream: the functional order, windows of 16 steps of poses with the joints
-of the same steps as their condition, batches of 256. One core. `_cpu_` figures are of this process's CPU time, which
-other work on the machine disturbs less.
+Without --data it makes 16,384 trajectories, in four shards, and for the comparison 200, 2,000 and 20,000. Decoding is
+everything from the shard's file to arrays that windows are copied from: hash, Parquet, normalization; counted in bytes
+of the float32 columns that are read (joints, pose, gripper). Drawing is the trainer's own stream: the functional order,
+windows of 16 steps of poses with the joints of the same steps as their condition, batches of 256. One core. `_cpu_`
+figures are of this process's CPU time, which other work on the machine disturbs less.
+
+Beside it, in turns, a plain gather: all steps in memory, for each pass a random permutation of the rows and a random
+start in each, the same batches copied by the same call. It neither resumes nor grows, and holds nothing out.
+`_of_plain` is our rate by its, both by CPU time; `files` is the largest as if it were too large to be held in memory.
 """
 
 import argparse
@@ -15,13 +19,15 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+from torch import Tensor
 
 from services.jobs import begin
 from services.synthesis.pipeline import ShardPlan, synthesize
@@ -29,20 +35,30 @@ from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from trainer.config import PretrainConfig, TrainingConfig
 from trainer.data.normalization import ActionNormalizer
-from trainer.data.trajectories.stream import TrajectoryStream, stage1_stream
+from trainer.data.trajectories.decoded_shard import joined, windows
+from trainer.data.trajectories.stage1_stream import stage1_stream
+from trainer.data.trajectories.stream import TrajectoryStream
 from trainer.recipe.machine import describe_machine
 from trainer.recipe.presets import quick, trajectory_request
 
 BATCH = 256
+_DRAWS = 1024
+"""Batches in a measurement, so that each holds several of the times when places of windows are found."""
+SHARD_ROWS = 4096
+COMPARED = 200, 2_000, 20_000
+"""Rows of the datasets that are drawn from beside a plain gather."""
+TURNS = 10
+"""Of each, after one that is not counted."""
 
 
-def make_dataset(folder: Path, shards: int = 4) -> Dataset:
+def make_dataset(folder: Path, shards: int = 4, rows: int | None = None) -> Dataset:
     """The recipe's trajectories, in shards of 4096."""
-    body = trajectory_request(quick()) | {"count": 4096 * shards, "shard_rows": 4096}
-    request = TrajectoryRequest.parse(body)
+    rows = rows or SHARD_ROWS * shards
+    request = TrajectoryRequest.parse(trajectory_request(quick()) | {"count": rows, "shard_rows": SHARD_ROWS})
     dataset = begin(request, folder)
-    for index in range(shards):
-        made = synthesize(ShardPlan(request, index, 4096 * index, 4096))
+    for index in range(dataset.header.shards):
+        plan = ShardPlan(request, index, SHARD_ROWS * index, dataset.header.rows_in(index))
+        made = synthesize(plan)
         dataset.publish(index, made.table, made.attempts, made.rejections)
     dataset.set_state("sealed")
     return dataset
@@ -65,19 +81,71 @@ def decoding(dataset: Dataset, folder: Path, seconds: float) -> dict[str, float]
 
 
 def drawing(dataset: Dataset, folder: Path, seconds: float) -> dict[str, float]:
-    """Windows a second: the median of half-second stretches, over several passes."""
+    """Windows a second: the median of stretches of many batches, over several passes."""
     stream, rates = _stream(dataset, folder), []
     end = time.perf_counter() + seconds
 
     def draw() -> None:
-        for _ in range(100):
+        for _ in range(_DRAWS):
             stream.next(lambda text: None)
 
     draw()
     while time.perf_counter() < end:
-        rates.append([100 * BATCH / taken for taken in _timed(draw)])
+        rates.append([_DRAWS * BATCH / taken for taken in _timed(draw)])
     wall, cpu = _medians(rates)
     return {"windows_per_s": wall, "windows_per_cpu_s": cpu, "best_windows_per_s": max(rate[0] for rate in rates)}
+
+
+def beside_plain(dataset: Dataset, folder: Path, seconds: float) -> dict[str, float]:
+    """Windows a second of CPU time, ours and of a plain gather, in turns; the median of their ratios."""
+    stream = _stream(dataset, folder)
+    sources = {"stream": iter(partial(stream.next, lambda text: None), None), "plain": plain_batches(stream, dataset)}
+    rates: dict[str, list[float]] = {name: [] for name in sources}
+    for turn in range(TURNS + 1):
+        for name, source in sources.items():
+            drawn, start = 0, time.process_time()
+            while time.process_time() - start < seconds / TURNS / 2:
+                for _ in range(BATCH):
+                    next(source)
+                drawn += BATCH * BATCH
+            # Before the first turn, shards are decoded, and what is known at the first use is made.
+            if turn > 0:
+                rates[name].append(drawn / (time.process_time() - start))
+    ratios = [ours / plain for ours, plain in zip(rates["stream"], rates["plain"], strict=True)]
+    return {"windows_per_cpu_s": statistics.median(rates["stream"]),
+            "plain_per_cpu_s": statistics.median(rates["plain"]), "of_plain": statistics.median(ratios)}  # fmt: skip
+
+
+def plain_batches(stream: TrajectoryStream, dataset: Dataset) -> Iterator[tuple[Tensor, Tensor]]:
+    """Actions and conditions of the same windows in a random order, from memory."""
+    stream.cache.wait(dataset.header.shards, lambda text: None)
+    whole = joined([stream.cache.shard(index) for index in range(dataset.header.shards)])
+    head = PretrainConfig().head
+    assert whole.condition is not None
+    first, length = torch.from_numpy(whole.first), torch.from_numpy(whole.length)
+    lowest = first - (head.n_obs_steps - 1)
+    starts = (length - head.horizon + head.n_action_steps - 1).clamp(min=1 - head.n_obs_steps) + head.n_obs_steps
+    random, left = torch.Generator().manual_seed(0), first[:0]
+    while True:
+        while len(left) < BATCH:
+            rows = torch.randperm(len(first), generator=random)
+            drawn = lowest[rows] + (torch.rand(len(rows), generator=random) * starts[rows]).long()
+            left = torch.cat([left, drawn])
+        batch, left = left[:BATCH], left[BATCH:]
+        yield windows(whole.actions, batch, head.horizon), windows(whole.condition, batch, head.horizon).flatten(1)
+
+
+def compared(folder: Path, seconds: float) -> dict[str, float]:
+    """Of each size, and of the last also as if it were too large to be held in memory."""
+    figures: dict[str, float] = {}
+    for rows in COMPARED:
+        dataset = make_dataset(folder / str(rows), rows=rows)
+        figures |= {
+            f"{rows}_{name}": value for name, value in beside_plain(dataset, folder / f"of-{rows}", seconds).items()
+        }
+    with mock.patch("trainer.data.trajectories.shard_cache.IN_MEMORY", 0):
+        from_files = beside_plain(dataset, folder / f"of-{rows}", seconds)
+    return figures | {f"{rows}_files_{name}": value for name, value in from_files.items() if name != "plain_per_cpu_s"}
 
 
 def _stream(dataset: Dataset, folder: Path) -> TrajectoryStream:
@@ -112,7 +180,9 @@ def main() -> None:
         dataset = Dataset(options.data) if options.data else make_dataset(folder / "dataset")
         figures = decoding(dataset, folder, options.seconds)
         figures |= drawing(dataset, folder / "decoded", options.seconds)
-    print(json.dumps({name: round(value) for name, value in figures.items()}))
+        if not options.data:
+            figures |= compared(folder, options.seconds)
+    print(json.dumps({name: round(value, 2 if name.endswith("of_plain") else None) for name, value in figures.items()}))
 
 
 if __name__ == "__main__":

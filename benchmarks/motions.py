@@ -35,7 +35,7 @@ WARM_UP = 128
 
 
 def measure(families: dict[str, float], rows: int) -> dict[str, float]:
-    """Rows per CPU second, candidates for each row, and samples in each."""
+    """Rows per CPU second, candidates for each row, ends redrawn for it, and samples in it."""
     body = {"robot": "panda", "count": 10**6, "families": families, "workspace": TABLE, "tool_speed": [0.10, 0.35]}
     request = TrajectoryRequest.parse(body)
     synthesize(ShardPlan(request, 0, 0, WARM_UP))
@@ -45,6 +45,7 @@ def measure(families: dict[str, float], rows: int) -> dict[str, float]:
     return {
         "rows_per_cpu_s": round(rows / seconds, 1),
         "attempts_per_row": round(made.attempts / rows, 3),
+        "redraws_per_row": round(made.redraws / rows, 3),
         "samples_per_row": round(float(made.table["length"].to_numpy().mean()), 1),
     }
 

@@ -36,7 +36,7 @@ from trainer.config import DIFFUSION_STEPS, HeadConfig, PretrainConfig, SizeName
 from trainer.data.action import POSE_DIM, join_action
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.stage1_steps import Stage1Steps
-from trainer.data.trajectories.stream import stage1_stream
+from trainer.data.trajectories.stage1_stream import stage1_stream
 from trainer.model.action_head import ActionHead
 from trainer.model.backbones import build_backbone
 from trainer.model.conditioning import stage1_conditioning

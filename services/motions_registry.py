@@ -7,6 +7,7 @@ import threading
 import uuid
 from pathlib import Path
 
+from shared import motions_parquet
 from shared.dataset import motions_name
 from shared.demonstrated_motions import DemonstratedMotions
 from shared.errors import MotionsError
@@ -57,7 +58,7 @@ class MotionsRegistry:
             self._folder.mkdir(parents=True, exist_ok=True)
             part = self._folder / f".{uuid.uuid4().hex}"
             try:
-                part.write_bytes(motions.to_parquet())
+                part.write_bytes(motions_parquet.to_parquet(motions))
                 os.replace(part, path)
             finally:
                 part.unlink(missing_ok=True)

@@ -97,13 +97,22 @@ class Client:
         return self._connection.json("GET", "/version", self._patience)
 
     def submit(
-        self, request: Mapping[str, Any], idempotency_key: str | None = None, priority: int | None = None
+        self,
+        request: Mapping[str, Any],
+        idempotency_key: str | None = None,
+        priority: int | None = None,
+        webhook: str | None = None,
     ) -> Job:
         """Submits a trajectory request and returns its job; the same request is always the same job.
 
-        Shards of jobs with a higher priority (-100 to 100, by default 0) are made first.
+        Args:
+            request: what to make.
+            idempotency_key: of the caller's.
+            priority: shards of jobs with a higher one (-100 to 100, by default 0) are made first.
+            webhook: URL that the service calls when the job has ended; see shared.webhook_signature.
         """
-        params = {} if priority is None else {"priority": priority}
+        given = {"priority": priority, "webhook": webhook}
+        params = {name: value for name, value in given.items() if value is not None}
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         # Safe to repeat: an identical request is the same job.
         answer = self._connection.json(

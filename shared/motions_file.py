@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from shared import motions_parquet
 from shared.dataset import motions_name
-from shared.demonstrated_motions import MAX_BYTES, DemonstratedMotions
+from shared.demonstrated_motions import DemonstratedMotions
 from shared.errors import DatasetFormatError, MotionsError
 from shared.follow import ShardSource
 from shared.storage import Storage
@@ -19,18 +20,18 @@ def read_motions(path: Path) -> DemonstratedMotions:
     try:
         with path.open("rb") as file:
             # One more than is read, so that what is longer is told from what just fits.
-            content = file.read(MAX_BYTES + 1)
+            content = file.read(motions_parquet.MAX_BYTES + 1)
     except OSError as error:
         raise MotionsError(f"{path} can't be read: {error.strerror}") from None
     try:
-        return DemonstratedMotions.from_parquet(content)
+        return motions_parquet.from_parquet(content)
     except MotionsError as error:
         raise MotionsError(f"{path}: {error}") from None
 
 
 def write_motions(motions: DemonstratedMotions, path: Path) -> None:
     """Writes a motions file, whole or not at all. Raises MotionsError."""
-    content, part = motions.to_parquet(), path.with_name(f".{path.name}.part")
+    content, part = motions_parquet.to_parquet(motions), path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(content)
@@ -42,7 +43,7 @@ def write_motions(motions: DemonstratedMotions, path: Path) -> None:
 def store_motions(storage: Storage, motions: DemonstratedMotions) -> None:
     """Keeps motions with the dataset of their copies. Raises OSError."""
     storage.prepare(())
-    storage.create(motions_name(motions.content_sha256), pa.py_buffer(motions.to_parquet()))
+    storage.create(motions_name(motions.content_sha256), pa.py_buffer(motions_parquet.to_parquet(motions)))
 
 
 def motions_of(source: ShardSource) -> DemonstratedMotions | None:
@@ -59,7 +60,7 @@ def motions_of(source: ShardSource) -> DemonstratedMotions | None:
     if content is None:
         raise DatasetFormatError("are missing; restore them, or make the dataset again", where)
     try:
-        motions = DemonstratedMotions.from_parquet(bytes(content[: MAX_BYTES + 1]))
+        motions = motions_parquet.from_parquet(bytes(content[: motions_parquet.MAX_BYTES + 1]))
     except MotionsError as error:
         raise DatasetFormatError(f"{error}; restore them, or make the dataset again", where) from None
     if motions.content_sha256 != sha256:

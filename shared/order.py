@@ -6,6 +6,8 @@ changes nothing, and a resumed run seeks directly. One pass draws every training
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,9 @@ IntArray = NDArray[np.int64]
 # Streams of permutations use ids that no trajectory has.
 _SHARD_STREAM = np.array([2**62], np.int64)
 _BLOCK_STREAM = 2**62 + 1
+_NONE = np.empty(0, np.int64)
 # The generator's attempts count up from 0 in the same streams; apart, a window's start says nothing of its trajectory.
-_WINDOW_COUNTER = 2**63
+_WINDOW_COUNTER = np.uint64(2**63)
 
 
 def is_validation(trajectory_ids: IntArray, share: float) -> NDArray[np.bool_]:
@@ -37,13 +40,18 @@ def is_validation(trajectory_ids: IntArray, share: float) -> NDArray[np.bool_]:
 
 
 def window_starts(
-    seed: int, pass_index: int, trajectory_ids: IntArray, draws: IntArray, lengths: IntArray, span: "WindowSpan"
+    seed: int,
+    pass_index: int | IntArray,
+    trajectory_ids: IntArray,
+    draws: IntArray,
+    lengths: IntArray,
+    span: "WindowSpan",
 ) -> IntArray:
     """First step of each sample's window; may lie before 0, where the first step is repeated.
 
     Args:
         seed: of the order.
-        pass_index: of the pass.
+        pass_index: of the pass, one for all or of each sample, shape (n,).
         trajectory_ids: shape (n,).
         draws: which of the trajectory's windows in this pass, 0 to windows_per_row - 1, shape (n,).
         lengths: samples T of each trajectory, shape (n,).
@@ -53,8 +61,15 @@ def window_starts(
         Shape (n,), uniform over the allowed starts.
     """
     words = int(draws.max(initial=0)) + 1
-    uniform = philox_uniform(seed, trajectory_ids, _WINDOW_COUNTER + pass_index, words)
-    uniform = uniform[np.arange(trajectory_ids.size), draws]
+    passes = np.broadcast_to(np.asarray(pass_index, np.int64), trajectory_ids.shape)
+    counters = passes.astype(np.uint64) + _WINDOW_COUNTER
+    if words == 1:
+        uniform = philox_uniform(seed, trajectory_ids, counters, 1)[:, 0]
+    else:
+        # One stream of words for all windows of a trajectory in a pass.
+        key = (passes - passes.min()) * (trajectory_ids.max() + 1) + trajectory_ids
+        _, streams, place = np.unique(key, return_index=True, return_inverse=True)
+        uniform = philox_uniform(seed, trajectory_ids[streams], counters[streams], words)[place, draws]
     first, last = span.bounds(lengths)
     return first + (uniform * (last - first + 1)).astype(np.int64)
 
@@ -108,6 +123,45 @@ class SampleOrder:
             ids = ids[[one not in self.left_out for one in ids.tolist()]]
         return ids[~is_validation(ids, self.validation_share)] if self.validation_share else ids
 
+    @cached_property
+    def training_rows(self) -> IntArray:
+        """How many rows of each shard are trained on, (shards,)."""
+        shards = -(-self.count // self.shard_rows)
+        return np.array([self.training_ids(shard).size for shard in range(shards)], np.int64)
+
+    def samples(self, pass_index: int, block: int, watermark: int, least: int = 1) -> "Samples":
+        """The samples from the beginning of a block on, in their order: of whole blocks, `least` or more.
+
+        Args:
+            pass_index: of the pass of the first block.
+            block: its number in that pass.
+            watermark: as in `one_pass`.
+            least: samples; over as many blocks and passes as it takes.
+        """
+        parts: list[Samples] = []
+        while least > 0:
+            order = self.one_pass(pass_index, watermark, shuffle_shards=pass_index > 0)
+            # Passes of one block are shuffled together, since each call has a fixed cost.
+            passes = -(-least // len(order)) if len(order.blocks) == 1 else 1
+            while block < len(order.blocks) and least > 0:
+                parts.append(self._shuffled(order.blocks[block], block, pass_index, passes))
+                least -= len(parts[-1].ids)
+                block += 1
+            pass_index, block = pass_index + passes, 0
+        return parts[0] if len(parts) == 1 else Samples(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _shuffled(self, shards: IntArray, block: int, pass_index: int, passes: int) -> "Samples":
+        """The samples of a block of these shards, in each of some passes with the same shards."""
+        ids = np.concatenate([self.training_ids(int(shard)) for shard in np.sort(shards)])
+        each = np.arange(pass_index, pass_index + passes, dtype=np.int64)
+        streams = np.full(passes, _BLOCK_STREAM + block, np.int64)
+        keys = philox_uint64(self.seed, streams, each, ids.size * self.windows_per_row)
+        row = np.argsort(keys, axis=1, kind="stable").reshape(-1)
+        draw = np.zeros_like(row)
+        if self.windows_per_row > 1:
+            row, draw = np.divmod(row, self.windows_per_row)
+        return Samples(np.repeat(each, keys.shape[1]), ids[row], draw)
+
     def one_pass(self, pass_index: int, watermark: int, shuffle_shards: bool) -> "PassOrder":
         """The order of one pass over shards 0 to watermark - 1.
 
@@ -115,10 +169,19 @@ class SampleOrder:
         with the first block; its watermark is the whole dataset's.
         """
         shards = np.arange(watermark, dtype=np.int64)
-        if shuffle_shards:
+        # In a single block, all are mixed anyway.
+        if shuffle_shards and watermark > self.block_shards:
             keys = philox_uint64(self.seed, _SHARD_STREAM, pass_index, watermark)[0]
             shards = np.argsort(keys, kind="stable").astype(np.int64)
         return PassOrder(self, pass_index, shards)
+
+
+class Samples(NamedTuple):
+    """Samples in the order in which they are drawn, (n,) each: their pass, trajectory id, and draw."""
+
+    passes: IntArray
+    ids: IntArray
+    draws: IntArray
 
 
 class PassOrder:
@@ -128,9 +191,8 @@ class PassOrder:
         self.order = order
         self.pass_index = pass_index
         self.blocks = [shards[i : i + order.block_shards] for i in range(0, len(shards), order.block_shards)]
-        sizes = [sum(order.training_ids(int(s)).size for s in block) for block in self.blocks]
+        sizes = [order.training_rows[block].sum() for block in self.blocks]
         self.ends = np.cumsum(np.asarray(sizes, np.int64)) * order.windows_per_row
-        self._cached_block: tuple[int, IntArray] | None = None
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if self.ends.size else 0
@@ -145,22 +207,12 @@ class PassOrder:
         Returns:
             trajectory ids and draws, each of shape (n,), or fewer at the end of the pass.
         """
-        ids, end = [], min(position + n, len(self))
+        ids, draws, end = [_NONE], [_NONE], min(position + n, len(self))
         while position < end:
             block = self.block_of(position)
             first = int(self.ends[block - 1]) if block else 0
-            ids.append(self._block(block)[position - first : end - first])
+            own = self.order._shuffled(self.blocks[block], block, self.pass_index, 1)
+            ids.append(own.ids[position - first : end - first])
+            draws.append(own.draws[position - first : end - first])
             position = min(end, int(self.ends[block]))
-        flat = np.concatenate(ids) if ids else np.empty(0, np.int64)
-        return flat // self.order.windows_per_row, flat % self.order.windows_per_row
-
-    def _block(self, block: int) -> IntArray:
-        """The block's shuffled samples as trajectory_id * windows_per_row + draw."""
-        if self._cached_block is None or self._cached_block[0] != block:
-            order = self.order
-            ids = np.concatenate([order.training_ids(int(shard)) for shard in np.sort(self.blocks[block])])
-            samples = (ids[:, None] * order.windows_per_row + np.arange(order.windows_per_row)).reshape(-1)
-            stream = np.array([_BLOCK_STREAM + block], np.int64)
-            keys = philox_uint64(order.seed, stream, self.pass_index, samples.size)[0]
-            self._cached_block = block, samples[np.argsort(keys, kind="stable")]
-        return self._cached_block[1]
+        return np.concatenate(ids), np.concatenate(draws)

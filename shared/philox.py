@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 UInt64Array = NDArray[np.uint64]
 
-_MULTIPLIERS = np.array([0xD2E7470EE14C6C93, 0xCA5A826395121157], np.uint64).reshape(2, 1, 1)
-_WEYL = np.array([0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B], np.uint64).reshape(2, 1, 1)
+_MULTIPLIERS = 0xD2E7470EE14C6C93, 0xCA5A826395121157
+_WEYL = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B
 _ROUNDS = 10
+_FEW, _MANY = 8, 300
+"""Up to so many streams, and for more than so many words of each, NumPy's own generator is faster."""
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
@@ -35,23 +37,27 @@ def philox_uint64(
     Returns:
         Shape (m, n), equal to `numpy.random.Philox(...).random_raw(n)` for each row.
     """
+    if 0 < ids.size <= _FEW or (ids.size and n > _MANY):
+        words_of_each = (np.broadcast_to(word, ids.shape).tolist() for word in (ids, *branch, counter))
+        return np.stack([_stream(seed, n, *one) for one in zip(*words_of_each, strict=True)])
     blocks = -(-n // 4)
-    # Words 0 and 2 of each state, and words 1 and 3: each round multiplies the first two and swaps the pairs.
-    even = np.zeros((2, ids.size, blocks), np.uint64)
-    odd = np.zeros_like(even)
+    # Words 0 and 2 of each state, and words 1 and 3: each round multiplies the first two and swaps the pairs. Shapes
+    # are (m, blocks), or 1 where all are equal, as most are before the ids are mixed in.
     # NumPy raises the counter before each block, so the first block has counter word 0 equal to 1.
-    even[0] = np.arange(1, blocks + 1, dtype=np.uint64)
-    odd[0], even[1], odd[1] = (np.asarray(word, np.uint64).reshape(-1, 1) for word in (*branch, counter))
-    key = np.empty((2, ids.size, 1), np.uint64)
-    key[0], key[1, :, 0] = np.uint64(seed), ids
+    even_0 = np.arange(1, blocks + 1, dtype=np.uint64)[None]
+    odd_0, even_1, odd_1 = (np.asarray(word, np.uint64).reshape(-1, 1) for word in (*branch, counter))
+    key_0, key_1 = seed, ids.astype(np.uint64)[:, None]
     with np.errstate(over="ignore"):
         for _ in range(_ROUNDS):
-            high, low = _multiply(_MULTIPLIERS, even)
-            even = high[::-1] ^ odd ^ key
-            odd = low[::-1]
-            key += _WEYL
-    words = np.stack([even[0], odd[0], even[1], odd[1]], axis=-1)
-    return words.reshape(ids.size, 4 * blocks)[:, :n]
+            high_0, low_0 = _multiply(_MULTIPLIERS[0], even_0)
+            high_1, low_1 = _multiply(_MULTIPLIERS[1], even_1)
+            even_0, even_1 = _xor(high_1, odd_0, np.uint64(key_0)), _xor(high_0, odd_1, key_1)
+            odd_0, odd_1 = low_1, low_0
+            key_0, key_1 = (key_0 + _WEYL[0]) % 2**64, key_1 + np.uint64(_WEYL[1])
+    words = np.empty((ids.size, blocks, min(n, 4)), np.uint64)
+    for place, word in enumerate((even_0, odd_0, even_1, odd_1)[:n]):
+        words[..., place] = word
+    return words.reshape(ids.size, blocks * min(n, 4))[:, :n]
 
 
 def philox_uniform(
@@ -65,19 +71,34 @@ def philox_uniform(
     return np.asarray((philox_uint64(seed, ids, counter, n, branch) >> np.uint64(11)) * 2.0**-53, np.float64)
 
 
-def _multiply(a: UInt64Array, b: UInt64Array) -> tuple[UInt64Array, UInt64Array]:
+def _stream(seed: int, n: int, stream: int, *counter: int) -> UInt64Array:
+    key, counters = np.array([seed, stream], np.uint64), np.array([0, *counter], np.uint64)
+    return np.asarray(np.random.Philox(key=key, counter=counters).random_raw(n))
+
+
+def _multiply(a: int, b: UInt64Array) -> tuple[UInt64Array, UInt64Array]:
     """High and low 64 bits of the 128-bit products a * b, by 32-bit halves."""
-    a_low, a_high = a & _LOW, a >> _HALF
-    b_low, b_high = b & _LOW, b >> _HALF
-    low = a_low * b_low
+    a_low, a_high = np.uint64(a & 0xFFFFFFFF), np.uint64(a >> 32)
+    high = b >> _HALF
+    low = b & _LOW
+    middle = low * a_high
+    low *= a_low
     low >>= _HALF
-    middle = a_high * b_low
     middle += low
-    carry = a_low * b_high
+    carry = np.multiply(high, a_low, out=low)
     carry += middle & _LOW
     carry >>= _HALF
     middle >>= _HALF
-    b_high *= a_high
-    b_high += middle
-    b_high += carry
-    return b_high, a * b
+    high *= a_high
+    high += middle
+    high += carry
+    return high, b * np.uint64(a)
+
+
+def _xor(a: UInt64Array, b: UInt64Array, c: UInt64Array | np.uint64) -> UInt64Array:
+    """a ^ b ^ c, in the place of `a` where that has their shape."""
+    if a.shape != np.broadcast_shapes(a.shape, b.shape, np.shape(c)):
+        return np.asarray(a ^ b ^ c)
+    a ^= b
+    a ^= c
+    return a

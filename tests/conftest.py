@@ -30,6 +30,8 @@ LONGEST_FILES = (
     "test_overfitting.py",
     "test_your_data.py",
     "test_ray.py",
+    "test_ranks.py",
+    "test_fake_gpu.py",
 )
 
 

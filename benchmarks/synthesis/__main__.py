@@ -16,7 +16,8 @@ These three go from rest at a random configuration to rest at a `reachable` pose
 without a collision check. The default mix is what a request asks for that says no more than robot, count and a table
 (as a keep-out, the base standing on it): point_to_point and via_points in joint space, speed scales 0.1 to 1, dwells,
 and self-collision checked. Its floor makes the same profiles and samples (one calculate a segment, one at_time and one
-forward kinematics a sample; joint space needs no IK), and checks nothing.
+forward kinematics a sample; joint space needs no IK), and checks nothing. Attempts are whole candidates, redraws ends
+of theirs that were drawn anew, since they were not free or the motion to them was not.
 
 Two workers make one request of that mix, against two independent runs of one worker each, side by side.
 """
@@ -82,6 +83,7 @@ def on_one_core(turns: int, root: Path) -> dict[str, float]:
         "mix_over_floor_by_cpu_time": cpu_ratio(whole_mix, floor_of_mix),
         **{f"{contender.name}_samples_per_row": contender.samples_per_row for contender in contenders},
         "mix_attempts_per_row": mix.attempts / mix.rows,
+        "mix_redraws_per_row": mix.redraws / mix.rows,
     }
 
 

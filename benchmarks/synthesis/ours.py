@@ -15,7 +15,7 @@ class Ours:
         self.request = TrajectoryRequest.parse({**body, "count": shards * body["shard_rows"]})
         self._plans = plan_shards(self.request)
         self._dataset = begin(self.request, root)
-        self.attempts = self.rows = 0
+        self.attempts = self.rows = self.redraws = 0
         synthesize(ShardPlan(self.request, 0, 0, 64))
 
     def make(self, turn: int) -> tuple[int, int]:
@@ -24,4 +24,5 @@ class Ours:
         commit = self._dataset.publish(turn, rows.table, rows.attempts, rows.rejections)
         self.attempts += commit.attempts
         self.rows += commit.rows
+        self.redraws += rows.redraws
         return commit.rows, commit.samples

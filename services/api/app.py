@@ -16,6 +16,7 @@ from services.api import (
     metrics,
     motions,
     page,
+    previews,
     problems,
     robots,
     service,
@@ -30,10 +31,12 @@ from services.api.open_calls import CallCutter, OpenCalls
 from services.api.settings import Settings
 from services.api.shared_shards import Readings
 from services.api.uploads import Uploads
+from services.api.webhooks import WebhookSender, documented_webhooks
 from services.catalogue.robot_registry import RobotRegistry
 from services.engine import open_engine
 from services.jobs import JobQueue
 from services.motions_registry import MotionsRegistry
+from shared.webhook_signature import key_of
 
 _ROUTERS = (
     jobs.router,
@@ -83,7 +86,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.decoders = anyio.CapacityLimiter(_DECODERS)
         app.state.readings = Readings(app.state.decoders)
         app.state.coverages = coverage.Coverages()
-        app.state.previewers = BoundedProcesses(settings.preview_seconds, "preview", settings.preview_processes)
+        app.state.previewers = BoundedProcesses(
+            settings.preview_seconds, "preview", settings.preview_processes, previews.prepare
+        )
         metrics.StateCollector(counts, queue, app.state.followers, app.state.previewers)
         app.state.robots = RobotRegistry(settings.state_folder / "robots", settings.max_robots)
         app.state.robot_uploads = Uploads(robots.MAX_UPLOADS, "robot")
@@ -91,9 +96,14 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.motions = MotionsRegistry(settings.state_folder / "motions", settings.max_motions)
         app.state.motions_uploads = Uploads(motions.MAX_UPLOADS, "motions file")
         app.state.motions_reader = BoundedProcesses(motions.READ_S, "motions file")
+        app.state.webhooks = _webhooks(settings, queue)
         queue.start()
         try:
-            yield
+            async with anyio.create_task_group() as group:
+                if app.state.webhooks is not None:
+                    group.start_soon(app.state.webhooks.run)
+                yield
+                group.cancel_scope.cancel()
         finally:
             await end_calls(app)
             await anyio.to_thread.run_sync(queue.stop)
@@ -108,6 +118,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(CallCutter, calls=app.state.open_calls)
     for router in _ROUTERS:
         app.include_router(router)
+    app.webhooks.include_router(documented_webhooks)
     problems.install(app, [*app.routes, *(route for router in _ROUTERS for route in router.routes)])
 
     def openapi() -> dict[str, Any]:
@@ -117,6 +128,20 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+def _webhooks(settings: Settings, queue: JobQueue) -> WebhookSender | None:
+    """What calls webhooks; None without a secret to sign the calls with."""
+    if settings.webhook_secret is None:
+        return None
+    return WebhookSender(
+        settings.state_folder / "webhooks",
+        queue,
+        key=key_of(settings.webhook_secret.get_secret_value()),
+        seconds=settings.webhook_seconds,
+        most=settings.max_webhooks,
+        allow_private=settings.webhook_allow_private,
+    )
 
 
 async def end_calls(app: FastAPI) -> None:
@@ -137,7 +162,9 @@ async def end_calls(app: FastAPI) -> None:
 
 def _document(app: FastAPI, keyed: bool) -> dict[str, Any]:
     """The OpenAPI document, with the schemas that no route's signature names."""
-    document = get_openapi(title=app.title, version="1", description=_DESCRIPTION, routes=app.routes)
+    document = get_openapi(
+        title=app.title, version="1", description=_DESCRIPTION, routes=app.routes, webhooks=app.webhooks.routes
+    )
     components = document["components"]
     components["schemas"].update(bodies.COMPONENTS)
     components["schemas"].update(problems.COMPONENTS)

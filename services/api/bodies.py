@@ -8,16 +8,10 @@ from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
 from services.api.problems import ProblemError
-from services.api.schemas import schema_components
-from services.catalogue import ARMS
-from services.catalogue.robot_folder import OWN_NAME
+from services.api.schemas.requests import request_components
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 
-COMPONENTS = schema_components(TrajectoryRequest)
-COMPONENTS["TrajectoryRequest"]["properties"]["robot"] = {
-    "description": "one of the catalogue, or the name that uploading a robot answered",
-    "anyOf": [{"enum": sorted(ARMS)}, {"type": "string", "pattern": OWN_NAME}],
-}
+COMPONENTS = request_components()
 """Schemas for the OpenAPI document."""
 
 REQUEST_BODY = {

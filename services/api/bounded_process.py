@@ -12,31 +12,34 @@ from services.engine.worker import Worker, WorkerDiedError
 _WAIT_S = 10.0
 _MAX_WAITING = 8
 """More would take the threads that other calls need. Of calls that take long, half as many."""
-_START_S = 60.0
+_START_S = 120.0
+"""What is imported may have to be compiled first."""
 _Result = TypeVar("_Result")
 
 
 class BoundedProcesses:
-    """Makes a few calls at once, each in a process of its own, and ends the process of one that takes too long.
+    """Makes a few calls at once, each in a process of its own, and ends the process of one that takes too long."""
 
-    Attributes:
-        calls: under way.
-    """
-
-    def __init__(self, seconds: float, what: str, most: int = 1) -> None:
+    def __init__(self, seconds: float, what: str, most: int = 1, prepare: Callable[[], None] | None = None) -> None:
         """Starts nothing yet.
 
         Args:
             seconds: a call that takes longer is dropped.
             what: messages call a call so.
             most: processes at once; started when they are needed, and then kept.
+            prepare: a function of a module that each process runs first; those seconds are not the first call's.
         """
-        self._seconds, self._what, self._most = seconds, what, most
+        self._seconds, self._what, self._most, self._prepare = seconds, what, most, prepare
         self._changed = threading.Condition()
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
-        self.calls = self._waiting = 0
+        self._waiting = 0
         self._closed = False
+
+    @property
+    def calls(self) -> int:
+        """How many are under way."""
+        return len(self._busy)
 
     def call(self, function: Callable[..., _Result], *arguments: Any, is_long: bool = False) -> _Result:
         """What `function`, of a module, returns in one of these processes.
@@ -49,7 +52,7 @@ class BoundedProcesses:
         Raises:
             ProblemError: it took too long, its process died, or others wait for theirs already.
         """
-        with self._place(is_long), self._worker() as (worker, is_new):
+        with self._process(is_long) as (worker, is_new):
             try:
                 if is_new:
                     self._load(worker, function.__module__)
@@ -70,48 +73,27 @@ class BoundedProcesses:
                 worker.end()
             self._changed.notify_all()
             # Those have no process any more, and are over in a moment.
-            self._changed.wait_for(lambda: not self.calls)
+            self._changed.wait_for(lambda: not self._busy)
             for worker in self._idle:
                 worker.kill()
             self._idle.clear()
 
     def _load(self, worker: Worker, module: str) -> None:
-        """Has a new process import what it needs: those seconds are not the call's."""
-        if not _answers(worker, _START_S, load, module):
+        """Has a new process import what it needs, and prepare: those seconds are not the call's."""
+        prepare = (self._prepare,) if self._prepare else (load, module)
+        if not _answers(worker, _START_S, *prepare):
             worker.kill()
             raise ProblemError(503, f"the process of the {self._what} does not start; is this machine very busy?")
         worker.receive()
 
     @contextmanager
-    def _place(self, is_long: bool) -> Iterator[None]:
-        """Waits until a call may begin, which is under way for the time of a block."""
-        busy = ProblemError(503, f"other {self._what}s are being made; try again in a few seconds")
-        most, most_waiting = max(1, self._most - is_long), _MAX_WAITING // 2 if is_long else _MAX_WAITING
-        with self._changed:
-            if self.calls >= most and self._waiting >= most_waiting:
-                raise busy
-            self._waiting += 1
-            try:
-                if not self._changed.wait_for(lambda: self._closed or self.calls < most, _WAIT_S):
-                    raise busy
-            finally:
-                self._waiting -= 1
-            if self._closed:
-                raise ProblemError(503, "the service stops")
-            self.calls += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self.calls -= 1
-                self._changed.notify_all()
+    def _process(self, is_long: bool) -> Iterator[tuple[Worker, bool]]:
+        """Waits for a process, has it for the time of a block, and keeps it after that if it lives.
 
-    @contextmanager
-    def _worker(self) -> Iterator[tuple[Worker, bool]]:
-        """A process for the time of a block, and whether it is new; kept after that if it lives."""
+        Yields the process, and whether it is new.
+        """
         with self._changed:
-            if self._closed:
-                raise ProblemError(503, "the service stops")
+            self._wait(is_long)
             is_new = not self._idle
             worker = Worker() if is_new else self._idle.pop()
             self._busy.add(worker)
@@ -122,6 +104,22 @@ class BoundedProcesses:
                 self._busy.discard(worker)
                 if worker.is_alive:
                     self._idle.append(worker)
+                self._changed.notify_all()
+
+    def _wait(self, is_long: bool) -> None:
+        """Waits until a call may begin."""
+        busy = ProblemError(503, f"other {self._what}s are being made; try again in a few seconds")
+        most, most_waiting = max(1, self._most - is_long), _MAX_WAITING // 2 if is_long else _MAX_WAITING
+        if len(self._busy) >= most and self._waiting >= most_waiting:
+            raise busy
+        self._waiting += 1
+        try:
+            if not self._changed.wait_for(lambda: self._closed or len(self._busy) < most, _WAIT_S):
+                raise busy
+        finally:
+            self._waiting -= 1
+        if self._closed:
+            raise ProblemError(503, "the service stops")
 
 
 def _answers(worker: Worker, seconds: float, function: Callable[..., Any], *arguments: Any) -> bool:

@@ -24,9 +24,19 @@ _SILENCE_S = 15.0
 _EVENT_SCHEMA = {
     "type": "object",
     "properties": {
-        "event": {"type": "string", "enum": ["state", "commit", "progress"]},
-        "data": {"type": "string", "contentMediaType": "application/json"},
-        "id": {"type": "string"},
+        "event": {
+            "type": "string",
+            "enum": ["state", "commit", "progress"],
+            "description": "what it tells",
+            "examples": ["state"],
+        },
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "description": "JSON: the state and its reason, a ShardBody, or a ProgressBody",
+            "examples": ['{"state": "running", "reason": ""}'],
+        },
+        "id": {"type": "string", "description": "for `Last-Event-ID`, to go on after it", "examples": ["4"]},
     },
     "required": ["event", "data", "id"],
 }

@@ -11,7 +11,8 @@ from services.api.bodies import REQUEST_BODY, RequestBody
 from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import JobBody, JobPage
 from services.api.settings import Settings
-from services.jobs import Job, JobQueue, JobState, UnknownJobError
+from services.api.webhooks import RefusedAddressError, TooManyWebhooksError
+from services.jobs import Job, JobQueue, JobState
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.errors import RequestError
 
@@ -39,6 +40,39 @@ MAX_PAGE_BYTES = 1 << 20
 _KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
 
 
+async def _webhook(
+    call: Request,
+    webhook: Annotated[
+        str | None,
+        Query(
+            max_length=2000,
+            description="URL that is called (POST, signed) when the job has ended; if it has already, at once",
+        ),
+    ] = None,
+) -> str | None:
+    """A URL that may be called. Raises ProblemError."""
+    if webhook is None:
+        return None
+    sender = call.app.state.webhooks
+    try:
+        if sender is None:
+            raise RefusedAddressError("this service calls none: it has no HEADSTART_WEBHOOK_SECRET to sign calls with")
+        await sender.check(webhook)
+    except RefusedAddressError as error:
+        raise ProblemError(422, "a parameter is not valid", [("/query/webhook", str(error))]) from None
+    return webhook
+
+
+def _call_at_end(call: Request, job: Job, webhook: str) -> None:
+    """Keeps a webhook of a job that was submitted. Raises ProblemError if it can't."""
+    try:
+        call.app.state.webhooks.add(job.id, webhook)
+    except TooManyWebhooksError as error:
+        raise ProblemError(429, f"the job is submitted, but its webhook is not taken: {error}") from None
+    except OSError as error:
+        raise ProblemError(507, f"the job is submitted, but its webhook can't be kept: {error.strerror}") from None
+
+
 @router.post(
     "",
     operation_id="submit_job",
@@ -51,19 +85,26 @@ def submit_job(
     jobs: Jobs,
     request: RequestBody,
     response: Response,
-    idempotency_key: Annotated[str | None, Header(pattern=_KEY_PATTERN)] = None,
+    idempotency_key: Annotated[
+        str | None,
+        Header(pattern=_KEY_PATTERN, description="of the caller's; used again for another request, an error"),
+    ] = None,
     priority: Annotated[
         int | None,
         Query(ge=-100, le=100, description="shards of jobs with a higher one are made first; 0 if not given"),
     ] = None,
+    webhook: Annotated[str | None, Depends(_webhook)] = None,
 ) -> JobBody:
     """Submit a request. The same request is always the same job; one that failed or was cancelled is taken up again.
 
-    Shards of running jobs take turns. The priority is no part of what the job is: given anew, it changes.
+    Shards of running jobs take turns. Neither the priority nor the webhook is a part of what the job is: given anew,
+    the priority changes, and the webhook is called as well.
     """
     _check_size(request, call.app.state.settings)
-    _check_kept(jobs, request, call.app.state.settings)
+    _make_room(jobs, request, call.app.state.settings)
     job, active = jobs.submit(request, idempotency_key, priority)
+    if webhook is not None:
+        _call_at_end(call, job, webhook)
     body = JobBody.of(job)
     response.headers["Location"] = body.links["self"]
     if active:
@@ -76,7 +117,7 @@ def submit_job(
 @router.get("", operation_id="list_jobs", responses={200: {"model": JobPage}})
 def list_jobs(
     jobs: Jobs,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    limit: Annotated[int, Query(ge=1, le=500, description="at most so many jobs")] = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="next_cursor of the page before")] = None,
     state: Annotated[JobState | None, Query(description="only jobs in this state")] = None,
 ) -> Response:
@@ -144,16 +185,16 @@ def _check_size(request: TrajectoryRequest, settings: Settings) -> None:
     raise RequestError("the request is not valid", [(pointer, detail)])
 
 
-def _check_kept(jobs: JobQueue, request: TrajectoryRequest, settings: Settings) -> None:
-    """Raises ProblemError (507) if this would be a job more than this service keeps."""
-    try:
-        jobs.job(request.dataset_id)
-    except UnknownJobError:
-        # Calls at the same moment may exceed it by as many as there are threads.
-        kept = len(jobs.jobs())
-        if kept >= settings.max_jobs:
-            detail = f"{kept} jobs are kept already, as many as may be; delete some that have ended, with their data"
-            raise ProblemError(507, detail) from None
+def _make_room(jobs: JobQueue, request: TrajectoryRequest, settings: Settings) -> None:
+    """Forgets the oldest job if this would be one more than is kept. Raises ProblemError (507) if it can't."""
+    if request.dataset_id in jobs:
+        return
+    # Calls at the same moment may exceed it by as many as there are threads.
+    kept = len(jobs.jobs())
+    if kept < settings.max_jobs or (settings.forget_jobs and jobs.forget(kept - settings.max_jobs + 1)):
+        return
+    detail = f"{kept} jobs are kept already, as many as may be; delete some that have ended, with their data"
+    raise ProblemError(507, detail)
 
 
 def _place(job: Job) -> tuple[str, str]:

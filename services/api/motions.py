@@ -11,7 +11,8 @@ from services.api.problems import RESPONSES, ProblemError
 from services.api.schemas import MotionsBody, MotionsListBody
 from services.api.uploads import Uploads
 from services.motions_registry import MotionsRegistry, MotionsRegistryFullError
-from shared.demonstrated_motions import MAX_BYTES, DemonstratedMotions
+from shared import motions_parquet
+from shared.demonstrated_motions import DemonstratedMotions
 
 READ_S = 60.0
 """Longest time for reading an uploaded file."""
@@ -44,7 +45,7 @@ async def _content(call: Request) -> AsyncIterator[bytes]:
     """The body. Counts as an upload until the call is answered."""
     uploads = call.app.state.motions_uploads
     assert isinstance(uploads, Uploads)
-    async with uploads.body(call, (_KIND,), f"a motions file as {_KIND}", MAX_BYTES) as body:
+    async with uploads.body(call, (_KIND,), f"a motions file as {_KIND}", motions_parquet.MAX_BYTES) as body:
         yield body
 
 
@@ -83,7 +84,7 @@ def upload_motions(
 
 def read_motions_content(content: bytes) -> DemonstratedMotions:
     """Runs in a process of its own: Parquet is unpacked in its memory. Raises MotionsError."""
-    return DemonstratedMotions.from_parquet(content)
+    return motions_parquet.from_parquet(content)
 
 
 @router.get(

@@ -1,4 +1,4 @@
-"""The page at `/`, and `/docs` beside it: a table, made once, of the files that belong to it. No path of a call reaches the file system."""
+"""The page at `/`, and `/docs` beside it: a table of files, made once. No path of a call reaches the file system."""
 
 import base64
 import gzip

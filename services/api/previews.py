@@ -28,6 +28,12 @@ def make_preview(processes: BoundedProcesses, request: TrajectoryRequest, arrow:
     return processes.call(preview, request, arrow, is_long=expected_samples(request) > LONG_SAMPLES)
 
 
+def prepare() -> None:
+    """Runs first in each worker: compiles what most previews need, which takes 15 s where none has been made before."""
+    request = TrajectoryRequest.parse({"robot": "panda", "count": 1, "workspace": {"kind": "reachable"}})
+    synthesize(ShardPlan(request, 0, 0, 1))
+
+
 def preview(request: TrajectoryRequest, arrow: bool) -> bytes:
     """Runs in the worker: a request's rows, encoded."""
     rows = synthesize(ShardPlan(request, 0, 0, request.count))

@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
 from services import jobs
-from services.api.schemas import Problem, schema_components
+from services.api.schemas import Problem
+from services.api.schemas.said import schema_components
 from shared.errors import (
     CorruptShardError,
     DatasetError,

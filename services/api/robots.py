@@ -151,7 +151,7 @@ def get_robot_mesh(
     registry: Registry,
     name: Name,
     file: Annotated[str, Query(max_length=500, description="as the URDF names it")],
-    known: Annotated[str | None, Header(alias="If-None-Match")] = None,
+    known: Annotated[str | None, Header(alias="If-None-Match", description="ETag of what the caller has")] = None,
 ) -> Response:
     """A mesh file that a robot's URDF names, to look at."""
     arm = _known(registry, name)

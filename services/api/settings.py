@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.api_keys import keys_of
 from shared.errors import ConfigError, DatasetFormatError
 from shared.storage import LocalStorage, open_storage
+from shared.webhook_signature import key_of
 
 
 def _location(value: Any) -> Any:
@@ -20,6 +21,11 @@ def _location(value: Any) -> Any:
     except DatasetFormatError as error:
         raise ValueError(str(error)) from None
     return storage.root if isinstance(storage, LocalStorage) else storage.where
+
+
+def _signs(secret: SecretStr) -> SecretStr:
+    key_of(secret.get_secret_value())
+    return secret
 
 
 class Settings(BaseSettings):
@@ -37,6 +43,8 @@ class Settings(BaseSettings):
         max_rows: trajectories in one job.
         max_shards: files in one job.
         max_jobs: that are kept, ended ones too.
+        forget_jobs: whether the oldest one that has ended is forgotten for one more, but not its data; else no more are
+            taken.
         max_queued_jobs: of them, those that may wait.
         max_running_jobs: of them, those whose shards take turns; the others wait.
         max_body_bytes: of a request's body; a summary of demonstrations has at most 2 MiB.
@@ -47,6 +55,11 @@ class Settings(BaseSettings):
         max_streams: calls that last (streams, events, downloads of shards, waiting for them) at once.
         min_free_bytes: disk space that no job is to use up.
         preview_seconds: a preview may take.
+        webhook_secret: that calls to webhooks are signed with, `whsec_` and at least 24 bytes in base64; without one
+            there are none.
+        webhook_allow_private: whether webhooks may be of this machine and its network.
+        webhook_seconds: that a webhook is tried again for.
+        max_webhooks: that may wait for their job, or to be called again.
         preview_processes: that make previews, at once; started when they are needed. Previews that will take long
             leave one of them to the others.
     """
@@ -64,6 +77,7 @@ class Settings(BaseSettings):
     max_rows: Annotated[int, Field(ge=1)] = 1_000_000_000
     max_shards: Annotated[int, Field(ge=1)] = 1_000_000
     max_jobs: Annotated[int, Field(ge=1)] = 1000
+    forget_jobs: bool = True
     max_queued_jobs: Annotated[int, Field(ge=1)] = 100
     max_running_jobs: Annotated[int, Field(ge=1)] = 16
     max_body_bytes: Annotated[int, Field(ge=1)] = (2 << 20) + 65536
@@ -74,6 +88,10 @@ class Settings(BaseSettings):
     max_streams: Annotated[int, Field(ge=1)] = 200
     min_free_bytes: Annotated[int, Field(ge=0)] = 256 << 20
     preview_seconds: Annotated[float, Field(gt=0)] = 20.0
+    webhook_secret: Annotated[SecretStr, AfterValidator(_signs)] | None = None
+    webhook_allow_private: bool = False
+    webhook_seconds: Annotated[float, Field(gt=0)] = 86400.0
+    max_webhooks: Annotated[int, Field(ge=1)] = 1000
     preview_processes: Annotated[int, Field(ge=1, le=64)] = 3
 
     @classmethod

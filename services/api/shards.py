@@ -77,9 +77,9 @@ def _page(job: Job, after: int, limit: int) -> ShardPage:
 def get_shard(
     jobs: Jobs,
     job_id: JobId,
-    index: Annotated[int, PathParameter(ge=0, lt=10**8)],
+    index: Annotated[int, PathParameter(ge=0, lt=10**8, description="of the shard, from 0")],
     range_: Annotated[str | None, Header(alias="Range", description="one range of bytes")] = None,
-    if_none_match: Annotated[str | None, Header()] = None,
+    if_none_match: Annotated[str | None, Header(description="ETags of what the caller has")] = None,
     if_range: Annotated[str | None, Header(description="the ETag without which the range is passed over")] = None,
 ) -> Response:
     """One shard as a Parquet file. Its ETag is its sha256; one Range of bytes may be asked for."""

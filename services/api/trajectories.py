@@ -35,7 +35,10 @@ router = APIRouter(prefix="/v1/jobs/{job_id}/trajectories", tags=["data"], respo
 
 @router.get("/{trajectory_id}", operation_id="get_trajectory", responses={200: {"model": CopyBody | TrajectoryBody}})
 async def get_trajectory(
-    call: Request, jobs: Jobs, job_id: JobId, trajectory_id: Annotated[int, Path(ge=0, lt=10**9)]
+    call: Request,
+    jobs: Jobs,
+    job_id: JobId,
+    trajectory_id: Annotated[int, Path(ge=0, lt=10**9, description="of the trajectory, from 0")],
 ) -> Response:
     """One trajectory as JSON, rounded to 1e-7, as soon as its shard is committed.
 

@@ -67,7 +67,7 @@ class _Copy:
         self._measure(report, "source_time never goes back", -np.diff(self._time), 1e-6, "steps")
         if not (outside <= 0).all():
             return
-        step = np.floor(self._time + 1e-4).astype(np.int64)
+        step = np.floor(self._time).astype(np.int64)
         report.expect(
             "gripper is the demonstration's", bool(np.allclose(self._gripper, self._motion.gripper[step])), self._where
         )

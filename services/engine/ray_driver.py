@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from services.engine.engine import make_shard_alone
+from services.engine.lost_machines import LostMachines
 from services.engine.ray_node import ensure_node
 from services.engine.worker import ignore_interrupts
 from shared.errors import EngineError, HeadstartError
@@ -46,10 +47,10 @@ def drive(connection: Connection, wanted: int | None) -> None:
     connection.send(("ready", driver.workers))
     threading.Thread(target=_listen, args=(connection, driver.inbox), daemon=True).start()
     while True:
+        driver.look()
         try:
             name, *arguments = driver.inbox.get(timeout=_LOOK_EVERY_S)
         except queue.Empty:
-            driver.look()
             continue
         if name == "end":
             driver.ray.shutdown()
@@ -89,6 +90,7 @@ class _Driver:
         self._joined = bool(address)
         self._seen: set[str] = set()
         self._running: dict[tuple[int, int], Any] = {}
+        self._lost_machines, self._looked_at = LostMachines(), float("-inf")
         try:
             if address:
                 ensure_node(address)
@@ -146,17 +148,23 @@ class _Driver:
         return [("dropped", run)]
 
     def look(self) -> None:
-        """Ends the process if its node is not one of the cluster's: what it runs would be waited for without end.
+        """Every _LOOK_EVERY_S: ends the process if what it runs would be waited for without end.
 
-        That is so when another head has taken the place of the one that was joined, sooner than Ray notices.
+        That is so if its node is not one of the cluster's, when another head has taken the place of the one that was
+        joined sooner than Ray notices, and if another machine has gone without a word.
         """
-        if not self._running:
+        now, nodes = time.monotonic(), set[str]()
+        if now - self._looked_at < _LOOK_EVERY_S:
             return
-        try:
-            nodes = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
-        except Exception:  # its head does not answer; Ray does not say what it raises then
-            os._exit(1)
-        if self._node not in nodes:
+        self._looked_at = now
+        if self._running:
+            try:
+                nodes = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
+            except Exception:  # its head does not answer; Ray does not say what it raises then
+                os._exit(1)
+            if self._node not in nodes:
+                os._exit(1)
+        if self._lost_machines.hold_up(nodes, self._running, now):
             os._exit(1)
 
     def _count(self) -> None:

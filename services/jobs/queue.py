@@ -13,6 +13,7 @@ from pathlib import Path
 from services.engine import Engine
 from services.jobs.dataset_root import open_dataset_root
 from services.jobs.errors import JobStateError, QueueFullError, StorageError, UnknownJobError
+from services.jobs.forgotten import ForgottenJobs
 from services.jobs.generation import begin
 from services.jobs.job import Job
 from services.jobs.job_locks import JobLocks
@@ -54,7 +55,7 @@ class JobQueue:
         Args:
             data: folder or URI of the datasets, each below it under its id; a folder is made if missing.
             engine: that makes the shards.
-            state: folder of the idempotency keys; by default the data folder.
+            state: folder of the idempotency keys, and of which jobs are forgotten; by default the data folder.
             max_queued: jobs that may wait.
             max_running: jobs that are made at once.
             min_free_bytes: disk space that no job is to use up.
@@ -71,7 +72,8 @@ class JobQueue:
         self._runner = JobRunner(engine, self._root, self._locks, on_commit)
         self._max_queued, self._max_running = max_queued, max_running
         self._makers: set[threading.Thread] = set()
-        self._jobs = {job.id: job for job in stored_jobs(self._root)}
+        self._forgotten = ForgottenJobs(Path(state or data) / ".forgotten")
+        self._jobs = {job.id: job for job in stored_jobs(self._root, self._forgotten.ids())}
         waiting = sorted((job for job in self._jobs.values() if job.state == "queued"), key=lambda job: job.created_at)
         self._waiting = [job.id for job in waiting]
         self._beginning: set[str] = set()
@@ -190,6 +192,20 @@ class JobQueue:
                 raise
         free_room()
 
+    def forget(self, count: int) -> bool:
+        """Forgets the oldest jobs that have ended, but not their data; False if there are fewer. Raises StorageError.
+
+        Submitting a forgotten job's request makes it a job again, as it is on disk.
+        """
+        ended = [job for job in reversed(self.jobs()) if not job.is_active][:count]
+        for job in ended:
+            with self._locks.of(job.id):
+                # Looked at again: it may have been submitted meanwhile, or deleted.
+                if self._jobs.get(job.id) is job and not job.is_active:
+                    self._forgotten.add(job.id)
+                    del self._jobs[job.id]
+        return len(ended) == count
+
     @property
     def engine_problem(self) -> str:
         """Why no shard can be made now, or ""."""
@@ -222,6 +238,7 @@ class JobQueue:
             if priority is not None:
                 store_priority(dataset, priority)
             job = stored_job(self._root, request.dataset_id)
+            self._forgotten.remove(job.id)
         except OSError as error:
             raise StorageError(f"the dataset can't be begun: {error.strerror}; see the data folder") from error
         with self._changed:

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -21,9 +22,12 @@ _PRIORITY = "priority.json"
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
-def stored_jobs(root: DatasetRoot) -> list[Job]:
-    """The job of every dataset; damaged ones are left out and said in the log. Raises OSError, DatasetError."""
-    names = [name for name in root.names() if _ID.fullmatch(name)]
+def stored_jobs(root: DatasetRoot, forgotten: AbstractSet[str] = frozenset()) -> list[Job]:
+    """The job of every dataset but those forgotten; damaged ones are left out and said in the log.
+
+    Raises OSError, DatasetError.
+    """
+    names = [name for name in root.names() if _ID.fullmatch(name) and name not in forgotten]
     # Side by side: each waits for a few small files.
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         return [job for job in pool.map(partial(_stored_or_left_out, root), names) if job is not None]

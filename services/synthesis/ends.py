@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.checks import validation
-from services.synthesis.collision.collisions import CLEAR, colliding_postures, collisions
+from services.synthesis.collision.collisions import colliding_postures, collisions
+from services.synthesis.collision.halving import CLEAR
 from services.synthesis.collision.separations import Separations
 from services.synthesis.draw.sampling import Candidates, redraw
 from services.synthesis.motion.motions import Motions, make_motions
 from services.synthesis.motion.waypoints import OTHER_POSTURE, POSE_UNREACHABLE, Waypoints
-from services.synthesis.request.families import DRAWN, LINE, SOLVED, ends
+from services.synthesis.request.families import SAME, ends
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from services.synthesis.request.workspace import Fitted
 from services.synthesis.solve import line_knots
@@ -88,7 +89,7 @@ class Ends:
             reason = np.full(len(row), "", object)
             for which, text in _REASONS.items():
                 reason[verdict == which] = text
-            moved = np.isin(self._candidates.arrival[row, waypoint], (DRAWN, SOLVED, LINE))
+            moved = self._candidates.arrival[row, waypoint] != SAME
             reached = np.flatnonzero((verdict == line_knots.FOLLOWED) & moved)
             if self._apart is not None and len(reached):
                 q = self.waypoints.q[row[reached], waypoint[reached]]

@@ -65,6 +65,11 @@ class ShardRows:
     rejections_by_family: dict[str, dict[str, int]]
     redraws_by_family: dict[str, dict[str, int]]
 
+    @property
+    def redraws(self) -> int:
+        """How many ends were drawn anew."""
+        return sum(sum(counts.values()) for counts in self.redraws_by_family.values())
+
 
 class ShardPlans(Sequence[ShardPlan]):
     """The shards of a request, in index order, each planned when it is asked for: there may be a million."""

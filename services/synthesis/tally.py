@@ -15,6 +15,8 @@ Texts = NDArray[np.object_]
 HOPELESS_AFTER = 2000
 """Candidates of one family rejected, or draws of one of its waypoints that failed, in a shard, without one accepted
 before the request is called impossible."""
+_WIDTH = 1000
+"""More than the waypoints of any candidate."""
 
 
 class Tally:
@@ -24,8 +26,8 @@ class Tally:
         self._tried = np.zeros(len(FAMILIES), np.int64)
         self._rejected: dict[str, Counter[str]] = {}
         self._redrawn: dict[str, Counter[str]] = {}
-        self._found: set[tuple[int, int]] = set()
-        self._missed: Counter[tuple[int, int]] = Counter()
+        self._found: set[int] = set()
+        self._missed: Counter[int] = Counter()
 
     def add(self, family: IntArray, reasons: list[str]) -> None:
         """Counts candidates of families (n,), indices into FAMILIES; a reason is "" where a candidate was accepted."""
@@ -48,16 +50,13 @@ class Tally:
 
         Raises SynthesisError if one never was in so many draws.
         """
-        for found in (True, False):
-            places, counts = np.unique(np.stack([family, waypoint])[:, free == found], axis=1, return_counts=True)
-            keys = zip(*places.tolist(), strict=True)
-            if found:
-                self._found.update(keys)
-            else:
-                self._missed.update(dict(zip(keys, counts.tolist(), strict=True)))
+        key = family * _WIDTH + waypoint
+        self._found.update(np.unique(key[free]).tolist())
+        missed, counts = np.unique(key[~free], return_counts=True)
+        self._missed.update(dict(zip(missed.tolist(), counts.tolist(), strict=True)))
         for place, count in self._missed.items():
             if count >= HOPELESS_AFTER and place not in self._found:
-                raise self._hopeless(FAMILIES[place[0]])
+                raise self._hopeless(FAMILIES[place // _WIDTH])
 
     @property
     def tried(self) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from shared import motions_parquet
 from shared.client import Client
 from tests.browser.conftest import PATIENCE_MS, opened_browser
 from tests.browser.form import fill, open_form, submit, vector
@@ -64,7 +65,7 @@ def _picture_of_copies(page: Page, url: str) -> None:
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1360, "height": 950})
     with Client(url) as client:
-        sha256 = client.upload_motions(motions(4).to_parquet())["sha256"]
+        sha256 = client.upload_motions(motions_parquet.to_parquet(motions(4)))["sha256"]
     open_form(page, url)
     page.get_by_label("The request as JSON").fill('{"robot": "panda", "count": 3000}')
     page.get_by_label("Targets", exact=True).select_option("objects")

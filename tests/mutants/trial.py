@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.mutants.table import Mutant
 
-_LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "vendor", "data", "runs", "build", "dist", "*.egg-info")
-_KEPT = ("tests/data",)
+_MADE = {"data", "runs", "build", "dist"}
+"""Folders of the root that hold what was made with the code, and may be large."""
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+\.py::.*?)(?: - .*)?$", re.MULTILINE)
 _LONGEST_S = 300.0
 _FAREWELL_S = 30.0
@@ -83,8 +83,10 @@ def copied_tree(root: Path) -> Iterator[Tree]:
     """A copy of the tree at `root` for the time of a block."""
     with tempfile.TemporaryDirectory(prefix="headstart-mutants-") as folder:
         copy = Path(folder) / "tree"
-        shutil.copytree(root, copy, ignore=_LEFT_OUT)
-        for name in _KEPT:
-            if (root / name).is_dir():
-                shutil.copytree(root / name, copy / name)
+
+        def left_out(inside: str, names: list[str]) -> set[str]:
+            made = _MADE if Path(inside) == root else set()
+            return {name for name in names if name.startswith(".") or name == "__pycache__" or name in made}
+
+        shutil.copytree(root, copy, ignore=left_out)
         yield Tree(copy)

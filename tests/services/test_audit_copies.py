@@ -16,6 +16,7 @@ from services.audit.row_check import read_rows
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
 from services.synthesis.request.trajectory_request import TrajectoryRequest
+from shared import motions_parquet
 from shared.dataset import Dataset
 from shared.errors import DatasetFormatError
 from shared.rotation import matrix_to_rot6d, rot6d_to_matrix, rotvec_to_matrix
@@ -114,7 +115,7 @@ def test_motions_that_are_missing_or_others_are_named(dataset: Dataset, tmp_path
     copy = tmp_path / "dataset"
     shutil.copytree(dataset.root, copy)
     (path,) = copy.glob("motions-*.parquet")
-    path.write_bytes(motions(2).to_parquet())
+    path.write_bytes(motions_parquet.to_parquet(motions(2)))
     with pytest.raises(DatasetFormatError, match="are others than the dataset's request names; restore them"):
         audit_dataset(Dataset(copy))
     path.unlink()

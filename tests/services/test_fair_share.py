@@ -117,7 +117,7 @@ class _Recording(InlineEngine):
 
 def _end(jobs: list[Job]) -> None:
     """Waits until they have succeeded."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while any(job.is_active for job in jobs):
         assert time.monotonic() < deadline
         time.sleep(0.01)

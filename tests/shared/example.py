@@ -1,5 +1,6 @@
 """A tiny two-joint dataset, made of random numbers: for tests of the protocol, which looks at no meaning."""
 
+import functools
 import json
 from dataclasses import replace
 
@@ -45,10 +46,15 @@ OTHER = replace(
 
 def example_table(index: int, rows: int, header: DatasetHeader = HEADER) -> pa.Table:
     """Shard `index`: `rows` rows of 3 to 40 samples, a function of `index` and the dataset's count alone."""
-    rng = np.random.default_rng(index + header.count - HEADER.count)
+    return _example_table(index, rows, header.count, header.shard_rows)
+
+
+@functools.cache
+def _example_table(index: int, rows: int, count: int, shard_rows: int) -> pa.Table:
+    rng = np.random.default_rng(index + count - HEADER.count)
     lengths = rng.integers(3, 41, rows).astype(np.int32)
     ends = np.concatenate([[0], np.cumsum(lengths)])
-    first = index * header.shard_rows
+    first = index * shard_rows
     scalars = {
         "trajectory_id": np.arange(first, first + rows),
         "length": lengths,

@@ -34,7 +34,8 @@ class Disk:
     """Records what is done below `root`, through the calls of `os` and `pathlib` that shared.storage uses.
 
     Attributes:
-        skipped: number of the fsync that has no effect; -1 for none.
+        skipped: number of the fsync that has no effect; -1 for none. What may be left before it is the same with it,
+            and is not looked at.
         fsyncs: what was fsynced, in order.
         returned: counted up by whoever uses the disk, when it has been told that something lasts.
     """
@@ -47,6 +48,7 @@ class Disk:
     contents: dict[str, bytes] = field(default_factory=dict)
     _lasting: _Names = field(default_factory=dict)
     _fsynced: set[str] = field(default_factory=set)
+    _since: int = 0
 
     def look(self) -> None:
         """Keeps what there is now."""
@@ -57,6 +59,7 @@ class Disk:
         """Makes a file or a folder last."""
         self.fsyncs.append(str(path.relative_to(self.root)))
         if len(self.fsyncs) - 1 == self.skipped:
+            self._since = len(self.moments)
             return
         if path.is_file():
             self._fsynced.add(str(self._hash(path)))
@@ -79,7 +82,7 @@ class Disk:
     def after_power_failure(self, target: Path) -> Iterator[tuple[Path, int]]:
         """What may be left at each moment, in folders below `target`, and how much had been told to last."""
         seen: set[str] = set()
-        for moment in self.moments:
+        for moment in self.moments[self._since :]:
             for names in _cases(moment):
                 kept = {
                     name: content if content in moment.fsynced else "" for name, content in names.items() if content

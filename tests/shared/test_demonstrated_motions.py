@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shared import motions_parquet
 from shared.demonstrated_motions import (
     FREE,
     DemonstratedMotion,
@@ -32,7 +33,7 @@ def with_first(**changes: Any) -> DemonstratedMotions:
 
 def test_a_file_is_read_back_and_its_content_has_one_hash(tmp_path: Path) -> None:
     made = motions(3)
-    read = DemonstratedMotions.from_parquet(made.to_parquet())
+    read = motions_parquet.from_parquet(motions_parquet.to_parquet(made))
     assert read == made
     assert (read.task, read.robot, read.rate_hz, read.objects) == ("stacking", "panda", 20.0, made.objects)
     for ours, theirs in zip(read.motions, made.motions, strict=True):
@@ -42,10 +43,10 @@ def test_a_file_is_read_back_and_its_content_has_one_hash(tmp_path: Path) -> Non
         np.testing.assert_array_equal(ours.gripper, theirs.gripper)
         np.testing.assert_array_equal(ours.objects[1].position, theirs.objects[1].position)
     # However the file is packed.
-    table = pq.read_table(pa.BufferReader(made.to_parquet()))
+    table = pq.read_table(pa.BufferReader(motions_parquet.to_parquet(made)))
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="none", row_group_size=1)
-    assert DemonstratedMotions.from_parquet(sink.getvalue().to_pybytes()).content_sha256 == made.content_sha256
+    assert motions_parquet.from_parquet(sink.getvalue().to_pybytes()).content_sha256 == made.content_sha256
     write_motions(made, tmp_path / "new" / "motions.parquet")
     assert read_motions(tmp_path / "new" / "motions.parquet") == made
 
@@ -75,7 +76,7 @@ def test_each_step_knows_its_segment() -> None:
 
 def changed(change: Callable[[dict[str, Any]], None]) -> bytes:
     """A file whose columns, or header, were changed as lists of numbers."""
-    table = pq.read_table(pa.BufferReader(motions(2).to_parquet()))
+    table = pq.read_table(pa.BufferReader(motions_parquet.to_parquet(motions(2))))
     header = json.loads(table.schema.metadata[b"headstart"])
     columns: dict[str, Any] = {"header": header, **table.to_pydict()}
     change(columns)
@@ -135,25 +136,25 @@ def head(**values: Any) -> Callable[[dict[str, Any]], None]:
 )
 def test_what_can_not_be_is_refused(change: Callable[[dict[str, Any]], None], message: str) -> None:
     with pytest.raises(MotionsError, match=message):
-        DemonstratedMotions.from_parquet(changed(change))
+        motions_parquet.from_parquet(changed(change))
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 1000, b"PAR1" + b"\0" * 100 + b"PAR1"])
 def test_what_is_no_parquet_is_refused(content: bytes) -> None:
     with pytest.raises(MotionsError, match="is no Parquet file"):
-        DemonstratedMotions.from_parquet(content)
+        motions_parquet.from_parquet(content)
 
 
 def test_every_truncation_and_many_flipped_bytes_are_refused_or_read() -> None:
-    content, rng = motions(1).to_parquet(), np.random.default_rng(0)
+    content, rng = motions_parquet.to_parquet(motions(1)), np.random.default_rng(0)
     for length in range(0, len(content), 997):
         with pytest.raises(MotionsError):
-            DemonstratedMotions.from_parquet(content[:length])
+            motions_parquet.from_parquet(content[:length])
     for _ in range(200):
         damaged = bytearray(content)
         damaged[rng.integers(len(content))] ^= 1 << rng.integers(8)
         try:
-            DemonstratedMotions.from_parquet(bytes(damaged))
+            motions_parquet.from_parquet(bytes(damaged))
         except MotionsError:
             continue
 
@@ -164,7 +165,7 @@ def test_a_file_that_unpacks_to_too_much_is_refused() -> None:
     content = sink.getvalue().to_pybytes()
     assert len(content) < 1 << 20
     with pytest.raises(MotionsError, match="more than 128 MiB unpacked"):
-        DemonstratedMotions.from_parquet(content)
+        motions_parquet.from_parquet(content)
 
 
 def test_files_that_are_missing_or_can_not_be_written_are_named(tmp_path: Path) -> None:

@@ -37,6 +37,38 @@ def test_any_seek_gives_the_same_samples(order: SampleOrder, index: int, data: s
     np.testing.assert_array_equal(again_draws, draws[start : start + n])
 
 
+@given(orders, st.integers(0, 3), st.integers(1, 2000), st.data())
+def test_samples_of_many_blocks_and_passes_are_those_of_each(
+    order: SampleOrder, index: int, least: int, data: st.DataObject
+) -> None:
+    shards = -(-order.count // order.shard_rows)
+    first = order.one_pass(index, shards, index > 0)
+    if len(first) == 0:
+        return
+    block = data.draw(st.integers(0, len(first.blocks) - 1))
+    found = order.samples(index, block, shards, least)
+    begin = int(first.ends[block - 1]) if block else 0
+    expected: list[tuple[int, int, int]] = []
+    while len(expected) < len(found.ids):
+        ids, draws = order.one_pass(index, shards, index > 0).locate(begin, len(first))
+        expected += [(index, int(one), int(draw)) for one, draw in zip(ids, draws, strict=True)]
+        index, begin = index + 1, 0
+    assert len(found.ids) >= least
+    assert list(zip(*(values.tolist() for values in found), strict=True)) == expected[: len(found.ids)]
+
+
+def test_windows_of_one_trajectory_are_words_of_one_stream_in_each_pass() -> None:
+    rng = np.random.default_rng(0)
+    ids, draws, passes = rng.integers(0, 5, 300), rng.integers(0, 185, 300), rng.integers(2, 5, 300)
+    lengths = 20 + 3 * ids
+    span = WindowSpan(16, 1, 7)
+    starts = window_starts(3, passes, ids, draws, lengths, span)
+    for one in range(300):
+        words = philox_uniform(3, ids[one : one + 1], 2**63 + int(passes[one]), 185)[0]
+        # From one step before the first to 9 before the last.
+        assert starts[one] == -1 + int(words[draws[one]] * (lengths[one] - 16 + 7 + 1 + 1))
+
+
 @given(orders)
 def test_pass_0_walks_blocks_in_index_order(order: SampleOrder) -> None:
     one_pass = order.one_pass(0, -(-order.count // order.shard_rows), False)

@@ -29,7 +29,7 @@ def run(
     from shared.remote_dataset import open_dataset
     from trainer.data.motion_basis import MotionBasis, write_basis
     from trainer.data.normalization import ActionNormalizer
-    from trainer.data.trajectories.stream import stage1_stream
+    from trainer.data.trajectories.stage1_stream import stage1_stream
 
     out.parent.mkdir(parents=True, exist_ok=True)
     source = open_dataset(data, cache=out.parent / "shards")

@@ -1,13 +1,18 @@
-"""Frames of an arm's links in a posture, and capsules around the links."""
+"""Frames of an arm's links in a posture, and capsules around the links.
+
+Inner loops name items by their index, in whole arrays: a view of a row costs Numba two atomic operations.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.arm.kinematics import Chain, Followers
-from services.synthesis.compiled import compiled
+from services.synthesis.compiled import compiled, inlined
 from services.synthesis.numerics.elementary import sincos
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 
 @compiled
@@ -16,53 +21,66 @@ def link_frames(chain: Chain, followers: Followers, q: FloatArray, frames: Float
 
     Fills `frames`, shape (1 + dof + F, 12).
     """
+    rotation, translation, slides = chain.rotation, chain.translation, chain.slides
     for k in range(12):
         frames[0, k] = 1.0 if k % 4 == 0 and k < 9 else 0.0
     dof = q.size
     for j in range(dof):
-        _place(frames[j], chain.rotation[j], chain.translation[j], chain.slides[j], q[j], frames[j + 1])
-    for i in range(followers.parent.size):
-        position = followers.multiplier[i] * q[followers.source[i]] + followers.offset[i]
-        _place(
-            frames[followers.parent[i] + 1], followers.rotation[i], followers.translation[i], followers.slides[i],
-            position, frames[dof + 1 + i],
-        )  # fmt: skip
+        _place(frames, j, rotation, translation, slides, j, q[j], j + 1)
+    parent, rotation, translation, slides, source, multiplier, offset = followers
+    for i in range(parent.size):
+        position = multiplier[i] * q[source[i]] + offset[i]
+        _place(frames, parent[i] + 1, rotation, translation, slides, i, position, dof + 1 + i)
 
 
-@compiled
-def _place(before: FloatArray, f: FloatArray, t: FloatArray, slides: bool, position: float, after: FloatArray) -> None:
-    """The frame of a joint at a position, after the one before it."""
-    sine, cosine = (0.0, 1.0) if slides else sincos(position)
+@inlined
+def _place(
+    frames: FloatArray,
+    before: int,
+    rotation: FloatArray,
+    translation: FloatArray,
+    slides: BoolArray,
+    joint: int,
+    position: float,
+    after: int,
+) -> None:
+    """Fills in the frame `after` of a joint at a position, from the one before it."""
+    sine, cosine = (0.0, 1.0) if slides[joint] else sincos(position)
     for r in range(3):
-        a, b, c = before[3 * r], before[3 * r + 1], before[3 * r + 2]
-        x = a * f[0, 0] + b * f[1, 0] + c * f[2, 0]
-        y = a * f[0, 1] + b * f[1, 1] + c * f[2, 1]
-        after[3 * r] = x * cosine + y * sine
-        after[3 * r + 1] = y * cosine - x * sine
-        after[3 * r + 2] = a * f[0, 2] + b * f[1, 2] + c * f[2, 2]
-        after[9 + r] = before[9 + r] + a * t[0] + b * t[1] + c * t[2]
-        if slides:
-            after[9 + r] += after[3 * r + 2] * position
+        a, b, c = frames[before, 3 * r], frames[before, 3 * r + 1], frames[before, 3 * r + 2]
+        x = a * rotation[joint, 0, 0] + b * rotation[joint, 1, 0] + c * rotation[joint, 2, 0]
+        y = a * rotation[joint, 0, 1] + b * rotation[joint, 1, 1] + c * rotation[joint, 2, 1]
+        z = a * rotation[joint, 0, 2] + b * rotation[joint, 1, 2] + c * rotation[joint, 2, 2]
+        frames[after, 3 * r] = x * cosine + y * sine
+        frames[after, 3 * r + 1] = y * cosine - x * sine
+        frames[after, 3 * r + 2] = z
+        moved = a * translation[joint, 0] + b * translation[joint, 1] + c * translation[joint, 2]
+        moved = frames[before, 9 + r] + moved
+        frames[after, 9 + r] = moved + z * position if slides[joint] else moved
 
 
 @compiled
-def place_capsule(frame: FloatArray, capsule: FloatArray, ends: FloatArray) -> None:
-    """Both ends of a capsule in the base frame, shape (6,), of one given in its joint's."""
-    for end in range(2):
-        x, y, z = capsule[3 * end], capsule[3 * end + 1], capsule[3 * end + 2]
-        for r in range(3):
-            ends[3 * end + r] = frame[9 + r] + frame[3 * r] * x + frame[3 * r + 1] * y + frame[3 * r + 2] * z
+def place_capsules(frames: FloatArray, joint: IntArray, capsules: FloatArray, ends: FloatArray) -> None:
+    """Fills in both ends of each body's capsule in the base frame, shape (B, 6), given in their joints' frames."""
+    for body in range(joint.size):
+        f = joint[body] + 1
+        for end in range(2):
+            x, y, z = capsules[body, 3 * end], capsules[body, 3 * end + 1], capsules[body, 3 * end + 2]
+            for r in range(3):
+                turned = frames[f, 3 * r] * x + frames[f, 3 * r + 1] * y + frames[f, 3 * r + 2] * z
+                ends[body, 3 * end + r] = frames[f, 9 + r] + turned
 
 
 @compiled
-def segment_distance(first: FloatArray, second: FloatArray, direction: FloatArray) -> float:
+def segment_distance(ends: FloatArray, one: int, other: int) -> tuple[float, float, float, float]:
     """Distance of two segments, each two end points (Ericson, Real-Time Collision Detection, 5.1.9).
 
-    Fills `direction` (3,) with the unit vector from the first's nearest point to the second's, zero where they meet.
+    Also returns the unit vector from the first's nearest point to the second's, zero where they meet.
     """
     a = e = b = c = f = 0.0
     for r in range(3):
-        d1, d2, offset = first[3 + r] - first[r], second[3 + r] - second[r], first[r] - second[r]
+        d1, d2 = ends[one, 3 + r] - ends[one, r], ends[other, 3 + r] - ends[other, r]
+        offset = ends[one, r] - ends[other, r]
         a, e, b = a + d1 * d1, e + d2 * d2, b + d1 * d2
         c, f = c + d1 * offset, f + d2 * offset
     a, e = max(a, 1e-18), max(e, 1e-18)
@@ -73,11 +91,10 @@ def segment_distance(first: FloatArray, second: FloatArray, direction: FloatArra
         t, s = 0.0, min(max(-c / a, 0.0), 1.0)
     elif t > 1.0:
         t, s = 1.0, min(max((b - c) / a, 0.0), 1.0)
-    total = 0.0
-    for r in range(3):
-        direction[r] = second[r] + t * (second[3 + r] - second[r]) - first[r] - s * (first[3 + r] - first[r])
-        total += direction[r] * direction[r]
-    distance = np.sqrt(total)
-    for r in range(3):
-        direction[r] = direction[r] / distance if distance > 1e-9 else 0.0
-    return float(distance)
+    x = ends[other, 0] + t * (ends[other, 3] - ends[other, 0]) - ends[one, 0] - s * (ends[one, 3] - ends[one, 0])
+    y = ends[other, 1] + t * (ends[other, 4] - ends[other, 1]) - ends[one, 1] - s * (ends[one, 4] - ends[one, 1])
+    z = ends[other, 2] + t * (ends[other, 5] - ends[other, 2]) - ends[one, 2] - s * (ends[one, 5] - ends[one, 2])
+    distance = np.sqrt(x * x + y * y + z * z)
+    if distance > 1e-9:
+        return distance, x / distance, y / distance, z / distance
+    return distance, 0.0, 0.0, 0.0

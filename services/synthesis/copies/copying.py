@@ -21,6 +21,9 @@ from shared.rotation import matrix_to_quat_xyzw, rot6d_to_matrix
 
 FloatArray = NDArray[np.float64]
 FloatArray32 = NDArray[np.float32]
+
+ON_STEP = 1e-6
+"""What of a step a sample may be off one to be taken to be on it."""
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
@@ -138,8 +141,7 @@ def sample_copies(
     before = np.minimum(knots.astype(np.int64), np.maximum(last_knot - 1, 0))
     at, share = copies.first_knot[chosen][row] + before, knots - before
     time = (1 - share) * copies.time[at] + share * copies.time[at + 1]
-    time = np.clip(time, 0, (demonstrated.steps[source] - 1)[row])
-    step = np.floor(time + 1e-6).astype(np.int64)
+    written, step = as_written(np.clip(time, 0, (demonstrated.steps[source] - 1)[row]))
     begins = demonstrated.first[source][row]
     objects, samples = len(workspace.motions.objects), int(first[-1])
     position = np.empty((objects, samples, 3), np.float32)
@@ -147,17 +149,35 @@ def sample_copies(
     quat = matrix_to_quat_xyzw(rot6d_to_matrix(tool_rotation_6d.astype(np.float64)))
     placed = Transforms(*(np.ascontiguousarray(values[chosen]) for values in copies.placed))
     carry_objects(
-        demonstrated, source, placed, first, time, tool_position.astype(np.float64), quat, position, rotation_6d
+        demonstrated,
+        source,
+        placed,
+        first,
+        written.astype(np.float64),
+        tool_position.astype(np.float64),
+        quat,
+        position,
+        rotation_6d,
     )
     return CopySamples(
         source,
-        time.astype(np.float32),
+        written,
         _segments(workspace, source, first, step).astype(np.int32),
         demonstrated.gripper[begins + step].astype(np.float32),
         position,
         rotation_6d,
         tuple(thing.name for thing in workspace.motions.objects),
     )
+
+
+def as_written(time: FloatArray) -> tuple[FloatArray32, IntArray]:
+    """Source times (N,) as they are written, those that are meant to be on a step on it, and the step of each.
+
+    The step is that of the time which is written: rounding may take a time just before a step onto it.
+    """
+    near = np.round(time)
+    written = np.where(np.abs(time - near) < ON_STEP, near, time).astype(np.float32)
+    return written, np.floor(written).astype(np.int64)
 
 
 def _segments(workspace: Objects, source: IntArray, first: IntArray, step: IntArray) -> IntArray:

@@ -54,7 +54,10 @@ _ARRIVALS = np.array([[*ARRIVALS[name], *[SAME] * (_MOST_SEGMENTS.max() - len(AR
 
 def is_family(family: IntArray, *names: Family) -> NDArray[np.bool_]:
     """Which of these indices into FAMILIES are one of those named."""
-    return np.isin(family, [FAMILIES.index(name) for name in names])
+    marked = np.zeros(family.shape, np.bool_)
+    for name in names:
+        marked |= family == FAMILIES.index(name)
+    return marked
 
 
 def draw_families(weights: dict[Family, float], u: NDArray[np.float64]) -> IntArray:

@@ -17,7 +17,12 @@ class KeepOutBox(Extent):
 
 
 class HalfSpace(RequestPart):
-    """All that lies below a plane, such as a table: the points x with x . n < offset [m], n being the unit normal."""
+    """All that lies below a plane, such as a table.
+
+    Attributes:
+        normal: of the plane, in the base frame; of any length. It points to where the arm may be.
+        offset: distance of the plane from the base's origin along the normal [m].
+    """
 
     kind: Literal["half_space"]
     normal: Direction

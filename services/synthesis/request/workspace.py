@@ -50,7 +50,12 @@ class RequestPart(BaseModel):
 
 
 class Cone(RequestPart):
-    """Tool orientations whose z axis lies within `angle_deg` of `axis` (base frame), at any turn about it."""
+    """Tool orientations whose z axis lies within an angle of a direction, at any turn about it.
+
+    Attributes:
+        axis: the direction, in the base frame; of any length.
+        angle_deg: the angle.
+    """
 
     kind: Literal["cone"] = "cone"
     axis: Direction = (0.0, 0.0, -1.0)
@@ -58,7 +63,12 @@ class Cone(RequestPart):
 
 
 class Extent(RequestPart):
-    """An axis-aligned box of the base frame [m]."""
+    """An axis-aligned box of the base frame.
+
+    Attributes:
+        min: its least x, y and z [m].
+        max: its greatest x, y and z [m].
+    """
 
     min: Point
     max: Point
@@ -84,7 +94,11 @@ class Reachable(RequestPart):
 
 
 class Box(Extent):
-    """Poses in a box, with a cone of orientations."""
+    """Poses in a box, with a cone of orientations.
+
+    Attributes:
+        orientation: the cone.
+    """
 
     kind: Literal["box"]
     orientation: Cone = Cone()
@@ -94,7 +108,7 @@ class Pose(RequestPart):
     """A tool pose in the base frame: a position [m], and a rotation as one of two forms.
 
     Attributes:
-        position: of the tool centre point.
+        position: of the tool centre point [m].
         quat_xyzw: unit quaternion.
         rotation_6d: first two rows of the rotation matrix.
     """
@@ -129,15 +143,24 @@ class Pose(RequestPart):
 
 
 class Jitter(RequestPart):
-    """How far a pose is moved from a listed one: to anywhere in a ball of radius `position` [m], and turned about any
-    axis by up to `angle_deg`."""
+    """How far a pose is from the given one.
+
+    Attributes:
+        position: it is anywhere in a ball of this radius [m].
+        angle_deg: it is turned about any axis by up to this angle.
+    """
 
     position: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
     angle_deg: Annotated[float, Field(strict=True, ge=0, le=180)] = 0.0
 
 
 class Poses(RequestPart):
-    """Listed poses, each as likely as the others, never the same twice running, with a jitter."""
+    """Listed poses, each as likely as the others, never the same twice running, with a jitter.
+
+    Attributes:
+        poses: of the tool, in the base frame.
+        jitter: how far to be from them.
+    """
 
     kind: Literal["poses"]
     poses: Annotated[tuple[Pose, ...], Field(max_length=MAX_POSES)]
@@ -214,7 +237,10 @@ class Fitted(RequestPart):
             {
                 "type": "object",
                 "description": "what `python -m trainer summarize` wrote",
-                "properties": {"format": {"const": FORMAT}, "version": {"const": 1}},
+                "properties": {
+                    "format": {"const": FORMAT, "description": "what it is", "examples": [FORMAT]},
+                    "version": {"const": 1, "description": "of the format", "examples": [1], "x-unit": "1"},
+                },
                 "required": ["format", "version"],
             }
         ),

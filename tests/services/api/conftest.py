@@ -12,7 +12,7 @@ from shared.client import Client
 from shared.dataset import Dataset
 from tests.services.example import BODY, RunningService, running_service
 
-DENSE = TrajectoryRequest.parse({"robot": "panda", "count": 128, "shard_rows": 128, "rate_hz": 500.0})
+DENSE = TrajectoryRequest.parse({"robot": "panda", "count": 120, "shard_rows": 120, "rate_hz": 500.0})
 """A shard of some 25 MB, unpacked twice as large, more than the buffers between here and there take."""
 
 

@@ -27,7 +27,12 @@ def bounded(dense: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     data = tmp_path_factory.mktemp("bounded") / "data"
     shutil.copytree(dense.root, data / dense.header.dataset_id)
     # Others than the one that works wait, and are never made.
-    limits = {"HEADSTART_MAX_STREAMS": str(STREAMS), "HEADSTART_MAX_JOBS": str(JOBS), "HEADSTART_MAX_RUNNING_JOBS": "1"}
+    limits = {
+        "HEADSTART_MAX_STREAMS": str(STREAMS),
+        "HEADSTART_MAX_JOBS": str(JOBS),
+        "HEADSTART_FORGET_JOBS": "false",
+        "HEADSTART_MAX_RUNNING_JOBS": "1",
+    }
     with (
         running_service(data, "--engine", "process", "--workers", "1", env=limits) as service,
         httpx.Client(base_url=service.url, timeout=60, trust_env=False) as client,

@@ -13,6 +13,7 @@ import pytest
 
 from services.api.copied import Demonstrated
 from services.api.trajectories import MAX_SAMPLES, max_samples
+from shared import motions_parquet
 from shared.demonstrated_motions import FIXED
 from tests.services.api.conftest import problem, wait_until_ended
 from tests.services.example import BODY, running_service
@@ -40,7 +41,7 @@ KEYS = {"source", "source_time", "segment", "demonstration", "objects"}
 def copies(api: httpx.Client) -> dict[str, Any]:
     """COPIES' job, done."""
     upload = api.post(
-        "/v1/motions", content=MOTIONS.to_parquet(), headers={"Content-Type": "application/octet-stream"}
+        "/v1/motions", content=motions_parquet.to_parquet(MOTIONS), headers={"Content-Type": "application/octet-stream"}
     ).raise_for_status()
     assert upload.json()["spans"]["block"]["min"] == pytest.approx(
         np.min([motion.objects[0].position[0] for motion in MOTIONS.motions], axis=0), abs=1e-6
@@ -96,7 +97,7 @@ def test_lost_motions_are_named(tmp_path: Path) -> None:
         httpx.Client(base_url=service.url, timeout=60, trust_env=False) as api,
     ):
         kind = {"Content-Type": "application/octet-stream"}
-        api.post("/v1/motions", content=MOTIONS.to_parquet(), headers=kind).raise_for_status()
+        api.post("/v1/motions", content=motions_parquet.to_parquet(MOTIONS), headers=kind).raise_for_status()
         job = wait_until_ended(api, api.post("/v1/jobs", json={**COPIES, "count": 2}).raise_for_status().json()["id"])
         (kept,) = (tmp_path / "data").rglob(f"{job['id']}/motions-*.parquet")
         kept.unlink()

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from services.motions_registry import MotionsRegistry, MotionsRegistryFullError
+from shared import motions_parquet
 from shared.client import Client
 from shared.dataset import Dataset
-from shared.demonstrated_motions import DemonstratedMotions
 from shared.motions_file import motions_of
 from shared.remote_dataset import open_dataset
 from tests.services.api.conftest import problem, wait_until_ended
@@ -32,14 +32,14 @@ def test_uploaded_motions_are_copied_and_given_back(service: RunningService, api
     unknown = problem(api.post("/v1/jobs", json=body(seed=1)), 422)
     assert unknown["errors"][0]["pointer"] == "/workspace/motions"
     assert "upload it with POST /v1/motions" in unknown["errors"][0]["detail"]
-    first = api.post("/v1/motions", content=MOTIONS.to_parquet(), headers=_KIND)
+    first = api.post("/v1/motions", content=motions_parquet.to_parquet(MOTIONS), headers=_KIND)
     assert (first.status_code, first.headers["Location"]) == (201, f"/v1/motions/{SHA256}")
     said = first.json()
     assert (said["sha256"], said["motions"], said["objects"]) == (SHA256, 3, ["block", "base"])
-    again = api.post("/v1/motions", content=MOTIONS.to_parquet(), headers=_KIND)
+    again = api.post("/v1/motions", content=motions_parquet.to_parquet(MOTIONS), headers=_KIND)
     assert (again.status_code, again.json()) == (200, said)
     assert said in api.get("/v1/motions").json()["motions"]
-    assert DemonstratedMotions.from_parquet(api.get(f"/v1/motions/{SHA256}").content) == MOTIONS
+    assert motions_parquet.from_parquet(api.get(f"/v1/motions/{SHA256}").content) == MOTIONS
     job = wait_until_ended(api, api.post("/v1/jobs", json=body(seed=1)).raise_for_status().json()["id"])
     assert job["state"] == "succeeded"
     remote = open_dataset(f"{service.url}/v1/jobs/{job['id']}", cache=tmp_path)
@@ -58,7 +58,7 @@ def test_a_job_goes_on_with_its_own_copy_of_the_motions(tmp_path: Path) -> None:
     arguments = ("--engine", "process", "--workers", "1")
     with running_service(tmp_path / "data", *arguments) as service, Client(service.url) as client:
         client.wait_ready()
-        assert client.upload_motions(MOTIONS.to_parquet())["sha256"] == SHA256
+        assert client.upload_motions(motions_parquet.to_parquet(MOTIONS))["sha256"] == SHA256
         job = client.submit(body(count=400, shard_rows=10))
         with httpx.Client(base_url=service.url, trust_env=False) as api:
             assert api.delete(f"/v1/motions/{SHA256}").status_code == 204
@@ -82,8 +82,8 @@ def test_a_job_goes_on_with_its_own_copy_of_the_motions(tmp_path: Path) -> None:
     [
         (b"", _KIND, 422, "is no Parquet file"),
         (b"PAR1 nothing PAR1", _KIND, 422, "is no Parquet file"),
-        (MOTIONS.to_parquet()[:-100], _KIND, 422, "is no Parquet file"),
-        (MOTIONS.to_parquet(), {"Content-Type": "text/plain"}, 415, "send a motions file as"),
+        (motions_parquet.to_parquet(MOTIONS)[:-100], _KIND, 422, "is no Parquet file"),
+        (motions_parquet.to_parquet(MOTIONS), {"Content-Type": "text/plain"}, 415, "send a motions file as"),
         (b"x" * ((32 << 20) + 1), _KIND, 413, "a motions file"),
     ],
 )

@@ -42,7 +42,7 @@ def test_a_preview_has_limits_and_keeps_nothing(api: httpx.Client) -> None:
     before = api.get("/v1/jobs").json()
     too_many = problem(api.post("/v1/preview", json={**BODY, "count": 65}), 422)
     assert too_many["errors"][0]["pointer"] == "/count"
-    slow = {**BODY, "count": 40, "rate_hz": 1000.0, "speed_scale": [0.05, 0.05]}
+    slow = {**BODY, "count": 40, "rate_hz": 1000.0, "speed_scale": [0.05, 0.05], "shard_rows": 1}
     assert problem(api.post("/v1/preview", json=slow), 422)["errors"][0]["pointer"] == "/rate_hz"
     box = {"kind": "box", "min": [3, 3, 3], "max": [4, 4, 4]}
     impossible = problem(api.post("/v1/preview", json={**BODY, "count": 1, "workspace": box}), 422)

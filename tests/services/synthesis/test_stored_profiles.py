@@ -8,12 +8,10 @@ import pinocchio as pin
 import pytest
 from numpy.typing import NDArray
 
-from services.synthesis.motion.stretches import LONGEST, greatest_speed, posture_at, stretches
-from services.synthesis.motion.timing import Profiles, parameterizer
 from services.synthesis.pipeline import ShardPlan, synthesize
 from tests.services.synthesis.collision.test_collisions import SHELF, TABLE_TOP
-from tests.services.synthesis.examples import panda, parse, random_configurations
-from tests.services.synthesis.pieces import evaluate, fine_rows
+from tests.services.synthesis.examples import panda, parse
+from tests.services.synthesis.pieces import fine_rows
 
 FloatArray = NDArray[np.float64]
 
@@ -88,29 +86,3 @@ def test_the_same_rows_are_accepted_at_every_rate() -> None:
     slow, fast = (synthesize(ShardPlan(parse(body, rate_hz=rate), 0, 0, 60)) for rate in (0.5, 100.0))
     assert slow.table["profile_time"].equals(fast.table["profile_time"])
     assert slow.rejections == fast.rejections
-
-
-def test_stretches_are_the_profiles() -> None:
-    start, target = random_configurations(40, seed=7).reshape(2, 20, 7)
-    profiles, made = parameterizer(panda()).connect(start, target, np.zeros(20), np.full(20, 0.4))
-    assert made.all()
-    for segment in range(20):
-        cut = stretches(profiles, np.arange(21), np.array([segment]))
-        assert 0 < cut.seconds.min() <= cut.seconds.max() <= LONGEST + 1e-12
-        assert cut.seconds.sum() == pytest.approx(profiles.duration[segment], abs=1e-8)
-        begins, length = np.concatenate([[0.0], np.cumsum(cut.seconds)[:-1]]), profiles.duration[segment : segment + 1]
-        for share in (0.0, 0.4, 1.0):
-            found = np.empty((len(begins), 7))
-            for k, state in enumerate(cut.state):
-                posture_at(state, share * cut.seconds[k], found[k])
-            for joint in range(7):
-                pieces = profiles.time[segment, None, joint], profiles.jerk[segment, None, joint]
-                q, v, *_ = evaluate(float(start[segment, joint]), *pieces, length, begins + share * cut.seconds)
-                np.testing.assert_allclose(found[:, joint], q, rtol=0, atol=1e-9)
-                speeds = [greatest_speed(t, *state[joint, 1:]) for t, state in zip(cut.seconds, cut.state, strict=True)]
-                assert (np.abs(v) <= np.array(speeds) + 1e-9).all()
-    both = stretches(profiles, 2 * np.arange(11), np.array([3, 8]))
-    assert both.seconds.sum() == pytest.approx(profiles.duration[[6, 7, 16, 17]].sum(), abs=1e-7)
-    assert greatest_speed(2.0, 0.0, 1.0, -1.0) == 0.5
-    still = stretches(Profiles.resting(start[:1]), np.arange(2), np.zeros(1, np.int64))
-    assert still.state[:, :, 0].tolist() == start[:1].tolist()

@@ -18,7 +18,8 @@ from tests.services.example import BODY, RunningService, running_service
 from tests.trainer.example import training
 from trainer.config import PretrainConfig
 from trainer.data.normalization import ActionNormalizer
-from trainer.data.trajectories.stream import TrajectoryStream, stage1_stream
+from trainer.data.trajectories.stage1_stream import stage1_stream
+from trainer.data.trajectories.stream import TrajectoryStream
 
 ENGINE = ("--engine", "process", "--workers", "1")
 BATCH = 10

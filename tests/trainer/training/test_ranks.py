@@ -78,23 +78,22 @@ def test_a_signal_to_one_of_two_processes_stops_both_before_a_step_and_loses_not
     pretrained: tuple[Path, Path],
 ) -> None:
     whole = pretrained[1]
-    folder = whole.parent
-    losses = [line for line in lines(whole) if "loss" in line]
-    # While rank 1 makes its fifth batch, or rank 0 is inside its sixth step, where rank 1 waits for its gradients.
-    for signalled, step in (("1:5:SIGINT:next", 4), ("0:6:SIGTERM:step", 6)):
-        run = folder / signalled.replace(":", "-")
-        script = str(Path(__file__).parents[1] / "signalled_rank.py")
-        stopped = start(folder, PRETRAIN, 2, run, script, signalled)
+    folder, run = whole.parent, RunFolder(whole.parent / "stopped")
+    script = str(Path(__file__).parents[1] / "signalled_rank.py")
+    resumed = f"{PRETRAIN} --resume"
+    # While rank 1 makes the fifth batch; then rank 0 is inside the sixth step, where rank 1 waits for its gradients.
+    for command, signalled, step in ((PRETRAIN, "1:5:SIGINT:next", 4), (resumed, "0:2:SIGTERM:step", 6)):
+        stopped = start(folder, command, 2, run.path, script, signalled)
         assert stopped.returncode != 0
         assert "with --resume goes on from here" in stopped.stderr
-        state = tensor_file.read(RunFolder(run).training_state, "training state")[1]
-        assert state["step"] == step
-        resumed = start(folder, f"{PRETRAIN} --resume", 2, run)
-        assert resumed.returncode == 0, resumed.stderr
-        for ours, theirs in zip([line for line in lines(run) if "loss" in line], losses, strict=True):
-            assert (ours["step"], ours["loss"]) == (theirs["step"], theirs["loss"])
-        ends = [tensor_file.read(RunFolder(path).checkpoint(20), KIND)[0] for path in (whole, run)]
-        assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+        assert tensor_file.read(run.training_state, "training state")[1]["step"] == step
+    ended = start(folder, resumed, 2, run.path)
+    assert ended.returncode == 0, ended.stderr
+    losses = [[(line["step"], line["loss"]) for line in lines(path) if "loss" in line] for path in (whole, run.path)]
+    assert losses[0] == losses[1]
+    ends = [tensor_file.read(RunFolder(path).checkpoint(20), KIND)[0] for path in (whole, run.path)]
+    assert ends[0].keys() == ends[1].keys()
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
 
 
 def test_two_processes_that_share_pictures_learn_as_one(tmp_path: Path) -> None:

@@ -151,6 +151,7 @@ import os, random, signal, sys, time
 from dataclasses import replace
 from pathlib import Path
 import torch
+import torch._dynamo  # training imports it late: here it is once, not in each child
 from shared.dataset import Dataset
 from tests.trainer.training.test_saving import CONFIG
 from trainer.training.checkpoint import load_checkpoint

@@ -1,7 +1,7 @@
 """A shard decoded once, into arrays that windows are copied out of as they lie."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -45,12 +45,26 @@ class DecodedShard(NamedTuple):
         return self._replace(actions=self.actions.to(device), condition=condition)
 
 
+def joined(shards: Sequence[DecodedShard]) -> DecodedShard:
+    """The rows of shards one after the other, as those of one; the shard itself where there is one alone."""
+    if len(shards) == 1:
+        return shards[0]
+    ends = np.cumsum([len(shard.actions) for shard in shards])
+    conditions = [shard.condition for shard in shards if shard.condition is not None]
+    return DecodedShard(
+        torch.cat([shard.actions for shard in shards]),
+        torch.cat(conditions) if conditions else None,
+        np.concatenate([shard.first + end - len(shard.actions) for shard, end in zip(shards, ends, strict=True)]),
+        np.concatenate([shard.length for shard in shards]),
+    )
+
+
 def windows(steps: Tensor, starts: Tensor, horizon: int) -> Tensor:
     """Windows (n, horizon, width) of steps (steps, width) from `starts` (n,) on."""
     count, width = steps.shape
     # A window's steps lie one after the other, so each is one copy.
-    every = steps.as_strided((max(0, count - horizon + 1), horizon * width), (width, 1))
-    return every.index_select(0, starts).view(-1, horizon, width)
+    every = steps.as_strided((max(0, count - horizon + 1), horizon, width), (width, width, 1))
+    return every.index_select(0, starts)
 
 
 class Steps(Protocol):

@@ -18,7 +18,8 @@ from trainer.data.batches import Batch
 from trainer.data.motion_basis import MOST_WINDOWS
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.joined_datasets import JoinedDatasets
-from trainer.data.trajectories.stream import TrajectoryStream, stage1_stream
+from trainer.data.trajectories.stage1_stream import stage1_stream
+from trainer.data.trajectories.stream import TrajectoryStream
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 """2^64 divided by the golden ratio: its multiples, modulo 2^64, spread more evenly than those of any other number."""

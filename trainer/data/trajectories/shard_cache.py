@@ -11,8 +11,10 @@ import torch
 
 from shared.commits import DatasetState
 from shared.follow import ShardSource, wait_for_shards
-from trainer.data.trajectories.decoded_shard import DecodedShard, ShardDecoder, decoded_bytes, remove_decoded
+from trainer.data.trajectories.decoded_shard import DecodedShard, ShardDecoder, decoded_bytes, joined, remove_decoded
 
+IN_MEMORY = 2**29
+"""Bytes that all shards of a dataset may take to be held in memory as one: what two blocks of large shards take."""
 _KEPT = 8
 """Shards that batches may be gathered from: those of two blocks. They stay, however small the cache."""
 GPU_SHARE = 0.5
@@ -57,6 +59,8 @@ class ShardCache:
         self._gpu_room = gpu_share * torch.cuda.mem_get_info(self._device)[0] if self._device else 0.0
         self._ahead = ahead
         self._decoding: dict[int, Future[None]] = {}
+        self._whole: DecodedShard | None = None
+        self._fits = True
 
     @cached_property
     def _bytes(self) -> dict[int, int]:
@@ -99,6 +103,22 @@ class ShardCache:
             self._make_room()
         self._bytes[index] = self._bytes.pop(index)
         return self._shards[index]
+
+    def whole(self) -> DecodedShard | None:
+        """All shards of a complete dataset as one, its rows in the order of their ids; None where they take too much.
+
+        In memory: windows of it are copied once, those of several shards twice. On a GPU there is none, since shards
+        are in its own memory.
+        """
+        if self._whole is None and self._fits:
+            parts: list[DecodedShard] = []
+            for index in range(self.source.header.shards):
+                parts.append(self.shard(index))
+                if self._device or sum(part.nbytes for part in parts) > IN_MEMORY:
+                    self._fits = False
+                    return None
+            self._whole = joined(parts)
+        return self._whole
 
     def _open(self, index: int) -> DecodedShard:
         if index in self._decoding:

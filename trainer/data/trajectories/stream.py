@@ -8,36 +8,43 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from shared.errors import ConfigError, TrainingError
+from shared.errors import TrainingError
 from shared.follow import ShardSource
-from shared.motions_file import motions_of
 from shared.order import IntArray, PassOrder, SampleOrder, WindowSpan, is_validation, window_starts
-from trainer.config import PretrainConfig
 from trainer.data.action import FloatArray
 from trainer.data.batches import Batch
-from trainer.data.copies.stage1 import ObjectSteps
 from trainer.data.motion_basis import MOST_WINDOWS
-from trainer.data.normalization import ActionNormalizer
-from trainer.data.trajectories.decoded_shard import DecodedShard, ShardDecoder, Steps, windows
+from trainer.data.trajectories.decoded_shard import DecodedShard, ShardDecoder, Steps
+from trainer.data.trajectories.located_windows import LocatedWindows
 from trainer.data.trajectories.shard_cache import GPU_SHARE, ShardCache
-from trainer.data.trajectories.stage1_steps import Stage1Steps
 
 # Passes that training never reaches: held-out windows and those of the motion basis do not depend on how long it runs.
 _VALIDATION_PASS = 2**32
 _MOTION_PASS = 2**32 + 1
-_CHUNK = 4096
-"""Windows copied at once, of which batches are parts: for one batch alone, calls would take longer than copying."""
+_STRETCH = 65_536
+"""Windows whose places are found at once in a dataset that is held as one; else those of a block."""
 
 
-class _Windows(NamedTuple):
-    """Where windows lie: shard, and in its arrays the first and last step of the row and of the window the first."""
+class _Stretch(NamedTuple):
+    """Windows that are drawn one after the other, of whole blocks.
 
-    shard: IntArray
-    first: IntArray
-    last: IntArray
-    start: IntArray
+    Attributes:
+        pass_index: of the first of them.
+        position: likewise, in its pass.
+        pass_length: windows of a pass.
+        windows: where they lie.
+    """
+
+    pass_index: int
+    position: int
+    pass_length: int
+    windows: LocatedWindows
+
+    def place(self, pass_index: int, position: int) -> int | None:
+        """Which of them is at this position of a pass; None where none is."""
+        place = (pass_index - self.pass_index) * self.pass_length + position - self.position
+        return place if 0 <= place < len(self.windows) else None
 
 
 @dataclass(frozen=True)
@@ -125,11 +132,10 @@ class TrajectoryStream:
             left_out=config.left_out,
         )
         self._shards = header.shards
-        self._position = 0
-        self._block: tuple[tuple[int, int], _Windows] | None = None
-        self._chunk: tuple[tuple[int, int, int], Batch] | None = None
-        self._pass = self._start_pass(0)
-        if len(self._pass) == 0:
+        self._pass, self._position = 0, 0
+        self._pass_length = len(self._order_of_pass(0))
+        self._stretch: _Stretch | None = None
+        if self._pass_length == 0:
             raise TrainingError(
                 f"dataset {header.dataset_id[:12]} has no trajectory to train on: {header.count} in all, "
                 f"{config.validation_share:.0%} held out; generate more of them"
@@ -146,16 +152,20 @@ class TrajectoryStream:
 
     def draw(self, missing: int, tell: Callable[[str], None]) -> Batch:
         """The next so many windows, one or more, as `next` would give them."""
-        place, position, parts = self._pass, self._position, []
+        pass_index, position, parts = self._pass, self._position, []
         while missing:
-            if position == len(place):
-                place, position = self._start_pass(place.pass_index + 1), 0
-            part = self._part(place, position, missing, tell)
+            if position == self._pass_length:
+                pass_index, position = pass_index + 1, 0
+            stretch, begin = self._stretch_at(pass_index, position, tell)
+            part = stretch.windows.batch(begin, begin + missing)
             parts.append(part)
-            taken = len(part.actions)
-            position, missing = position + taken, missing - taken
+            taken = part.actions.shape[0]
+            missing -= taken
+            # The end of a pass is a position of its own, not yet the next one's beginning.
+            passes, position = divmod(position + taken - 1, self._pass_length)
+            pass_index, position = pass_index + passes, position + 1
         # Moved only now: a wait that is broken off must leave the place where it was.
-        self._pass, self._position = place, position
+        self._pass, self._position = pass_index, position
         if len(parts) == 1:
             return parts[0]
         return Batch(torch.cat([part.actions for part in parts]), torch.cat([part.condition for part in parts]))
@@ -170,15 +180,15 @@ class TrajectoryStream:
         self.cache.wait(shards, lambda text: None)
         index = np.arange(self._config.validation_windows)
         samples = held_out[index % held_out.size], index // held_out.size
-        return self._gather(self._locate(_VALIDATION_PASS, *samples), slice(None))
+        return self._located(_VALIDATION_PASS, *samples).batch(0, len(index))
 
     @property
     def shards_seen(self) -> int:
         """Shards that training has come to, a function of its place."""
-        if self._pass.pass_index > 0:
+        if self._pass > 0:
             return self._shards
-        last = self._pass.block_of(max(0, self._position - 1))
-        return int(self._pass.blocks[last].max()) + 1
+        order = self._order_of_pass(0)
+        return int(order.blocks[order.block_of(max(0, self._position - 1))].max()) + 1
 
     def motion_windows(self, shards: int | None = None, count: int | None = None) -> FloatArray:
         """Windows of training trajectories of the first shards, evenly spread, in one walk.
@@ -201,131 +211,61 @@ class TrajectoryStream:
         border = np.flatnonzero(np.diff(chosen // self._order.shard_rows)) + 1
         parts = []
         for own, drawn in zip(np.split(chosen, border), np.split(draws, border), strict=True):
-            where = self._locate(_MOTION_PASS, own, drawn)
-            parts.append(self._gather(where, slice(None)).actions.cpu().numpy())
+            parts.append(self._located(_MOTION_PASS, own, drawn).batch(0, len(own)).actions.cpu().numpy())
         return np.concatenate(parts)
 
     def state(self) -> dict[str, Any]:
         """The place of the next batch."""
-        return {"pass": self._pass.pass_index, "position": self._position, "watermark": self._shards}
+        return {"pass": self._pass, "position": self._position, "watermark": self._shards}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes to a place that `state` gave."""
-        self._pass, self._position = self._start_pass(int(state["pass"])), int(state["position"])
+        self._pass, self._position = int(state["pass"]), int(state["position"])
 
-    def _start_pass(self, index: int) -> PassOrder:
+    def _order_of_pass(self, index: int) -> PassOrder:
         return self._order.one_pass(index, self._shards, shuffle_shards=index > 0)
 
-    def _part(self, place: PassOrder, position: int, n: int, tell: Callable[[str], None]) -> Batch:
-        """Windows of up to `n` samples from `position` on, to the end of their chunk."""
-        block = place.block_of(position)
-        first, end = int(place.ends[block - 1]) if block else 0, int(place.ends[block])
-        chunk, begin = divmod(position - first, _CHUNK)
-        key = (place.pass_index, block, chunk)
-        if self._chunk is None or self._chunk[0] != key:
-            where = self._block_windows(place, block, first, end, tell)
-            self._chunk = key, self._gather(where, slice(chunk * _CHUNK, (chunk + 1) * _CHUNK))
-        actions, condition, _ = self._chunk[1]
-        return Batch(actions[begin : begin + n], condition[begin : begin + n])
+    def _stretch_at(self, pass_index: int, position: int, tell: Callable[[str], None]) -> tuple[_Stretch, int]:
+        """Windows with that at this position of a pass among them, and which of them it is."""
+        known = None if self._stretch is None else self._stretch.place(pass_index, position)
+        if self._stretch is not None and known is not None:
+            return self._stretch, known
+        order = self._order_of_pass(pass_index)
+        block = order.block_of(position)
+        shards, first = order.blocks[block], int(order.ends[block - 1]) if block else 0
+        needed = self._shards if pass_index > 0 else int(shards.max()) + 1
+        self.cache.wait(needed, tell)
+        whole = self.cache.whole() if needed == self._shards else None
+        samples = self._order.samples(pass_index, block, self._shards, 1 if whole is None else _STRETCH)
+        windows = self._located(*samples, whole)
+        if whole is None:
+            self.cache.expect(index for later in order.blocks[block + 1 : block + 2] for index in later.tolist())
+        self._stretch = _Stretch(pass_index, first, self._pass_length, windows)
+        return self._stretch, position - first
 
-    def _block_windows(
-        self, place: PassOrder, block: int, first: int, end: int, tell: Callable[[str], None]
-    ) -> "_Windows":
-        """Where the windows of a block lie, which are the samples from `first` to `end` - 1."""
-        key = (place.pass_index, block)
-        if self._block is None or self._block[0] != key:
-            self.cache.wait(int(place.blocks[block].max()) + 1, tell)
-            ids, draws = place.locate(first, end - first)
-            self._block = key, self._locate(place.pass_index, ids, draws)
-            self.cache.expect(index for shards in place.blocks[block + 1 : block + 2] for index in shards.tolist())
-        return self._block[1]
+    def _located(
+        self, passes: int | IntArray, ids: IntArray, draws: IntArray, whole: DecodedShard | None = None
+    ) -> LocatedWindows:
+        """The windows of these samples, in the whole dataset where it is there as one."""
+        shards, which, first, length = self._rows(ids) if whole is None else _rows_of_one(whole, ids)
+        start = first + window_starts(self._order.seed, passes, ids, draws, length, self._span)
+        places = np.stack([which, first, first + length - 1, start])
+        return LocatedWindows(shards, places, self.cache.decoder.steps, self._span.horizon, self._device)
 
-    def _locate(self, pass_index: int, ids: IntArray, draws: IntArray) -> _Windows:
-        """Where the windows of these samples lie; all of a block at once, since each call has a fixed cost."""
-        shard, row = np.divmod(ids, self._order.shard_rows)
-        first, length = np.empty_like(ids), np.empty_like(ids)
-        for index in np.unique(shard):
-            decoded, chosen = self.cache.shard(int(index)), shard == index
-            first[chosen], length[chosen] = decoded.first[row[chosen]], decoded.length[row[chosen]]
-        start = window_starts(self._order.seed, pass_index, ids, draws, length, self._span)
-        return _Windows(shard, first, first + length - 1, first + start)
-
-    def _gather(self, where: _Windows, part: slice) -> Batch:
-        """The windows of a part, copied shard by shard."""
-        shard = where.shard[part]
-        first, last, start = (torch.from_numpy(values[part]) for values in where[1:])
-        actions: Tensor | None = None
-        condition: Tensor | None = None
-        for index in np.unique(shard):
-            rows = torch.from_numpy(np.flatnonzero(shard == index))
-            decoded = self.cache.shard(int(index))
-            own = self._windows(decoded, first[rows], last[rows], start[rows])
-            if actions is None or condition is None:
-                actions, condition = (part.new_empty(len(shard), *part.shape[1:], device=self._device) for part in own)
-            rows = rows.to(self._device)
-            actions.index_copy_(0, rows, own[0].to(self._device))
-            condition.index_copy_(0, rows, own[1].to(self._device))
-        assert actions is not None
-        assert condition is not None
-        return Batch(actions, condition)
-
-    def _windows(self, decoded: DecodedShard, first: Tensor, last: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Actions (n, horizon, action_dim) and condition (n, condition_dim) of windows of one shard."""
-        device, horizon = decoded.actions.device, self._span.horizon
-        start = start.to(device)
-        actions = windows(decoded.actions, start, horizon)
-        steps = self.cache.decoder.steps
-        return actions, steps.condition(decoded, actions, first.to(device), last.to(device), start)
+    def _rows(self, ids: IntArray) -> "_Rows":
+        number, row = np.divmod(ids, self._order.shard_rows)
+        indices = np.flatnonzero(np.bincount(number)).tolist()
+        shards = [self.cache.shard(index) for index in indices]
+        which, first, length = (np.empty_like(ids) for _ in range(3))
+        for place, (index, shard) in enumerate(zip(indices, shards, strict=True)):
+            own = number == index
+            which[own], first[own], length[own] = place, shard.first[row[own]], shard.length[row[own]]
+        return shards, which, first, length
 
 
-def _stage1_steps(source: ShardSource, normalizer: ActionNormalizer, config: PretrainConfig) -> Steps:
-    """What Stage 1 sees of the dataset's time steps. Raises ConfigError."""
-    if config.condition != "objects":
-        return Stage1Steps(config, normalizer, source.header.robot.dof)
-    motions = motions_of(source)
-    if motions is None:
-        raise ConfigError(
-            f"dataset {source.header.dataset_id[:12]} has no objects: condition 'objects' is for copies of "
-            "demonstrations (docs/copies.md)"
-        )
-    return ObjectSteps(motions, normalizer, config.head)
+_Rows = tuple[list[DecodedShard], IntArray, IntArray, IntArray]
+"""Shards that hold some rows, and of each row which of them does, its first step there and its length, (n,) each."""
 
 
-def stage1_stream(
-    source: ShardSource,
-    folder: Path,
-    normalizer: ActionNormalizer,
-    config: PretrainConfig,
-    device: torch.device,
-    *,
-    cache_bytes: float = math.inf,
-    number: int = 0,
-    of: int = 1,
-    ahead: bool = True,
-) -> TrajectoryStream:
-    """The stream of Stage 1.
-
-    Args:
-        source, folder, normalizer, device, cache_bytes, ahead: as above.
-        config: of the stage.
-        number: of this dataset among `of` that are joined, from 0. Each has an order of its own, and an equal part of
-            what may be kept.
-        of: datasets that are joined.
-
-    Raises ConfigError where a range that its condition needs is missing, TrainingError as above.
-    """
-    head, training = config.head, config.training
-    own = StreamConfig(
-        # A run's seed is below 2^32.
-        seed=training.seed + (number << 32),
-        batch_size=training.batch_size,
-        span=WindowSpan(head.horizon, head.n_obs_steps - 1, head.n_action_steps - 1),
-        windows_per_row=config.windows_per_row,
-        validation_share=config.validation_share,
-        validation_windows=config.validation_windows,
-        max_wait=config.max_wait,
-    )
-    steps = _stage1_steps(source, normalizer, config)
-    return TrajectoryStream(
-        source, folder, steps, own, device, cache_bytes=cache_bytes / of, gpu_share=GPU_SHARE / of, ahead=ahead
-    )
+def _rows_of_one(whole: DecodedShard, ids: IntArray) -> _Rows:
+    return [whole], np.zeros_like(ids), whole.first[ids], whole.length[ids]

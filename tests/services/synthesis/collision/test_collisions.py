@@ -7,9 +7,13 @@ import pytest
 
 from services.catalogue.files import PackageFiles
 from services.synthesis.arm.links import robot_links
-from services.synthesis.collision.collisions import CLEAR, colliding_postures, collisions
+from services.synthesis.arm.robot_model import robot_model
+from services.synthesis.collision.capsules import link_frames
+from services.synthesis.collision.collisions import colliding_postures, collisions
+from services.synthesis.collision.halving import CLEAR
 from services.synthesis.collision.separations import Separations, separations
-from services.synthesis.motion.timing import Profiles
+from services.synthesis.motion.timing import Profiles, parameterizer
+from services.synthesis.motion.turns import posture_at, timeline
 from services.synthesis.pipeline import synthesize
 from shared.errors import SynthesisError
 from tests.services.synthesis.examples import JOINT_SPACE, panda, parse, random_configurations, row_values, shard, whole
@@ -87,6 +91,39 @@ def test_a_collision_between_two_free_postures_is_found() -> None:
         found += 1
         assert _colliding(np.stack([a, b]))
     assert found >= 5
+
+
+@pytest.mark.parametrize("robot", ["panda", "ur5", "baxter"])
+def test_verdicts_on_motions_are_those_of_a_dense_walk(robot: str) -> None:
+    """Clear motions keep half of each pair's clearance at every moment; of others the pair named comes within it."""
+    request = parse({"robot": robot, "count": 1, "keep_out": [SHELF]})
+    arm, n = robot_model(request.arm), 60
+    apart, limits = separations(arm, True, request.keep_out), arm.planning_limits
+    q = limits.lower + np.random.default_rng(8).random((600, arm.dof)) * (limits.upper - limits.lower)
+    start, end = q[colliding_postures(arm, apart, q) == CLEAR][: 2 * n].reshape(2, n, arm.dof)
+    rest = np.zeros(n)
+    profiles, made = parameterizer(arm).connect(start, end, rest, np.ones(n))
+    assert made.all()
+    met = collisions(arm, apart, profiles, np.arange(n + 1), np.arange(n))
+    assert 10 < (met != CLEAR).sum() < n - 10
+    motions, posture = timeline(profiles, np.arange(n + 1), np.arange(n)), np.empty(arm.dof)
+    frames = np.empty((1 + arm.frames, 12))
+    for m in range(n):
+        pairs = range(len(apart.first)) if met[m] == CLEAR else [met[m]]
+        least = np.full(len(apart.first), np.inf)
+        for t in np.linspace(0, profiles.duration[m], 25 if met[m] == CLEAR else 800):
+            posture_at(motions, m, t, posture)
+            link_frames(arm.chain, arm.followers, posture, frames)
+            for pair in pairs:
+                first, second = apart.first[pair], max(apart.second[pair], 0)
+                if first == len(apart.bodies.shapes):
+                    continue
+                both = (frames[apart.bodies.joint[body] + 1] for body in (first, second))
+                least[pair] = min(least[pair], apart.distance(pair, *both)[0])
+        if met[m] == CLEAR:
+            assert (least >= apart.clearance / 2).all()
+        elif np.isfinite(least[met[m]]):
+            assert least[met[m]] <= apart.clearance[met[m]] + 2e-3
 
 
 def test_unmarked_rows_are_not_checked() -> None:

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from services.catalogue import find_arm
 from services.synthesis import pipeline
 from services.synthesis.arm.robot_model import robot_model
+from services.synthesis.copies.copying import as_written
 from services.synthesis.copies.layout import demonstrated_layouts, draw_layouts, spans
 from services.synthesis.copies.sources import sources
 from services.synthesis.pipeline import plan_shards, synthesize
@@ -375,3 +376,14 @@ def test_what_the_arm_can_not_do_is_rejected_with_its_reason() -> None:
     crowded = {"least_distance": 1.5}
     with pytest.raises(SynthesisError, match=r"objects_too_near.*lower least_distance"):
         make(MOTIONS, count=16, workspace=crowded)
+
+
+def test_the_step_of_a_sample_is_that_of_the_time_that_is_written() -> None:
+    """Rounded to float32, a time just before a step may be written as that step."""
+    time = np.array([63.0, 64 - 1e-3, 64 - 5e-5, 64 - 1.5e-6, 64 - 5e-7, 64 + 5e-7, 511.99999, 16383.9998, 16383.0])
+    written, step = as_written(time)
+    assert step.tolist() == [63, 63, 63, 64, 64, 64, 512, 16384, 16383]
+    assert np.array_equal(step, np.floor(written.astype(np.float64)))
+    np.testing.assert_allclose(written, time, atol=1e-3)
+    # A finer step below 64 is a number of its own: nothing is moved that far.
+    assert written[2] < 64 == written[3]

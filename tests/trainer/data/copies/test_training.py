@@ -25,7 +25,7 @@ from trainer.data.copies.observations import CopiedObservations
 from trainer.data.copies.opening import failed_copies
 from trainer.data.demonstrations.episode import Demonstrations
 from trainer.data.normalization import ActionNormalizer
-from trainer.data.trajectories.stream import stage1_stream
+from trainer.data.trajectories.stage1_stream import stage1_stream
 from trainer.stages.adapt import adapt
 from trainer.stages.demonstration_windows import observation_scaling
 from trainer.stages.pretrain import pretrain

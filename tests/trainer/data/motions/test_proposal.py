@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.demonstrated_motions import FIXED, FREE, DemonstratedMotions, Held, MovedObject, Segment
+from shared import motions_parquet
+from shared.demonstrated_motions import FIXED, FREE, Held, MovedObject, Segment
 from shared.errors import ConfigError, DemonstrationError
 from tests.stacking import demonstrations
 from trainer.data.demonstrations.episode import Demonstrations, Episode
@@ -46,7 +47,7 @@ def test_segments_are_around_what_the_hand_does() -> None:
         # The block is taken as it lies; on the base, whose yaw has nothing to do with the hand's, it may lie anyhow.
         assert (take.turns_with, leave.turns_with) == ("object", "hand")
     motions = demonstrated_motions(given, objects, proposals, "file")
-    assert DemonstratedMotions.from_parquet(motions.to_parquet()) == motions
+    assert motions_parquet.from_parquet(motions_parquet.to_parquet(motions)) == motions
     assert describe_motions(motions)[2].startswith("12 of them: free")
 
 
@@ -143,7 +144,7 @@ def test_without_poses_of_objects_the_hand_tells_them() -> None:
         np.testing.assert_allclose(left, np.repeat(tool[opens][None], len(tool), 0), atol=1e-6)
         assert [one.relative_to for one in proposal.segments] == [FREE, 0, FREE, 1]
     motions = demonstrated_motions(replace(given, objects=()), objects, proposals, "file")
-    assert DemonstratedMotions.from_parquet(motions.to_parquet()) == motions
+    assert motions_parquet.from_parquet(motions_parquet.to_parquet(motions)) == motions
 
 
 def refused(given: Demonstrations, message: str) -> None:

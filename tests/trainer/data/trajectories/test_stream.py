@@ -1,3 +1,4 @@
+import hashlib
 import threading
 import time
 from collections import Counter
@@ -13,12 +14,13 @@ from shared.dataset import Dataset
 from shared.errors import CorruptShardError, DatasetStalledError, TrainingError
 from shared.order import SampleOrder
 from shared.records import list_column
-from tests.shared.example import HEADER, example_table
+from tests.shared.example import HEADER, OTHER, example_table
 from tests.trainer.example import make_dataset, training
 from trainer.config import PretrainConfig
 from trainer.data.batches import Batch
 from trainer.data.normalization import ActionNormalizer
-from trainer.data.trajectories.stream import TrajectoryStream, stage1_stream
+from trainer.data.trajectories.stage1_stream import stage1_stream
+from trainer.data.trajectories.stream import TrajectoryStream
 
 
 def make_stream(dataset: Dataset, folder: Path, ahead: bool = True, **settings: Any) -> TrajectoryStream:
@@ -84,6 +86,38 @@ def test_without_a_condition_it_is_empty(tmp_path: Path) -> None:
     stream = make_stream(make_dataset(tmp_path), tmp_path, condition="none")
     assert stream.condition_dim == 0
     assert batches(stream, 1)[0].condition.shape == (7, 0)
+
+
+# Of the first release that had them: runs that were begun then go on with the same windows.
+PINNED = {
+    ("a", 1, "joint_position"): ("a448058b3cf4ff63", {"pass": 23, "position": 6, "watermark": 3}),
+    ("a", 1, "endpoints"): ("d0c20f5a530a1d08", {"pass": 23, "position": 6, "watermark": 3}),
+    ("a", 5, "joint_position"): ("d0241b7bd469dbb3", {"pass": 4, "position": 60, "watermark": 3}),
+    ("b", 1, "joint_position"): ("1b48fa346f6089d7", {"pass": 8, "position": 36, "watermark": 6}),
+    ("b", 1, "endpoints"): ("07793c5f68651b2f", {"pass": 8, "position": 36, "watermark": 6}),
+    ("b", 5, "joint_position"): ("c8d3a0d9e520403c", {"pass": 1, "position": 180, "watermark": 6}),
+}
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize(("name", "windows_per_row", "condition"), PINNED)
+def test_windows_and_their_order_are_those_of_earlier_runs(
+    name: str, windows_per_row: int, condition: str, in_memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not in_memory:
+        monkeypatch.setattr("trainer.data.trajectories.shard_cache.IN_MEMORY", 0)
+    dataset = make_dataset(tmp_path / "dataset", header={"a": HEADER, "b": OTHER}[name])
+    settings: dict[str, Any] = {"windows_per_row": windows_per_row, "condition": condition, "endpoints": "motion"}
+    stream = make_stream(dataset, tmp_path, validation_share=0.1, validation_windows=9, **settings)
+    held_out = stream.validation()
+    assert held_out is not None
+    digest = hashlib.sha256()
+    for batch in [held_out, *batches(stream, 60)]:
+        digest.update(batch.actions.numpy().tobytes())
+        digest.update(batch.condition.numpy().tobytes())
+    digest.update(stream.motion_windows().tobytes())
+    assert (digest.hexdigest()[:16], stream.state()) == PINNED[name, windows_per_row, condition]
+    assert (stream.cache.whole() is not None) == in_memory
 
 
 @pytest.mark.parametrize("place", [0, 1, 2, 3, 8])
@@ -191,7 +225,6 @@ def test_windows_of_the_motion_basis_are_one_of_each_training_row_of_the_shards_
     order = SampleOrder(0, HEADER.count, HEADER.shard_rows, 0.2, block_shards=1)
     training_ids = [order.training_ids(index) for index in range(HEADER.shards)]
     stream._order = order
-    stream._pass = stream._start_pass(0)
     # Before the first batch: the first shard. A shard's rows are a block here.
     for position, shards in ((0, 1), (len(training_ids[0]), 1), (len(training_ids[0]) + 1, 2)):
         stream.restore({"pass": 0, "position": position})

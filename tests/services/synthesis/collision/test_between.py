@@ -1,11 +1,12 @@
-"""What a walk along a motion finds, on an arm whose distances are numbers that can be read."""
+"""What is found of a motion between its ends, on an arm whose distances are numbers that can be read."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.synthesis.collision.collisions import CLEAR, colliding_postures, collisions
-from services.synthesis.collision.separations import KEEP_OUT_CLEARANCE, LINK_CLEARANCE, Separations, separations
+from services.synthesis.collision.collisions import colliding_postures, collisions
+from services.synthesis.collision.halving import CLEAR
+from services.synthesis.collision.separations import KEEP_OUT_CLEARANCE, LINK_CLEARANCE, separations
 from services.synthesis.motion.timing import Profiles
 from services.synthesis.request.keep_outs import KeepOutBox
 from tests.services.catalogue.slides import BESIDE, HALF, slides
@@ -18,20 +19,21 @@ def _wall(x: float) -> KeepOutBox:
     return KeepOutBox(kind="box", min=(x, -2.0, -2.0), max=(x + 1e-4, 2.0, 2.0))
 
 
-def _row(start: FloatArray, velocity: FloatArray, jerk: FloatArray) -> Profiles:
-    """A row of one segment, two seconds long, and of two pieces of a second each."""
+def _motion(start: FloatArray, velocity: FloatArray, jerk: FloatArray) -> Profiles:
+    """A motion of one segment, two seconds long, and of two pieces of a second each."""
     time, jerks = np.zeros((1, 2, 7)), np.zeros((1, 2, 7))
     time[:, :, :2], jerks[0, :, :2] = 1.0, jerk
     return Profiles(start[None], velocity[None], np.zeros((1, 2)), time, jerks, np.full(1, 2.0))
 
 
-def _met(apart: Separations, row: Profiles) -> int:
-    return int(collisions(slides(), apart, row, np.arange(2), np.zeros(1, np.int64))[0])
+def _collides(wall: KeepOutBox, motion: Profiles) -> bool:
+    apart = separations(slides(), False, (wall,))
+    return bool(collisions(slides(), apart, motion, np.arange(2), np.zeros(1, np.int64))[0] != CLEAR)
 
 
-STEADY = _row(np.array([-0.9, 0.0]), np.array([0.9, 0.0]), np.zeros((2, 2)))
+STEADY = _motion(np.array([-0.9, 0.0]), np.array([0.9, 0.0]), np.zeros((2, 2)))
 """Along x from -0.9 m to 0.9 m, at one speed."""
-THERE_AND_BACK = _row(np.array([-0.9, 0.0]), np.array([1.2, 0.0]), np.array([[-2.4, 2.4], [0.0, 0.0]]))
+THERE_AND_BACK = _motion(np.array([-0.9, 0.0]), np.array([1.2, 0.0]), np.array([[-2.4, 2.4], [0.0, 0.0]]))
 """From -0.9 m at 1.2 m/s, at rest after a second at -0.1 m, where its acceleration is -2.4 m/s^2; and on from there."""
 
 
@@ -39,16 +41,15 @@ THERE_AND_BACK = _row(np.array([-0.9, 0.0]), np.array([1.2, 0.0]), np.array([[-2
 def test_a_wall_that_is_passed_is_found_wherever_it_stands(x: float) -> None:
     apart = separations(slides(), False, (_wall(x),))
     assert colliding_postures(slides(), apart, np.array([[-0.9, 0.0], [0.9, 0.0]])).tolist() == [CLEAR, CLEAR]
-    assert _met(apart, STEADY) != CLEAR
+    assert _collides(_wall(x), STEADY)
 
 
-def test_a_motion_is_walked_as_far_as_it_goes_and_no_farther() -> None:
+def test_a_motion_is_looked_at_as_far_as_it_goes_and_no_farther() -> None:
     # 1.2 t - 0.4 t^3 from -0.9 m on: the block's front is farthest after a second.
     farthest = -0.9 + 0.8 + HALF
     # What comes within the clearance may count as colliding, what touches does.
     for gap, found in ((-1e-5, True), (KEEP_OUT_CLEARANCE + 1e-5, False)):
-        apart = separations(slides(), False, (_wall(farthest + gap),))
-        assert (_met(apart, THERE_AND_BACK) != CLEAR) == found
+        assert _collides(_wall(farthest + gap), THERE_AND_BACK) == found
 
 
 @pytest.mark.parametrize("self_collision", [True, False])
