@@ -60,7 +60,8 @@ class ArmLimits:
     @classmethod
     def from_dataset(cls, folder: str | Path) -> "ArmLimits":
         """Of the robot of a dataset, from its dataset.json. Raises OSError, ValueError."""
-        return cls.from_robot(json.loads((Path(folder) / "dataset.json").read_text())["robot"])
+        header = json.loads((Path(folder) / "dataset.json").read_text())
+        return cls.from_robot(header.get("robot", {}) if isinstance(header, dict) else {})
 
     def within(self, lower: Sequence[float] | Array, upper: Sequence[float] | Array) -> "ArmLimits":
         """The same arm in a workspace of joint ranges, (dof,) each [rad] or [m]; infinities leave a joint as it is."""
