@@ -123,7 +123,10 @@ def audit_arm(name: str, steps: int, seed: int, rate_hz: float = RATE_HZ) -> Cou
 
 def _audit(executor: Executor, answers: Answers, steps: int) -> Counter[str]:
     audit, counts, states = MotionAudit(executor.limits, executor.period), Counter[str](), []
-    silent_from, moving = steps - round(SILENT_S / executor.period), False
+    silent_from, moving, stopping = steps - round(SILENT_S / executor.period), False, 0
+    limits = executor.limits
+    # No stop takes longer: from full speed at full acceleration outwards.
+    stop_s = float(np.max(limits.velocity / limits.acceleration + 2 * limits.acceleration / limits.jerk))
     for index in range(1, steps + 1):
         now = index * executor.period
         if index % round(KIND_S / executor.period) == 1:
@@ -133,15 +136,13 @@ def _audit(executor: Executor, answers: Answers, steps: int) -> Counter[str]:
         command = executor.tick(now)
         states.append(command.state())
         counts.update(event.kind for event in executor.events)
-        counts["stops_without_rest"] += sum(
-            event.kind == "rested" and bool(command.velocity.any() or command.acceleration.any())
-            for event in executor.events
-        )
         executor.events.clear()
         if len(states) == 5000 or index == steps:
             audit.add(np.array(states))
             states.clear()
         moving = bool(command.velocity.any() or command.acceleration.any())
+        stopping = 0 if command.following or not moving else stopping + 1
+        counts["stops_without_rest"] += stopping * executor.period > stop_s + 2 * executor.period
     counts["audited_steps"], counts["violations"] = audit.steps, sum(audit.violations.values())
     counts["stops_without_rest"] += moving
     return counts
