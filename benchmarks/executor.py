@@ -34,7 +34,7 @@ ALPHA = 0.25
 KIND_S, SILENT_S = 2.0, 4.0
 """How long chunks are of one kind, and how long there are none at last [s]."""
 TIMED_TICKS = 200_000
-"""Of which the time is taken; what is allocated is looked at afterwards, since that takes time too."""
+"""Most of which the time is taken; what is allocated is looked at afterwards, since that takes time too."""
 KINDS = ("random", "limits", "alternating", "outward", "real", "nonsense")
 """Chunks: anywhere; jumps between limits; to and fro between two postures; to a limit with velocity towards it; a
 smooth motion with noise; and those that must be refused."""
@@ -199,15 +199,16 @@ def running(seconds: float) -> dict[str, float]:
     limits, taken, allocated = arm_limits("panda"), array("d"), []
     executor = Executor(limits, (limits.lower + limits.upper) / 2, rate_hz=RATE_HZ, policy_rate_hz=POLICY_HZ)
     rng, ticks = np.random.default_rng(0), round(seconds * RATE_HZ)
+    timed = min(TIMED_TICKS, ticks // 8)
     for index in range(1, ticks + 1):
         now = index / RATE_HZ
         if index % 400 == 1:
             executor.offer(chunk("real", rng, limits, max(0.0, now - 0.1)), max(0.0, now - 0.1))
         began = time.thread_time_ns()
         executor.tick(now)
-        if len(taken) < TIMED_TICKS:
+        if index <= timed:
             taken.append((time.thread_time_ns() - began) / 1e3)
-        elif not tracemalloc.is_tracing() and len(taken) == TIMED_TICKS:
+        elif index == timed + 1:
             tracemalloc.start()
         if index in (ticks // 4, ticks):
             gc.collect()
