@@ -49,7 +49,7 @@ fix: setup ## Apply what the linters can fix
 	$(VENV)/bin/ruff format .
 
 test: setup ## Run the test suite, the recipe in tiny form included
-	$(RUN) -m pytest -m "not browser and not cluster and not compose and not lerobot and not heads" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(RUN) -m pytest -m "not browser and not cluster and not compose and not lerobot and not heads" -n 2 --dist loadfile --no-loadscope-reorder --durations 25 $(ARGS)
 
 test-heads: setup ## Train every head with every conditioning until it fits its windows
 	$(RUN) -m pytest tests/trainer/test_overfitting.py $(ARGS)

@@ -178,7 +178,9 @@ def run_round(
 ) -> tuple[Phase, Phase, Counter[str]]:
     """One job, watched undisturbed and then under load."""
     job_id = client.submit({**REQUEST, "seed": seed})["id"]
-    while client.job(job_id)["progress"]["shards_committed"] < 2:
+    while (job := client.job(job_id))["progress"]["shards_committed"] < 2:
+        if job["state"] == "failed":
+            raise SystemExit(f"the job failed: {job['reason']}")
         time.sleep(0.1)
     quiet = measure(service, client, job_id, seconds)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:

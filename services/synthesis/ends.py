@@ -153,6 +153,7 @@ class Ends:
     def _names(self, met: IntArray) -> Texts:
         """Reasons for pairs that met, "" for CLEAR."""
         assert self._apart is not None
-        reason = np.where(self._apart.second[met] >= 0, validation.SELF_COLLISION, validation.KEEP_OUT).astype(object)
-        reason[met == CLEAR] = ""
-        return np.asarray(reason, object)
+        reason, meets = np.full(len(met), "", object), met != CLEAR
+        links = self._apart.second[met[meets]] >= 0
+        reason[meets] = np.where(links, validation.SELF_COLLISION, validation.KEEP_OUT)
+        return reason
