@@ -20,17 +20,22 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
+_MOSTLY = 7 / 8
+"""Share of a batch's values that must be of accepted rows for the others to be kept with them, which spares a copy."""
+
+
 class _ListPart(NamedTuple):
-    """A batch's accepted rows of one list column: values (N, width), and the first value row of each row (n + 1,)."""
+    """Values (N, width) of one list column of a batch, first value row of each row (n + 1,), and the accepted rows."""
 
     values: NDArray[Any]
     first: IntArray
+    rows: IntArray
 
 
 class RowBuffer:
     """Collects batches; a rejected row's later attempt may come after its neighbours.
 
-    Only accepted rows are kept, so memory does not depend on how many candidates are rejected.
+    Where many are rejected, accepted rows are kept alone: memory does not depend on how many candidates there are.
     """
 
     def __init__(self, request: TrajectoryRequest) -> None:
@@ -78,21 +83,23 @@ class RowBuffer:
 def _accepted(values: NDArray[Any], first: IntArray, rows: IntArray) -> _ListPart:
     """The rows named, of values (N, width) in which row r begins at first[r]."""
     kept = offsets(np.diff(first)[rows])
+    if kept[-1] >= _MOSTLY * len(values):
+        return _ListPart(values, first, rows)
     target = np.empty((int(kept[-1]), values.shape[1]), values.dtype)
     _copy_rows(values, first, rows, target, kept)
-    return _ListPart(target, kept)
+    return _ListPart(target, kept, np.arange(len(rows)))
 
 
 def _gather(parts: list[_ListPart], places: list[IntArray]) -> tuple[NDArray[Any], IntArray]:
     """Puts each batch's rows at their places; returns the values, flattened, and their offsets."""
     lengths = np.empty(sum(len(place) for place in places), np.int64)
     for part, place in zip(parts, places, strict=True):
-        lengths[place] = np.diff(part.first)
+        lengths[place] = np.diff(part.first)[part.rows]
     target_first = offsets(lengths)
     width = parts[0].values.shape[1]
     target = np.empty((int(target_first[-1]), width), parts[0].values.dtype)
     for part, place in zip(parts, places, strict=True):
-        _copy_rows(part.values, part.first, np.arange(len(place)), target, target_first[place])
+        _copy_rows(part.values, part.first, part.rows, target, target_first[place])
     return target.reshape(-1), target_first * width
 
 
