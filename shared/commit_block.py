@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shared.errors import DatasetFormatError
-from shared.manifest import SHARD_FILE, Commit, Totals
+from shared.manifest import BY_FAMILY, SHARD_FILE, Commit, Totals
 
 BLOCK = 1024
 """Shards of a block; the last one of a dataset may have fewer."""
@@ -26,7 +26,7 @@ _TYPES = {
     "content_sha256": _SHA256,
     "attempts": pa.int64(),
     "rejections": _COUNTS,
-    "rejections_by_family": pa.map_(pa.string(), _COUNTS),
+    **dict.fromkeys(BY_FAMILY, pa.map_(pa.string(), _COUNTS)),
 }
 _SCHEMA = pa.schema([*((name, kind) for name, kind in _TYPES.items()), ("statistics", pa.string())])
 _REMEDY = "; restore it, or make the dataset again"
@@ -39,10 +39,10 @@ def pack_block(commits: Sequence[Commit], statistics: Sequence[Mapping[str, Any]
         if kind == _SHA256:
             columns[name] = [bytes.fromhex(value) for value in columns[name]]
     columns["rejections"] = [list(value.items()) for value in columns["rejections"]]
-    columns["rejections_by_family"] = [
-        [(family, list(counts.items())) for family, counts in value.items()]
-        for value in columns["rejections_by_family"]
-    ]
+    for name in BY_FAMILY:
+        columns[name] = [
+            [(family, list(counts.items())) for family, counts in value.items()] for value in columns[name]
+        ]
     columns["statistics"] = [json.dumps(value) for value in statistics]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, _SCHEMA), sink, compression="zstd", use_dictionary=False, write_page_checksum=True)
@@ -72,11 +72,18 @@ class CommitBlock:
         for chunk in self._table.column("rejections").chunks:
             for reason, count in zip(chunk.keys.to_pylist(), chunk.items.to_pylist(), strict=True):
                 rejections[reason] += count
-        by_family: dict[str, Counter[str]] = {}
-        for chunk in self._table.column("rejections_by_family").chunks:
-            for family, counts in zip(chunk.keys.to_pylist(), chunk.items.to_pylist(), strict=True):
-                by_family.setdefault(family, Counter()).update(dict(counts))
-        return Totals(self._table.num_rows, **sums, rejections=rejections, rejections_by_family=by_family)
+        by_family: dict[str, dict[str, Counter[str]]] = {name: {} for name in BY_FAMILY}
+        for name, families in by_family.items():
+            for chunk in self._table.column(name).chunks:
+                for family, counts in zip(chunk.keys.to_pylist(), chunk.items.to_pylist(), strict=True):
+                    families.setdefault(family, Counter()).update(dict(counts))
+        return Totals(
+            self._table.num_rows,
+            **sums,
+            rejections=rejections,
+            rejections_by_family=by_family["rejections_by_family"],
+            redraws_by_family=by_family["redraws_by_family"],
+        )
 
     def commits(self, first: int, end: int) -> list[Commit]:
         """Those of shards `first` to `end` - 1."""
@@ -86,9 +93,8 @@ class CommitBlock:
             if kind == _SHA256:
                 columns[name] = [value.hex() for value in columns[name]]
         columns["rejections"] = [dict(value) for value in columns["rejections"]]
-        columns["rejections_by_family"] = [
-            {family: dict(counts) for family, counts in value} for value in columns["rejections_by_family"]
-        ]
+        for name in BY_FAMILY:
+            columns[name] = [{family: dict(counts) for family, counts in value} for value in columns[name]]
         return [Commit(*values) for values in zip(*columns.values(), strict=True)]
 
 

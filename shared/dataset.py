@@ -165,6 +165,7 @@ class Dataset:
         attempts: int,
         rejections: Mapping[str, int],
         rejections_by_family: Mapping[str, dict[str, int]] | None = None,
+        redraws_by_family: Mapping[str, dict[str, int]] | None = None,
     ) -> Commit:
         """Writes shard `index` and commits it; safe to run twice, or in two processes at once.
 
@@ -174,6 +175,7 @@ class Dataset:
             attempts: candidates tried.
             rejections: candidates that failed, by reason.
             rejections_by_family: likewise, by family and reason.
+            redraws_by_family: ends of motions that were drawn anew, likewise.
 
         Raises:
             CommitConflictError: the index is committed with other rows.
@@ -183,6 +185,7 @@ class Dataset:
             "attempts": attempts,
             "rejections": dict(rejections),
             "rejections_by_family": dict(rejections_by_family or {}),
+            "redraws_by_family": dict(redraws_by_family or {}),
         }
         commit = self.commit(index) or self._write(index, table, content, counts)
         if commit.content_sha256 != content:

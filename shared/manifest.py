@@ -92,6 +92,11 @@ class DatasetHeader:
             raise DatasetFormatError(f"is not a dataset description: {error!r}" + _REMEDY, where) from error
 
 
+BY_FAMILY = ("rejections_by_family", "redraws_by_family")
+"""What a commit counts by family and reason. Commits of older releases lack it."""
+_COUNTED = ("rejections", *BY_FAMILY)
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """What makes a shard visible: commits/<index>.json, or a row of a block of commits.
@@ -109,6 +114,7 @@ class Commit:
         attempts: candidates tried.
         rejections: candidates that failed, by reason.
         rejections_by_family: likewise, by family and reason; empty in commits of older releases.
+        redraws_by_family: ends of motions that were drawn anew, none of them a candidate, likewise.
     """
 
     index: int
@@ -121,6 +127,7 @@ class Commit:
     attempts: int
     rejections: dict[str, int]
     rejections_by_family: dict[str, dict[str, int]] = field(default_factory=dict)
+    redraws_by_family: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Its object, without statistics."""
@@ -131,7 +138,7 @@ class Commit:
         """Reads a commit's object. Raises DatasetFormatError naming `where`."""
         try:
             # Before files were named by their content, the index said which it is.
-            named = {"file": f"shard-{value['index']:08d}.parquet", "rejections_by_family": {}, **value}
+            named = {"file": f"shard-{value['index']:08d}.parquet", **_none_by_family(), **value}
             fields = {name: named[name] for name in cls.__annotations__}
             _require(fields, cls.__annotations__)
             if not re.fullmatch(SHARD_FILE, fields["file"]):
@@ -152,28 +159,38 @@ class Totals:
     attempts: int = 0
     rejections: Mapping[str, int] = field(default_factory=dict)
     rejections_by_family: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    redraws_by_family: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, commits: Iterable[Commit]) -> "Totals":
         """The sums over these."""
-        ones = (cls(1, c.rows, c.samples, c.bytes, c.attempts, c.rejections, c.rejections_by_family) for c in commits)
-        return cls.sum(ones)
+        names = [name for name in cls.__dataclass_fields__ if name != "commits"]
+        return cls.sum(cls(1, **{name: getattr(commit, name) for name in names}) for commit in commits)
 
     @classmethod
     def sum(cls, parts: Iterable["Totals"]) -> "Totals":
         """The sums over all of these."""
         counts: Counter[str] = Counter()
         rejections: Counter[str] = Counter()
-        by_family: dict[str, Counter[str]] = {}
+        by_family: dict[str, dict[str, Counter[str]]] = {name: {} for name in BY_FAMILY}
         for part in parts:
             for name in ("commits", "rows", "samples", "bytes", "attempts"):
                 counts[name] += getattr(part, name)
             for reason, count in part.rejections.items():
                 rejections[reason] += count
-            for family, of_family in part.rejections_by_family.items():
-                by_family.setdefault(family, Counter()).update(of_family)
-        families = {family: dict(sorted(of_family.items())) for family, of_family in sorted(by_family.items())}
-        return cls(**counts, rejections=dict(sorted(rejections.items())), rejections_by_family=families)
+            for name, sums in by_family.items():
+                for family, of_family in getattr(part, name).items():
+                    sums.setdefault(family, Counter()).update(of_family)
+        families = {
+            name: {family: dict(sorted(of_family.items())) for family, of_family in sorted(sums.items())}
+            for name, sums in by_family.items()
+        }
+        return cls(
+            **counts,
+            rejections=dict(sorted(rejections.items())),
+            rejections_by_family=families["rejections_by_family"],
+            redraws_by_family=families["redraws_by_family"],
+        )
 
 
 @dataclass(frozen=True)
@@ -211,8 +228,8 @@ class Manifest:
                 return cls(value["state"], value["reason"], totals, commits)
             totals = None
             if value["totals"] is not None:
-                given = {"rejections_by_family": {}, **value["totals"]}
-                kinds = {name: dict if name.startswith("rejections") else int for name in Totals.__dataclass_fields__}
+                given = {**_none_by_family(), **value["totals"]}
+                kinds = {name: dict if name in _COUNTED else int for name in Totals.__dataclass_fields__}
                 _require(given, kinds)
                 totals = Totals(**{name: given[name] for name in kinds})
             elif value["state"] == "sealed":
@@ -220,6 +237,11 @@ class Manifest:
             return cls(value["state"], value["reason"], totals)
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetFormatError(f"is not a manifest: {error!r}" + _REMEDY, where) from error
+
+
+def _none_by_family() -> dict[str, dict[str, Any]]:
+    """What older releases lack."""
+    return {name: {} for name in BY_FAMILY}
 
 
 def _require(value: Any, kinds: Mapping[str, Any]) -> None:

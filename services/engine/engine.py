@@ -110,7 +110,9 @@ def make_shard(index: int, root: Location) -> Commit:
         if done is not None:
             return done
         rows = synthesize(plan_shards(kept_request_of(dataset))[index])
-        return dataset.publish(index, rows.table, rows.attempts, rows.rejections, rows.rejections_by_family)
+        return dataset.publish(
+            index, rows.table, rows.attempts, rows.rejections, rows.rejections_by_family, rows.redraws_by_family
+        )
     except (HeadstartError, OSError):
         raise
     except Exception as error:

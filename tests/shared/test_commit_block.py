@@ -20,6 +20,7 @@ def _commit(index: int) -> Commit:
         20,
         rejections,
         by_family,
+        {"point_to_point": {"keep_out": 1 + index}},
     )
 
 
@@ -30,4 +31,5 @@ def test_commits_and_sums_come_back_from_a_block() -> None:
     assert block.commit(1030) == commits[6]
     assert block.totals() == Totals.of(commits)
     assert block.totals().rejections_by_family["via_points"]["ik"] == 7
+    assert block.totals().redraws_by_family == {"point_to_point": {"keep_out": 10 * 1024 + 45 + 10}}
     assert Totals.sum([Totals.of(commits[:4]), Totals.of(commits[4:])]) == Totals.of(commits)

@@ -31,9 +31,10 @@ from tests.shared.example import HEADER, example_table
 def test_publish_then_read_gives_the_same_rows(tmp_path: Path) -> None:
     dataset = Dataset.create(tmp_path, HEADER)
     table = example_table(0, 8)
-    by_family = {"hold": {"ik": 1}}
-    commit = dataset.publish(0, table, 9, {"ik": 1}, by_family)
+    by_family, redraws = {"hold": {"ik": 1}}, {"hold": {"keep_out": 3}, "via_points": {"ik": 2}}
+    commit = dataset.publish(0, table, 9, {"ik": 1}, by_family, redraws)
     assert dataset.commits()[0].rejections_by_family == by_family
+    assert dataset.commits()[0].redraws_by_family == redraws
     assert (commit.rows, commit.attempts, commit.rejections) == (8, 9, {"ik": 1})
     again = Dataset(tmp_path)
     assert again.header.to_json() == dataset.header.to_json()

@@ -48,7 +48,7 @@ class RowTimes(NamedTuple):
 
     Attributes:
         drawn: of as many rows as were looked at, shape (n,) [s]; rather longer than they will be.
-        longest: what none takes longer than [s].
+        longest: what none is expected to take longer than [s].
     """
 
     drawn: FloatArray
@@ -85,10 +85,10 @@ def row_times(
     longest = (motion.longest + _REST_LONGEST) * int(segments.max())
     if not isinstance(workspace, Fitted):
         return RowTimes(drawn, longest)
-    # Parts of demonstrations take at least their time.
+    # Parts of demonstrations take at least their time, and may have more motions than their family.
     chains, jitter = demonstrated_chains(workspace.summary), workspace.jitter
     slowest = float((chains.time + chains.dwell).max()) * (1 + jitter.dwell) * (1 + jitter.speed)
-    return RowTimes(drawn + slowest * segments, longest + slowest * int(segments.max()))
+    return RowTimes(drawn + slowest * MOST_SEGMENTS, (motion.longest + _REST_LONGEST + slowest) * MOST_SEGMENTS)
 
 
 def row_bytes(dof: int, optional: Iterable[str], rate_hz: float, lines: bool, seconds: FloatArray) -> FloatArray:

@@ -1,6 +1,5 @@
 """A stream of rows that is cut is unreadable, also once it was saved, and whoever reads it."""
 
-import importlib
 import io
 import threading
 import time
@@ -10,6 +9,7 @@ from typing import Any
 
 import anyio
 import httpx
+import polars
 import pyarrow as pa
 import pytest
 
@@ -41,7 +41,6 @@ class _Trickle(io.RawIOBase):
 
 
 def _polars(path: Path) -> int:
-    polars = importlib.import_module("polars")
     try:
         return int(polars.read_ipc_stream(path).height)
     except polars.exceptions.PolarsError as error:
@@ -64,8 +63,6 @@ REFUSALS = (pa.ArrowException, OSError, ServiceError)
 
 @pytest.fixture(params=list(READERS))
 def read(request: pytest.FixtureRequest) -> Callable[[Path], int]:
-    if request.param == "polars":
-        pytest.importorskip("polars")
     return READERS[request.param]
 
 

@@ -89,6 +89,9 @@ def test_the_page_says_what_is_in_the_files(html: str, reference: Dataset) -> No
     assert "sealed, 12 of 12 shards" in text
     attempts = sum(commit.attempts for commit in commits)
     assert f"{attempts:,} candidates, {REQUEST.count:,} rows: {100 * REQUEST.count / attempts:.1f} % accepted" in text
+    redrawn = sum(sum(counts.values()) for commit in commits for counts in commit.redraws_by_family.values())
+    assert redrawn > 0
+    assert f"{redrawn:,} ends of motions were drawn anew" in text
     hours = sum(commit.samples for commit in commits) / 20 / 3600
     assert f"{hours:,.1f} h" in text
     limit = reference.header.robot.limits.velocity

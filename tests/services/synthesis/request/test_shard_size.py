@@ -11,6 +11,8 @@ from services.synthesis.request.shard_size import SHARD_BYTES, most_rows, row_by
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared import records
 from shared.errors import RequestError
+from tests.shared.summary_example import example_summary
+from tests.stacking import motions
 
 PROFILES = ["profile_time", "profile_jerk", "joint_acceleration"]
 
@@ -122,3 +124,23 @@ def test_every_arm_has_shards_by_default(robot: str) -> None:
     for rate_hz in (0.1, 20.0, 1000.0):
         request = parse(robot=robot, rate_hz=rate_hz)
         assert 4 <= request.shard_rows <= 4096
+
+
+def test_parts_of_demonstrations_may_have_more_motions_than_their_family() -> None:
+    fitted = {"kind": "fitted", "summary": example_summary()}
+    request = parse(workspace=fitted, families={"via_points": 1.0}, count=100, shard_rows=100)
+    table = synthesize(plan_shards(request)[0]).table
+    times = row_times(request.arm, request.families, request.workspace, request.speed_scale, request.tool_speed)
+    assert table["duration"].to_numpy().max() <= times.longest
+    assert table["duration"].to_numpy().mean() <= times.drawn.mean()
+
+
+def test_copies_take_about_as_long_as_their_demonstrations() -> None:
+    demonstrated = motions(4)
+    workspace = {"kind": "objects", "motions": demonstrated.content_sha256}
+    body = {"robot": "panda", "count": 60, "shard_rows": 60, "workspace": workspace}
+    request = TrajectoryRequest.parse(body, motions={demonstrated.content_sha256: demonstrated}.get)
+    table = synthesize(plan_shards(request)[0]).table
+    times = row_times(request.arm, request.families, request.workspace, request.speed_scale, request.tool_speed)
+    assert table["duration"].to_numpy().max() <= times.longest
+    assert table["duration"].to_numpy().mean() <= times.drawn.mean()
