@@ -50,7 +50,7 @@ def requests(summary: DemonstrationSummary, rows: int) -> dict[str, TrajectoryRe
         "fitted": fitted,
         "fitted_chains": {**fitted, "families": {"via_points": 1.0}},
     }
-    whole = {"robot": "panda", "count": rows, "shard_rows": rows, "rate_hz": summary.rate_hz}
+    whole = {"robot": "panda", "count": rows, "rate_hz": summary.rate_hz}
     return {name: TrajectoryRequest.parse({**whole, **body}) for name, body in bodies.items()}
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.loader [--data DIR] [--seconds N]
 
-Without --data it makes 16,384 trajectories, in four shards, and for the comparison 200, 2,000 and 20,000. Decoding is
+Without --data it makes 16,384 trajectories, in eight shards, and for the comparison 200, 2,000 and 20,000. Decoding is
 everything from the shard's file to arrays that windows are copied from: hash, Parquet, normalization; counted in bytes
 of the float32 columns that are read (joints, pose, gripper). Drawing is the trainer's own stream: the functional order,
 windows of 16 steps of poses with the joints of the same steps as their condition, batches of 256. One core. `_cpu_`
@@ -44,15 +44,15 @@ from trainer.recipe.presets import quick, trajectory_request
 BATCH = 256
 _DRAWS = 1024
 """Batches in a measurement, so that each holds several of the times when places of windows are found."""
-SHARD_ROWS = 4096
+SHARD_ROWS = 2048
 COMPARED = 200, 2_000, 20_000
 """Rows of the datasets that are drawn from beside a plain gather."""
 TURNS = 10
 """Of each, after one that is not counted."""
 
 
-def make_dataset(folder: Path, shards: int = 4, rows: int | None = None) -> Dataset:
-    """The recipe's trajectories, in shards of 4096."""
+def make_dataset(folder: Path, shards: int = 8, rows: int | None = None) -> Dataset:
+    """The recipe's trajectories, in shards of 2048."""
     rows = rows or SHARD_ROWS * shards
     request = TrajectoryRequest.parse(trajectory_request(quick()) | {"count": rows, "shard_rows": SHARD_ROWS})
     dataset = begin(request, folder)

@@ -20,7 +20,7 @@ def run(
     service: str | None = None,
     widen: float = 0.0,
     source: Literal["any", "nearest"] = "any",
-    shard_rows: int = 250,
+    shard_rows: int | None = None,
 ) -> None:
     """Ask the service for copies of demonstrations; says where they are, and does not wait for them.
 
@@ -33,12 +33,13 @@ def run(
         service: its URL; by default HEADSTART_URL.
         widen: how much farther than in the demonstrations objects may lie, on every side [m].
         source: which demonstration is copied: any, each as often as the others, or the one whose objects lay nearest.
-        shard_rows: copies in a shard; smaller ones arrive sooner.
+        shard_rows: copies in a shard; smaller ones arrive sooner. By default the service chooses.
     """
     check_number("--count", count, 1)
     check_number("--seed", seed, 0)
     check_number("--widen", widen, 0)
-    check_number("--shard-rows", shard_rows, 1)
+    if shard_rows is not None:
+        check_number("--shard-rows", shard_rows, 1)
     from shared.client import Client
     from shared.motions_file import read_motions
     from trainer.tensor_file import publish
@@ -54,7 +55,7 @@ def run(
         "seed": seed,
         "rate_hz": known.rate_hz,
         "workspace": workspace,
-        "shard_rows": shard_rows,
+        **({} if shard_rows is None else {"shard_rows": shard_rows}),
     }
     with Client(url) as client:
         client.upload_motions(motions.read_bytes())

@@ -148,7 +148,7 @@ def cpu() -> Recipe:
     return Recipe(
         "cpu",
         trajectories=50_000,
-        shard_rows=4096,
+        shard_rows=2048,
         size="small",
         batch=128,
         stage1_steps=3500,
@@ -202,7 +202,7 @@ def paper() -> Recipe:
     return Recipe(
         "paper",
         trajectories=200_000,
-        shard_rows=4096,
+        shard_rows=2048,
         size="paper",
         batch=64,
         stage1_batch=256,

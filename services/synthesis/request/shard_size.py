@@ -74,7 +74,8 @@ def row_times(
     u = philox_uniform(0, np.arange(_DRAWS), 0, 4)
     family = draw_families(families, u[:, 0])
     segments = draw_segments(family, u[:, 1])
-    low, high = speed_scale
+    # What is demonstrated is gone through at full speed, and then slowed to what was demonstrated.
+    low, high = (1.0, 1.0) if isinstance(workspace, Fitted) else speed_scale
     motion = _motions(arm, int(segments.max()), low + u[:, 2] * (high - low), low)
     if tool_speed is not None:
         slow = _at_tool_speed(arm, workspace, tool_speed, u[:, 3])
@@ -82,13 +83,13 @@ def row_times(
     times = motion.drawn + _REST_MEAN
     times[is_family(family, "hold")] = _HOLD_LONGEST
     drawn = (times * (np.arange(times.shape[1]) < segments[:, None])).sum(1)
-    longest = (motion.longest + _REST_LONGEST) * int(segments.max())
     if not isinstance(workspace, Fitted):
-        return RowTimes(drawn, longest)
-    # Parts of demonstrations take at least their time, and may have more motions than their family.
-    chains, jitter = demonstrated_chains(workspace.summary), workspace.jitter
-    slowest = float((chains.time + chains.dwell).max()) * (1 + jitter.dwell) * (1 + jitter.speed)
-    return RowTimes(drawn + slowest * MOST_SEGMENTS, (motion.longest + _REST_LONGEST + slowest) * MOST_SEGMENTS)
+        return RowTimes(drawn, (motion.longest + _REST_LONGEST) * int(segments.max()))
+    parts = _demonstrated_parts(workspace)
+    return RowTimes(
+        drawn + parts[np.arange(_DRAWS) % len(parts)],
+        (motion.longest + _REST_LONGEST) * MOST_SEGMENTS + float(parts.max()),
+    )
 
 
 def row_bytes(dof: int, optional: Iterable[str], rate_hz: float, lines: bool, seconds: FloatArray) -> FloatArray:
@@ -137,6 +138,17 @@ def _motions(arm: Arm, count: int, speed: FloatArray, slowest: float) -> RowTime
     seconds = (distance / velocity + starting).max(2)
     farthest = ((upper - lower) / velocity + starting).max()
     return RowTimes(seconds / speed[:, None], float(farthest) / slowest)
+
+
+def _demonstrated_parts(workspace: Fitted) -> FloatArray:
+    """How long parts of demonstrations take, of as many motions as a row has at most, with their rests (n,) [s]."""
+    chains, jitter = demonstrated_chains(workspace.summary), workspace.jitter
+    ends = np.concatenate([[0.0], np.cumsum(chains.time + chains.dwell)])
+    parts = []
+    for first, end in zip(chains.first[:-1], chains.first[1:], strict=True):
+        begins = np.arange(first, max(first, end - MOST_SEGMENTS - 1) + 1)
+        parts.append(ends[np.minimum(begins + MOST_SEGMENTS + 1, end)] - ends[begins])
+    return np.asarray(np.concatenate(parts) * (1 + jitter.dwell) * (1 + jitter.speed))
 
 
 def _at_tool_speed(arm: Arm, workspace: Workspace, tool_speed: tuple[float, float], u: FloatArray) -> RowTimes:
