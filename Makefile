@@ -32,8 +32,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt $(wildcard packages/*/pyproject.t
 	$(PYTHON) -m venv $(VENV)
 	@echo "==> packages, at the versions in constraints.txt (3.7 GB on disk, a few minutes)"
 	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,dev]' -e packages/headstart-client
-	@echo "==> robosuite, without its dependencies: its mink pin would pull numpy below 2 and Pinocchio back to 2.7"
-	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -c constraints.txt robosuite
+	@echo "==> robosuite and openpi-client (a test's), without their dependencies: their pins would pull numpy below 2"
+	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -c constraints.txt robosuite openpi-client
 	@touch $@
 	@echo "==> done"
 
