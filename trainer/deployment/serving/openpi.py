@@ -62,7 +62,7 @@ def read_keys(path: Path | None, info: CheckpointInfo) -> OpenpiKeys:
             raise ConfigError(f"{path} can't be read: {error}") from None
         if unknown := given.keys() - {"observations", "pictures"}:
             raise ConfigError(f"{path} has {sorted(unknown)[0]!r}; its tables are observations and pictures")
-    tables = {"observations": info.observation_widths, "pictures": info.cameras}
+    tables: dict[str, Mapping[str, Any]] = {"observations": info.observation_widths, "pictures": info.cameras}
     sources = {name: _sources(given.get(name, {}), keys, f"{path}, {name}") for name, keys in tables.items()}
     return OpenpiKeys(sources["observations"], sources["pictures"])
 
@@ -162,7 +162,9 @@ def _values(value: Any, pointer: str) -> NDArray[Any]:
         if values.dtype.kind not in "iuf":
             raise _wrong(pointer, "must hold numbers alone")
         return values
-    dtype, shape, data = value.get(b"dtype"), value.get(b"shape"), value.get(b"data")
+    dtype: Any = value.get(b"dtype")
+    shape: Any = value.get(b"shape")
+    data: Any = value.get(b"data")
     if dtype not in _DTYPES:
         raise _wrong(pointer, f"must be an array of one of {', '.join(sorted(_DTYPES))}, not {str(dtype)[:20]}")
     whole = isinstance(shape, list) and all(type(size) is int and 0 <= size < 2**31 for size in shape)
