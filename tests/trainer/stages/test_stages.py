@@ -77,7 +77,7 @@ def test_from_every_stage_1_condition(name: str, condition: Stage1Condition, tmp
     assert policy(OBSERVATIONS).shape == (3, 8, 10)
 
 
-@pytest.mark.parametrize("prediction_type", ["v_prediction", "sample"])
+@pytest.mark.parametrize("prediction_type", ["v_prediction", "sample", "flow"])
 def test_other_predictions(prediction_type: PredictionType, tmp_path: Path, dataset: Dataset) -> None:
     head = replace(HEADS["dp_mlp-adaln_zero"], prediction_type=prediction_type)
     check_round_trip(tmp_path, dataset, head, 10)
