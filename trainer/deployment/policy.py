@@ -32,6 +32,7 @@ class Policy:
     Attributes:
         info: what the checkpoint says of itself.
         directions: of the motion basis that it projects onto; 0 where it does not.
+        sampling_steps: of its sampler.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Policy:
         self._normalizer, self._scaling = info.normalizer, info.scaling
         self.directions, basis = chosen_basis(info.basis, directions)
         self._sampler = Sampler(head.to(self._device).eval(), precision, sampling_steps, compile_for, basis)
+        self.sampling_steps = self._sampler.steps
         if compile_for is not None:
             self._warm_up(compile_for)
 
