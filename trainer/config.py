@@ -15,7 +15,7 @@ ConditioningName = Literal[
     "adaln_zero", "adaln", "ada_rms_norm", "film", "additive", "lora_cond", "cross_attn", "prefix"
 ]
 ActionName = Literal["ee_pose", "joint_position"]
-PredictionType = Literal["epsilon", "v_prediction", "sample"]
+PredictionType = Literal["epsilon", "v_prediction", "sample", "flow"]
 Mode = Literal["normal", "decoupled", "pretrained_body", "finetune", "random_frozen", "random_body"]
 Stage1Condition = Literal["joint_position", "ee_pose", "endpoints", "none", "objects"]
 Endpoints = Literal["window", "motion"]
@@ -28,7 +28,10 @@ DIFFUSION_STEPS = 100
 """Timesteps of the training schedule; the sampler takes a subset of them."""
 
 SAMPLING_STEPS = 10
-"""Of the sampler, by default."""
+"""Of DDIM, by default."""
+
+FLOW_STEPS = 4
+"""Of the sampler of flow matching, by default."""
 
 CONDITIONINGS: dict[HeadName, tuple[ConditioningName, ...]] = {
     "dp_mlp": ("adaln_zero", "film"),
@@ -62,7 +65,8 @@ class HeadConfig:
         paper_key_values: key and value projections of cross_attn and prefix in the backbone, where Stage 2 freezes
             them, as in the paper, instead of in the conditioning.
         action: what a step of a window is: a pose (10 numbers) or joint positions (dof + 1).
-        prediction_type: what the output is, in diffusers' words.
+        prediction_type: what the output is: noise, velocity or actions of diffusion, in diffusers' words, or the
+            velocity of flow matching (`flow`), which takes fewer sampling steps.
         dropout: inside the blocks while the backbone trains (the paper: 0.1 in dp_mlp, 0.3 in the transformers).
         horizon: steps of a window.
         n_obs_steps: observation steps the policy sees; a Stage-2 window starts at t - (n_obs_steps - 1).
@@ -270,6 +274,11 @@ class AdaptConfig:
         check_number("crop", self.crop, above=0, most=1)
         check_number("copies_share", self.copies_share, above=0, below=1)
         _check_directions(self.directions, self.head)
+
+
+def default_sampling_steps(prediction_type: PredictionType) -> int:
+    """Steps of a sampler that is told no other number."""
+    return FLOW_STEPS if prediction_type == "flow" else SAMPLING_STEPS
 
 
 def to_json(config: Any) -> dict[str, Any]:

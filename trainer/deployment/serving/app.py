@@ -71,6 +71,8 @@ class PolicyServer:
             "action_dim": info.normalizer.action_dim,
             "n_obs_steps": policy.n_obs_steps,
             "n_action_steps": policy.n_action_steps,
+            "prediction_type": info.head.prediction_type,
+            "sampling_steps": policy.sampling_steps,
             "directions": policy.directions,
             "most_action_steps": info.head.longest_answer,
             "most_prefix_steps": info.head.horizon,
