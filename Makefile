@@ -5,6 +5,9 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PRESET ?= quick
+HEAD ?=
+DEVICE ?=
+PRECISION ?=
 DATA ?=
 DEMOS ?=
 NAME ?=
@@ -21,6 +24,7 @@ help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make train-decoupled [PRESET=quick|tiny|few|tasks|hundreds|cpu|paper] [DATA=path or job URL] [DEMOS=demonstrations.hdf5] [NAME=run]"
+	@echo "                       [HEAD=dp_mlp|dp_c|dp_t|dp_t_film] [DEVICE=auto|cpu|cuda|cuda:1|mps] [PRECISION=auto|bf16|fp32]"
 	@echo "  PIP_ARGS is handed to every pip install, for example an index that has CPU builds of torch."
 
 setup: $(VENV)/.ready ## Install everything into .venv (idempotent)
@@ -77,8 +81,8 @@ bench: setup ## Print every benchmark's figures, one JSON object each; peers has
 	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vx peers); do \
 	  echo "==> $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
 
-train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, DATA, DEMOS, NAME)
-	$(RUN) -m trainer train --preset $(PRESET) $(if $(DATA),--data '$(DATA)') $(if $(DEMOS),--demos '$(DEMOS)') $(if $(NAME),--name '$(NAME)')
+train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, HEAD, DEVICE, PRECISION, DATA, DEMOS, NAME)
+	$(RUN) -m trainer train --preset $(PRESET) $(if $(HEAD),--head '$(HEAD)') $(if $(DEVICE),--device '$(DEVICE)') $(if $(PRECISION),--precision '$(PRECISION)') $(if $(DATA),--data '$(DATA)') $(if $(DEMOS),--demos '$(DEMOS)') $(if $(NAME),--name '$(NAME)')
 
 up: ## Start the service and the trainer in containers
 	docker compose up --build --detach

@@ -82,7 +82,7 @@ class HeadConfig:
     n_action_steps: int = 8
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         self._check_conditioning()
         # Motion has a jerk from four steps on.
         check_number("horizon", self.horizon, 4, whole=True)
@@ -174,7 +174,7 @@ class TrainingConfig:
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         check_number("steps", self.steps, 1, _MOST_STEPS, whole=True)
         for name in ("batch_size", "threads", "log_every", "checkpoint_every", "keep"):
             check_number(name, getattr(self, name), 1, whole=True)
@@ -219,7 +219,7 @@ class PretrainConfig:
     max_wait: float = 600.0
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         check_number("windows_per_row", self.windows_per_row, 1, whole=True)
         check_number("validation_share", self.validation_share, 0, below=1)
         check_number("validation_windows", self.validation_windows, 0, whole=True)
@@ -264,7 +264,7 @@ class AdaptConfig:
     copies_share: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         check_number("validation_windows", self.validation_windows, 0, whole=True)
         check_number("observation_noise", self.observation_noise, 0, below=1)
         check_number("crop", self.crop, above=0, most=1)
@@ -299,7 +299,7 @@ def _check_directions(directions: int | None, head: HeadConfig) -> None:
         raise ConfigError(f"directions is {directions}; it must be 0 (no motion basis) to the horizon, {head.horizon}")
 
 
-def _check_choices(config: Any) -> None:
+def check_choices(config: Any) -> None:
     """Raises ConfigError where a field with named choices has none of them."""
     for name, hint in get_type_hints(type(config)).items():
         choices = get_args(hint)
