@@ -53,10 +53,13 @@ fix: setup ## Apply what the linters can fix
 	$(VENV)/bin/ruff format .
 
 test: setup ## Run the test suite, the recipe in tiny form included
-	$(RUN) -m pytest -m "not browser and not cluster and not compose and not lerobot and not heads" -n 2 --dist loadfile --no-loadscope-reorder --durations 25 $(ARGS)
+	$(RUN) -m pytest -m "not browser and not cluster and not compose and not lerobot and not heads and not gpu" -n 2 --dist loadfile --no-loadscope-reorder --durations 25 $(ARGS)
 
 test-heads: setup ## Train every head with every conditioning until it fits its windows
 	$(RUN) -m pytest tests/trainer/test_overfitting.py $(ARGS)
+
+test-gpu: setup ## Train, resume, compile, export and measure on a GPU; says so in one line where there is none
+	@$(RUN) -m tests.gpu $(ARGS)
 
 mutants: setup ## Change the code in one place at a time, and see that the tests notice (ARGS='--only TEXT')
 	$(RUN) -m tests.mutants $(ARGS)
@@ -101,4 +104,4 @@ clean: ## Remove caches; keeps .venv, data and runs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup check fix test test-heads mutants test-browser test-cluster test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean
+.PHONY: help setup check fix test test-heads test-gpu mutants test-browser test-cluster test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean

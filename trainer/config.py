@@ -142,6 +142,8 @@ class TrainingConfig:
         device: "auto" (CUDA, then MPS, then CPU) or a torch device.
         precision: "auto" is bf16 autocast where the hardware computes in it.
         compile: torch.compile; "auto" where the run is long enough to earn it back.
+        deterministic: on a GPU, only algorithms that give the same numbers every time, so that a seed has one run and a
+            resumed one is that run to the bit, as on a CPU always; slower. What is `auto` is then not compiled.
         threads: of the CPU; None is one for each core that this process has to itself (threads.available_threads). A
             run that is gone on with keeps the number it began with. More than these cores is several times slower.
         log_every: steps between lines of metrics.jsonl; also how soon a non-finite loss is noticed.
@@ -165,6 +167,7 @@ class TrainingConfig:
     device: str = "auto"
     precision: Precision = "auto"
     compile: Switch = "auto"
+    deterministic: bool = False
     threads: int | None = None
     log_every: int = 50
     checkpoint_every: int = 500
