@@ -5,7 +5,7 @@
     policy.json    what is seen, how it is scaled, how actions are scaled back, the sampler's coefficients, and the
                    projection onto the motion basis
 
-docs/policies.md has the script that runs them.
+They hold no device: `.module().to("cuda")` runs them there. docs/policies.md has the script that runs them.
 """
 
 import json
@@ -110,14 +110,22 @@ def _programs(head: ActionHead, info: CheckpointInfo) -> Mapping[str, torch.expo
     with torch.no_grad():
         features = head.conditioning.encode(condition, pictures)
     each = {0: batch}
-    return {
-        "encode": torch.export.export(
-            _Encode(head).eval(), (condition, pictures), dynamic_shapes=(each, tuple(each for _ in pictures))
-        ),
-        "denoise": torch.export.export(
-            _Denoise(head).eval(), (noisy, timesteps, features), dynamic_shapes=(each, each, each)
-        ),
-    }
+    encode = torch.export.export(
+        _Encode(head).eval(), (condition, pictures), dynamic_shapes=(each, tuple(each for _ in pictures))
+    )
+    denoise = torch.export.export(
+        _Denoise(head).eval(), (noisy, timesteps, features), dynamic_shapes=(each, each, each)
+    )
+    return {"encode": _of_any_device(encode), "denoise": _of_any_device(denoise)}
+
+
+def _of_any_device(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """Without the checks that tensors lie on the device on which they lay in tracing."""
+    graph = program.graph
+    for node in [node for node in graph.nodes if node.target is torch.ops.aten._assert_tensor_metadata.default]:
+        graph.erase_node(node)
+    program.graph_module.recompile()
+    return program
 
 
 def _description(info: CheckpointInfo, steps: int | None, basis: MotionBasis | None) -> dict[str, Any]:

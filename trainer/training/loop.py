@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from shared.philox import philox_uint64
 from trainer.config import TrainingConfig
 from trainer.data.batches import Batch, BatchSource, RankBatch
-from trainer.device import autocast, compute_dtype, worth_compiling
+from trainer.device import autocast, compute_dtype, deterministic_algorithms, worth_compiling
 from trainer.model.action_head import ActionHead
 from trainer.model.compilation import Forward, compiled
 from trainer.model.compute_copy import compute_copy
@@ -107,7 +107,7 @@ class TrainingLoop:
         if self.ranks.is_first:
             metrics = MetricsLog(self.folder.path, self.step, self.config.tensorboard)
         try:
-            with Interruption() as interruption:
+            with Interruption() as interruption, deterministic_algorithms(self.config.deterministic):
                 self._run(metrics, interruption, validate, saver, publish)
                 saver.wait()
         finally:
@@ -220,8 +220,10 @@ class TrainingLoop:
     def _choose_forward(self, batch: RankBatch) -> Forward:
         dtype = compute_dtype(self.device, self.config.precision)
         head = self.head if dtype == torch.float32 else compute_copy(self.head, dtype, self.weights.values())
-        # By the whole run's length: a resumed run must compute as the uninterrupted one does.
-        if not worth_compiling(self.config.compile, self.device, self.config.steps):
+        # By the whole run's length: a resumed run must compute as the uninterrupted one does. What a compiler chooses
+        # by measuring may differ from one run to the next.
+        switch = "off" if self.config.deterministic and self.config.compile == "auto" else self.config.compile
+        if not worth_compiling(switch, self.device, self.config.steps):
             return self.ranks.parallel(head)
         self.progress(self.step, self.config.steps, "compiling")
         return compiled(self.ranks.parallel(head), lambda forward: self._loss(batch, forward))

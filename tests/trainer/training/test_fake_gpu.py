@@ -17,6 +17,7 @@ from trainer.config import AdaptConfig, Mode, Precision, PredictionType, Pretrai
 from trainer.data.batches import Batch
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.stage1_stream import stage1_stream
+from trainer.deployment.export import export_policy
 from trainer.deployment.policy import Policy
 from trainer.evaluation.action_error import action_error
 from trainer.model.action_head import ActionHead
@@ -163,6 +164,18 @@ def test_a_policy_answers(which: str, request: pytest.FixtureRequest, monkeypatc
         pictures = {name: np.zeros((3, 2, 48, 64, 3), np.uint8) for name in info.cameras}
         observations = np.zeros((3, 2, OBS_DIM), np.float32)
         assert policy(observations, pictures).shape == (3, 8, 10)
+
+
+def test_exported_programs_go_to_the_gpu(camera_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export_policy(camera_run, tmp_path)
+    programs = [torch.export.load(tmp_path / f"{name}.pt2").module() for name in ("encode", "denoise")]
+    with pretended(monkeypatch):
+        encode, denoise = (program.to(DEVICE) for program in programs)
+        pictures = torch.zeros(3, 2, 36, 40, 3, dtype=torch.uint8, device=DEVICE)
+        features = encode(torch.zeros(3, 2 * OBS_DIM, device=DEVICE), (pictures,))
+        timesteps = torch.zeros(3, dtype=torch.int64, device=DEVICE)
+        predicted = denoise(torch.zeros(3, 16, 10, device=DEVICE), timesteps, features)
+        assert (predicted.shape, predicted.device) == ((3, 16, 10), DEVICE)
 
 
 def test_the_pretended_gpu_tells_what_a_real_one_would(monkeypatch: pytest.MonkeyPatch) -> None:
