@@ -81,7 +81,7 @@ test-lerobot: setup ## Open exports in the real lerobot of LEROBOT_PYTHON, a Pyt
 	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export $(ARGS)
 
 bench: setup ## Print every benchmark's figures, one JSON object each; peers has packages of its own
-	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vx peers); do \
+	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vxE "peers|closed_loop"); do \
 	  echo "==> $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
 
 train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, HEAD, DEVICE, PRECISION, DATA, DEMOS, NAME)
