@@ -1,11 +1,14 @@
 """Command line of the service: `python -m services generate | serve | audit | report | export`."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 
 from services.memory import use_one_allocator
 from shared.errors import HeadstartError
+
+COMMANDS = ("generate", "serve", "audit", "report", "export")
 
 
 def main(arguments: Sequence[str] | None = None, called: str | None = None) -> int:
@@ -17,8 +20,9 @@ def main(arguments: Sequence[str] | None = None, called: str | None = None) -> i
     """
     use_one_allocator()
     try:
-        # Here, where Ctrl-C is awaited: Pinocchio, Numba and the rest take a second or two to import.
-        options = command_parser(called).parse_args(arguments)
+        # Here, where Ctrl-C is awaited.
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        options = _parser(given[:1], called).parse_args(given)
         return int(options.run(options))
     except HeadstartError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -27,15 +31,13 @@ def main(arguments: Sequence[str] | None = None, called: str | None = None) -> i
         return 130
 
 
-def command_parser(called: str | None = None) -> argparse.ArgumentParser:
-    """Reads the command line; `called` is as in `main`."""
-    from services.commands import audit, export, generate, report, serve
-
+def _parser(asked: Sequence[str], called: str | None) -> argparse.ArgumentParser:
+    """What reads the command line. Imports what is asked for alone: Pinocchio, Numba and the rest take a second or two."""
     parser = argparse.ArgumentParser(prog="python -m services", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (generate, serve, audit, report, export):
+    for name in asked if set(asked) & set(COMMANDS) else COMMANDS:
+        command = importlib.import_module(f"services.commands.{name}")
         summary = (command.__doc__ or "").splitlines()[0]
-        name = command.__name__.rpartition(".")[2]
         one = commands.add_parser(name, help=summary, description=summary, prog=called)
         command.add_arguments(one)
         one.set_defaults(run=command.run)
