@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None, called: str | None = None) -> i
 
 
 def _parser(asked: Sequence[str], called: str | None) -> argparse.ArgumentParser:
-    """What reads the command line. Imports what is asked for alone: Pinocchio, Numba and the rest take a second or two."""
+    """What reads the command line. Imports no more than is asked for: Pinocchio and Numba take a second or two."""
     parser = argparse.ArgumentParser(prog="python -m services", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
     for name in asked if set(asked) & set(COMMANDS) else COMMANDS:
