@@ -30,10 +30,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt $(wildcard packages/*/pyproject.t
 	  echo "Headstart needs Python 3.11, but PYTHON is '$(PYTHON)'. Try: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "==> virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
-	@echo "==> packages, at the versions in constraints.txt (3.7 GB on disk, a few minutes)"
-	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,dev]' -e packages/headstart-client
-	@echo "==> robosuite, without its dependencies: its mink pin would pull numpy below 2 and Pinocchio back to 2.7"
-	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -c constraints.txt robosuite
+	@echo "==> packages, at the versions in constraints.txt (3.8 GB on disk, a few minutes)"
+	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,environments,dev]' -e packages/headstart-client
+	@echo "==> robosuite and gym-aloha, without their dependencies: robosuite's mink pin would pull numpy below 2 and"
+	@echo "    Pinocchio back to 2.7, and gym-aloha would bring FFmpeg once more"
+	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -c constraints.txt robosuite gym-aloha
 	@touch $@
 	@echo "==> done"
 
