@@ -40,11 +40,11 @@ class Tool(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         return np.full((20, 30, 3), int(200 * self.at[0]), np.uint8)
 
     def _seen(self) -> dict[str, Any]:
-        seen = {"tool": {"at": self.at, "turned": np.array([1.0, 0, 0, 0])}, "goal": np.float32([self.goal])}
+        seen = {"tool": {"at": self.at, "turned": np.array([1.0, 0, 0, 0])}, "goal": np.array([self.goal], np.float32)}
         return seen if self.lies else {**seen, "eye": self.render()}
 
 
-gymnasium.register("own/Tool-v0", Tool)
+gymnasium.register("own/Tool-v0", f"{__name__}:Tool")
 
 
 def approach(episode: Any) -> Any:
