@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 class Tool(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
     """A tool that follows (shift in units of 5 cm, turn about z in rad, gripper 0 open to 1 closed) at once."""
 
-    def __init__(self, render_mode: str | None = None, goal: float = 0.4, lies: bool = False) -> None:
-        self.render_mode, self.goal, self.lies = render_mode, goal, lies
+    def __init__(
+        self, render_mode: str | None = None, goal: float = 0.4, lies: bool = False, breaks_at: int = -1
+    ) -> None:
+        self.render_mode, self.goal, self.lies, self.breaks_at = render_mode, goal, lies, breaks_at
         box = spaces.Box(-np.inf, np.inf, (3,), np.float64)
         camera = spaces.Box(0, 255, (20, 30, 3), np.uint8)
         turned = spaces.Box(-1, 1, (4,), np.float64)
@@ -23,6 +25,8 @@ class Tool(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
+        if seed == self.breaks_at:
+            raise RuntimeError("the tool is lost")
         self.at = np.array([float(self.np_random.uniform(0.1, 0.2)), 0.0, 0.3])
         self.grip = 0.0
         return self._seen(), {}

@@ -1,6 +1,7 @@
 """Gymnasium environments by their mapping files: one of ours, whose numbers are known, and gym-aloha."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,24 @@ def test_demonstrated_learned_and_rolled_out_with_a_video(tmp_path: Path) -> Non
     assert json.loads((run / "result-2-steps.json").read_text()) == result
     assert {one.name for one in video.iterdir()} == {f"tool-{seed}.mp4" for seed in (7, 8, 9, 10)}
     assert len(list((run / "rollouts-tool-2-steps.jsonl").open())) == 5
+    a_fault_is_told_and_tried_again(run, tmp_path)
+
+
+def a_fault_is_told_and_tried_again(run: Path, folder: Path) -> None:
+    rendered = {"render_mode": "rgb_array"}
+    breaks = written(folder, environment={"arguments": {**rendered, "breaks_at": 8}})
+    result = evaluate(run, str(breaks), 3, 7, silent)
+    assert list(result["faults"]) == ["8"]
+    assert re.match(r"rollout 8 of tool: begin: RuntimeError: the tool is lost \(.*own_gym", result["faults"]["8"])
+    assert (result["episodes"], result["outcomes"][1]) == (3, 0)
+    again = evaluate(run, str(written(folder)), 3, 7, silent)
+    assert "faults" not in again
+    assert [again["outcomes"][place] for place in (0, 2)] == [result["outcomes"][place] for place in (0, 2)]
+    lies = written(folder, environment={"arguments": {**rendered, "lies": True}})
+    with pytest.raises(SimulationError, match="no rollout of tool could be carried out; the first: .*shows no 'eye'"):
+        evaluate(run, str(lies), 2, 50, silent)
+    with pytest.raises(ConfigError, match="--video: task 'tool' has no camera 'onlooker'"):
+        evaluate(run, str(written(folder, environment={"arguments": {}})), 2, 50, silent, where=Where(video=folder))
 
 
 @drawable

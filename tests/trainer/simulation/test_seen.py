@@ -60,7 +60,7 @@ def test_pictures_are_those_of_the_demonstrations(tmp_path: Path) -> None:
     assert np.array_equal(observations[1, :3], tool[0])
     assert np.array_equal(pictures[0], shown[0])
     assert np.array_equal(pictures[1], shown[0])
-    # Later ones are of the two last steps: the hand, which holds its place in the other file's first one, has not moved.
+    # Later ones are of the two last steps; the hand holds its place.
     assert np.abs(asked[1][1][1].astype(int) - shown[0]).mean() < 2
 
 
