@@ -1,5 +1,6 @@
 """One episode of a task in simulation."""
 
+from collections.abc import Mapping
 from itertools import combinations
 
 import mujoco
@@ -13,6 +14,7 @@ from trainer.simulation.controller import DOF, ArmController
 from trainer.simulation.frames import GRIP_SITE, site_pose
 from trainer.simulation.observation import Observation
 from trainer.simulation.scene import Scene
+from trainer.simulation.task import ONLOOKER
 
 FloatArray = NDArray[np.float64]
 
@@ -140,9 +142,25 @@ class Environment:
             values[f"{a}_to_{b}"] = poses[b][0] - poses[a][0]
         return {key: value.astype(np.float32) for key, value in values.items()}
 
+    def pictures(self, sizes: Mapping[str, tuple[int, int]]) -> dict[str, NDArray[np.uint8]]:
+        """What cameras of the scene see now, (height, width, 3) of the sizes asked for; `onlooker` is one more."""
+        found: dict[str, NDArray[np.uint8]] = {}
+        for size in set(sizes.values()):
+            names = [name for name in sizes if sizes[name] == size]
+            cameras = [None if name == ONLOOKER else name for name in names]
+            found |= dict(zip(names, self.scene.renderer.draw(self.data.qpos[None], cameras, size)[0], strict=True))
+        return found
+
     def succeeded(self) -> bool:
-        """Whether robosuite's own check says so now."""
-        return self.scene.succeeded(self.data)
+        """Whether robosuite's own check says so now; what it says of an unstable simulation is worth nothing."""
+        return not self.diverged() and self.scene.succeeded(self.data)
+
+    def over(self) -> bool:
+        """Whether the episode can't go on."""
+        return self.diverged()
+
+    def close(self) -> None:
+        """Nothing is held: the scene is the process's."""
 
     def diverged(self) -> bool:
         """Whether the physics became unstable, upon which MuJoCo starts over: the episode is worth nothing then."""
