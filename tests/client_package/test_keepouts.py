@@ -122,7 +122,7 @@ def test_the_arm_itself_is_kept_out_of_with_an_srdf() -> None:
 
 def test_an_arm_that_is_too_near_does_not_start() -> None:
     above = Box("shelf", [0.3, 0.0, 0.6], [0.3, 0.3, 0.1])
-    with pytest.raises(ValueError, match="too near to what it may not touch: panda_.*'shelf'"):
+    with pytest.raises(ValueError, match=r"too near to what it may not touch: panda_.*'shelf'"):
         Executor(LIMITS, HOME, rate_hz=250, policy_rate_hz=20, keepouts=keepouts(boxes=(above,)))
 
 

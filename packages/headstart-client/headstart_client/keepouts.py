@@ -68,7 +68,7 @@ class Keepouts:
             boxes: to keep out of.
             margin_m: distance to keep [m]; motions that lead towards something stop 1 mm before.
             package_dirs: folders that `package://` in the URDF is below.
-            srdf: text that names pairs of links that need no check; without it links are not checked against each other.
+            srdf: text that names pairs of links that need no check; None looks at no link against another.
 
         Raises ValueError: a mesh is missing, or the arm has no collision geometry.
         """
