@@ -12,7 +12,7 @@ from torch._inductor import config as inductor
 
 from shared.errors import ConfigError
 from tests.trainer.example import HEADS
-from trainer.config import Precision
+from trainer.config import Precision, PredictionType
 from trainer.data.motion_basis import MotionBasis
 from trainer.data.normalization import ActionNormalizer
 from trainer.deployment.policy import Policy
@@ -24,14 +24,14 @@ from trainer.model.sampler import Sampler
 OBS_DIM = 20
 
 
-def moved_head(name: str) -> ActionHead:
+def moved_head(name: str, prediction_type: PredictionType = "sample") -> ActionHead:
     """With a projection that has left zero, so that blocks do something.
 
-    It predicts the sample: an epsilon's rounding errors are divided by 5e-4 in the first step.
+    It does not predict the noise: an epsilon's rounding errors are divided by 5e-4 in the first step.
     """
     torch.manual_seed(0)
     backbone = build_backbone(HEADS[name], 10)
-    head = ActionHead(backbone, stage2_conditioning(HEADS[name], backbone, OBS_DIM, None), "sample").eval()
+    head = ActionHead(backbone, stage2_conditioning(HEADS[name], backbone, OBS_DIM, None), prediction_type).eval()
     torch.nn.init.normal_(head.conditioning.projection.weight, std=0.05)
     return head
 
@@ -48,11 +48,17 @@ def compilations() -> tuple[int, int]:
 
 # Compiling takes seconds: each head in one precision here, dp_mlp in both below.
 @pytest.mark.parametrize(
-    ("name", "robots", "precision", "most"),
-    [("dp_mlp-adaln_zero", 1, "fp32", 1e-4), ("dp_c-film", 2, "fp32", 1e-4), ("dp_t-cross_attn", 1, "bf16", 0.08)],
+    ("name", "robots", "prediction_type", "precision", "most"),
+    [
+        ("dp_mlp-adaln_zero", 1, "flow", "fp32", 1e-4),
+        ("dp_c-film", 2, "sample", "fp32", 1e-4),
+        ("dp_t-cross_attn", 1, "sample", "bf16", 0.08),
+    ],
 )
-def test_actions_are_the_same_but_for_rounding(name: str, robots: int, precision: Precision, most: float) -> None:
-    head = moved_head(name)
+def test_actions_are_the_same_but_for_rounding(
+    name: str, robots: int, prediction_type: PredictionType, precision: Precision, most: float
+) -> None:
+    head = moved_head(name, prediction_type)
     plain, compiled = Sampler(head, precision), Sampler(head, precision, compile_for=robots)
     expected = plain(*inputs(robots))
     graphs, products = compilations()

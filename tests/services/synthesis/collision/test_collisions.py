@@ -12,12 +12,13 @@ from services.synthesis.arm.links import robot_links
 from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.collision.capsules import link_frames
 from services.synthesis.collision.collisions import colliding_postures, collisions
-from services.synthesis.collision.halving import CLEAR
 from services.synthesis.collision.separations import Separations, separations
+from services.synthesis.collision.walk import CLEAR
 from services.synthesis.motion.timing import Profiles, parameterizer
 from services.synthesis.motion.turns import posture_at, timeline
 from services.synthesis.pipeline import synthesize
 from shared.errors import SynthesisError
+from tests.services.synthesis.collision.reference import pair_distance
 from tests.services.synthesis.examples import JOINT_SPACE, panda, parse, random_configurations, row_values, shard, whole
 
 
@@ -124,11 +125,9 @@ def test_verdicts_on_motions_are_those_of_a_dense_walk(robot: str) -> None:
             posture_at(motions, m, t, posture)
             link_frames(arm.chain, arm.followers, posture, frames)
             for pair in pairs:
-                first, second = apart.first[pair], max(apart.second[pair], 0)
-                if first == len(apart.bodies.shapes):
-                    continue
-                both = (frames[apart.bodies.joint[body] + 1] for body in (first, second))
-                least[pair] = min(least[pair], apart.distance(pair, *both)[0])
+                # The tool centre point is no shape.
+                if apart.first[pair] < len(apart.bodies.shapes):
+                    least[pair] = min(least[pair], pair_distance(apart, pair, frames))
         if met[m] == CLEAR:
             assert (least >= apart.clearance / 2).all()
         elif np.isfinite(least[met[m]]):
