@@ -34,10 +34,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt $(wildcard packages/*/pyproject.t
 	  echo "Headstart needs Python 3.11, but PYTHON is '$(PYTHON)'. Try: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "==> virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
-	@echo "==> packages, at the versions in constraints.txt (3.7 GB on disk, a few minutes)"
-	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,dev]' -e packages/headstart-client
-	@echo "==> robosuite, without its dependencies: its mink pin would pull numpy below 2 and Pinocchio back to 2.7"
-	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -c constraints.txt robosuite
+	@echo "==> packages, at the versions in constraints.txt (3.8 GB on disk, a few minutes)"
+	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,environments,dev]' -e packages/headstart-client
+	@echo "==> robosuite, and gym-aloha and openpi-client (tests'), without their dependencies: they would pull numpy below 2"
+	@echo "    or bring FFmpeg once more"
+	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -c constraints.txt robosuite gym-aloha openpi-client
 	@touch $@
 	@echo "==> done"
 
@@ -81,7 +82,7 @@ test-lerobot: setup ## Open exports in the real lerobot of LEROBOT_PYTHON, a Pyt
 	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export $(ARGS)
 
 bench: setup ## Print every benchmark's figures, one JSON object each; peers has packages of its own
-	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vx peers); do \
+	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vxE "peers|closed_loop"); do \
 	  echo "==> $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
 
 train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, HEAD, DEVICE, PRECISION, DATA, DEMOS, NAME)

@@ -15,7 +15,7 @@ ConditioningName = Literal[
     "adaln_zero", "adaln", "ada_rms_norm", "film", "additive", "lora_cond", "cross_attn", "prefix"
 ]
 ActionName = Literal["ee_pose", "joint_position"]
-PredictionType = Literal["epsilon", "v_prediction", "sample"]
+PredictionType = Literal["epsilon", "v_prediction", "sample", "flow"]
 Mode = Literal["normal", "decoupled", "pretrained_body", "finetune", "random_frozen", "random_body"]
 Stage1Condition = Literal["joint_position", "ee_pose", "endpoints", "none", "objects"]
 Endpoints = Literal["window", "motion"]
@@ -28,15 +28,18 @@ DIFFUSION_STEPS = 100
 """Timesteps of the training schedule; the sampler takes a subset of them."""
 
 SAMPLING_STEPS = 10
-"""Of the sampler, by default."""
+"""Of DDIM, by default."""
 
-CONDITIONINGS: dict[HeadName, tuple[ConditioningName, ...]] = {
+FLOW_STEPS = 4
+"""Of the sampler of flow matching, by default."""
+
+CONDITIONINGS: dict[str, tuple[ConditioningName, ...]] = {
     "dp_mlp": ("adaln_zero", "film"),
     "dp_c": ("adaln_zero", "film"),
     "dp_t": ("adaln_zero", "adaln", "ada_rms_norm", "film", "additive", "lora_cond", "cross_attn", "prefix"),
     "dp_t_film": ("film",),
 }
-"""The conditionings that each head takes."""
+"""The conditionings that each head takes; those of your own are added by `backbones.add_backbone`."""
 
 TOKEN_CONDITIONINGS: tuple[ConditioningName, ...] = ("cross_attn", "prefix")
 """Those that give the blocks tokens to attend to; the others give each block one vector."""
@@ -54,7 +57,7 @@ class HeadConfig:
     """Shape of an action head: everything that fixes its weights, their names and sizes, and what its output means.
 
     Attributes:
-        head: the architecture (docs/adding-a-head.md).
+        head: the architecture (docs/adding-a-head.md), or one of your own that was added before.
         size: `paper`, `small` for CPUs, or `tiny` for tests; widths and depths are beside each backbone.
         conditioning: how the condition enters the blocks; dp_t takes every one, dp_mlp and dp_c adaln_zero and film,
             dp_t_film film alone.
@@ -62,14 +65,16 @@ class HeadConfig:
         paper_key_values: key and value projections of cross_attn and prefix in the backbone, where Stage 2 freezes
             them, as in the paper, instead of in the conditioning.
         action: what a step of a window is: a pose (10 numbers) or joint positions (dof + 1).
-        prediction_type: what the output is, in diffusers' words.
+        prediction_type: what the output is: noise, velocity or actions of diffusion, in diffusers' words, or the
+            velocity of flow matching (`flow`), which takes fewer sampling steps.
         dropout: inside the blocks while the backbone trains (the paper: 0.1 in dp_mlp, 0.3 in the transformers).
         horizon: steps of a window.
         n_obs_steps: observation steps the policy sees; a Stage-2 window starts at t - (n_obs_steps - 1).
         n_action_steps: steps of a prediction that a rollout executes, from index n_obs_steps - 1.
     """
 
-    head: HeadName = "dp_mlp"
+    # The names that there are stay a part of the type, for the help of commands.
+    head: HeadName | str = "dp_mlp"
     size: SizeName = "small"
     conditioning: ConditioningName = "adaln_zero"
     paper_film: bool = False
@@ -112,6 +117,11 @@ class HeadConfig:
         return self.conditioning in TOKEN_CONDITIONINGS
 
     def _check_conditioning(self) -> None:
+        if self.head not in CONDITIONINGS:
+            raise ConfigError(
+                f"head is {self.head!r}; it must be one of {', '.join(CONDITIONINGS)}, or one of your own, which "
+                "trainer.model.backbones.add_backbone makes known first"
+            )
         known = CONDITIONINGS[self.head]
         if self.conditioning not in known:
             raise ConfigError(
@@ -273,6 +283,11 @@ class AdaptConfig:
         check_number("crop", self.crop, above=0, most=1)
         check_number("copies_share", self.copies_share, above=0, below=1)
         _check_directions(self.directions, self.head)
+
+
+def default_sampling_steps(prediction_type: PredictionType) -> int:
+    """Steps of a sampler that is told no other number."""
+    return FLOW_STEPS if prediction_type == "flow" else SAMPLING_STEPS
 
 
 def to_json(config: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from trainer.data.demonstrations import read_demonstrations
 from trainer.data.demonstrations.formats.simulator import read_header
 from trainer.data.normalization import ActionNormalizer
 from trainer.device import choose_device
-from trainer.evaluation.results import result_file
+from trainer.evaluation.results import Way, result_file
 from trainer.model.modes import MODES
 from trainer.recipe import presets
 from trainer.recipe.machine import describe_machine
@@ -33,12 +33,16 @@ from trainer.recipe.report import write_report
 from trainer.recipe.service import Service
 from trainer.recipe.steps import Step, run_steps
 from trainer.recipe.summary import estimate, expert_success
-from trainer.simulation.collect import EXPERT_VERSION, ROBOT
+from trainer.simulation.collect import EXPERT_VERSION
 from trainer.simulation.robosuite_env import CONTROL_RATE_HZ
+from trainer.simulation.robosuite_task import ROBOT
 from trainer.simulation.task import task_names
 from trainer.tensor_file import publish
 from trainer.training.run_folder import RunFolder
 from trainer.training.training_summary import training_summary
+
+_WITHOUT = Way(directions=0, hold=False)
+"""Rollouts without the motion basis, and with chunks that may jump where they join."""
 
 
 def train_decoupled(options: RecipeOptions, console: Console) -> Path:
@@ -294,7 +298,7 @@ class _Run:
         steps = [Step(f"evaluate-{run.name}", tuple(arguments), result_file(run), needs)]
         if self.recipe.without_basis:
             arguments += ["--directions", "0", "--no-hold"]
-            done = result_file(run, directions=0, hold=False)
+            done = result_file(run, _WITHOUT)
             steps.append(Step(f"evaluate-{run.name}-without", tuple(arguments), done, needs))
         return steps
 
@@ -316,7 +320,7 @@ class _Run:
             self.console.print(summary["estimate"])
         found = [result_file(run) for run in runs]
         if recipe.without_basis:
-            found += [result_file(run, directions=0, hold=False) for run in runs]
+            found += [result_file(run, _WITHOUT) for run in runs]
         return write_report(self.folder, summary, found)
 
 

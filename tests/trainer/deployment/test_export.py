@@ -77,7 +77,13 @@ def devices(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "prediction"), [("dp_mlp-adaln_zero", "epsilon"), ("dp_c-film", "sample"), ("dp_t-prefix", "v_prediction")]
+    ("name", "prediction"),
+    [
+        ("dp_mlp-adaln_zero", "epsilon"),
+        ("dp_c-film", "sample"),
+        ("dp_t-prefix", "v_prediction"),
+        ("dp_c-adaln_zero", "flow"),
+    ],
 )
 def test_the_pages_script_gives_the_policys_actions(
     name: str, prediction: PredictionType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,7 @@
 """Training and policies on a pretended GPU: no mixed devices, no number read off it, few copies to it in a step."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -12,7 +13,7 @@ from shared.dataset import Dataset
 from tests.trainer.example import HEADS, RANGE, make_dataset, make_demonstrations, random_windows, training
 from tests.trainer.fake_gpu import DEVICE, Copies, load_guard, pretended
 from tests.trainer.policies import seen_by_a_camera
-from trainer.config import AdaptConfig, Mode, Precision, PretrainConfig
+from trainer.config import AdaptConfig, Mode, Precision, PredictionType, PretrainConfig
 from trainer.data.batches import Batch
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.stage1_stream import stage1_stream
@@ -40,8 +41,10 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> None:
     load_guard(tmp_path_factory.mktemp("guard"))
 
 
-def make_head(name: str, mode: Mode = "normal", cameras: int = 0) -> ActionHead:
-    config = HEADS[name]
+def make_head(
+    name: str, mode: Mode = "normal", cameras: int = 0, prediction_type: PredictionType = "epsilon"
+) -> ActionHead:
+    config = replace(HEADS[name], prediction_type=prediction_type)
     backbone = build_backbone(config, 10)
     head = ActionHead(backbone, stage2_conditioning(config, backbone, OBS_DIM, None, cameras), config.prediction_type)
     head.freeze(mode)
@@ -94,6 +97,18 @@ def test_every_head_in_every_mode_and_precision(name: str, tmp_path: Path, monke
                 assert all(weight.device == DEVICE for weight in loop.weights.values())
         head.eval()
         assert action_error(head, batch, normalizer, precision)["position_mm"] == 0
+
+
+@pytest.mark.parametrize("name", ["dp_mlp-adaln_zero", "dp_c-film", "dp_t-cross_attn", "dp_t_film-film"])
+def test_flow_matching_with_every_backbone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretended(monkeypatch) as copies:
+        known = random_windows(8, 2 * OBS_DIM)
+        batch = Batch(known.actions.to(DEVICE), known.condition.to(DEVICE))
+        for precision in get_args(Precision)[1:]:
+            head = make_head(name, "decoupled", prediction_type="flow").to(DEVICE)
+            loop = TrainingLoop(head, Given(batch), training(9, precision=precision), RunFolder(tmp_path), silent)
+            assert steps(loop, copies)[1:] == [1, 1], precision
+            assert action_error(head.eval(), batch, ActionNormalizer(RANGE), precision)["position_mm"] == 0
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
