@@ -1,6 +1,6 @@
 """Seconds per training step of dp_c and dp_mlp, normal and decoupled: what freezing the backbone saves.
 
-    python -m benchmarks.heads [--rounds N] [--threads N] [--compile on|off] [--no-images]
+    python -m benchmarks.heads [--rounds N] [--threads N] [--compile on|off] [--no-images] [--device NAME]
 
 Each contender is the trainer's own loop: batch 64, AdamW, gradient clipping, moving average, bf16 where the hardware
 computes in it, torch.compile. dp_c is the paper's, 255,612,042 weights with FiLM; dp_mlp has the paper's size and
@@ -23,9 +23,11 @@ from typing import Any
 
 import torch
 
+from benchmarks._device import add_device
 from trainer.config import HeadConfig, Mode, Switch, TrainingConfig
 from trainer.data.action import POSE_DIM
 from trainer.data.batches import Batch
+from trainer.device import finish
 from trainer.model.action_head import ActionHead
 from trainer.model.backbones import build_backbone
 from trainer.model.conditioning import stage2_conditioning
@@ -47,13 +49,13 @@ TURN_SECONDS = 3.0
 class Windows:
     """A BatchSource of one batch."""
 
-    def __init__(self, batch_size: int, head: HeadConfig, cameras: int) -> None:
+    def __init__(self, batch_size: int, head: HeadConfig, cameras: int, device: torch.device) -> None:
         generator = torch.Generator().manual_seed(0)
         actions = 2 * torch.rand(batch_size, head.horizon, POSE_DIM, generator=generator) - 1
         condition = torch.randn(batch_size, head.n_obs_steps * OBS_DIM, generator=generator)
         shape = (batch_size, head.n_obs_steps, CROP, CROP, 3)
         pictures = [torch.randint(256, shape, generator=generator).to(torch.uint8) for _ in range(cameras)]
-        self.batch = Batch(actions, condition, tuple(pictures))
+        self.batch = Batch(actions.to(device), condition.to(device), tuple(seen.to(device) for seen in pictures))
 
     def next(self, tell: Callable[[str], None]) -> Batch:
         """The batch."""
@@ -86,6 +88,7 @@ class Contender:
         while True:
             wall, cpu = time.perf_counter(), time.process_time()
             self.loop.gradient_step(batch)
+            finish(self.loop.device)
             self.wall.append(time.perf_counter() - wall)
             self.cpu.append(time.process_time() - cpu)
             if time.perf_counter() > end:
@@ -105,8 +108,9 @@ def contender(head: HeadConfig, mode: Mode, cameras: int, training: TrainingConf
     conditioning = stage2_conditioning(head, backbone, OBS_DIM, None, cameras)
     action_head = ActionHead(backbone, conditioning, head.prediction_type)
     action_head.freeze(mode)
-    action_head.train()
-    source, run = Windows(training.batch_size, head, cameras), RunFolder(folder / name)
+    device = torch.device(training.device)
+    action_head.train().to(device)
+    source, run = Windows(training.batch_size, head, cameras, device), RunFolder(folder / name)
     return Contender(name, TrainingLoop(action_head, source, training, run, silent))
 
 
@@ -158,13 +162,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
     parser.add_argument("--compile", choices=["on", "off"], default="on", help="torch.compile, for all (default on)")
     parser.add_argument("--no-images", action="store_true", help="leave out the pass with images")
+    add_device(parser)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     switch: Switch = options.compile
     training = TrainingConfig(
-        steps=100_000, batch_size=64, learning_rate=1e-4, compile=switch, threads=options.threads, device="cpu"
-    )
-    print(f"{describe_machine()}, {options.threads} threads", flush=True)
+        steps=100_000, batch_size=64, learning_rate=1e-4, compile=switch, threads=options.threads,
+        device=str(options.device),
+    )  # fmt: skip
+    print(f"{describe_machine()}, {options.threads} threads, on {options.device}", flush=True)
     figures = figures_of(measured(0, options.rounds, training))
     figures |= ratios(figures)
     if not options.no_images:

@@ -70,7 +70,8 @@ def test_every_command_of_the_pages_works(tmp_path: Path, monkeypatch: pytest.Mo
     own = [runnable(command).replace("8000", str(port)) for command in own]
     serve = next(command for command in own if " serve " in command)
     rest = [command for command in own if command.startswith(("curl", "JOB="))]
-    with running(serve, tmp_path, f"http://127.0.0.1:{port}/readyz"):
+    # With the process engine, which starts faster; tests/test_recipe.py has a service with Ray.
+    with running(f"{serve} --engine process", tmp_path, f"http://127.0.0.1:{port}/readyz"):
         _run(curl_lines(port), tmp_path)
     check_curl_lines(tmp_path)
     for command in own:

@@ -19,7 +19,7 @@ from trainer.deployment.policy import Policy
 from trainer.model import backbones
 from trainer.training.checkpoint import read_info
 
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
 
 
 def says(example: str, said: str) -> None:

@@ -85,9 +85,9 @@ class Executor:
         # The stop that the arm is on, and the ticks of it that are done.
         self._stop: Stop | None = None
         self._stop_ticks = 0
-        self._stands = True
+        self._stands, self._rested_at = True, -math.inf
         self._path: Path | None = None
-        self._newest = -math.inf
+        self._newest, self._now = -math.inf, 0.0
         self._gripper: float | None = None
         # The motion to the next knot, and the ticks of it that are done.
         self._motion: Motion | None = None
@@ -112,6 +112,15 @@ class Executor:
         """Whether the arm stands, and will until there is a chunk."""
         return self._path is None and self._stands
 
+    @property
+    def position(self) -> Array:
+        """What was commanded last, (dof,) [rad] or [m]. From any thread."""
+        return np.array(self._state.position)
+
+    def note(self, kind: EventKind, reason: str) -> None:
+        """Puts an event beside its own, at the time of its latest command. From any thread."""
+        self._tell(self._now, kind, reason)
+
     def halt(self, now: float, reason: str) -> None:
         """Stops the arm, from the next tick on, until another chunk is offered."""
         self._offered.clear()
@@ -120,13 +129,17 @@ class Executor:
     def prefix(self, observed_at: float, past: int, ahead: int) -> Array | None:
         """What is fixed already, for a policy that goes on from there: actions (m, dof), or (m, dof + 1) with gripper.
 
+        Not while it ticks.
+
         Args:
             observed_at: moment of the observation [s].
             past: how many of the actions commanded before it, one step apart.
             ahead: how many from it on, which are carried out before there is an answer; fewer where the chunk ends.
 
-        Returns: None where it was not yet moved for so long.
+        Returns: None where it did not yet carry out chunks for so long.
         """
+        # What was offered since the last tick is what will be carried out.
+        self._take_offered(self._now + self.period)
         times = observed_at + self.step_s * np.arange(-past, ahead)
         known = [self._commanded(time) for time in times if self._path is None or time <= self._path.end]
         if not known or any(action is None for action in known):
@@ -146,9 +159,8 @@ class Executor:
 
     def tick(self, now: float) -> Command:
         """The command for `now` [s], one period after the last one."""
-        while self._offered:
-            self._take(*self._offered.popleft(), now)
-        if self._path is not None and (late := self._lateness(self._path, now)):
+        self._take_offered(now)
+        if self._path is not None and (late := self._lateness(self._path, self._newest, now)):
             self._halt(now, late)
         wanted = None if self._path is None else self._next(self._path, now)
         if wanted is not None and self._guard.allows(self._state, wanted):
@@ -160,9 +172,15 @@ class Executor:
             self._follow_stop(now)
         if self._path is not None:
             self._gripper = self._path.gripper_at(now)
-        self._history.append((now, self._state.position, self._gripper))
+        if self._newest > -math.inf:
+            self._history.append((now, self._state.position, self._gripper))
+        self._now = now
         position, velocity, acceleration = map(np.array, self._state)
         return Command(now, position, velocity, acceleration, self._gripper, self._path is not None)
+
+    def _take_offered(self, now: float) -> None:
+        while self._offered:
+            self._take(*self._offered.popleft(), now)
 
     def _take(self, chunk: Any, observed_at: float, now: float) -> None:
         if observed_at < self._newest:
@@ -174,22 +192,25 @@ class Executor:
                 raise RefusedError(f"its observation is of {observed_at} s, and it is {now} s")
             targets, gripper = self._checks.read(chunk, self._inner)
             path = Path.through(targets, gripper, observed_at, self.step_s, self._inner)
+            if self.resting and self._rested_at <= observed_at <= before <= path.end:
+                # While the arm stood, nothing of the chunk has passed.
+                path = replace(path, start=before)
             self._checks.near(targets, path.due() - before, position, self._inner)
         except RefusedError as error:
             self._tell(now, "refused", str(error))
             self._halt(now, f"the policy answered nonsense: {error}")
             return
-        if late := self._lateness(path, now):
+        if late := self._lateness(path, observed_at, now):
             self._tell(now, "dropped", late)
             return
         self._path = path.joined(np.array(self._state), before, self._inner, self._join_s)
         self._newest, self._motion = observed_at, None
 
-    def _lateness(self, path: Path, now: float) -> str | None:
-        """Why the chunk that is carried out is too old for it."""
+    def _lateness(self, path: Path, observed_at: float, now: float) -> str | None:
+        """Why a chunk is too old to be carried out."""
         if now > path.end + self.period / 2:
             return f"the policy is late: its chunk ended at {path.end:.3f} s"
-        age = now - path.start
+        age = now - observed_at
         return f"the policy is late: its chunk is {age:.3f} s old" if age > self._most_age_s else None
 
     def _halt(self, now: float, reason: str) -> None:
@@ -221,7 +242,7 @@ class Executor:
         time = self._stop_ticks * self.period
         self._state = self._stop.at(time)
         if time >= self._stop.duration:
-            self._stop, self._stands = None, True
+            self._stop, self._stands, self._rested_at = None, True, now
             if self._path is None:
                 self._tell(now, "rested", "the arm stands")
 

@@ -42,8 +42,9 @@ from trainer.simulation.replay import (
     lay,
     segment_names,
 )
+from trainer.simulation.robosuite_task import SceneObject
 from trainer.simulation.scene import load_scene
-from trainer.simulation.task import SceneObject, find_task, task_names
+from trainer.simulation.task import find_task, task_names
 
 COUNT = 10
 LIFT = find_task("lift")
