@@ -40,7 +40,7 @@ def figures(policy: Policy, task: str, seeds: range) -> Row:
     steps: dict[str, Any] = {"n_obs_steps": policy.n_obs_steps, "n_action_steps": policy.n_action_steps}
     rollouts = rollout(find_task(task), answer, seeds, **steps, committed=COMMITTED_STEPS)
     demonstrated, rate = policy.info.demonstrated or {}, policy.info.rate_hz
-    motion = joined_motion([rollout_motion(one, rate, None) for one in rollouts], demonstrated)
+    motion = joined_motion([rollout_motion(one, "ee_pose", rate, None) for one in rollouts], demonstrated)
     wins = [one.steps for one in rollouts if one.success]
     return {
         "first_seed": seeds.start,
