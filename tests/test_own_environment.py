@@ -58,7 +58,8 @@ def test_the_pages_own_task(tmp_path: Path) -> None:
     for seed in (100_000, 100_001):
         with av.open(str(tmp_path / "videos" / f"reach-{seed}.mp4")) as video:
             stream = video.streams.video[0]
-            assert (stream.height, stream.width, stream.average_rate) == (240, 320, 20)
+            assert (stream.height, stream.width) == (240, 320)
+            assert float(stream.average_rate or 0) == 20
             # Nothing was learned: each rollout goes on to its end, and is seen before its first step, too.
             assert sum(1 for _ in video.decode(stream)) == 41
 

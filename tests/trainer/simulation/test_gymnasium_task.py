@@ -172,7 +172,7 @@ def a_fault_is_told_and_tried_again(run: Path, folder: Path) -> None:
     assert "faults" not in again
     assert [again["outcomes"][place] for place in (0, 2)] == [result["outcomes"][place] for place in (0, 2)]
     lies = written(folder, environment={"arguments": {**rendered, "lies": True}})
-    with pytest.raises(SimulationError, match="no rollout of tool could be carried out; the first: .*shows no 'eye'"):
+    with pytest.raises(SimulationError, match=r"no rollout of tool could be carried out; the first: .*shows no 'eye'"):
         evaluate(run, str(lies), 2, 50, silent)
     with pytest.raises(ConfigError, match="--video: task 'tool' has no camera 'onlooker'"):
         evaluate(run, str(written(folder, environment={"arguments": {}})), 2, 50, silent, where=Where(video=folder))
@@ -188,7 +188,8 @@ def test_aloha_as_it_is_is_rolled_out_with_its_camera(tmp_path: Path) -> None:
         state = episode.observation()["observation.state"]
         np.testing.assert_allclose(state[:6], [0, -0.96, 1.16, 0, -0.3, 0], atol=1e-6)
         picture = episode.pictures({"observation.images.top": (84, 84)})["observation.images.top"]
-        assert (picture.shape, picture.dtype) == ((480, 640, 3), np.uint8)
+        assert picture.shape == (480, 640, 3)
+        assert picture.dtype == np.uint8
         red = picture.astype(int)
         assert ((red[..., 0] - red[..., 1:].max(-1)) > 60).sum() > 50
         assert np.array_equal(state, again.observation()["observation.state"])
