@@ -24,6 +24,7 @@ OTHER_PAGES = {
     "docs/rest.md": ("tests/services/api/test_docs.py",),
     "docs/robots.md": ("tests/services/api/test_robots_page.py",),
     "docs/your-data.md": ("tests/test_your_data.py",),
+    "examples/README.md": ("tests/examples/test_examples.py",),
 }
 """What runs the commands of the others."""
 

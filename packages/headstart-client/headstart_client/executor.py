@@ -14,7 +14,7 @@ import numpy as np
 
 from headstart_client.checks import ChunkChecks, RefusedError
 from headstart_client.events import Command, Event, EventKind
-from headstart_client.guard import Guard
+from headstart_client.guard import Guard, Surroundings
 from headstart_client.limits import ArmLimits, Array
 from headstart_client.motion import Motion, MotionPlanner
 from headstart_client.path import Path
@@ -49,6 +49,7 @@ class Executor:
         most_age_s: float = math.inf,
         join_s: float = 0.1,
         checks: ChunkChecks | None = None,
+        keepouts: Surroundings | None = None,
     ) -> None:
         """Starts at rest.
 
@@ -61,6 +62,7 @@ class Executor:
                 case.
             join_s: shortest time in which a new chunk takes over [s].
             checks: which chunks are refused.
+            keepouts: what the arm may not touch; it stops before that, and goes on when chunks lead away from it.
 
         Raises ValueError.
         """
@@ -81,7 +83,9 @@ class Executor:
         self._planner = MotionPlanner(self._inner, self.period)
         self._guard = Guard(_around(start, limits.lessened(MARGIN / 2, MARGIN / 200)), self.period)
         rest = [0.0] * limits.dof
-        self._state = State(start.tolist(), rest, rest)
+        self._state, self._keepouts = State(start.tolist(), rest, rest), keepouts
+        if keepouts is not None and (met := keepouts.meets(self._state, self._guard.stop(self._state))):
+            raise ValueError(f"the arm is too near to what it may not touch: {met}; move it away")
         # The stop that the arm is on, and the ticks of it that are done.
         self._stop: Stop | None = None
         self._stop_ticks = 0
@@ -163,12 +167,15 @@ class Executor:
         if self._path is not None and (late := self._lateness(self._path, self._newest, now)):
             self._halt(now, late)
         wanted = None if self._path is None else self._next(self._path, now)
-        if wanted is not None and self._guard.allows(self._state, wanted):
+        possible = wanted is not None and self._guard.allows(self._state, wanted)
+        met = None if wanted is None or not possible else self._met(wanted)
+        if wanted is not None and possible and met is None:
             self._state, self._stop, self._stands = wanted, None, False
         else:
             if self._path is not None:
-                self._motion, self._careful = None, True
-                self._slowed(now, "what it wants can't be left inside the limits")
+                self._motion, self._careful = None, not possible
+                near = f"it would come too near: {met}"
+                self._slowed(now, near if met else "what it wants can't be left inside the limits")
             self._follow_stop(now)
         if self._path is not None:
             self._gripper = self._path.gripper_at(now)
@@ -233,6 +240,10 @@ class Executor:
         self._motion_ticks += 1
         return motion.at(self._motion_ticks)
 
+    def _met(self, wanted: State) -> str | None:
+        """What the arm would come too near to on the stop from a state."""
+        return None if self._keepouts is None else self._keepouts.meets(wanted, self._guard.stop(wanted))
+
     def _follow_stop(self, now: float) -> None:
         if self._stands:
             return
@@ -243,8 +254,7 @@ class Executor:
         self._state = self._stop.at(time)
         if time >= self._stop.duration:
             self._stop, self._stands, self._rested_at = None, True, now
-            if self._path is None:
-                self._tell(now, "rested", "the arm stands")
+            self._tell(now, "rested", "the arm stands")
 
     def _slowed(self, now: float, reason: str) -> None:
         if not self._behind:

@@ -45,6 +45,8 @@ class Kinematics:
 
     Attributes:
         dof: number of joints.
+        model: Pinocchio's.
+        base: of the base frame in it, a pinocchio.SE3.
     """
 
     def __init__(
@@ -73,21 +75,30 @@ class Kinematics:
             where[whole.joints[_joint(whole, name)].idx_q] = value
         arm = {_joint(whole, name) for name in joints}
         others = [joint for joint in range(1, whole.njoints) if joint not in arm]
-        self._model = pin.buildReducedModel(whole, others, where) if others else whole
-        if tuple(self._model.names[1:]) != tuple(joints):
-            raise ValueError(f"the URDF has these joints in the order {tuple(self._model.names[1:])}, not {joints}")
-        if self._model.nq != len(joints):
+        self._urdf, self._whole, self._held = urdf, whole, (others, where)
+        self.model = pin.buildReducedModel(whole, others, where) if others else whole
+        if tuple(self.model.names[1:]) != tuple(joints):
+            raise ValueError(f"the URDF has these joints in the order {tuple(self.model.names[1:])}, not {joints}")
+        if self.model.nq != len(joints):
             raise ValueError("joints without an end to their turning (continuous) have no positions to command here")
-        self.dof, self._data = len(joints), self._model.createData()
-        base, self._tool = _link(self._model, base_frame), _link(self._model, tool_frame)
-        if self._model.frames[base].parentJoint != 0:
+        self.dof, self._data = len(joints), self.model.createData()
+        base, self._tool = _link(self.model, base_frame), _link(self.model, tool_frame)
+        if self.model.frames[base].parentJoint != 0:
             raise ValueError(f"base frame {base_frame!r} moves with the arm; name the link that it stands on")
-        self._base = self._model.frames[base].placement.copy()
+        self.base = self.model.frames[base].placement.copy()
 
     @classmethod
     def from_file(cls, urdf: str | Path, joints: Sequence[str], **frames: Any) -> "Kinematics":
         """Reads a URDF's file; the rest as the constructor. Raises OSError, ValueError."""
         return cls(Path(urdf).read_text(), joints, **frames)
+
+    def collision_geometry(self, package_dirs: Sequence[str]) -> Any:
+        """The links' collision geometry, a pinocchio.GeometryModel. Raises ValueError where a mesh is missing."""
+        found = pin.buildGeomFromUrdfString(
+            self._whole, self._urdf, pin.GeometryType.COLLISION, package_dirs=list(package_dirs)
+        )
+        others, where = self._held
+        return pin.buildReducedModel(self._whole, found, others, where)[1] if others else found
 
     def poses(self, positions: Array) -> Array:
         """Tool poses (n, 9) of joint positions (n, dof)."""
@@ -99,8 +110,8 @@ class Kinematics:
 
     def tool(self, joints: Array) -> Any:
         """The tool in the base frame, a pinocchio.SE3, of joint positions (dof,)."""
-        pin.framesForwardKinematics(self._model, self._data, joints)
-        return self._base.actInv(self._data.oMf[self._tool])
+        pin.framesForwardKinematics(self.model, self._data, joints)
+        return self.base.actInv(self._data.oMf[self._tool])
 
     def near(self, target: Any, start: Array, limits: ArmLimits) -> Posture:
         """The posture nearest to a start that brings the tool to a pose, or as near to it as steps from there lead.
@@ -113,13 +124,13 @@ class Kinematics:
             start: (dof,) [rad] or [m].
             limits: whose position limits are kept.
         """
-        goal = self._base * target
+        goal = self.base * target
         joints = np.clip(start, limits.lower, limits.upper)
         for _ in range(_ROUNDS):
             error = self._error(joints, goal)
             if np.abs(error).max() < _EXACT:
                 break
-            jacobian = pin.computeFrameJacobian(self._model, self._data, joints, self._tool, pin.LOCAL)
+            jacobian = pin.computeFrameJacobian(self.model, self._data, joints, self._tool, pin.LOCAL)
             step = _damped(jacobian, error)
             held = ((joints >= limits.upper) & (step > 0)) | ((joints <= limits.lower) & (step < 0))
             if held.any():
@@ -134,7 +145,7 @@ class Kinematics:
 
     def _error(self, joints: Array, goal: Any) -> Array:
         """(6,) twist in the tool's frame that brings it to a goal in the model's."""
-        pin.framesForwardKinematics(self._model, self._data, joints)
+        pin.framesForwardKinematics(self.model, self._data, joints)
         twist: Array = pin.log6(self._data.oMf[self._tool].actInv(goal)).vector
         return twist
 
