@@ -68,7 +68,7 @@ def test_the_pages_own_task(tmp_path: Path) -> None:
 def test_gym_aloha(tmp_path: Path) -> None:
     """Joints and a camera, with the example's expert, in small pictures."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    example = tmp_path / "examples" / "aloha.toml"
+    example = tmp_path / "examples" / "tasks" / "aloha.toml"
     text = example.read_text().replace("gym_aloha:", "tests.trainer.simulation.small_aloha:")
     example.write_text(text.replace("episode_limit = 300", "episode_limit = 120"))
     said = [run(command, tmp_path) for command in of_task("aloha")]
@@ -84,7 +84,7 @@ def test_a_task_of_robosuite(tmp_path: Path) -> None:
 
 def test_the_mapping_on_the_page_is_the_examples() -> None:
     whole, part = map(tomllib.loads, blocks(PAGE, "toml"))
-    assert whole == tomllib.loads((ROOT / "examples" / "aloha.toml").read_text())
+    assert whole == tomllib.loads((ROOT / "examples" / "tasks" / "aloha.toml").read_text())
     parse_tables(EnvironmentFile, TOOL | part, PAGE)
 
 

@@ -181,7 +181,7 @@ def a_fault_is_told_and_tried_again(run: Path, folder: Path) -> None:
 @drawable
 def test_aloha_as_it_is_is_rolled_out_with_its_camera(tmp_path: Path) -> None:
     """Its own pictures, 480 x 640: few steps, of a policy that has learned nothing."""
-    with open_task(str(ROOT / "examples" / "aloha.toml")) as task:
+    with open_task(str(ROOT / "examples" / "tasks" / "aloha.toml")) as task:
         assert (task.action, task.action_width, task.rate_hz, task.robot) == ("joint_position", 15, 50.0, "aloha")
         assert (task.observation_widths, task.cameras[0]) == ({"observation.state": 14}, "observation.images.top")
         episode, again = task.begin(3), task.begin(3)
@@ -211,7 +211,7 @@ def test_the_expert_for_aloha_lifts_the_cube(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(
         BimanualViperXTask, "get_observation", lambda self, physics: {"qpos": self.get_qpos(physics), "images": nothing}
     )
-    task = GymnasiumTask.read(ROOT / "examples" / "aloha.toml")
+    task = GymnasiumTask.read(ROOT / "examples" / "tasks" / "aloha.toml")
     assert task.expert is not None
     for seed in range(3):
         episode, steps = task.begin(seed), 0
