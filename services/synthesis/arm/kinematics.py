@@ -71,7 +71,7 @@ def tool_poses(
     """
     n, dof = q.shape
     frame = np.empty((12, LANES))
-    cosines, sines = np.empty(LANES), np.empty(LANES)
+    angles, cosines, sines = np.empty(LANES), np.empty(LANES), np.empty(LANES)
     for begin in range(0, n, LANES):
         m = min(LANES, n - begin)
         for k in range(12):
@@ -82,9 +82,12 @@ def tool_poses(
             slides = j < dof and chain.slides[j]
             f00, f01, f02, f10, f11, f12 = f[0, 0], f[0, 1], f[0, 2], f[1, 0], f[1, 1], f[1, 2]
             f20, f21, f22, t0, t1, t2 = f[2, 0], f[2, 1], f[2, 2], t[0], t[1], t[2]
+            # Gathered first: from one column of q, the sines and cosines would be computed one by one.
             for i in range(m):
-                sine, cosine = sincos(q[begin + i, j]) if j < dof and not slides else (0.0, 1.0)
-                cosines[i], sines[i] = cosine, sine
+                angles[i] = q[begin + i, j] if j < dof and not slides else 0.0
+            for i in range(m):
+                sine, cosine = sincos(angles[i])
+                sines[i], cosines[i] = sine, cosine
             for r in range(3):
                 x0, x1, x2, x3 = frame[3 * r], frame[3 * r + 1], frame[3 * r + 2], frame[9 + r]
                 for i in range(m):

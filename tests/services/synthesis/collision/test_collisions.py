@@ -1,3 +1,5 @@
+import functools
+import json
 from typing import Any
 
 import coal
@@ -49,11 +51,18 @@ _data, _geometry_data = _meshes_once[0].createData(), _meshes_once[1].createData
 def _colliding(q: np.ndarray, keep_out: list[Any] | None = None) -> bool:
     """Whether a configuration, or the motion between two at a constant speed, collides: with the arm itself, where no
     keep-outs are given."""
-    request = parse({"robot": "panda", "count": 1}, self_collision=keep_out is None, keep_out=keep_out or [])
-    apart = separations(panda(), request.self_collision, request.keep_out)
+    apart = _separations(json.dumps(keep_out))
     if len(q) == 1:
         return bool(colliding_postures(panda(), apart, q)[0] != CLEAR)
     return bool(_collisions(apart, q[:1], q[1:], np.zeros(1, np.int64))[0] != CLEAR)
+
+
+@functools.cache
+def _separations(keep_out: str) -> Separations:
+    """What a motion must keep apart; made once, as for a request. Of keep-outs in JSON, or "null"."""
+    given = json.loads(keep_out)
+    request = parse({"robot": "panda", "count": 1}, self_collision=given is None, keep_out=given or [])
+    return separations(panda(), request.self_collision, request.keep_out)
 
 
 def _collisions(apart: Separations, start: np.ndarray, end: np.ndarray, chosen: np.ndarray) -> np.ndarray:
