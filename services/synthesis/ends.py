@@ -73,9 +73,9 @@ class Ends:
             self._reject(motions.candidate[bad], np.full(bad.sum(), validation.TIMING, object))
             motions = motions.take(~bad)
             ways = self._collisions(motions)
-            free = np.isin(motions.candidate, ways[0], invert=True)
+            free = ~self._marked(ways[0])[motions.candidate]
             done.append(motions.take(free))
-            rows = np.setdiff1d(rows, motions.candidate[free])
+            rows = rows[~self._marked(motions.candidate[free])[rows]]
             # Those whose ends are free wait for no others, so that few rounds are of a few candidates alone.
             row, waypoint, reason = (np.concatenate(parts) for parts in zip(ends, ways, strict=True))
             rows = self._redraw(rows, row, waypoint, reason)
@@ -100,9 +100,13 @@ class Ends:
 
     def _complete(self, rows: IntArray, bad: IntArray) -> IntArray:
         """Those of some candidates of which all waypoints are found, and none is bad."""
-        found = self.waypoints.found[rows].all(1)
-        found &= np.isin(rows, bad, invert=True)
-        return rows[found]
+        return rows[self.waypoints.found[rows].all(1) & ~self._marked(bad)[rows]]
+
+    def _marked(self, rows: IntArray) -> BoolArray:
+        """Which of all candidates are among some, shape (n,)."""
+        marked = np.zeros(len(self.reasons), np.bool_)
+        marked[rows] = True
+        return marked
 
     def _collisions(self, motions: Motions) -> tuple[IntArray, IntArray, Texts]:
         """The first motion that collides of each candidate that has any: candidate, waypoint it leads to, reason."""

@@ -51,9 +51,8 @@ class Tally:
         Raises SynthesisError if one never was in so many draws.
         """
         key = family * _WIDTH + waypoint
-        self._found.update(np.unique(key[free]).tolist())
-        missed, counts = np.unique(key[~free], return_counts=True)
-        self._missed.update(dict(zip(missed.tolist(), counts.tolist(), strict=True)))
+        self._found.update(key[free].tolist())
+        self._missed.update(key[~free].tolist())
         for place, count in self._missed.items():
             if count >= HOPELESS_AFTER and place not in self._found:
                 raise self._hopeless(FAMILIES[place // _WIDTH])

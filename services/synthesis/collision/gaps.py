@@ -174,9 +174,9 @@ def _turned(frames: FloatArray, f: int, x: float, y: float, z: float) -> tuple[f
 
 
 @compiled
-def travelled(travel: FloatArray, pair: int, start: FloatArray, end: FloatArray) -> float:
-    """How far a pair moves together, at most, between two configurations (dof,) [m]."""
+def travelled(travel: FloatArray, pair: int, way: FloatArray, side: int) -> float:
+    """How far a pair moves together [m], at most, where the joints move way[side] [rad or m]; of shape (S, dof)."""
     total = 0.0
-    for j in range(start.size):
-        total += travel[pair, j] * abs(end[j] - start[j])
+    for j in range(way.shape[1]):
+        total += travel[pair, j] * way[side, j]
     return total

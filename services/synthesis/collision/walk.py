@@ -134,10 +134,12 @@ def _look(
 @compiled
 def _begin(pairs: Pairs, cuts: FloatArray, q: FloatArray, gaps: FloatArray, i: int, intervals: Intervals) -> None:
     """Puts the interval between two cuts in the first place, with the pairs that may meet in it."""
-    travel, clearance = pairs.travel, pairs.bodies.clearance
+    travel, clearance, way = pairs.travel, pairs.bodies.clearance, np.empty((1, q.shape[1]))
+    for j in range(q.shape[1]):
+        way[0, j] = abs(q[i + 1, j] - q[i, j])
     size = 0
     for pair in range(clearance.size):
-        if gaps[i, pair] + gaps[i + 1, pair] < travelled(travel, pair, q[i], q[i + 1]) + clearance[pair]:
+        if gaps[i, pair] + gaps[i + 1, pair] < travelled(travel, pair, way, 0) + clearance[pair]:
             intervals.pair[0, size] = pair
             intervals.gaps[0, size, 0], intervals.gaps[0, size, 1] = gaps[i, pair], gaps[i + 1, pair]
             size += 1
@@ -155,7 +157,7 @@ def _halve(pairs: Pairs, motions: Timeline, m: int, posture: Posture, intervals:
     _, capsules, _, _, solids, first, second, clearance = bodies
     times, q, sizes, in_pair, gaps = intervals
     count = 1 if sizes[0] else 0
-    middle = np.empty(q.shape[2])
+    middle, way = np.empty(q.shape[2]), np.empty((2, q.shape[2]))
     while count:
         here = count - 1
         later = count
@@ -164,13 +166,14 @@ def _halve(pairs: Pairs, motions: Timeline, m: int, posture: Posture, intervals:
         time = 0.5 * (times[here, 0] + times[here, 1])
         posture_at(motions, m, time, middle)
         place_bodies(pairs, middle, posture)
+        for j in range(middle.size):
+            way[0, j], way[1, j] = abs(middle[j] - q[here, 0, j]), abs(q[here, 1, j] - middle[j])
         # The second half takes the place of the whole, and the first is looked at before it.
         before = after = 0
         for e in range(sizes[here]):
             pair = in_pair[here, e]
             one, other = gaps[here, e, 0], gaps[here, e, 1]
-            to_middle = travelled(travel, pair, q[here, 0], middle)
-            from_middle = travelled(travel, pair, middle, q[here, 1])
+            to_middle, from_middle = travelled(travel, pair, way, 0), travelled(travel, pair, way, 1)
             least = max(one - to_middle, other - from_middle)
             enough = clearance[pair] - min(one - to_middle, other - from_middle)
             near = max(least, capsules_apart(ends, capsules, solids, first[pair], second[pair]))

@@ -17,6 +17,7 @@ from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.draw.events import EVENT_WORDS, Events, draw_events
 from services.synthesis.draw.fitted import Parts, choose_parts, fitted_events, fitted_targets, whole_words
 from services.synthesis.draw.identity import draw_identities
+from services.synthesis.draw.redrawn import redrawn_uniform
 from services.synthesis.draw.targets import Targets, draw_targets, draws_configurations, posture_words, target_words
 from services.synthesis.draw.uniform import between
 from services.synthesis.request.families import DRAWN, SOLVED, arrivals
@@ -119,7 +120,7 @@ def redraw(
     """
     drawn, ids, attempts = candidates.drawn, candidates.ids[row], candidates.attempts[row]
     words = drawn.target.shape[2]
-    drawn.target[row, waypoint] = philox_uniform(request.seed, ids, 1 + attempts, words, (waypoint, count))
+    drawn.target[row, waypoint] = redrawn_uniform(request.seed, ids, attempts, waypoint, count, words)
     rows = np.unique(row)
     candidates.targets.put(robot, rows, _targets(request, robot, candidates.family, drawn, rows))
 
