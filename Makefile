@@ -5,6 +5,9 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PRESET ?= quick
+HEAD ?=
+DEVICE ?=
+PRECISION ?=
 DATA ?=
 DEMOS ?=
 NAME ?=
@@ -21,6 +24,7 @@ help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make train-decoupled [PRESET=quick|tiny|few|tasks|hundreds|cpu|paper] [DATA=path or job URL] [DEMOS=demonstrations.hdf5] [NAME=run]"
+	@echo "                       [HEAD=dp_mlp|dp_c|dp_t|dp_t_film] [DEVICE=auto|cpu|cuda|cuda:1|mps] [PRECISION=auto|bf16|fp32]"
 	@echo "  PIP_ARGS is handed to every pip install, for example an index that has CPU builds of torch."
 
 setup: $(VENV)/.ready ## Install everything into .venv (idempotent)
@@ -30,10 +34,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt $(wildcard packages/*/pyproject.t
 	  echo "Headstart needs Python 3.11, but PYTHON is '$(PYTHON)'. Try: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "==> virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
-	@echo "==> packages, at the versions in constraints.txt (3.7 GB on disk, a few minutes)"
-	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,dev]' -e packages/headstart-client
-	@echo "==> robosuite, without its dependencies: its mink pin would pull numpy below 2 and Pinocchio back to 2.7"
-	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -c constraints.txt robosuite
+	@echo "==> packages, at the versions in constraints.txt (3.8 GB on disk, a few minutes)"
+	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,environments,dev]' -e packages/headstart-client
+	@echo "==> robosuite, and gym-aloha and openpi-client (tests'), without their dependencies: they would pull numpy below 2"
+	@echo "    or bring FFmpeg once more"
+	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -c constraints.txt robosuite gym-aloha openpi-client
 	@touch $@
 	@echo "==> done"
 
@@ -49,10 +54,13 @@ fix: setup ## Apply what the linters can fix
 	$(VENV)/bin/ruff format .
 
 test: setup ## Run the test suite, the recipe in tiny form included
-	$(RUN) -m pytest -m "not browser and not cluster and not compose and not lerobot and not heads" -n 2 --dist loadfile --no-loadscope-reorder --durations 25 $(ARGS)
+	$(RUN) -m pytest -m "not browser and not cluster and not compose and not lerobot and not heads and not gpu" -n 2 --dist loadfile --no-loadscope-reorder --durations 25 $(ARGS)
 
 test-heads: setup ## Train every head with every conditioning until it fits its windows
 	$(RUN) -m pytest tests/trainer/test_overfitting.py $(ARGS)
+
+test-gpu: setup ## Train, resume, compile, export and measure on a GPU; says so in one line where there is none
+	@$(RUN) -m tests.gpu $(ARGS)
 
 mutants: setup ## Change the code in one place at a time, and see that the tests notice (ARGS='--only TEXT')
 	$(RUN) -m tests.mutants $(ARGS)
@@ -74,11 +82,11 @@ test-lerobot: setup ## Open exports in the real lerobot of LEROBOT_PYTHON, a Pyt
 	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export $(ARGS)
 
 bench: setup ## Print every benchmark's figures, one JSON object each; peers has packages of its own
-	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vx peers); do \
+	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vxE "peers|closed_loop"); do \
 	  echo "==> $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
 
-train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, DATA, DEMOS, NAME)
-	$(RUN) -m trainer train --preset $(PRESET) $(if $(DATA),--data '$(DATA)') $(if $(DEMOS),--demos '$(DEMOS)') $(if $(NAME),--name '$(NAME)')
+train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, HEAD, DEVICE, PRECISION, DATA, DEMOS, NAME)
+	$(RUN) -m trainer train --preset $(PRESET) $(if $(HEAD),--head '$(HEAD)') $(if $(DEVICE),--device '$(DEVICE)') $(if $(PRECISION),--precision '$(PRECISION)') $(if $(DATA),--data '$(DATA)') $(if $(DEMOS),--demos '$(DEMOS)') $(if $(NAME),--name '$(NAME)')
 
 up: ## Start the service and the trainer in containers
 	docker compose up --build --detach
@@ -97,4 +105,4 @@ clean: ## Remove caches; keeps .venv, data and runs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup check fix test test-heads mutants test-browser test-cluster test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean
+.PHONY: help setup check fix test test-heads test-gpu mutants test-browser test-cluster test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean

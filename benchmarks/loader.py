@@ -1,6 +1,6 @@
 """How fast Stage 1 gets its windows: decoding shards, and drawing shuffled batches from what is decoded.
 
-    python -m benchmarks.loader [--data DIR] [--seconds N]
+    python -m benchmarks.loader [--data DIR] [--seconds N] [--device NAME]
 
 Without --data it makes 16,384 trajectories, in eight shards, and for the comparison 200, 2,000 and 20,000. Decoding is
 everything from the shard's file to arrays that windows are copied from: hash, Parquet, normalization; counted in bytes
@@ -29,6 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from torch import Tensor
 
+from benchmarks._device import add_device
 from services.jobs import begin
 from services.synthesis.pipeline import ShardPlan, synthesize
 from services.synthesis.request.trajectory_request import TrajectoryRequest
@@ -38,6 +39,7 @@ from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.decoded_shard import joined, windows
 from trainer.data.trajectories.stage1_stream import stage1_stream
 from trainer.data.trajectories.stream import TrajectoryStream
+from trainer.device import finish
 from trainer.recipe.machine import describe_machine
 from trainer.recipe.presets import quick, trajectory_request
 
@@ -64,25 +66,25 @@ def make_dataset(folder: Path, shards: int = 8, rows: int | None = None) -> Data
     return dataset
 
 
-def decoding(dataset: Dataset, folder: Path, seconds: float) -> dict[str, float]:
+def decoding(dataset: Dataset, folder: Path, seconds: float, device: torch.device) -> dict[str, float]:
     """Raw floats [MB/s]: the median of shards, over several passes into folders of their own."""
     dof, rates = dataset.header.robot.dof, []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         with tempfile.TemporaryDirectory(dir=folder) as empty:
-            cache = _stream(dataset, Path(empty)).cache
+            cache = _stream(dataset, Path(empty), device).cache
             commits = dataset.commits()
             cache.wait(len(commits), lambda text: None)
             for commit in commits:
                 megabytes = commit.samples * (dof + 10) * 4 / 1e6
-                rates.append([megabytes / taken for taken in _timed(partial(cache.shard, commit.index))])
+                rates.append([megabytes / taken for taken in _timed(partial(cache.shard, commit.index), device)])
     wall, cpu = _medians(rates[1:])
     return {"decoded_mb_per_s": wall, "decoded_mb_per_cpu_s": cpu, "decoded_best_mb_per_s": max(r[0] for r in rates)}
 
 
-def drawing(dataset: Dataset, folder: Path, seconds: float) -> dict[str, float]:
+def drawing(dataset: Dataset, folder: Path, seconds: float, device: torch.device) -> dict[str, float]:
     """Windows a second: the median of stretches of many batches, over several passes."""
-    stream, rates = _stream(dataset, folder), []
+    stream, rates = _stream(dataset, folder, device), []
     end = time.perf_counter() + seconds
 
     def draw() -> None:
@@ -91,14 +93,14 @@ def drawing(dataset: Dataset, folder: Path, seconds: float) -> dict[str, float]:
 
     draw()
     while time.perf_counter() < end:
-        rates.append([_DRAWS * BATCH / taken for taken in _timed(draw)])
+        rates.append([_DRAWS * BATCH / taken for taken in _timed(draw, device)])
     wall, cpu = _medians(rates)
     return {"windows_per_s": wall, "windows_per_cpu_s": cpu, "best_windows_per_s": max(rate[0] for rate in rates)}
 
 
-def beside_plain(dataset: Dataset, folder: Path, seconds: float) -> dict[str, float]:
+def beside_plain(dataset: Dataset, folder: Path, seconds: float, device: torch.device) -> dict[str, float]:
     """Windows a second of CPU time, ours and of a plain gather, in turns; the median of their ratios."""
-    stream = _stream(dataset, folder)
+    stream = _stream(dataset, folder, device)
     sources = {"stream": iter(partial(stream.next, lambda text: None), None), "plain": plain_batches(stream, dataset)}
     rates: dict[str, list[float]] = {name: [] for name in sources}
     for turn in range(TURNS + 1):
@@ -107,6 +109,7 @@ def beside_plain(dataset: Dataset, folder: Path, seconds: float) -> dict[str, fl
             while time.process_time() - start < seconds / TURNS / 2:
                 for _ in range(BATCH):
                     next(source)
+                finish(device)
                 drawn += BATCH * BATCH
             # Before the first turn, shards are decoded, and what is known at the first use is made.
             if turn > 0:
@@ -122,42 +125,45 @@ def plain_batches(stream: TrajectoryStream, dataset: Dataset) -> Iterator[tuple[
     whole = joined([stream.cache.shard(index) for index in range(dataset.header.shards)])
     head = PretrainConfig().head
     assert whole.condition is not None
-    first, length = torch.from_numpy(whole.first), torch.from_numpy(whole.length)
+    device = whole.actions.device
+    first, length = torch.from_numpy(whole.first).to(device), torch.from_numpy(whole.length).to(device)
     lowest = first - (head.n_obs_steps - 1)
     starts = (length - head.horizon + head.n_action_steps - 1).clamp(min=1 - head.n_obs_steps) + head.n_obs_steps
-    random, left = torch.Generator().manual_seed(0), first[:0]
+    random, left = torch.Generator(device).manual_seed(0), first[:0]
     while True:
         while len(left) < BATCH:
-            rows = torch.randperm(len(first), generator=random)
-            drawn = lowest[rows] + (torch.rand(len(rows), generator=random) * starts[rows]).long()
+            rows = torch.randperm(len(first), generator=random, device=device)
+            drawn = lowest[rows] + (torch.rand(len(rows), generator=random, device=device) * starts[rows]).long()
             left = torch.cat([left, drawn])
         batch, left = left[:BATCH], left[BATCH:]
         yield windows(whole.actions, batch, head.horizon), windows(whole.condition, batch, head.horizon).flatten(1)
 
 
-def compared(folder: Path, seconds: float) -> dict[str, float]:
+def compared(folder: Path, seconds: float, device: torch.device) -> dict[str, float]:
     """Of each size, and of the last also as if it were too large to be held in memory."""
     figures: dict[str, float] = {}
     for rows in COMPARED:
         dataset = make_dataset(folder / str(rows), rows=rows)
         figures |= {
-            f"{rows}_{name}": value for name, value in beside_plain(dataset, folder / f"of-{rows}", seconds).items()
+            f"{rows}_{name}": value
+            for name, value in beside_plain(dataset, folder / f"of-{rows}", seconds, device).items()
         }
     with mock.patch("trainer.data.trajectories.shard_cache.IN_MEMORY", 0):
-        from_files = beside_plain(dataset, folder / f"of-{rows}", seconds)
+        from_files = beside_plain(dataset, folder / f"of-{rows}", seconds, device)
     return figures | {f"{rows}_files_{name}": value for name, value in from_files.items() if name != "plain_per_cpu_s"}
 
 
-def _stream(dataset: Dataset, folder: Path) -> TrajectoryStream:
+def _stream(dataset: Dataset, folder: Path, device: torch.device) -> TrajectoryStream:
     config = PretrainConfig(training=TrainingConfig(batch_size=BATCH))
     normalizer = ActionNormalizer(dataset.header.action_range)
-    return stage1_stream(dataset, folder, normalizer, config, torch.device("cpu"), ahead=False)
+    return stage1_stream(dataset, folder, normalizer, config, device, ahead=False)
 
 
-def _timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds by the wall clock and of CPU time."""
+def _timed(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Seconds by the wall clock and of CPU time, until the device has done it."""
     wall, cpu = time.perf_counter(), time.process_time()
     work()
+    finish(device)
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
@@ -172,16 +178,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, help="a finished dataset; left out, one is made")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each (default 10)")
+    add_device(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{describe_machine()}, one thread", flush=True)
+    print(f"{describe_machine()}, one thread, on {options.device}", flush=True)
     with tempfile.TemporaryDirectory(prefix="headstart-bench-") as temporary:
         folder = Path(temporary)
         dataset = Dataset(options.data) if options.data else make_dataset(folder / "dataset")
-        figures = decoding(dataset, folder, options.seconds)
-        figures |= drawing(dataset, folder / "decoded", options.seconds)
+        figures = decoding(dataset, folder, options.seconds, options.device)
+        figures |= drawing(dataset, folder / "decoded", options.seconds, options.device)
         if not options.data:
-            figures |= compared(folder, options.seconds)
+            figures |= compared(folder, options.seconds, options.device)
     print(json.dumps({name: round(value, 2 if name.endswith("of_plain") else None) for name, value in figures.items()}))
 
 

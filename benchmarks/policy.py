@@ -12,8 +12,6 @@ less. `_served_` are round trips over a WebSocket to a server in a process of it
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +25,7 @@ import numpy as np
 import torch
 from websockets.sync.client import connect
 
+from benchmarks._policy_server import policy_server
 from trainer.config import HeadConfig
 from trainer.data.motion_basis import MotionBasis
 from trainer.data.normalization import ActionNormalizer
@@ -72,25 +71,16 @@ def percentiles(name: str, seconds: list[float]) -> dict[str, float]:
 @contextmanager
 def served(checkpoint: Path, threads: int, *arguments: str) -> Iterator[Callable[[np.ndarray], None]]:
     """Asks a server of the policy for a chunk."""
-    ready = checkpoint.with_suffix(".url")
-    command = [sys.executable, "-m", "trainer", "serve", str(checkpoint), "--port", "0", "--device", "cpu"]
-    ready.unlink(missing_ok=True)
-    process = subprocess.Popen([*command, "--threads", str(threads), "--ready-file", str(ready), *arguments])
-    try:
-        while not ready.exists():
-            if process.poll() is not None:
-                raise SystemExit("the server ended")
-            time.sleep(0.05)
-        with connect(ready.read_text().strip().replace("http", "ws") + "/v1/actions") as socket:
+    with (
+        policy_server(checkpoint, "--threads", str(threads), *arguments) as url,
+        connect(url.replace("http", "ws") + "/v1/actions") as socket,
+    ):
 
-            def ask(seen: np.ndarray) -> None:
-                socket.send(msgpack.packb({"observations": {"state": array(seen)}}))
-                assert "actions" in msgpack.unpackb(socket.recv())
+        def ask(seen: np.ndarray) -> None:
+            socket.send(msgpack.packb({"observations": {"state": array(seen)}}))
+            assert "actions" in msgpack.unpackb(socket.recv())
 
-            yield ask
-    finally:
-        process.terminate()
-        process.wait()
+        yield ask
 
 
 def measured(ask: dict[str, Callable[[np.ndarray], object]], seconds: float) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Stage 1's windows a second: our loop beside the same network in a plain one, dp_mlp in batches of 256.
 
     python -m benchmarks.stage1 [--data DIR] [--size paper|small] [--rounds N] [--threads N] [--no-compile]
+                                [--device NAME]
 
 The plain loop is what one writes first: float32, torch.optim.AdamW as it comes, a moving average by a loop over the
 weights, gradient clipping, a DataLoader with one worker over windows that lie decoded in memory, the loss read at every
@@ -28,6 +29,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from benchmarks._device import add_device
 from benchmarks.loader import make_dataset
 from shared.dataset import Dataset
 from shared.order import WindowSpan
@@ -37,6 +39,7 @@ from trainer.data.action import POSE_DIM, join_action
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.stage1_steps import Stage1Steps
 from trainer.data.trajectories.stage1_stream import stage1_stream
+from trainer.device import finish
 from trainer.model.action_head import ActionHead
 from trainer.model.backbones import build_backbone
 from trainer.model.conditioning import stage1_conditioning
@@ -85,7 +88,8 @@ class PlainLoop:
     """A gradient step as one writes it first."""
 
     def __init__(self, head: ActionHead, windows: Windows, config: TrainingConfig) -> None:
-        self._head, self._config, self._diffusion = head, config, Diffusion("epsilon", torch.device("cpu"))
+        self._device = torch.device(config.device)
+        self._head, self._config, self._diffusion = head, config, Diffusion("epsilon", self._device)
         self._optimizer = torch.optim.AdamW(
             head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -99,8 +103,9 @@ class PlainLoop:
 
     def step(self) -> None:
         """One."""
-        actions, condition = next(self._batches)
-        noise, timesteps = torch.randn_like(actions), torch.randint(DIFFUSION_STEPS, (len(actions),))
+        actions, condition = (values.to(self._device) for values in next(self._batches))
+        noise = torch.randn_like(actions)
+        timesteps = torch.randint(DIFFUSION_STEPS, (len(actions),), device=self._device)
         predicted = self._head(self._diffusion.add_noise(actions, noise, timesteps), timesteps, condition)
         loss = F.mse_loss(predicted, noise)
         self._optimizer.zero_grad()
@@ -138,30 +143,32 @@ def fresh_head(head: HeadConfig, condition_dim: int) -> ActionHead:
     return ActionHead(backbone, stage1_conditioning(head, backbone, condition_dim, head.horizon)).train()
 
 
-def turn(step: Callable[[], None]) -> tuple[float, float]:
-    """Windows a second over some seconds, by the wall clock and by CPU time."""
+def turn(step: Callable[[], None], device: torch.device) -> tuple[float, float]:
+    """Windows a second over some seconds, by the wall clock and by CPU time, once the device has done them."""
     wall, cpu, windows = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() < wall + TURN_SECONDS:
         step()
         windows += BATCH
+    finish(device)
     return windows / (time.perf_counter() - wall), windows / (time.process_time() - cpu)
 
 
 def measured(dataset: Dataset, folder: Path, config: PretrainConfig, rounds: int) -> dict[str, float]:
     """Both, in turns."""
     normalizer = ActionNormalizer(dataset.header.action_range)
-    stream = stage1_stream(dataset, folder / "decoded", normalizer, config, torch.device("cpu"))
-    heads = [fresh_head(config.head, stream.condition_dim) for _ in range(2)]
+    device = torch.device(config.training.device)
+    stream = stage1_stream(dataset, folder / "decoded", normalizer, config, device)
+    heads = [fresh_head(config.head, stream.condition_dim).to(device) for _ in range(2)]
     ours = OurLoop(TrainingLoop(heads[0], stream, config.training, RunFolder(folder), silent))
     plain = PlainLoop(heads[1], Windows(dataset, config, normalizer), config.training)
     steps = {"ours": ours.step, "plain": plain.step}
     for step in steps.values():
-        turn(step)
+        turn(step, device)
     ours.fetching = ours.total = 0.0
     rates: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
     for index in range(rounds):
         for name, step in steps.items():
-            rates[name].append(turn(step))
+            rates[name].append(turn(step, device))
         said = ", ".join(f"{name} {rate[-1][0]:.0f}" for name, rate in rates.items())
         print(f"round {index + 1}: windows/s {said}", flush=True)
     figures: dict[str, float] = {}
@@ -182,14 +189,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each (default 5)")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU, for each loop (default 1)")
     parser.add_argument("--no-compile", action="store_true", help="ours without torch.compile")
+    add_device(parser)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"{describe_machine()}, {options.threads} threads", flush=True)
+    print(f"{describe_machine()}, {options.threads} threads, on {options.device}", flush=True)
     size: SizeName = options.size
     switch: Switch = "off" if options.no_compile else "on"
     training = TrainingConfig(
-        steps=100_000, batch_size=BATCH, learning_rate=1e-4, compile=switch, threads=options.threads, device="cpu"
-    )
+        steps=100_000, batch_size=BATCH, learning_rate=1e-4, compile=switch, threads=options.threads,
+        device=str(options.device),
+    )  # fmt: skip
     config = PretrainConfig(head=HeadConfig(size=size), training=training)
     with tempfile.TemporaryDirectory(prefix="headstart-bench-") as temporary:
         folder = Path(temporary)

@@ -92,7 +92,7 @@ def figures(run: Path, way: Way, task: str, seeds: range) -> dict[str, Any]:
     rollouts, policy = rolled(run, way, task, seeds)
     demonstrated, rate = policy.info.demonstrated or {}, policy.info.rate_hz
     fastest = demonstrated.get("speed_m_per_s")
-    motion = joined_motion([rollout_motion(one, rate, fastest) for one in rollouts], demonstrated)
+    motion = joined_motion([rollout_motion(one, "ee_pose", rate, fastest) for one in rollouts], demonstrated)
     outcomes = np.array([[int(one.success) for one in rollouts]])
     executed = describe_motion([one.commands for one in rollouts if one.success], "ee_pose", rate)
     wins = [one.steps for one in rollouts if one.success]

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 from docs.benchmark_tables import benchmark_table, benchmark_tables
+from docs.closed_loop import closed_loop_table
+from docs.few_steps import few_steps_table
 from docs.paper_comparison import comparison_table
 from docs.smoothing import smoothing_table
 from services.catalogue import ARMS
@@ -91,6 +93,19 @@ def results_table() -> list[str]:
     return lines
 
 
+def gates_table() -> list[str]:
+    """Both starts of a random body's gates, beside decoupled, with 25 demonstrations and the motion basis."""
+    open_ones = json.loads((RESULTS / "few" / "report.json").read_text())["results"]
+    closed = json.loads((RESULTS / "few" / "gates.json").read_text())["results"]
+    rows = [
+        row
+        for row in open_ones
+        if row["mode"] in ("decoupled", "random_body")
+        and (row["demonstrations"], row["basis"] > 0, row.get("multiplied", 0)) == (25, True, 0)
+    ]
+    return success_table(groups([*rows, *({**row, "task": f"{row['task']}, gates closed"} for row in closed)]))
+
+
 def headline_table() -> list[str]:
     """The success table of the default run, or of the one with several seeds, for the README."""
     path = next((path for name in ("quick", "few") if (path := RESULTS / name / "report.json").exists()), None)
@@ -130,7 +145,10 @@ PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "benchmarks": (RESULTS / "benchmarks.md", benchmark_tables),
     "fit": (ROOT / "docs" / "report.md", lambda: benchmark_table("fit")),
     "reports": (RESULTS / "README.md", results_table),
+    "gates": (RESULTS / "README.md", gates_table),
+    "few_steps": (RESULTS / "README.md", few_steps_table),
     "smoothing": (RESULTS / "README.md", smoothing_table),
+    "closed-loop": (RESULTS / "README.md", closed_loop_table),
     "results": (ROOT / "README.md", headline_table),
 }
 

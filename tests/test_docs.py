@@ -19,10 +19,12 @@ OTHER_PAGES = {
     "docs/deployment.md": ("tests/services/test_deployment.py",),
     "docs/exports.md": ("tests/services/export/test_docs.py",),
     "docs/object-stores.md": ("tests/test_object_stores.py",),
+    "docs/own-environment.md": ("tests/test_own_environment.py",),
     "docs/policies.md": ("tests/trainer/deployment/serving/test_serving.py", "tests/trainer/deployment/test_export.py"),
     "docs/rest.md": ("tests/services/api/test_docs.py",),
     "docs/robots.md": ("tests/services/api/test_robots_page.py",),
     "docs/your-data.md": ("tests/test_your_data.py",),
+    "examples/README.md": ("tests/examples/test_examples.py",),
 }
 """What runs the commands of the others."""
 
@@ -69,7 +71,8 @@ def test_every_command_of_the_pages_works(tmp_path: Path, monkeypatch: pytest.Mo
     own = [runnable(command).replace("8000", str(port)) for command in own]
     serve = next(command for command in own if " serve " in command)
     rest = [command for command in own if command.startswith(("curl", "JOB="))]
-    with running(serve, tmp_path, f"http://127.0.0.1:{port}/readyz"):
+    # With the process engine, which starts faster; tests/test_recipe.py has a service with Ray.
+    with running(f"{serve} --engine process", tmp_path, f"http://127.0.0.1:{port}/readyz"):
         _run(curl_lines(port), tmp_path)
     check_curl_lines(tmp_path)
     for command in own:

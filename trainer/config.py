@@ -15,7 +15,7 @@ ConditioningName = Literal[
     "adaln_zero", "adaln", "ada_rms_norm", "film", "additive", "lora_cond", "cross_attn", "prefix"
 ]
 ActionName = Literal["ee_pose", "joint_position"]
-PredictionType = Literal["epsilon", "v_prediction", "sample"]
+PredictionType = Literal["epsilon", "v_prediction", "sample", "flow"]
 Mode = Literal["normal", "decoupled", "pretrained_body", "finetune", "random_frozen", "random_body"]
 Stage1Condition = Literal["joint_position", "ee_pose", "endpoints", "none", "objects"]
 Endpoints = Literal["window", "motion"]
@@ -28,15 +28,18 @@ DIFFUSION_STEPS = 100
 """Timesteps of the training schedule; the sampler takes a subset of them."""
 
 SAMPLING_STEPS = 10
-"""Of the sampler, by default."""
+"""Of DDIM, by default."""
 
-CONDITIONINGS: dict[HeadName, tuple[ConditioningName, ...]] = {
+FLOW_STEPS = 2
+"""Of the sampler of flow matching, by default."""
+
+CONDITIONINGS: dict[str, tuple[ConditioningName, ...]] = {
     "dp_mlp": ("adaln_zero", "film"),
     "dp_c": ("adaln_zero", "film"),
     "dp_t": ("adaln_zero", "adaln", "ada_rms_norm", "film", "additive", "lora_cond", "cross_attn", "prefix"),
     "dp_t_film": ("film",),
 }
-"""The conditionings that each head takes."""
+"""The conditionings that each head takes; those of your own are added by `backbones.add_backbone`."""
 
 TOKEN_CONDITIONINGS: tuple[ConditioningName, ...] = ("cross_attn", "prefix")
 """Those that give the blocks tokens to attend to; the others give each block one vector."""
@@ -54,7 +57,7 @@ class HeadConfig:
     """Shape of an action head: everything that fixes its weights, their names and sizes, and what its output means.
 
     Attributes:
-        head: the architecture (docs/adding-a-head.md).
+        head: the architecture (docs/adding-a-head.md), or one of your own that was added before.
         size: `paper`, `small` for CPUs, or `tiny` for tests; widths and depths are beside each backbone.
         conditioning: how the condition enters the blocks; dp_t takes every one, dp_mlp and dp_c adaln_zero and film,
             dp_t_film film alone.
@@ -62,14 +65,16 @@ class HeadConfig:
         paper_key_values: key and value projections of cross_attn and prefix in the backbone, where Stage 2 freezes
             them, as in the paper, instead of in the conditioning.
         action: what a step of a window is: a pose (10 numbers) or joint positions (dof + 1).
-        prediction_type: what the output is, in diffusers' words.
+        prediction_type: what the output is: noise, velocity or actions of diffusion, in diffusers' words, or the
+            velocity of flow matching (`flow`), which takes fewer sampling steps.
         dropout: inside the blocks while the backbone trains (the paper: 0.1 in dp_mlp, 0.3 in the transformers).
         horizon: steps of a window.
         n_obs_steps: observation steps the policy sees; a Stage-2 window starts at t - (n_obs_steps - 1).
         n_action_steps: steps of a prediction that a rollout executes, from index n_obs_steps - 1.
     """
 
-    head: HeadName = "dp_mlp"
+    # The names that there are stay a part of the type, for the help of commands.
+    head: HeadName | str = "dp_mlp"
     size: SizeName = "small"
     conditioning: ConditioningName = "adaln_zero"
     paper_film: bool = False
@@ -82,7 +87,7 @@ class HeadConfig:
     n_action_steps: int = 8
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         self._check_conditioning()
         # Motion has a jerk from four steps on.
         check_number("horizon", self.horizon, 4, whole=True)
@@ -112,6 +117,11 @@ class HeadConfig:
         return self.conditioning in TOKEN_CONDITIONINGS
 
     def _check_conditioning(self) -> None:
+        if self.head not in CONDITIONINGS:
+            raise ConfigError(
+                f"head is {self.head!r}; it must be one of {', '.join(CONDITIONINGS)}, or one of your own, which "
+                "trainer.model.backbones.add_backbone makes known first"
+            )
         known = CONDITIONINGS[self.head]
         if self.conditioning not in known:
             raise ConfigError(
@@ -142,6 +152,8 @@ class TrainingConfig:
         device: "auto" (CUDA, then MPS, then CPU) or a torch device.
         precision: "auto" is bf16 autocast where the hardware computes in it.
         compile: torch.compile; "auto" where the run is long enough to earn it back.
+        deterministic: on a GPU, only algorithms that give the same numbers every time, so that a seed has one run and a
+            resumed one is that run to the bit, as on a CPU always; slower. What is `auto` is then not compiled.
         threads: of the CPU; None is one for each core that this process has to itself (threads.available_threads). A
             run that is gone on with keeps the number it began with. More than these cores is several times slower.
         log_every: steps between lines of metrics.jsonl; also how soon a non-finite loss is noticed.
@@ -165,6 +177,7 @@ class TrainingConfig:
     device: str = "auto"
     precision: Precision = "auto"
     compile: Switch = "auto"
+    deterministic: bool = False
     threads: int | None = None
     log_every: int = 50
     checkpoint_every: int = 500
@@ -174,7 +187,7 @@ class TrainingConfig:
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         check_number("steps", self.steps, 1, _MOST_STEPS, whole=True)
         for name in ("batch_size", "threads", "log_every", "checkpoint_every", "keep"):
             check_number(name, getattr(self, name), 1, whole=True)
@@ -219,7 +232,7 @@ class PretrainConfig:
     max_wait: float = 600.0
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         check_number("windows_per_row", self.windows_per_row, 1, whole=True)
         check_number("validation_share", self.validation_share, 0, below=1)
         check_number("validation_windows", self.validation_windows, 0, whole=True)
@@ -264,12 +277,17 @@ class AdaptConfig:
     copies_share: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         check_number("validation_windows", self.validation_windows, 0, whole=True)
         check_number("observation_noise", self.observation_noise, 0, below=1)
         check_number("crop", self.crop, above=0, most=1)
         check_number("copies_share", self.copies_share, above=0, below=1)
         _check_directions(self.directions, self.head)
+
+
+def default_sampling_steps(prediction_type: PredictionType) -> int:
+    """Steps of a sampler that is told no other number."""
+    return FLOW_STEPS if prediction_type == "flow" else SAMPLING_STEPS
 
 
 def to_json(config: Any) -> dict[str, Any]:
@@ -299,7 +317,7 @@ def _check_directions(directions: int | None, head: HeadConfig) -> None:
         raise ConfigError(f"directions is {directions}; it must be 0 (no motion basis) to the horizon, {head.horizon}")
 
 
-def _check_choices(config: Any) -> None:
+def check_choices(config: Any) -> None:
     """Raises ConfigError where a field with named choices has none of them."""
     for name, hint in get_type_hints(type(config)).items():
         choices = get_args(hint)

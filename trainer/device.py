@@ -1,6 +1,8 @@
 """What to compute on, in which precision, and whether compiling is worth it."""
 
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -47,6 +49,31 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     """bf16 autocast, or nothing."""
     dtype = compute_dtype(device, precision)
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+
+
+def finish(device: torch.device) -> None:
+    """Returns once a device has done what it was given: a GPU computes behind the program, a CPU has nothing left."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+@contextmanager
+def deterministic_algorithms(on: bool) -> Iterator[None]:
+    """While entered, and where `on`, a GPU adds numbers in the same order every time; before its first product.
+
+    An operation that can't, raises RuntimeError. A CPU needs none of it.
+    """
+    if not on:
+        yield
+        return
+    # cuBLAS takes the first that is set when it begins.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def worth_compiling(switch: Switch, device: torch.device, steps: int) -> bool:

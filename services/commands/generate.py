@@ -1,4 +1,4 @@
-"""Make a dataset from a request file; run it again to go on where it stopped."""
+"""Make a dataset from a request; run it again to go on where it stopped."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from services import jobs
 from services.catalogue import Arm, find_arm
-from services.commands import own_robot
+from services.commands import own_robot, request_flags
 from services.commands.row_bar import RowBar
 from services.engine import ENGINES, Engine, open_engine
 from services.synthesis.request.trajectory_request import TrajectoryRequest
@@ -25,13 +25,16 @@ from shared.summary_file import read_summary_json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("--request", type=Path, required=True, metavar="FILE", help="request as JSON; - reads stdin")
+    parser.add_argument(
+        "--request", type=Path, metavar="FILE", help="request as JSON; - reads stdin (default: the flags)"
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="directory of the dataset, or its URI (s3://...)")
     parser.add_argument("--engine", default="process", choices=ENGINES, help="where shards are made (default: process)")
     parser.add_argument("--workers", type=int, metavar="N", help="shards at once (default: one for each core)")
     parser.add_argument(
         "--motions", type=Path, metavar="FILE", help="motions file of the demonstrations that are to be copied"
     )
+    request_flags.add_arguments(parser)
     own_robot.add_arguments(parser)
 
 
@@ -39,7 +42,9 @@ def run(options: argparse.Namespace) -> int:
     """Makes the dataset. Raises HeadstartError; Ctrl-C leaves whole shards and returns 130."""
     console = Console(stderr=True)
     arm = own_robot.own_robot(options)
-    request = read_request(options.request, arm, options.motions)
+    folder = options.request.parent if options.request else Path()
+    body = request_flags.with_flags(_read_json(options.request) if options.request else {}, options)
+    request = parse_request(body, folder, arm, options.motions)
     for note in request.arm.notes:
         console.print(f"{request.robot}: {note}", highlight=False, soft_wrap=True)
     engine = open_engine(options.engine, options.workers)
@@ -59,23 +64,27 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def read_request(path: Path, arm: Arm | None = None, motions: Path | None = None) -> TrajectoryRequest:
-    """The request in a JSON file, for `arm` and of the demonstrations in a motions file if there are such.
+def parse_request(body: Any, folder: Path, arm: Arm | None = None, motions: Path | None = None) -> TrajectoryRequest:
+    """A request from its JSON, for `arm` and of the demonstrations in a motions file if there are such.
 
-    Raises RequestError, MotionsError.
+    A summary's path is relative to `folder`. Raises RequestError, MotionsError.
     """
-    try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text()
-        body = _with_summary(json.loads(text), path.parent)
-    except OSError as error:
-        raise RequestError(f"{path} can't be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"{path} is not JSON: {error}") from None
+    body = _with_summary(body, folder)
     find: Callable[[str], Arm] = find_arm
     if arm is not None:
         body, find = own_robot.named_in(body, arm)
     body, known = _with_motions(body, motions)
     return TrajectoryRequest.parse(body, find, known)
+
+
+def _read_json(path: Path) -> Any:
+    """What a JSON file says, or standard input for "-". Raises RequestError."""
+    try:
+        return json.loads(sys.stdin.read() if str(path) == "-" else path.read_text())
+    except OSError as error:
+        raise RequestError(f"{path} can't be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{path} is not JSON: {error}") from None
 
 
 def _with_motions(body: Any, path: Path | None) -> tuple[Any, Callable[[str], DemonstratedMotions | None]]:

@@ -1,4 +1,4 @@
-"""Making a dataset: begun once, then every shard that is not committed yet."""
+"""Making a dataset: begun once, then every shard that is not committed yet; sealed when it is whole."""
 
 import itertools
 from collections.abc import Callable
@@ -45,6 +45,30 @@ def begin(request: TrajectoryRequest, where: Location) -> Dataset:
             store_motions(open_storage(where), request.workspace.motions)
     # Also for a directory that holds something else: `create` says what.
     return Dataset.create(where, dataset_header(request))
+
+
+def generate(
+    request: TrajectoryRequest,
+    where: Location,
+    engine: Engine,
+    on_progress: Callable[[Tally, Commit | None], None] = lambda tally, commit: None,
+) -> Dataset:
+    """The request's dataset in a directory or at a URI, whole: made, gone on with, or there already.
+
+    Args:
+        request: what to make.
+        where: the dataset's directory or URI.
+        engine: that makes the shards; started here if it is not, and left to its owner to close.
+        on_progress: see make_dataset.
+
+    Raises:
+        HeadstartError, OSError: as `begin` and `make_dataset` do; what is committed stays, and is not made again.
+    """
+    dataset = begin(request, where)
+    if dataset.manifest().state != "sealed":
+        make_dataset(request, dataset, engine, on_progress=on_progress)
+        dataset.set_state("sealed")
+    return dataset
 
 
 def make_dataset(

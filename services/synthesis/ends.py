@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.checks import validation
 from services.synthesis.collision.collisions import colliding_postures, collisions
-from services.synthesis.collision.halving import CLEAR
+from services.synthesis.collision.gaps import CLEAR
 from services.synthesis.collision.separations import Separations
 from services.synthesis.draw.sampling import Candidates, redraw
 from services.synthesis.motion.motions import Motions, make_motions
@@ -66,37 +66,43 @@ class Ends:
     def motions(self) -> Motions:
         """Motions between free ends, which don't collide, of the candidates for which there are any."""
         rows, done = np.arange(len(self.reasons)), []
-        while True:
-            rows = self._find_ends(rows)
-            motions, made = make_motions(self._robot, self._candidates, self.waypoints, rows)
-            bad = np.add.reduceat(~made, motions.first[:-1]) > 0 if len(rows) else np.zeros(0, np.bool_)
-            self._reject(rows[bad], np.full(bad.sum(), validation.TIMING, object))
+        while len(rows):
+            ends = self._find_ends(rows)
+            motions, made = make_motions(self._robot, self._candidates, self.waypoints, self._complete(rows, ends[0]))
+            bad = np.add.reduceat(~made, motions.first[:-1]) > 0 if len(made) else np.zeros(0, np.bool_)
+            self._reject(motions.candidate[bad], np.full(bad.sum(), validation.TIMING, object))
             motions = motions.take(~bad)
-            row, waypoint, reason = self._collisions(motions)
-            free = np.isin(motions.candidate, row, invert=True)
+            ways = self._collisions(motions)
+            free = np.isin(motions.candidate, ways[0], invert=True)
             done.append(motions.take(free))
-            if not len(row):
-                return Motions.join(done)
-            rows = self._redraw(motions.candidate[~free], row, waypoint, reason)
+            rows = np.setdiff1d(rows, motions.candidate[free])
+            # Those whose ends are free wait for no others, so that few rounds are of a few candidates alone.
+            row, waypoint, reason = (np.concatenate(parts) for parts in zip(ends, ways, strict=True))
+            rows = self._redraw(rows, row, waypoint, reason)
+        return Motions.join(done)
 
-    def _find_ends(self, rows: IntArray) -> IntArray:
-        """Looks for all waypoints of some candidates; returns those for which all are found."""
-        while True:
-            row, waypoint = self.waypoints.ready(rows)
-            if not len(row):
-                return rows
-            verdict = self.waypoints.find(row, waypoint)
-            reason = np.full(len(row), "", object)
-            for which, text in _REASONS.items():
-                reason[verdict == which] = text
-            moved = self._candidates.arrival[row, waypoint] != SAME
-            reached = np.flatnonzero((verdict == line_knots.FOLLOWED) & moved)
-            if self._apart is not None and len(reached):
-                q = self.waypoints.q[row[reached], waypoint[reached]]
-                reason[reached] = self._names(colliding_postures(self._robot, self._apart, q))
-            bad = np.flatnonzero(reason != "")
-            rows = self._redraw(rows, row[bad], waypoint[bad], reason[bad])
-            self._tally.add_draws(self._candidates.family[row], waypoint, reason == "")
+    def _find_ends(self, rows: IntArray) -> tuple[IntArray, IntArray, Texts]:
+        """Looks once for the waypoints of some candidates that can be looked for; of those that can't be reached or
+        where the arm collides candidate, waypoint and reason."""
+        row, waypoint = self.waypoints.ready(rows)
+        verdict = self.waypoints.find(row, waypoint)
+        reason = np.full(len(row), "", object)
+        for which, text in _REASONS.items():
+            reason[verdict == which] = text
+        moved = self._candidates.arrival[row, waypoint] != SAME
+        reached = np.flatnonzero((verdict == line_knots.FOLLOWED) & moved)
+        if self._apart is not None and len(reached):
+            q = self.waypoints.q[row[reached], waypoint[reached]]
+            reason[reached] = self._names(colliding_postures(self._robot, self._apart, q))
+        bad = np.flatnonzero(reason != "")
+        self._tally.add_draws(self._candidates.family[row], waypoint, reason == "")
+        return row[bad], waypoint[bad], reason[bad]
+
+    def _complete(self, rows: IntArray, bad: IntArray) -> IntArray:
+        """Those of some candidates of which all waypoints are found, and none is bad."""
+        found = self.waypoints.found[rows].all(1)
+        found &= np.isin(rows, bad, invert=True)
+        return rows[found]
 
     def _collisions(self, motions: Motions) -> tuple[IntArray, IntArray, Texts]:
         """The first motion that collides of each candidate that has any: candidate, waypoint it leads to, reason."""

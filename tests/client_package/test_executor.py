@@ -92,6 +92,24 @@ def test_noise_from_step_to_step_comes_out_less() -> None:
     assert 0.5 < np.std(commanded[1] - commanded[0]) / np.std(noise) < 0.71
 
 
+def test_a_standing_arm_carries_out_a_late_chunk_from_its_beginning() -> None:
+    """Dropping what passed while it stood would have it hurry after the chunk."""
+    run = Run(executor())
+    run.until(0.2)
+    run.executor.offer(chunk(0.0, starting), 0.0)
+    run.until(0.9)
+    states = run.audited()
+    times = np.array([command.time for command in run.commands])
+    assert np.abs(states[:, 0] - starting(np.maximum(times - 0.2, 0.0))).max() < 2e-3
+    assert run.kinds() == ["followed"]
+    # It is as old as its observation all the same.
+    late = Run(executor(most_age_s=0.5))
+    late.until(0.2)
+    late.executor.offer(chunk(0.0, starting), 0.0)
+    assert late.until(0.5).following
+    assert not late.until(0.502).following
+
+
 def test_a_new_chunk_that_disagrees_takes_over_smoothly() -> None:
     run = Run(executor())
     run.executor.offer(chunk(0.0, starting), 0.0)
@@ -148,7 +166,8 @@ def test_a_late_policy_stops_the_arm_at_rest_and_it_goes_on_later() -> None:
     run.executor.offer(chunk(1.15), 1.15)
     assert run.until(1.85).following
     states = run.audited()
-    assert np.abs(states[-1, 0] - sines(np.array(run.commands[-1].time))).max() < 2e-3
+    # The arm stood until the answer was there, 0.05 s after its observation, and so the chunk began then.
+    assert np.abs(states[-1, 0] - sines(np.array(run.commands[-1].time - 0.05))).max() < 2e-3
     assert run.kinds() == ["followed", "stopped", "rested", "followed"]
 
 

@@ -22,8 +22,10 @@ from services.jobs import (
     JobStateError,
     QueueFullError,
     StorageError,
+    Tally,
     UnknownJobError,
     begin,
+    generate,
     make_dataset,
 )
 from services.synthesis import GENERATOR_VERSION
@@ -587,3 +589,27 @@ def test_a_dataset_under_another_name_is_no_job(tmp_path: Path, caplog: pytest.L
     with _queue(tmp_path, InlineEngine()) as queue:
         assert queue.jobs() == []
     assert f"{'b' * 64} is dataset {job.id}, so that is what its folder must be called" in caplog.text
+
+
+def test_generate_goes_on_where_it_was_stopped_and_seals(tmp_path: Path, reference: Dataset) -> None:
+    done: list[int] = []
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(tally: Tally, commit: Commit | None) -> None:
+        if commit is not None and commit.index == 4:
+            raise StoppedError
+
+    def count(tally: Tally, commit: Commit | None) -> None:
+        done.append(tally.progress.shards_committed)
+
+    folder = tmp_path / "dataset"
+    with pytest.raises(StoppedError):
+        generate(REQUEST, folder, InlineEngine(), stop)
+    dataset = generate(REQUEST, folder, InlineEngine(), count)
+    assert done == list(range(5, 13))
+    assert dataset.state().state == "sealed"
+    assert contents(dataset) == contents(reference)
+    generate(REQUEST, folder, InlineEngine(), count)
+    assert done == list(range(5, 13))

@@ -114,9 +114,9 @@ def _moved(module: nn.Module, device: torch.device) -> nn.Module:
     for part in module.modules():
         for name, parameter in list(part._parameters.items()):
             if parameter is not None and parameter.device != device:
-                moved = nn.Parameter(parameter.detach().to(device), requires_grad=parameter.requires_grad)
+                moved = nn.Parameter(torch.empty_like(parameter, device=device), requires_grad=parameter.requires_grad)
                 part._parameters[name] = moved
         for name, buffer in list(part._buffers.items()):
-            if buffer is not None:
-                part._buffers[name] = buffer.to(device)
+            if buffer is not None and buffer.device != device:
+                part._buffers[name] = torch.empty_like(buffer, device=device)
     return module

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from trainer.config import DIFFUSION_STEPS, SAMPLING_STEPS
+from trainer.config import DIFFUSION_STEPS
 from trainer.settings import check_number
 
 
@@ -12,7 +12,7 @@ def run(
     checkpoint: Positional[Path],
     out: Path,
     backbone: Path | None = None,
-    sampling_steps: int = SAMPLING_STEPS,
+    sampling_steps: int | None = None,
     bundle: bool = False,
     directions: int | None = None,
 ) -> None:
@@ -22,7 +22,7 @@ def run(
         checkpoint: of Stage 2, or its run folder.
         out: folder to write.
         backbone: file of the backbone, if it isn't in the run's backbones/.
-        sampling_steps: of DDIM.
+        sampling_steps: of the sampler; by default 10 of DDIM, or 2 of flow matching.
         bundle: also copy the checkpoint and its backbone: a run folder that needs no other file.
         directions: of the motion basis to project onto, instead of the checkpoint's number; 0 is no basis.
     """

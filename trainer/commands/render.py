@@ -16,6 +16,7 @@ def run(
     size: int = 84,
     count: int | None = None,
     draw: int | None = None,
+    task: str | None = None,
 ) -> None:
     """Write our simulator's demonstrations once more, with pictures of cameras.
 
@@ -29,6 +30,7 @@ def run(
         size: height and width of the pictures.
         count: the first so many demonstrations.
         draw: so many that this seed draws, and as many more that are held out, as in adapt.
+        task: package.module:NAME of the task that was demonstrated, if it isn't one of ours.
     """
     check_number("--size", size, 1)
     check_number("--count", count, 1)
@@ -38,5 +40,7 @@ def run(
     if out.exists():
         raise ConfigError(f"{out} is there already; remove it, or give another --out")
     with progress("render") as report:
-        mapping = write_with_cameras(demos, out, cameras, (size, size), count=count, draw=draw, progress=report)
+        mapping = write_with_cameras(
+            demos, out, cameras, (size, size), count=count, draw=draw, task=task, progress=report
+        )
     print(f"demonstrations: {out}\nmapping:        {mapping}")

@@ -18,7 +18,7 @@ def run(
     Args:
         data: dataset of copies, finished or still being made: its directory, its URI (s3://bucket/prefix), its job's
             URL (http://host:8000/v1/jobs/ID), or what `python -m trainer copies` wrote.
-        task: of the simulator, the one that was demonstrated.
+        task: the one that was demonstrated: lift, stack, ..., or package.module:NAME of a task of robosuite.
         count: replay the first so many copies.
         out: JSON to write, with the table's figures and an entry for each copy; what is known so far is kept beside
             it, as .jsonl.

@@ -8,7 +8,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from shared.errors import ConfigError
-from trainer.config import DIFFUSION_STEPS, SAMPLING_STEPS, Precision
+from trainer.config import DIFFUSION_STEPS, Precision
 from trainer.settings import check_number
 
 _DRAIN_S = 3
@@ -23,11 +23,12 @@ def run(
     device: str = "auto",
     threads: int = 1,
     precision: Precision = "auto",
-    sampling_steps: int = SAMPLING_STEPS,
+    sampling_steps: int | None = None,
     robots: int = 64,
     compile_for: int | None = None,
     directions: int | None = None,
     ensemble: float | None = None,
+    openpi_keys: Path | None = None,
     api_key_file: Path | None = None,
     ready_file: Path | None = None,
 ) -> None:
@@ -41,12 +42,14 @@ def run(
         device: "auto" or a torch device.
         threads: of the CPU.
         precision: of the network.
-        sampling_steps: of DDIM.
+        sampling_steps: of the sampler; by default 10 of DDIM, or 2 of flow matching.
         robots: most robots in one message.
         compile_for: compile for messages of so many robots, which takes up to a minute and answers them in less time.
         directions: of the motion basis to project onto, instead of the checkpoint's number; 0 is no basis.
         ensemble: average the chunks of a session that cover the same control step, the newest weighing exp(-ENSEMBLE)
             of the one before (0.01 is usual).
+        openpi_keys: TOML file that says what openpi's clients, which connect to the same port, call that which the
+            policy sees (docs/policies.md); by default they call it as the policy does.
         api_key_file: holds the keys of which callers must send one, one a line; made if missing.
         ready_file: where the URL is written once it answers.
     """
@@ -63,6 +66,7 @@ def run(
     from shared.listening import listen, serve_and_announce
     from trainer.deployment.policy import Policy
     from trainer.deployment.serving.app import PolicyServer, create_app
+    from trainer.deployment.serving.openpi import read_keys
 
     if compile_for is not None and not 1 <= compile_for <= robots:
         raise ConfigError(f"--compile-for {compile_for}: a message has 1 to {robots} robots")
@@ -77,7 +81,8 @@ def run(
         compile_for=compile_for,
         directions=directions,
     )
-    server = PolicyServer(policy, robots=robots, decay=ensemble)
+    keys_of_openpi = read_keys(openpi_keys, policy.info)
+    server = PolicyServer(policy, robots=robots, decay=ensemble, openpi_keys=keys_of_openpi)
     try:
         listener = listen(host, port)
     except OSError as error:

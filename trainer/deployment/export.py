@@ -5,7 +5,7 @@
     policy.json    what is seen, how it is scaled, how actions are scaled back, the sampler's coefficients, and the
                    projection onto the motion basis
 
-docs/policies.md has the script that runs them.
+They hold no device: `.module().to("cuda")` runs them there. docs/policies.md has the script that runs them.
 """
 
 import json
@@ -20,7 +20,6 @@ from torch.export import Dim
 
 from shared.errors import CheckpointError, ConfigError
 from trainer import tensor_file
-from trainer.config import SAMPLING_STEPS
 from trainer.data.motion_basis import MotionBasis, chosen_basis
 from trainer.model.action_head import ActionHead
 from trainer.model.diffusion import sampling_steps
@@ -59,7 +58,7 @@ def export_policy(
     out: Path,
     *,
     backbone: Path | None = None,
-    sampling_steps: int = SAMPLING_STEPS,
+    sampling_steps: int | None = None,
     bundle: bool = False,
     directions: int | None = None,
 ) -> None:
@@ -69,7 +68,8 @@ def export_policy(
         checkpoint: its file, or a run folder, whose latest is taken.
         out: the folder; made where it is not there.
         backbone: the file of its backbone, where that is not in the run's `backbones/`.
-        sampling_steps: of DDIM, whose coefficients are written down.
+        sampling_steps: of the sampler, whose coefficients are written down; None takes 10 of DDIM, or 2 of flow
+            matching.
         bundle: also copy the checkpoint and its backbone, so that `out` is a run folder that needs no other file.
         directions: of the motion basis that is written down, instead of the checkpoint's number; 0 is no basis.
 
@@ -105,21 +105,30 @@ def _programs(head: ActionHead, info: CheckpointInfo) -> Mapping[str, torch.expo
         torch.zeros(_EXAMPLES, steps, *camera.crop, 3, dtype=torch.uint8) for camera in info.cameras.values()
     )
     noisy = torch.zeros(_EXAMPLES, info.head.horizon, info.normalizer.action_dim)
-    timesteps = torch.zeros(_EXAMPLES, dtype=torch.int64)
+    at = sampling_steps(None, info.head.prediction_type)[0].timestep
+    timesteps = torch.tensor([at] * _EXAMPLES)
     with torch.no_grad():
         features = head.conditioning.encode(condition, pictures)
     each = {0: batch}
-    return {
-        "encode": torch.export.export(
-            _Encode(head).eval(), (condition, pictures), dynamic_shapes=(each, tuple(each for _ in pictures))
-        ),
-        "denoise": torch.export.export(
-            _Denoise(head).eval(), (noisy, timesteps, features), dynamic_shapes=(each, each, each)
-        ),
-    }
+    encode = torch.export.export(
+        _Encode(head).eval(), (condition, pictures), dynamic_shapes=(each, tuple(each for _ in pictures))
+    )
+    denoise = torch.export.export(
+        _Denoise(head).eval(), (noisy, timesteps, features), dynamic_shapes=(each, each, each)
+    )
+    return {"encode": _of_any_device(encode), "denoise": _of_any_device(denoise)}
 
 
-def _description(info: CheckpointInfo, steps: int, basis: MotionBasis | None) -> dict[str, Any]:
+def _of_any_device(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """Without the checks that tensors lie on the device on which they lay in tracing."""
+    graph = program.graph
+    for node in [node for node in graph.nodes if node.target is torch.ops.aten._assert_tensor_metadata.default]:
+        graph.erase_node(node)
+    program.graph_module.recompile()
+    return program
+
+
+def _description(info: CheckpointInfo, steps: int | None, basis: MotionBasis | None) -> dict[str, Any]:
     """policy.json."""
     center, scale = info.normalizer.affine()
     scaling = info.scaling
@@ -141,5 +150,5 @@ def _description(info: CheckpointInfo, steps: int, basis: MotionBasis | None) ->
         "action_scaling": {"center": center.tolist(), "scale": scale.tolist()},
         "prediction_type": info.head.prediction_type,
         "projection": None if basis is None else basis.projection().tolist(),
-        "sampler": [asdict(step) for step in sampling_steps(steps)],
+        "sampler": [asdict(step) for step in sampling_steps(steps, info.head.prediction_type)],
     }

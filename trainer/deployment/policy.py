@@ -13,7 +13,7 @@ from torch import Tensor
 from shared.errors import CheckpointError, ConfigError
 from shared.philox import philox_uniform
 from shared.rotation import matrix_to_rot6d, rot6d_to_matrix
-from trainer.config import SAMPLING_STEPS, Precision
+from trainer.config import Precision
 from trainer.data.action import ROTATION
 from trainer.data.motion_basis import chosen_basis
 from trainer.device import choose_device
@@ -32,6 +32,7 @@ class Policy:
     Attributes:
         info: what the checkpoint says of itself.
         directions: of the motion basis that it projects onto; 0 where it does not.
+        sampling_steps: of its sampler.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Policy:
         *,
         device: str = "cpu",
         seed: int = 0,
-        sampling_steps: int = SAMPLING_STEPS,
+        sampling_steps: int | None = None,
         stochastic: bool = False,
         precision: Precision = "auto",
         compile_for: int | None = None,
@@ -56,6 +57,7 @@ class Policy:
         self._normalizer, self._scaling = info.normalizer, info.scaling
         self.directions, basis = chosen_basis(info.basis, directions)
         self._sampler = Sampler(head.to(self._device).eval(), precision, sampling_steps, compile_for, basis)
+        self.sampling_steps = self._sampler.steps
         if compile_for is not None:
             self._warm_up(compile_for)
 
@@ -67,7 +69,7 @@ class Policy:
         backbone: Path | None = None,
         device: str = "cpu",
         seed: int = 0,
-        sampling_steps: int = SAMPLING_STEPS,
+        sampling_steps: int | None = None,
         stochastic: bool = False,
         precision: Precision = "auto",
         compile_for: int | None = None,
@@ -80,7 +82,7 @@ class Policy:
             backbone: the file of its backbone, where that is not in the run's `backbones/`.
             device: "auto" or a torch device.
             seed: of the noise.
-            sampling_steps: of DDIM.
+            sampling_steps: of the sampler; None takes 10 of DDIM, or 2 of flow matching.
             stochastic: add noise in every step; with 100 steps this is DDPM, which the paper samples by.
             precision: "auto" is bf16 where the hardware computes in it.
             compile_for: compile the backbone for batches of so many observations, which takes up to a minute now and

@@ -9,7 +9,7 @@ from scipy.fft import dct, idct
 
 from shared.robots import JointLimits
 from shared.rotation import geodesic_angle, rot6d_to_matrix
-from trainer.config import DIFFUSION_STEPS, ActionName, Precision
+from trainer.config import ActionName, Precision
 from trainer.data.action import GRIPPER, POSITION, ROTATION
 from trainer.data.batches import Batch
 from trainer.data.motion_basis import MotionBasis
@@ -17,7 +17,7 @@ from trainer.data.normalization import ActionNormalizer
 from trainer.device import autocast
 from trainer.evaluation.smoothness import describe_chunks, joint_limit_breaks
 from trainer.model.action_head import ActionHead
-from trainer.model.diffusion import Diffusion
+from trainer.model.diffusion import forward_process
 from trainer.model.sampler import Sampler
 
 _SEED = 20_000
@@ -123,10 +123,10 @@ def noise_loss(head: ActionHead, windows: Batch, precision: Precision = "auto") 
     """The training loss on held-out windows, with fixed noise and timesteps spread evenly."""
     device = windows.actions.device
     noise = torch.randn(windows.actions.shape, generator=torch.Generator().manual_seed(_SEED)).to(device)
-    timesteps = torch.arange(len(noise), device=device) * DIFFUSION_STEPS // len(noise)
-    diffusion = Diffusion(head.prediction_type, device)
+    process = forward_process(head.prediction_type, device)
+    timesteps = process.spread(len(noise), device)
     with autocast(device, precision):
-        noisy = diffusion.add_noise(windows.actions, noise, timesteps)
+        noisy = process.add_noise(windows.actions, noise, timesteps)
         predicted = head(noisy, timesteps, windows.condition, windows.pictures)
-    target = diffusion.target(windows.actions, noise, timesteps)
+    target = process.target(windows.actions, noise, timesteps)
     return float(torch.nn.functional.mse_loss(predicted.float(), target))

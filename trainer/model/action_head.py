@@ -16,7 +16,7 @@ class ActionHead(nn.Module):
     Attributes:
         backbone: what Stage 1 trains and Stage 2 freezes.
         conditioning: what Stage 2 trains.
-        prediction_type: what its output is, in diffusers' words.
+        prediction_type: what its output is (config.HeadConfig).
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class ActionHead(nn.Module):
 
         Args:
             noisy: normalized actions with noise, (batch, horizon, action_dim).
-            timesteps: integers, (batch,).
+            timesteps: (batch,), integers, or of flow matching real numbers, both from 0 to DIFFUSION_STEPS - 1.
             condition: (batch, condition_dim).
             pictures: what each camera saw, (batch, n_obs_steps, height, width, 3) uint8.
 

@@ -1,8 +1,8 @@
-"""The diffusion process: noise in training, DDIM at inference. The schedule is that of diffusers, to the bit.
+"""Noise in training, and sampling: the diffusion process and DDIM. The schedule is that of diffusers, to the bit.
 
 DDPM with 100 timesteps and squared-cosine betas (Ho et al. 2020, Nichol and Dhariwal 2021). A head predicts the noise
 (epsilon), the actions (sample), or the velocity (v_prediction, Salimans and Ho 2022). Sampling is by DDIM (Song et al.
-2021).
+2021). Of flow matching (flow_matching.py), what DDIM does is an Euler step: it goes on in a straight line.
 """
 
 import math
@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from shared.errors import ConfigError
-from trainer.config import DIFFUSION_STEPS, SAMPLING_STEPS, PredictionType
+from trainer.config import DIFFUSION_STEPS, PredictionType, default_sampling_steps
+from trainer.model.flow_matching import FlowMatching, flow_times
 
 _MOST_NOISE = 0.999
 
@@ -41,6 +42,14 @@ class Diffusion:
         self._signal, self._noise = kept.sqrt().to(device), (1 - kept).sqrt().to(device)
         self._prediction_type = prediction_type
 
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Timesteps to train on, (count,), any of the schedule's as often as any other."""
+        return torch.randint(DIFFUSION_STEPS, (count,), generator=generator)
+
+    def spread(self, count: int, device: torch.device) -> Tensor:
+        """Timesteps (count,) spread evenly over the schedule."""
+        return torch.arange(count, device=device) * DIFFUSION_STEPS // count
+
     def add_noise(self, actions: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """sqrt(abar_t) * actions + sqrt(1 - abar_t) * noise, for actions (batch, horizon, dim)."""
         return _at(self._signal, timesteps) * actions + _at(self._noise, timesteps) * noise
@@ -54,6 +63,11 @@ class Diffusion:
         return _at(self._signal, timesteps) * noise - _at(self._noise, timesteps) * actions
 
 
+def forward_process(prediction_type: PredictionType, device: torch.device) -> Diffusion | FlowMatching:
+    """What adds noise to actions, and what a head has to predict of them."""
+    return FlowMatching() if prediction_type == "flow" else Diffusion(prediction_type, device)
+
+
 def _at(table: Tensor, timesteps: Tensor) -> Tensor:
     return table[timesteps].view(-1, 1, 1)
 
@@ -63,12 +77,13 @@ class SamplingStep:
     """One step of the sampler, from `timestep` to the next that it visits, the last to no noise.
 
     Attributes:
-        timestep: at which the head is asked.
-        alpha, sigma: sqrt(abar) and sqrt(1 - abar) of it: noisy actions are alpha * actions + sigma * noise.
+        timestep: at which the head is asked; of a flow, a real number.
+        alpha, sigma: noisy actions are alpha * actions + sigma * noise: sqrt(abar) and sqrt(1 - abar), of a flow t and
+            1 - t.
         next_alpha, next_sigma: of the next.
     """
 
-    timestep: int
+    timestep: float
     alpha: float
     sigma: float
     next_alpha: float
@@ -80,6 +95,8 @@ class SamplingStep:
             actions = torch.add(noisy, predicted, alpha=-self.sigma) / self.alpha
         elif prediction_type == "sample":
             actions = predicted
+        elif prediction_type == "flow":
+            actions = torch.add(noisy, predicted, alpha=self.sigma)
         else:
             actions = torch.add(self.alpha * noisy, predicted, alpha=-self.sigma)
         return actions.clamp(-1, 1)
@@ -92,7 +109,8 @@ class SamplingStep:
         """
         added = 0.0
         if step_noise is not None:
-            added = self.next_sigma / self.sigma * (1 - (self.alpha / self.next_alpha) ** 2) ** 0.5
+            turned = self.sigma**2 - (self.alpha / self.next_alpha * self.next_sigma) ** 2
+            added = self.next_sigma / self.sigma * turned**0.5
         kept = (self.next_sigma**2 - added**2) ** 0.5 / self.sigma
         # Of the noise (noisy - alpha * actions) / sigma.
         out = torch.add(kept * noisy, actions, alpha=self.next_alpha - kept * self.alpha)
@@ -100,18 +118,29 @@ class SamplingStep:
 
 
 @cache
-def sampling_steps(steps: int = SAMPLING_STEPS) -> tuple[SamplingStep, ...]:
-    """The steps of DDIM, from the training schedule's last timestep down. Raises ConfigError for no or too many."""
+def sampling_steps(steps: int | None = None, prediction_type: PredictionType = "epsilon") -> tuple[SamplingStep, ...]:
+    """The steps of the sampler, from noise alone down to none.
+
+    Those of DDIM begin at the training schedule's last timestep, those of a flow become shorter. None takes as many as
+    `default_sampling_steps`. Raises ConfigError for no or too many.
+    """
+    steps = default_sampling_steps(prediction_type) if steps is None else steps
     if not 1 <= steps <= DIFFUSION_STEPS:
         raise ConfigError(f"{steps} sampling steps: there are 1 to {DIFFUSION_STEPS}")
+    if prediction_type == "flow":
+        visited, left = flow_times(steps)
+        shares = [(1 - share, share) for share in (*left, 0.0)]
+        return tuple(
+            SamplingStep(at, *now, *after) for at, now, after in zip(visited, shares, shares[1:], strict=False)
+        )
     # diffusers' "trailing", whose rounding adds -1 as a thirtieth of 29 steps. Its default, "leading", would start at
     # timestep 90, where the sample still holds signal: noise is no start there.
     timesteps = [round(DIFFUSION_STEPS * (steps - index) / steps) - 1 for index in range(steps)]
     cumulative = kept_variance().double()
-    visited = [float(cumulative[timestep]) for timestep in timesteps] + [1.0]
+    kept = [float(cumulative[timestep]) for timestep in timesteps] + [1.0]
     return tuple(
         SamplingStep(timestep, now**0.5, (1 - now) ** 0.5, after**0.5, (1 - after) ** 0.5)
-        for timestep, now, after in zip(timesteps, visited, visited[1:], strict=False)
+        for timestep, now, after in zip(timesteps, kept, kept[1:], strict=False)
     )
 
 
@@ -119,7 +148,7 @@ def sampling_steps(steps: int = SAMPLING_STEPS) -> tuple[SamplingStep, ...]:
 def sample(
     predict: Callable[[Tensor, int], Tensor],
     noise: Tensor,
-    steps: int = SAMPLING_STEPS,
+    steps: int | None = None,
     prediction_type: PredictionType = "epsilon",
     step_noise: Callable[[int], Tensor] | None = None,
     constrain: Callable[[Tensor], Tensor] | None = None,
@@ -133,7 +162,7 @@ def sample(
     Args:
         predict: given noisy actions (batch, horizon, dim) and the index of the sampling step, the head's prediction.
         noise: the start, from N(0, 1).
-        steps: of the sampler; DDPM takes all of them, config.DIFFUSION_STEPS.
+        steps: of the sampler, as `sampling_steps` takes them; DDPM takes all of them, config.DIFFUSION_STEPS.
         prediction_type: of the head.
         step_noise: given the index of the sampling step, the noise it adds, from N(0, 1) like `noise`; None is eta 0.
         constrain: brings the clipped actions of every step back to what is known of them (constraint.Constraint).
@@ -142,7 +171,7 @@ def sample(
         Normalized actions, like `noise`, each number within [-1, 1] but for what `constrain` adds.
     """
     noisy = noise
-    for index, step in enumerate(sampling_steps(steps)):
+    for index, step in enumerate(sampling_steps(steps, prediction_type)):
         actions = step.denoised(noisy, predict(noisy, index).float(), prediction_type)
         if constrain is not None:
             actions = constrain(actions)

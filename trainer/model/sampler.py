@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from trainer.config import SAMPLING_STEPS, Precision
+from trainer.config import Precision
 from trainer.data.motion_basis import MotionBasis
 from trainer.device import autocast, compute_dtype
 from trainer.model.action_head import ActionHead
@@ -27,25 +27,32 @@ take 6 % less time than when packed for 16."""
 
 
 class Sampler:
-    """Denoises with a head. What depends on the timestep alone is computed once."""
+    """Denoises with a head. What depends on the timestep alone is computed once.
+
+    Attributes:
+        steps: how many it takes, each of which asks the head once.
+    """
 
     def __init__(
         self,
         head: ActionHead,
         precision: Precision,
-        steps: int = SAMPLING_STEPS,
+        steps: int | None = None,
         compile_for: int | None = None,
         basis: MotionBasis | None = None,
     ) -> None:
         """Takes a head in eval mode, whose weights must not change while the sampler is used.
 
         The backbone is compiled for batches of `compile_for`, when the first comes; others are denoised as they are
-        without it. Where there is a basis, what is denoised is projected onto it at every step.
+        without it. Where there is a basis, what is denoised is projected onto it at every step. `steps` are those of
+        `sampling_steps`.
         """
-        self._precision, self._steps, self._prediction_type = precision, steps, head.prediction_type
+        self._precision, self._prediction_type = precision, head.prediction_type
         self._device = next(head.parameters()).device
         self._constraint = Constraint(basis, self._device)
-        timesteps = torch.tensor([step.timestep for step in sampling_steps(steps)], device=self._device)
+        visited = sampling_steps(steps, head.prediction_type)
+        self.steps = len(visited)
+        timesteps = torch.tensor([step.timestep for step in visited], device=self._device)
         with torch.inference_mode():
             self._time = head.conditioning.time_share(head.backbone.time_encoder(timesteps))
         dtype = compute_dtype(self._device, precision)
@@ -113,7 +120,7 @@ class Sampler:
             def predict(noisy: Tensor, index: int) -> Tensor:
                 return prediction(noisy, self._time[index], features)
 
-            return sample(predict, noise, self._steps, self._prediction_type, step_noise, constrain)
+            return sample(predict, noise, self.steps, self._prediction_type, step_noise, constrain)
 
 
 def _prediction(backbone: Backbone, conditioning: Conditioning) -> Callable[[Tensor, Tensor, Tensor], Tensor]:

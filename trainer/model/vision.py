@@ -105,9 +105,14 @@ def spatial_softmax(maps: Tensor) -> Tensor:
     """Where each of (n, k, height, width) maps is, on average, as (n, 2 * k): x and y from -1 to 1, for each map."""
     height, width = maps.shape[-2:]
     share = maps.float().flatten(2).softmax(dim=-1).view(*maps.shape)
-    x = torch.linspace(-1, 1, width, device=maps.device)
-    y = torch.linspace(-1, 1, height, device=maps.device)
+    x, y = _grid(maps, width), _grid(maps, height)
     return torch.stack([(share.sum(-2) * x).sum(-1), (share.sum(-1) * y).sum(-1)], dim=-1).flatten(1)
+
+
+def _grid(maps: Tensor, size: int) -> Tensor:
+    """So many numbers from -1 to 1, evenly spread, on the maps' device, wherever an exported program runs."""
+    place = maps.new_ones(size, dtype=torch.int64).cumsum(0)
+    return (2 * place - size - 1) / (size - 1)
 
 
 def _convolution(inputs: int, outputs: int, size: int, stride: int) -> nn.Conv2d:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.errors import ConfigError
-from trainer.config import Mode
+from trainer.config import HeadName, Mode
 
 TABLE = ((0.30, -0.30, -0.12), (0.80, 0.30, 0.30))
 """The table of robosuite's tabletop tasks as the Panda's base sees it [m], down to the table top at z = -0.112."""
@@ -58,6 +58,7 @@ class Recipe:
         copies_share: of Stage 2's batches, where there are copies, AdaptConfig's.
         without_basis: roll each policy out a second time, without motion basis and with chunks that do not join.
         box: corners, least and greatest, of the box that the trajectories go through [m].
+        head: of every training.
         estimate_of: the recipe that this one is a few steps of, in order to estimate it.
     """
 
@@ -76,6 +77,7 @@ class Recipe:
     copies_share: float = 0.75
     without_basis: bool = False
     box: tuple[tuple[float, float, float], tuple[float, float, float]] = TABLE
+    head: HeadName = "dp_mlp"
     estimate_of: "Recipe | None" = None
 
 
@@ -221,11 +223,11 @@ NAMES = tuple(_PRESETS)
 """Of the presets."""
 
 
-def recipe(name: str, gpu: bool) -> Recipe:
-    """The recipe called `name`. Raises ConfigError for a name that is none."""
+def recipe(name: str, *, gpu: bool, head: HeadName = "dp_mlp") -> Recipe:
+    """The recipe called `name`, for a head, with a GPU or without. Raises ConfigError for a name that is none."""
     if name not in _PRESETS:
         raise ConfigError(f"unknown preset '{name}'; choose one of {', '.join(_PRESETS)}")
-    chosen = _PRESETS[name]()
+    chosen = replace(_PRESETS[name](), head=head)
     if name == "paper" and not gpu:
         return without_gpu(chosen)
     return chosen

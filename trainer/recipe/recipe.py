@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from shared.errors import ConfigError
 from shared.manifest import DatasetHeader
 from shared.remote_dataset import open_dataset
-from trainer.config import Mode
+from trainer.config import CONDITIONINGS, Mode
 from trainer.data.demonstrations import read_demonstrations
 from trainer.data.demonstrations.formats.simulator import read_header
 from trainer.data.normalization import ActionNormalizer
-from trainer.evaluation.results import result_file
+from trainer.device import choose_device
+from trainer.evaluation.results import Way, result_file
 from trainer.model.modes import MODES
 from trainer.recipe import presets
 from trainer.recipe.machine import describe_machine
@@ -33,12 +33,16 @@ from trainer.recipe.report import write_report
 from trainer.recipe.service import Service
 from trainer.recipe.steps import Step, run_steps
 from trainer.recipe.summary import estimate, expert_success
-from trainer.simulation.collect import EXPERT_VERSION, ROBOT
+from trainer.simulation.collect import EXPERT_VERSION
 from trainer.simulation.robosuite_env import CONTROL_RATE_HZ
+from trainer.simulation.robosuite_task import ROBOT
 from trainer.simulation.task import task_names
 from trainer.tensor_file import publish
 from trainer.training.run_folder import RunFolder
 from trainer.training.training_summary import training_summary
+
+_WITHOUT = Way(directions=0, hold=False)
+"""Rollouts without the motion basis, and with chunks that may jump where they join."""
 
 
 def train_decoupled(options: RecipeOptions, console: Console) -> Path:
@@ -51,7 +55,8 @@ def train_decoupled(options: RecipeOptions, console: Console) -> Path:
         HeadstartError: with what to do about it.
         KeyboardInterrupt: after every step has saved.
     """
-    recipe = presets.recipe(options.preset, gpu=torch.cuda.is_available())
+    device = choose_device(options.device).type
+    recipe = presets.recipe(options.preset, gpu=device == "cuda", head=options.head)
     if options.demos is not None:
         recipe = _with_demonstrations(recipe, options.demos, console)
     folder = options.runs / (options.name or _name(recipe, options))
@@ -61,20 +66,24 @@ def train_decoupled(options: RecipeOptions, console: Console) -> Path:
         "demos": options.demos and str(options.demos),
         "resample": options.resample,
         "other_robot": options.other_robot,
+        "device": options.device,
+        "precision": options.precision,
     }
     with only_one(folder):
         keep_same(folder, settings)
-        return _Run(recipe, options, folder, console).run()
+        # Of a GPU, two trainings would share the time and need twice the memory.
+        return _Run(recipe, options, folder, console, alone_on=None if device == "cpu" else device).run()
 
 
 class _Run:
     """One run of a recipe: its folder, its service and its steps."""
 
-    def __init__(self, recipe: Recipe, options: RecipeOptions, folder: Path, console: Console) -> None:
-        self.recipe = recipe
-        self.options = options
-        self.folder = folder
-        self.console = console
+    def __init__(
+        self, recipe: Recipe, options: RecipeOptions, folder: Path, console: Console, *, alone_on: str | None = None
+    ) -> None:
+        """With what trainings must not share, if anything."""
+        self.recipe, self.options, self.folder, self.console = recipe, options, folder, console
+        self.alone_on = alone_on
         self._data = ""
         self.service = Service(options.store, folder / "logs" / "service.log", console)
 
@@ -117,9 +126,9 @@ class _Run:
         self._data = data = "" if left else self._dataset()
         if data:
             self._leave_dataset(done)
-        arguments = ["pretrain", "--resume", "--data", data, "--out", str(run), "--size", recipe.size]
+        arguments = ["pretrain", "--resume", "--data", data, "--out", str(run)]
         arguments += self._training(recipe.stage1_steps, recipe.stage1_batch, seed=0)
-        return Step("stage1", tuple(arguments), done, after=lambda: self._leave_dataset(done))
+        return Step("stage1", tuple(arguments), done, alone_on=self.alone_on, after=lambda: self._leave_dataset(done))
 
     @property
     def _basis_file(self) -> Path:
@@ -244,8 +253,12 @@ class _Run:
         ]
 
     def _training(self, steps: int, batch: int, seed: int) -> list[str]:
-        arguments = ["--steps", str(steps), "--batch-size", str(batch), "--seed", str(seed)]
-        return [*arguments, "--learning-rate", str(self.recipe.learning_rate)]
+        """Arguments of a training of either stage."""
+        recipe, options = self.recipe, self.options
+        arguments = ["--head", recipe.head, "--size", recipe.size, "--conditioning", CONDITIONINGS[recipe.head][0]]
+        arguments += ["--steps", str(steps), "--batch-size", str(batch), "--seed", str(seed)]
+        arguments += ["--learning-rate", str(recipe.learning_rate)]
+        return [*arguments, "--device", options.device, "--precision", options.precision]
 
     def _folder_of(self, plan: TaskPlan, mode: Mode, seed: int) -> Path:
         alone = sum(other.task == plan.task for other in self.recipe.tasks) == 1
@@ -255,7 +268,7 @@ class _Run:
     def _adapt(self, plan: TaskPlan, mode: Mode, seed: int) -> Step:
         run = self._folder_of(plan, mode, seed)
         arguments = ["adapt", "--resume", "--mode", mode, "--demos", str(self._demonstrations(plan)), "--out", str(run)]
-        arguments += ["--count", str(plan.demonstrations), "--size", self.recipe.size]
+        arguments += ["--count", str(plan.demonstrations)]
         arguments += [] if plan.pool is None else ["--draw", str(seed)]
         noise = self.recipe.observation_noise
         arguments += ["--observation-noise", str(noise)] if noise else []
@@ -276,7 +289,8 @@ class _Run:
             # trained.
             arguments += ["--action-range", str(self.folder / "action_range.json"), "--basis", str(self._basis_file)]
             needs.append("basis")
-        return Step(f"adapt-{run.name}", tuple(arguments), RunFolder(run).checkpoint(plan.steps), tuple(needs))
+        done = RunFolder(run).checkpoint(plan.steps)
+        return Step(f"adapt-{run.name}", tuple(arguments), done, tuple(needs), alone_on=self.alone_on)
 
     def _evaluate(self, plan: TaskPlan, mode: Mode, seed: int) -> list[Step]:
         run, needs = self._folder_of(plan, mode, seed), (f"adapt-{self._folder_of(plan, mode, seed).name}",)
@@ -284,7 +298,7 @@ class _Run:
         steps = [Step(f"evaluate-{run.name}", tuple(arguments), result_file(run), needs)]
         if self.recipe.without_basis:
             arguments += ["--directions", "0", "--no-hold"]
-            done = result_file(run, directions=0, hold=False)
+            done = result_file(run, _WITHOUT)
             steps.append(Step(f"evaluate-{run.name}-without", tuple(arguments), done, needs))
         return steps
 
@@ -306,20 +320,28 @@ class _Run:
             self.console.print(summary["estimate"])
         found = [result_file(run) for run in runs]
         if recipe.without_basis:
-            found += [result_file(run, directions=0, hold=False) for run in runs]
+            found += [result_file(run, _WITHOUT) for run in runs]
         return write_report(self.folder, summary, found)
 
 
 def _command(options: RecipeOptions) -> str:
     data = f" DATA={options.data}" if options.data else ""
     demos = f" DEMOS={options.demos}" if options.demos else ""
-    preset = "" if options.preset == "quick" else f" PRESET={options.preset}"
-    return f"make train-decoupled{preset}{data}{demos}"
+    given = {"PRESET": "preset", "HEAD": "head", "DEVICE": "device", "PRECISION": "precision"}
+    changed = {
+        name: getattr(options, field)
+        for name, field in given.items()
+        if getattr(options, field) != getattr(RecipeOptions, field)
+    }
+    settings = "".join(f" {name}={value}" for name, value in changed.items())
+    return f"make train-decoupled{settings}{data}{demos}"
 
 
 def _name(recipe: Recipe, options: RecipeOptions) -> str:
-    """Folder name of a run: other data and other demonstrations are other runs."""
+    """Folder name of a run: another head, other data and other demonstrations are other runs."""
     parts = [recipe.name]
+    if recipe.head != RecipeOptions.head:
+        parts.append(recipe.head)
     if options.data is not None:
         parts.append(Path(options.data).name[:12])
     if options.demos is not None:

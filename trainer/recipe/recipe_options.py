@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import ConfigError
+from trainer.config import HeadName, Precision, check_choices
 
 FIRST_ROLLOUT_SEED = 100_000
 """Of the initial states that policies are compared on."""
@@ -22,6 +23,9 @@ class RecipeOptions:
         demos: a demonstrations file to adapt to, instead of making one.
         runs: folder of runs.
         name: of the run's folder; by default the preset's, with what `data` and `demos` name added.
+        head: the architecture of the action head, conditioned as it is by default.
+        device: of every training: "auto" (CUDA, then MPS, then CPU) or a torch device. On a GPU they take turns.
+        precision: of every training: "auto" is bf16 autocast where the hardware computes in it.
         store: folder of generated datasets and demonstrations, shared by runs.
         parallel: processes at once; 0 is one for each core, at most 4.
         resample: accept demonstrations at another rate than the trajectories', by interpolation.
@@ -33,11 +37,15 @@ class RecipeOptions:
     demos: Path | None = None
     runs: Path = Path("runs")
     name: str | None = None
+    head: HeadName = "dp_mlp"
+    device: str = "auto"
+    precision: Precision = "auto"
     store: Path = Path("data")
     parallel: int = 0
     resample: bool = False
     other_robot: bool = False
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if self.parallel < 0:
             raise ConfigError(f"parallel is {self.parallel}; it must be at least 1, or 0 for one process for each core")

@@ -37,6 +37,7 @@ class Step:
         arguments: of `python -m trainer`.
         done: the file whose presence says that the step has finished.
         needs: names of the steps that come first.
+        alone_on: what it needs to itself, such as a GPU: no other step with the same runs meanwhile.
         after: called in the parent when the step has finished.
     """
 
@@ -44,6 +45,7 @@ class Step:
     arguments: tuple[str, ...]
     done: Path
     needs: tuple[str, ...] = ()
+    alone_on: str | None = None
     after: Callable[[], None] | None = None
 
     @property
@@ -94,7 +96,7 @@ def run_steps(steps: Sequence[Step], folder: Path, parallel: int, console: Conso
     shown = time.monotonic()
     try:
         while len(finished) < len(steps):
-            for step in _ready(steps, finished, running)[: parallel - len(running)]:
+            while len(running) < parallel and (step := _next(steps, finished, running)):
                 running.append(_start(step, folder, threads, console))
             time.sleep(0.1)
             for job in [job for job in running if job.process.poll() is not None]:
@@ -109,9 +111,12 @@ def run_steps(steps: Sequence[Step], folder: Path, parallel: int, console: Conso
         _end(running, console)
 
 
-def _ready(steps: Sequence[Step], finished: set[str], running: list[_Running]) -> list[Step]:
-    busy = {job.step.name for job in running}
-    return [step for step in steps if step.name not in finished | busy and finished.issuperset(step.needs)]
+def _next(steps: Sequence[Step], finished: set[str], running: list[_Running]) -> Step | None:
+    """The first step that can start now."""
+    begun = finished | {job.step.name for job in running}
+    taken = {job.step.alone_on for job in running} - {None}
+    ready = (step for step in steps if step.name not in begun and finished.issuperset(step.needs))
+    return next((step for step in ready if step.alone_on not in taken), None)
 
 
 def _start(step: Step, folder: Path, threads: int, console: Console) -> _Running:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from trainer.simulation.environment import Environment
 from trainer.simulation.motion import Stroke
 from trainer.simulation.robosuite_env import make_robosuite, quiet_import
+from trainer.simulation.robosuite_task import RobosuiteTask, SceneObject
 from trainer.simulation.script import Script, above, drawn_manner, facing_down
-from trainer.simulation.task import SceneObject, Task
 
 _RESTING = -0.052  # height of the centre of a can that stands in a bin, in the base frame [m]
 # In the base frame [m]: the corner of its place nearest to the robot, where the arm reaches it with something to spare.
@@ -77,7 +77,7 @@ def _stands(environment: Environment) -> bool:
     return bool(environment.object_pose("can")[0][2] < _RESTING + _TOUCHING)
 
 
-TASK = Task(
+TASK = RobosuiteTask(
     name="can",
     robosuite_name="PickPlaceCan",
     make_env=_make_env,

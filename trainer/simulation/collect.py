@@ -16,25 +16,25 @@ from shared.errors import DemonstrationError, SimulationError
 from trainer.data.demonstrations.formats.simulator import Header, count_attempts, read_header
 from trainer.poses import Pose
 from trainer.progress import Progress, silent
-from trainer.simulation.environment import Environment
 from trainer.simulation.observation import Observation, observation_widths
 from trainer.simulation.recording import Attempt, create_demonstrations
 from trainer.simulation.robosuite_env import CONTROL_RATE_HZ
+from trainer.simulation.robosuite_task import ROBOT, RobosuiteTask
 from trainer.simulation.scene import load_scene, robosuite_arguments
-from trainer.simulation.task import Task, find_task
+from trainer.simulation.task import find_task
 
 # Raised whenever an expert, the observation or the reset changes: a file made before is not what a new one would be.
 EXPERT_VERSION = 4
-
-ROBOT = "panda"
 
 # An attempt succeeds when the simulator's check has held for this many control steps; it ends there.
 _HOLD_STEPS = 5
 
 
-def attempt(task: Task, seed: int) -> Attempt:
+def attempt(task: RobosuiteTask, seed: int) -> Attempt:
     """One attempt of the task's expert in the episode of a seed."""
-    environment = Environment(load_scene(task), seed)
+    environment = task.begin(seed)
+    if task.expert is None:
+        raise SimulationError(f"task '{task.name}' has no expert; record demonstrations of it in another way")
     observations: list[Observation] = []
     states, actions, succeeded = [], [], []
     held = 0
@@ -73,7 +73,7 @@ def collect(
     give one of the two. The file is the same whatever the number of worker processes, and appears only when complete.
 
     Args:
-        task_name: see `task_names()`.
+        task_name: as --task names it; robosuite's.
         path: the HDF5 file to make.
         first_seed: seed of the first attempt.
         successes: how many successful demonstrations to collect.
@@ -88,7 +88,7 @@ def collect(
     asked = _checked_request(first_seed, successes, attempts, workers)
     task, path = find_task(task_name), Path(path)
     if path.exists():
-        if satisfies(path, task_name, first_seed=first_seed, successes=successes, attempts=attempts):
+        if satisfies(path, task.name, first_seed=first_seed, successes=successes, attempts=attempts):
             return path
         raise DemonstrationError(
             f"has {_contents(path)}, which isn't what was asked for; delete it or give another path", path
@@ -98,7 +98,7 @@ def collect(
     most = attempts if attempts is not None else 3 * asked + 20
     with (
         create_demonstrations(path, header, robosuite_arguments(task), scene.model_xml()) as writer,
-        _attempts(task, first_seed, workers) as made,
+        _attempts(task_name, first_seed, workers) as made,
     ):
         done = 0
         while done < asked:
@@ -161,7 +161,7 @@ def satisfies(
     )
 
 
-def _header(task: Task, first_seed: int) -> Header:
+def _header(task: RobosuiteTask, first_seed: int) -> Header:
     frames = load_scene(task).frames
     return Header(
         task=task.name,
@@ -185,27 +185,32 @@ def _homogeneous(pose: Pose) -> list[list[float]]:
 
 
 @contextmanager
-def _attempts(task: Task, first_seed: int, workers: int) -> Iterator[Iterator[Attempt]]:
+def _attempts(task_name: str, first_seed: int, workers: int) -> Iterator[Iterator[Attempt]]:
     """Attempts at the seeds from first_seed on, in their order, without end."""
     if workers == 1:
-        yield (attempt(task, seed) for seed in count(first_seed))
+        yield (attempt(find_task(task_name), seed) for seed in count(first_seed))
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt)
     try:
-        yield _in_order(pool, task, first_seed, 2 * workers)
+        yield _in_order(pool, task_name, first_seed, 2 * workers)
     except BrokenProcessPool as error:
         raise SimulationError("a worker process that was collecting demonstrations died; run again") from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _in_order(pool: ProcessPoolExecutor, task: Task, first_seed: int, ahead: int) -> Iterator[Attempt]:
+def _in_order(pool: ProcessPoolExecutor, task_name: str, first_seed: int, ahead: int) -> Iterator[Attempt]:
     waiting: deque[Future[Attempt]] = deque()
     for seed in count(first_seed):
-        waiting.append(pool.submit(attempt, task, seed))
+        waiting.append(pool.submit(_attempt_named, task_name, seed))
         if len(waiting) > ahead:
             yield waiting.popleft().result()
+
+
+def _attempt_named(task_name: str, seed: int) -> Attempt:
+    """In a worker, which finds the task by its name: what a user's task is made of need not be pickled."""
+    return attempt(find_task(task_name), seed)
 
 
 def _ignore_interrupt() -> None:

@@ -36,12 +36,13 @@ class ArmController:
 
     Attributes:
         gripper: the gripper's slowly moving goal, -1 open to +1 closed.
+        substeps: physics steps in a control step.
     """
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, rest: FloatArray) -> None:
         """`rest` (7,) are the joints [rad] that the null space is pulled to."""
         self._model, self._data = model, data
-        self._substeps = round(1 / (CONTROL_RATE_HZ * model.opt.timestep))
+        self.substeps: int = round(1 / (CONTROL_RATE_HZ * model.opt.timestep))
         self.gripper = 0.0
         site = model.site(GRIP_SITE).id
         self._state = (
@@ -63,14 +64,21 @@ class ArmController:
 
     def step(self, goal: Pose, gripper: float) -> None:
         """One control step (50 ms) towards the site's goal pose in the world; the sign of `gripper` closes it."""
-        data, model = self._data, self._model
+        self.move_gripper(gripper)
+        for _ in range(self.substeps):
+            self.substep(goal)
+
+    def move_gripper(self, gripper: float) -> None:
+        """Moves the gripper's goal by what it moves in a control step; the sign of `gripper` closes it."""
         self.gripper = float(np.clip(self.gripper + _GRIPPER_RATE * np.sign(gripper), -1.0, 1.0))
-        data.ctrl[DOF : DOF + 2] = self._finger_middle + self._finger_half * self.gripper
-        torque = data.ctrl[:DOF]
-        for _ in range(self._substeps):
-            mujoco.mj_step1(model, data)
-            _osc_torque(*self._state, goal[0], goal[1], CONTROL_STIFFNESS, self._torque_range, torque)
-            mujoco.mj_step2(model, data)
+        self._data.ctrl[DOF : DOF + 2] = self._finger_middle + self._finger_half * self.gripper
+
+    def substep(self, goal: Pose) -> None:
+        """One physics step towards the site's goal pose in the world."""
+        data, model = self._data, self._model
+        mujoco.mj_step1(model, data)
+        _osc_torque(*self._state, goal[0], goal[1], CONTROL_STIFFNESS, self._torque_range, data.ctrl[:DOF])
+        mujoco.mj_step2(model, data)
 
 
 @_compiled

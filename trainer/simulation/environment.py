@@ -1,5 +1,6 @@
 """One episode of a task in simulation."""
 
+from collections.abc import Mapping
 from itertools import combinations
 
 import mujoco
@@ -13,6 +14,7 @@ from trainer.simulation.controller import DOF, ArmController
 from trainer.simulation.frames import GRIP_SITE, site_pose
 from trainer.simulation.observation import Observation
 from trainer.simulation.scene import Scene
+from trainer.simulation.task import ONLOOKER
 
 FloatArray = NDArray[np.float64]
 
@@ -64,6 +66,11 @@ class Environment:
         }
         self._rotation = self.tcp_pose()[1]
 
+    @property
+    def substeps(self) -> int:
+        """Physics steps in a control step."""
+        return self._controller.substeps
+
     def step(self, action: NDArray[np.floating]) -> None:
         """One control step (50 ms) towards an absolute `ee_pose` action (10,).
 
@@ -72,14 +79,42 @@ class Environment:
         Raises:
             SimulationError: the action is not ten finite numbers.
         """
-        wanted: FloatArray = np.array(action, dtype=np.float64)
-        if wanted.shape != (ACTION_WIDTH,) or not np.isfinite(wanted).all():
-            raise SimulationError(f"an action must be {ACTION_WIDTH} finite numbers, got {wanted.tolist()}")
-        self._rotation = rot6d_to_matrix(wanted[3:9], fallback=self._rotation)
-        goal = self.scene.frames.site_from_tcp((wanted[:3], self._rotation))
-        self._controller.step(goal, wanted[9])
+        (position, rotation), gripper = self._read(np.asarray(action)[None])
+        self._controller.step((position[0], rotation[0]), gripper)
         # Poses in mjData are those before the last integration: bring them up to the joints.
         mujoco.mj_kinematics(self.scene.model, self.data)
+
+    def step_along(self, actions: NDArray[np.floating]) -> FloatArray:
+        """One control step along `ee_pose` actions, one for each physics step (2 ms), with the gripper of the first.
+
+        Args:
+            actions: (physics steps, 10), as many as a control step has.
+
+        Returns:
+            Where the controlled site was at the beginning of each physics step, (physics steps, 3) [m] in the world.
+
+        Raises:
+            SimulationError: they are not that many rows of ten finite numbers.
+        """
+        (position, rotation), gripper = self._read(actions)
+        if len(position) != self.substeps:
+            raise SimulationError(f"a control step is {self.substeps} physics steps, not {len(position)}")
+        self._controller.move_gripper(gripper)
+        site, way = self.data.site(GRIP_SITE).xpos, np.empty((self.substeps, 3))
+        for index in range(self.substeps):
+            self._controller.substep((position[index], rotation[index]))
+            way[index] = site
+        mujoco.mj_kinematics(self.scene.model, self.data)
+        return way
+
+    def _read(self, actions: NDArray[np.floating]) -> tuple[Pose, float]:
+        """The site's goals in the world of actions (n, 10), and the gripper of the first."""
+        wanted: FloatArray = np.array(actions, dtype=np.float64)
+        if wanted.ndim != 2 or wanted.shape[1] != ACTION_WIDTH or not np.isfinite(wanted).all():
+            raise SimulationError(f"an action must be {ACTION_WIDTH} finite numbers, got {wanted.tolist()}")
+        rotation = rot6d_to_matrix(wanted[:, 3:9], fallback=self._rotation)
+        self._rotation = rotation[-1]
+        return self.scene.frames.site_from_tcp((wanted[:, :3], rotation)), float(wanted[0, 9])
 
     def tcp_pose(self) -> Pose:
         """Pose of the tool centre point in the base frame: position (3,) [m], rotation (3, 3)."""
@@ -107,9 +142,25 @@ class Environment:
             values[f"{a}_to_{b}"] = poses[b][0] - poses[a][0]
         return {key: value.astype(np.float32) for key, value in values.items()}
 
+    def pictures(self, sizes: Mapping[str, tuple[int, int]]) -> dict[str, NDArray[np.uint8]]:
+        """What cameras of the scene see now, (height, width, 3) of the sizes asked for; `onlooker` is one more."""
+        found: dict[str, NDArray[np.uint8]] = {}
+        for size in set(sizes.values()):
+            names = [name for name in sizes if sizes[name] == size]
+            cameras = [None if name == ONLOOKER else name for name in names]
+            found |= dict(zip(names, self.scene.renderer.draw(self.data.qpos[None], cameras, size)[0], strict=True))
+        return found
+
     def succeeded(self) -> bool:
-        """Whether robosuite's own check says so now."""
-        return self.scene.succeeded(self.data)
+        """Whether robosuite's own check says so now; what it says of an unstable simulation is worth nothing."""
+        return not self.diverged() and self.scene.succeeded(self.data)
+
+    def over(self) -> bool:
+        """Whether the episode can't go on."""
+        return self.diverged()
+
+    def close(self) -> None:
+        """Nothing is held: the scene is the process's."""
 
     def diverged(self) -> bool:
         """Whether the physics became unstable, upon which MuJoCo starts over: the episode is worth nothing then."""

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from trainer.simulation.environment import Environment
 from trainer.simulation.motion import Stroke
 from trainer.simulation.robosuite_env import make_robosuite
+from trainer.simulation.robosuite_task import RobosuiteTask, SceneObject
 from trainer.simulation.script import Script, above, facing_down, yaw_of
-from trainer.simulation.task import SceneObject, Task
 
 _HOVER = 0.05  # above the grasp [m]
 _LIFT = 0.08
@@ -33,7 +33,7 @@ def _expert(environment: Environment) -> Iterator[NDArray[np.float64]]:
     yield from script.arrive(0.01)
 
 
-TASK = Task(
+TASK = RobosuiteTask(
     name="lift",
     robosuite_name="Lift",
     make_env=_make_env,

@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.simulation.task import Task
+from trainer.simulation.robosuite_task import RobosuiteTask
 
 ROBOT_KEYS = ("tcp_position", "tcp_rotation_6d", "finger_position")
 """What the robot observes of itself."""
@@ -25,7 +25,7 @@ ROBOT_KEYS = ("tcp_position", "tcp_rotation_6d", "finger_position")
 Observation = dict[str, NDArray[np.float32]]
 
 
-def observation_widths(task: Task) -> dict[str, int]:
+def observation_widths(task: RobosuiteTask) -> dict[str, int]:
     """Each key of the task's observation with its width, in the order in which they are joined."""
     names = [thing.name for thing in task.objects]
     widths = dict(zip(ROBOT_KEYS, (3, 6, 2), strict=True))

@@ -16,7 +16,6 @@ from trainer.data.copies.opening import open_copies
 from trainer.intervals import wilson
 from trainer.json_lines import read_lines, rewrite
 from trainer.progress import Progress, progress
-from trainer.simulation.collect import ROBOT
 from trainer.simulation.replay import (
     THE_END,
     THE_START,
@@ -29,8 +28,9 @@ from trainer.simulation.replay import (
     segment_names,
 )
 from trainer.simulation.robosuite_env import CONTROL_RATE_HZ
+from trainer.simulation.robosuite_task import ROBOT, RobosuiteTask
 from trainer.simulation.scene import load_scene
-from trainer.simulation.task import Task, find_task
+from trainer.simulation.task import find_task
 from trainer.tensor_file import publish
 
 _GROUPS = ("near", "middle", "far")
@@ -65,7 +65,7 @@ def _check_arguments(count: int, out: Path | None) -> None:
         raise ConfigError(f"--out {out}: a file of that name is kept beside it; give it another ending, such as .json")
 
 
-def _checked_motions(source: ShardSource, task: Task) -> DemonstratedMotions:
+def _checked_motions(source: ShardSource, task: RobosuiteTask) -> DemonstratedMotions:
     """The motions that a dataset's rows are copies of. Raises ConfigError unless they can be commanded in a task."""
     header, motions = source.header, motions_of(source)
     where = f"dataset {header.dataset_id[:12]}"
@@ -91,7 +91,12 @@ def _checked_motions(source: ShardSource, task: Task) -> DemonstratedMotions:
 
 
 def replay_copies(
-    source: ShardSource, task: Task, motions: DemonstratedMotions, count: int, log: Path | None, report: Progress
+    source: ShardSource,
+    task: RobosuiteTask,
+    motions: DemonstratedMotions,
+    count: int,
+    log: Path | None,
+    report: Progress,
 ) -> list[Entry]:
     """An entry for each of the first `count` copies, in their order.
 

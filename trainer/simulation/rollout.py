@@ -1,18 +1,21 @@
-"""Rolling a policy out in closed loop, many episodes side by side on one model."""
+"""Rolling a policy out in closed loop, many episodes side by side."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import SimulationError
-from trainer.simulation.environment import ACTION_WIDTH, Environment
-from trainer.simulation.observation import join_observation
-from trainer.simulation.scene import Scene, load_scene
-from trainer.simulation.task import Task
+from trainer.simulation.task import EnvironmentFault, Task
+from trainer.simulation.watched_episode import Onlooker, Seen, WatchedEpisode
 
-Policy = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.floating]]
+_T = TypeVar("_T")
+
+Policy = Callable[..., NDArray[np.floating]]
+"""From observations and what is fixed already, and pictures where cameras are seen, to actions, as `rollout` says."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,13 +24,14 @@ class Rollout:
 
     Attributes:
         seed: of the environment.
-        success: whether robosuite's check was true at any control step, of a simulation that stayed stable.
-        steps: control steps until then, or until the episode's limit.
-        positions: (steps + 1, nq) float32 generalized positions, for pictures.
-        commands: (steps, 10) float32, the actions that were carried out.
-        chunks: (length, 10) float32 each, all that the policy answered.
-        n_action_steps: how many were carried out from one answer to the next.
+        success: whether the task's check was true after any control step.
+        steps: control steps until then, or until the episode's limit or its own end.
+        positions: (steps + 1, nq) float32 generalized positions, for pictures; of other simulators' nothing, nq = 0.
+        commands: (steps, action_width) float32, the actions that were carried out.
+        chunks: (length, action_width) float32 each, all that the policy answered.
+        n_action_steps: how many were carried out from one answer to the next; 0 where it never answered.
         committed: of these, how many at the beginning were of the answer before.
+        fault: what was wrong with the environment, where that ended the episode.
     """
 
     seed: int
@@ -38,6 +42,7 @@ class Rollout:
     chunks: tuple[NDArray[np.float32], ...]
     n_action_steps: int
     committed: int
+    fault: str | None = None
 
 
 def rollout(
@@ -50,18 +55,24 @@ def rollout(
     n_action_steps: int | None = None,
     committed: int = 0,
     n_envs: int = 50,
+    threads: int = 1,
+    seen: Seen | None = None,
+    onlooker: Onlooker | None = None,
     finished: Callable[[Rollout], None] | None = None,
 ) -> list[Rollout]:
     """One episode for each seed, in the order of the seeds.
 
-    An episode is a function of its seed and the policy's actions: what runs beside it changes nothing.
+    An episode is a function of its seed and the policy's actions: what runs beside it changes nothing. One whose
+    environment has a fault has failed, and says so; the others go on.
     Interrupted, what `finished` was given stays true: to go on, ask for the seeds that are missing.
 
     Args:
         task: the task.
         policy: from (live, n_obs_steps, obs_dim) observations, oldest first and the first one repeated at the start,
             and the (live, n_obs_steps - 1 + committed, 10) actions that are fixed already, those commanded since the
-            oldest and those committed, NaN where there are none, to (live, length, 10) `ee_pose` actions from now on.
+            oldest and those committed, NaN where there are none, to (live, length, 10) `ee_pose` actions from now on;
+            of other tasks not 10 but their `action_width`. Where `seen` has cameras, it is given a third argument:
+            of each camera (live, n_obs_steps, height, width, 3) pictures.
         seeds: one episode each.
         episode_limit: control steps, the task's own if None.
         n_obs_steps: observations that the policy sees.
@@ -69,20 +80,25 @@ def rollout(
         committed: actions that are carried out of the answer before while the policy thinks about the next one, which
             they replace the beginning of.
         n_envs: episodes side by side.
+        threads: that carry actions out; more than one where episodes are in processes of their own.
+        seen: what of the task the policy sees; by default all of the observation, and no camera.
+        onlooker: is shown pictures of the episodes.
         finished: called with each outcome as soon as it is known.
 
     Raises:
         SimulationError: the policy's answer has the wrong shape or is not finite.
     """
     results: dict[int, Rollout] = {}
-    scene = load_scene(task)
     limit = task.episode_limit if episode_limit is None else episode_limit
     pace = _Pace(limit, n_obs_steps, n_action_steps, committed)
-    for start in range(0, len(seeds), n_envs):
-        for result in _run_batch(scene, policy, seeds[start : start + n_envs], pace):
-            results[result.seed] = result
-            if finished is not None:
-                finished(result)
+    shown = Seen.everything(task) if seen is None else seen
+    with ThreadPoolExecutor(threads) as pool:
+        each = _Batch(task, policy, pace, shown, onlooker, pool if threads > 1 else None)
+        for start in range(0, len(seeds), n_envs):
+            for result in each.run(seeds[start : start + n_envs]):
+                results[result.seed] = result
+                if finished is not None:
+                    finished(result)
     return [results[seed] for seed in seeds]
 
 
@@ -97,78 +113,111 @@ class _Pace:
 
 
 class _Episode:
-    """A running episode, its latest observations and its track.
+    """A running episode and its track.
 
     Attributes:
-        fixed: the actions that are fixed already, (n_obs_steps - 1 + committed, 10), NaN where there are none.
+        outcome: None while it goes on.
+        fixed: the actions that are fixed already, (n_obs_steps - 1 + committed, width), NaN where there are none.
     """
 
-    def __init__(self, scene: Scene, seed: int, pace: _Pace) -> None:
+    def __init__(self, task: Task, seed: int, pace: _Pace, seen: Seen, onlooker: Onlooker | None) -> None:
         self.seed = seed
-        self.environment = Environment(scene, seed)
-        first = join_observation(self.environment.observation())
-        self.observations = np.repeat(first[None], pace.n_obs_steps, axis=0)
-        self.positions = [self._position()]
-        self.fixed = np.full((pace.n_obs_steps - 1 + pace.committed, ACTION_WIDTH), np.nan, np.float32)
-        self._pace = pace
+        self.outcome: Rollout | None = None
+        self.fixed = np.full((pace.n_obs_steps - 1 + pace.committed, task.action_width), np.nan, np.float32)
+        self._pace, self._width = pace, task.action_width
+        self._n_action_steps = 0
         self._commands: list[NDArray[np.float32]] = []
         self._chunks: list[NDArray[np.float32]] = []
+        self.watched = WatchedEpisode(task, seed, pace.n_obs_steps, seen, onlooker)
+        self._guarded(self.watched.begin)
 
-    @property
-    def steps(self) -> int:
-        return len(self.positions) - 1
+    def run(self, chunk: NDArray[np.float32]) -> None:
+        """Carries out what is committed and then the chunk (length, width), in the place of whose beginning it is."""
+        self._guarded(lambda: self._carry_out(chunk))
 
-    def _position(self) -> NDArray[np.float32]:
-        return np.asarray(self.environment.data.qpos, dtype=np.float32).copy()
+    def _guarded(self, what: Callable[[], None]) -> None:
+        try:
+            what()
+        except EnvironmentFault as fault:
+            self._end(False, str(fault))
 
-    def run(self, chunk: NDArray[np.float32]) -> Rollout | None:
-        """Carries out what is committed and then the chunk (length, 10), in the place of whose beginning it is.
-
-        Returns:
-            The outcome if the episode ended on the way.
-        """
+    def _carry_out(self, chunk: NDArray[np.float32]) -> None:
         pace, past = self._pace, self._pace.n_obs_steps - 1
-        n_action_steps = pace.n_action_steps or len(chunk) - pace.committed
+        self._n_action_steps = n_action_steps = pace.n_action_steps or len(chunk) - pace.committed
         committed = self.fixed[past:]
         if np.isnan(committed).any():
             committed = committed[:0]
         self._chunks.append(chunk)
-        for action in np.concatenate([committed, chunk[len(committed) :]])[:n_action_steps]:
-            self.environment.step(action)
-            self.positions.append(self._position())
+        actions = np.concatenate([committed, chunk[len(committed) :]])[:n_action_steps]
+        for left, action in zip(range(len(actions) - 1, -1, -1), actions, strict=True):
+            self.watched.step(action)
             self._commands.append(action)
-            # What an unstable simulation says of success is worth nothing.
-            diverged = self.environment.diverged()
-            success = self.environment.succeeded() and not diverged
-            if success or self.steps >= pace.limit or diverged:
-                return self._outcome(success, n_action_steps)
-            latest = join_observation(self.environment.observation())
-            self.observations = np.concatenate([self.observations[1:], latest[None]])
-        commanded = [*np.full((past, ACTION_WIDTH), np.nan, np.float32), *self._commands]
+            success = self.watched.succeeded()
+            if success or len(self._commands) >= pace.limit or self.watched.over():
+                self._end(success)
+                return
+            self.watched.look(left)
+        commanded = [*np.full((past, self._width), np.nan, np.float32), *self._commands]
         ahead = chunk[n_action_steps : n_action_steps + pace.committed]
         self.fixed = np.stack([*commanded[len(commanded) - past :], *ahead]) if len(self.fixed) else self.fixed
-        return None
 
-    def _outcome(self, success: bool, n_action_steps: int) -> Rollout:
-        positions, commands = np.stack(self.positions), np.stack(self._commands)
-        chunks, committed = tuple(self._chunks), self._pace.committed
-        return Rollout(self.seed, success, self.steps, positions, commands, chunks, n_action_steps, committed)
+    def _end(self, success: bool, fault: str | None = None) -> None:
+        self.watched.close()
+        commands = np.array(self._commands, np.float32).reshape(-1, self._width)
+        self.outcome = Rollout(
+            seed=self.seed,
+            success=success,
+            steps=len(commands),
+            positions=self.watched.positions(),
+            commands=commands,
+            chunks=tuple(self._chunks),
+            n_action_steps=self._n_action_steps,
+            committed=self._pace.committed,
+            fault=fault,
+        )
 
 
-def _run_batch(scene: Scene, policy: Policy, seeds: Sequence[int], pace: _Pace) -> Iterator[Rollout]:
-    live = [_Episode(scene, seed, pace) for seed in seeds]
-    while live:
-        observations = np.stack([episode.observations for episode in live])
-        actions = np.asarray(policy(observations, np.stack([episode.fixed for episode in live])))
-        if actions.ndim != 3 or actions.shape[0] != len(live) or actions.shape[2] != ACTION_WIDTH:
+@dataclass(frozen=True)
+class _Batch:
+    """Episodes side by side."""
+
+    task: Task
+    policy: Policy
+    pace: _Pace
+    seen: Seen
+    onlooker: Onlooker | None
+    pool: ThreadPoolExecutor | None
+
+    def run(self, seeds: Sequence[int]) -> Iterator[Rollout]:
+        """Their outcomes, as they end."""
+        live = list(self._each(self._begin, seeds))
+        try:
+            while live:
+                yield from (episode.outcome for episode in live if episode.outcome is not None)
+                live = [episode for episode in live if episode.outcome is None]
+                if live:
+                    list(self._each(_Episode.run, live, self._answer(live)))
+        finally:
+            for episode in live:
+                episode.watched.close()
+
+    def _begin(self, seed: int) -> _Episode:
+        return _Episode(self.task, seed, self.pace, self.seen, self.onlooker)
+
+    def _each(self, what: Callable[..., _T], *arguments: Any) -> Iterator[_T]:
+        return map(what, *arguments) if self.pool is None else self.pool.map(what, *arguments)
+
+    def _answer(self, live: Sequence[_Episode]) -> NDArray[np.float32]:
+        """The policy's actions (live, length, width). Raises SimulationError where they are none."""
+        observations = np.stack([episode.watched.observations for episode in live])
+        fixed = np.stack([episode.fixed for episode in live])
+        pictures = {name: np.stack([one.watched.pictures[name] for one in live]) for name in self.seen.cameras}
+        width = self.task.action_width
+        actions = np.asarray(self.policy(observations, fixed, *([pictures] if pictures else [])))
+        if actions.ndim != 3 or actions.shape[0] != len(live) or actions.shape[2] != width:
             raise SimulationError(
-                f"the policy returned actions of shape {actions.shape}, expected ({len(live)}, n, {ACTION_WIDTH})"
+                f"the policy returned actions of shape {actions.shape}, expected ({len(live)}, n, {width})"
             )
-        going_on = []
-        for episode, own_actions in zip(live, actions.astype(np.float32), strict=True):
-            result = episode.run(own_actions)
-            if result is None:
-                going_on.append(episode)
-            else:
-                yield result
-        live = going_on
+        if not np.isfinite(actions).all():
+            raise SimulationError("the policy returned actions that are not finite")
+        return actions.astype(np.float32)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from shared.errors import SimulationError
 from trainer.poses import Frames, Pose
 from trainer.simulation.frames import read_frames
-from trainer.simulation.task import Task
+from trainer.simulation.offscreen import OffscreenRenderer
+from trainer.simulation.robosuite_task import RobosuiteTask
 
 FloatArray = NDArray[np.float64]
 
@@ -22,9 +23,11 @@ class Scene:
         task: the task.
         model: its MuJoCo model, the same in every process.
         frames: between robosuite's frames and ours.
+        cameras: names of its cameras.
+        renderer: draws its states.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: RobosuiteTask) -> None:
         try:
             self._robosuite = task.make_env()
         except ImportError as error:
@@ -37,13 +40,17 @@ class Scene:
         self._own_data = sim.data._data
         mujoco.mj_kinematics(self.model, self._own_data)
         self.frames: Frames = read_frames(self._own_data)
+        self.cameras = tuple(self.model.camera(index).name for index in range(self.model.ncam))
+        self.renderer = OffscreenRenderer(self.model)
         self._body_ids = {thing.name: self.model.body(thing.body).id for thing in task.objects}
 
     def initial_positions(self, seed: int) -> FloatArray:
         """(nq,) generalized positions at the start of the episode of a seed, as robosuite draws them."""
         env = self._robosuite
         env.sim.data._data = self._own_data
-        env.rng = env.placement_initializer.rng = np.random.default_rng(seed)
+        env.rng = np.random.default_rng(seed)
+        for sampler in _samplers(getattr(env, "placement_initializer", None)):
+            sampler.rng = env.rng
         env.reset()
         return np.array(self._own_data.qpos)
 
@@ -62,13 +69,20 @@ class Scene:
         return str(self._robosuite.model.get_xml())
 
 
+def _samplers(sampler: Any) -> list[Any]:
+    """A sampler of where objects begin, and those that it is made of, which have generators of their own."""
+    if sampler is None:
+        return []
+    return [sampler, *(inner for one in getattr(sampler, "samplers", {}).values() for inner in _samplers(one))]
+
+
 @lru_cache(maxsize=4)
-def load_scene(task: Task) -> Scene:
+def load_scene(task: RobosuiteTask) -> Scene:
     """The process's scene of a task, compiled on first use (a few seconds)."""
     return Scene(task)
 
 
-def robosuite_arguments(task: Task) -> dict[str, Any]:
+def robosuite_arguments(task: RobosuiteTask) -> dict[str, Any]:
     """What robomimic's `env_args` need to know to make the task's environment again."""
     from trainer.simulation.robosuite_env import panda_arguments, quiet_import
 

@@ -17,8 +17,8 @@ from trainer.poses import Pose
 from trainer.simulation.environment import Environment
 from trainer.simulation.motion import Stroke
 from trainer.simulation.robosuite_env import make_robosuite, quiet_import
+from trainer.simulation.robosuite_task import RobosuiteTask, SceneObject
 from trainer.simulation.script import Script, above, drawn_manner, facing_down, yaw_of
-from trainer.simulation.task import SceneObject, Task
 
 FloatArray = NDArray[np.float64]
 
@@ -171,7 +171,7 @@ def _bend(yaw: float, position: FloatArray) -> float:
     return float(abs((away + np.pi) % (2 * np.pi) - np.pi))
 
 
-TASK = Task(
+TASK = RobosuiteTask(
     name="square",
     robosuite_name=_ROBOSUITE_NAME,
     make_env=_make_env,

@@ -20,8 +20,8 @@ from trainer.simulation.cubes import (
 from trainer.simulation.environment import Environment
 from trainer.simulation.motion import Stroke
 from trainer.simulation.robosuite_env import make_robosuite
+from trainer.simulation.robosuite_task import RobosuiteTask, SceneObject
 from trainer.simulation.script import Script, above, facing_down
-from trainer.simulation.task import SceneObject, Task
 
 
 def _make_env() -> Any:
@@ -55,7 +55,7 @@ def _touches(environment: Environment) -> bool:
     return touches(cube_a, cube_b, (HALF["cube_a"], HALF["cube_b"]))
 
 
-TASK = Task(
+TASK = RobosuiteTask(
     name="stack",
     robosuite_name="Stack",
     make_env=_make_env,

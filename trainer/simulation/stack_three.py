@@ -23,8 +23,8 @@ from trainer.simulation.cubes import (
 from trainer.simulation.environment import Environment
 from trainer.simulation.motion import Stroke
 from trainer.simulation.robosuite_env import make_robosuite, quiet_import
+from trainer.simulation.robosuite_task import RobosuiteTask, SceneObject
 from trainer.simulation.script import Script, above, drawn_manner, facing_down
-from trainer.simulation.task import SceneObject, Task
 
 _ROBOSUITE_NAME = "StackThree"
 _A_LIFTED, _C_LIFTED = 0.04, 0.08  # heights of the cubes' centres above the table that the success check asks for [m]
@@ -118,7 +118,7 @@ def _touches(environment: Environment, cube: str, base: str) -> bool:
     return touches(environment.object_pose(cube), environment.object_pose(base), (HALF[cube], HALF[base]))
 
 
-TASK = Task(
+TASK = RobosuiteTask(
     name="stack_three",
     robosuite_name=_ROBOSUITE_NAME,
     make_env=_make_env,

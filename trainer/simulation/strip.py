@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from shared.errors import SimulationError
 from trainer.simulation.frames import GRIP_SITE, site_pose
 from trainer.simulation.offscreen import BACKENDS, draw_states
+from trainer.simulation.robosuite_task import RobosuiteTask
 from trainer.simulation.scene import Scene, load_scene
-from trainer.simulation.task import Task
 
 FloatArray = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -22,7 +22,7 @@ _DPI = 80
 
 
 def render_strip(
-    task: Task, positions: NDArray[np.floating[Any]], frames: int = 6, backends: tuple[str, ...] = BACKENDS
+    task: RobosuiteTask, positions: NDArray[np.floating[Any]], frames: int = 6, backends: tuple[str, ...] = BACKENDS
 ) -> list[Image]:
     """Pictures at evenly spaced moments of an episode, first and last included, each (240, 320, 3) uint8.
 

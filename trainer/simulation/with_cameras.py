@@ -6,7 +6,6 @@
 A mapping beside the file says what a policy sees of it: pictures, tool and fingers, not where the objects are.
 """
 
-import json
 import os
 import uuid
 from collections.abc import Sequence
@@ -15,21 +14,18 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
-from shared.errors import ConfigError
+from shared.errors import ConfigError, SimulationError
 from shared.rotation import matrix_to_quat_xyzw
 from trainer.data.demonstrations import read_demonstrations
 from trainer.data.demonstrations.formats.simulator import Header, read_header
+from trainer.data.demonstrations.mapping.mapping_file import toml
 from trainer.poses import Pose
 from trainer.progress import Progress, silent
 from trainer.simulation.observation import ROBOT_KEYS
-from trainer.simulation.offscreen import draw_states
+from trainer.simulation.robosuite_task import RobosuiteTask
 from trainer.simulation.scene import load_scene
-from trainer.simulation.task import find_task
-
-_AT_ONCE = 8
-"""Demonstrations that one process draws: it takes seconds to start."""
+from trainer.simulation.task import find_task, task_names
 
 
 def write_with_cameras(
@@ -40,6 +36,7 @@ def write_with_cameras(
     *,
     count: int | None = None,
     draw: int | None = None,
+    task: str | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Writes the file and its mapping; the file appears only when it is whole.
@@ -51,6 +48,7 @@ def write_with_cameras(
         size: height and width of the pictures.
         count: the first so many demonstrations; None for all.
         draw: seed that draws `count` of them, and as many more that are held out.
+        task: as --task names it, where it is not one of ours; the file says only what it is called.
         progress: told of each demonstration.
 
     Returns:
@@ -64,7 +62,7 @@ def write_with_cameras(
     if not cameras or min(size) < 1:
         raise ConfigError("pictures need a camera and a size of at least 1 pixel")
     header = read_header(demos)
-    model = load_scene(find_task(header.task)).model
+    scene = load_scene(_simulated(header, task))
     used = read_demonstrations(demos, count, draw=draw).episodes
     masks: dict[str, list[str]] = {"train": [], "valid": []}
     unfinished = out.with_name(f".{out.name}.{uuid.uuid4().hex}.part")
@@ -73,18 +71,17 @@ def write_with_cameras(
         with h5py.File(demos) as source, h5py.File(unfinished, "w") as file:
             data = file.create_group("data")
             data.attrs["env_args"] = source["data"].attrs["env_args"]
-            for first in range(0, len(used), _AT_ONCE):
-                some = used[first : first + _AT_ONCE]
-                lengths = [len(episode.actions) for episode in some]
-                states = np.concatenate([source[episode.name]["states"][:] for episode in some])
-                pictures = draw_states(model, states[:, 1 : 1 + model.nq], cameras, size)
-                for place, (episode, own) in enumerate(zip(some, _split(pictures, lengths), strict=True), first):
-                    name = f"demo_{place}"
-                    source.copy(episode.name, data, name=name)
-                    for index, camera in enumerate(cameras):
-                        data[name].create_dataset(f"obs/{camera}_image", data=own[:, index])
-                    masks["valid" if episode.validation else "train"].append(name)
-                progress(first + len(some), len(used), "drawing pictures")
+            for place, episode in enumerate(used):
+                # Some tasks move bodies of the model from one episode to the next.
+                scene.initial_positions(episode.seed)
+                states = source[episode.name]["states"][:, 1 : 1 + scene.model.nq]
+                pictures = scene.renderer.draw(states, cameras, size)
+                name = f"demo_{place}"
+                source.copy(episode.name, data, name=name)
+                for index, camera in enumerate(cameras):
+                    data[name].create_dataset(f"obs/{camera}_image", data=pictures[:, index])
+                masks["valid" if episode.validation else "train"].append(name)
+                progress(place + 1, len(used), "drawing pictures")
             for mask, names in masks.items():
                 file[f"mask/{mask}"] = np.array(names, dtype="S")
         os.replace(unfinished, out)
@@ -95,12 +92,20 @@ def write_with_cameras(
     return mapping
 
 
-def _split(pictures: NDArray[np.uint8], lengths: Sequence[int]) -> list[NDArray[np.uint8]]:
-    return np.split(pictures, np.cumsum(lengths)[:-1])
+def _simulated(header: Header, text: str | None) -> RobosuiteTask:
+    if text is None and header.task not in task_names():
+        raise SimulationError(
+            f"the demonstrations are of task '{header.task}', which isn't one of ours; say where it is with --task "
+            "package.module:NAME"
+        )
+    task = find_task(text or header.task)
+    if task.name != header.task:
+        raise SimulationError(f"the demonstrations are of task '{header.task}', --task {text} is '{task.name}'")
+    return task
 
 
 def _mapping(header: Header, cameras: Sequence[str]) -> str:
-    """TOML (docs/your-data.md); all of it is also JSON's syntax, but for the equals signs."""
+    """TOML (docs/your-data.md)."""
     world_base, tool = header.frames.world_base, header.frames.site_tcp
     tables: dict[str, dict[str, Any]] = {
         "action": {"space": "ee_pose", "label": header.action_label},
@@ -118,7 +123,7 @@ def _mapping(header: Header, cameras: Sequence[str]) -> str:
     for name, symmetry in header.yaw_symmetry.items():
         tables |= {f"objects.{name}": {"yaw_symmetry": symmetry}, **_pose_tables(f"objects.{name}", name)}
     top = {"task": header.task, "robot": header.robot, "rate_hz": header.rate_hz}
-    return "\n".join([*_lines(top), *(_table(name, values) for name, values in tables.items())]) + "\n"
+    return toml(top, tables)
 
 
 def _pose_tables(table: str, name: str) -> dict[str, dict[str, Any]]:
@@ -131,11 +136,3 @@ def _pose_tables(table: str, name: str) -> dict[str, dict[str, Any]]:
 def _fixed(pose: Pose) -> dict[str, Any]:
     position, rotation = pose
     return {"position": position.tolist(), "quat_xyzw": matrix_to_quat_xyzw(rotation).tolist()}
-
-
-def _table(name: str, values: dict[str, Any]) -> str:
-    return "\n".join(["", f"[{name}]", *_lines(values)])
-
-
-def _lines(values: dict[str, Any]) -> list[str]:
-    return [f"{key} = {json.dumps(value)}" for key, value in values.items()]

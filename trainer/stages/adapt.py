@@ -18,6 +18,7 @@ from trainer.data.action import ActionRange
 from trainer.data.demonstrations.episode import Demonstrations
 from trainer.data.motion_basis import TOLERANCE, MotionBasis
 from trainer.data.normalization import ActionNormalizer
+from trainer.device import deterministic_algorithms
 from trainer.evaluation.smoothness import describe_motion
 from trainer.model.action_head import ActionHead
 from trainer.model.modes import MODES
@@ -120,7 +121,8 @@ def adapt(
     if checkpoint.exists():
         return checkpoint
     head, info = _begin_head(task.info(device), config, task.used, folder)
-    windows = mixed or task.windows(head, features or folder.path / "features", device, ranks, progress)
+    with deterministic_algorithms(config.training.deterministic):
+        windows = mixed or task.windows(head, features or folder.path / "features", device, ranks, progress)
     learned = task.basis(windows)
     info = replace(info, motion_basis=None if learned is None else learned.to_json())
     loop = TrainingLoop(head.to(device), windows, config.training, folder, progress, ranks)

@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shared.philox import philox_uint64
-from trainer.config import DIFFUSION_STEPS, TrainingConfig
+from trainer.config import TrainingConfig
 from trainer.data.batches import Batch, BatchSource, RankBatch
-from trainer.device import autocast, compute_dtype, worth_compiling
+from trainer.device import autocast, compute_dtype, deterministic_algorithms, worth_compiling
 from trainer.model.action_head import ActionHead
 from trainer.model.compilation import Forward, compiled
 from trainer.model.compute_copy import compute_copy
-from trainer.model.diffusion import Diffusion
+from trainer.model.diffusion import forward_process
 from trainer.progress import Progress, silent
 from trainer.training.interruption import Interruption
 from trainer.training.loss_record import LossRecord
@@ -75,7 +75,7 @@ class TrainingLoop:
         self._optimizer = build_optimizer(head.trained_parameters(), config, self.device)
         self._forward: Forward | None = None
         self._has_dropout = any(isinstance(part, torch.nn.Dropout) and part.p > 0 for part in head.modules())
-        self._diffusion = Diffusion(head.prediction_type, self.device)
+        self._process = forward_process(head.prediction_type, self.device)
         self._generator = torch.Generator()
         self._losses = LossRecord()
         if folder.training_state.exists():
@@ -107,7 +107,7 @@ class TrainingLoop:
         if self.ranks.is_first:
             metrics = MetricsLog(self.folder.path, self.step, self.config.tensorboard)
         try:
-            with Interruption() as interruption:
+            with Interruption() as interruption, deterministic_algorithms(self.config.deterministic):
                 self._run(metrics, interruption, validate, saver, publish)
                 saver.wait()
         finally:
@@ -200,10 +200,10 @@ class TrainingLoop:
 
     def _loss(self, batch: RankBatch, forward: Forward) -> Tensor:
         noise, timesteps = self._draw(batch.actions)
-        noisy = self._diffusion.add_noise(batch.actions, noise, timesteps)
+        noisy = self._process.add_noise(batch.actions, noise, timesteps)
         with autocast(self.device, self.config.precision):
             predicted = forward(noisy, timesteps, batch.condition, batch.pictures)
-        return F.mse_loss(predicted.float(), self._diffusion.target(batch.actions, noise, timesteps))
+        return F.mse_loss(predicted.float(), self._process.target(batch.actions, noise, timesteps))
 
     def _draw(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         """This rank's noise and timesteps of this step, drawn on the CPU so that every device sees the same."""
@@ -211,7 +211,7 @@ class TrainingLoop:
         self._generator.manual_seed(seed)
         windows = len(actions) * self.ranks.count
         noise = torch.randn((windows, *actions.shape[1:]), generator=self._generator)
-        timesteps = torch.randint(DIFFUSION_STEPS, (windows,), generator=self._generator)
+        timesteps = self._process.draw(windows, self._generator)
         if self._has_dropout:
             torch.manual_seed(seed + self.ranks.rank)
         noise, timesteps = send(self.device, self.ranks.part(noise), self.ranks.part(timesteps))
@@ -220,8 +220,10 @@ class TrainingLoop:
     def _choose_forward(self, batch: RankBatch) -> Forward:
         dtype = compute_dtype(self.device, self.config.precision)
         head = self.head if dtype == torch.float32 else compute_copy(self.head, dtype, self.weights.values())
-        # By the whole run's length: a resumed run must compute as the uninterrupted one does.
-        if not worth_compiling(self.config.compile, self.device, self.config.steps):
+        # By the whole run's length: a resumed run must compute as the uninterrupted one does. What a compiler chooses
+        # by measuring may differ from one run to the next.
+        switch = "off" if self.config.deterministic and self.config.compile == "auto" else self.config.compile
+        if not worth_compiling(switch, self.device, self.config.steps):
             return self.ranks.parallel(head)
         self.progress(self.step, self.config.steps, "compiling")
         return compiled(self.ranks.parallel(head), lambda forward: self._loss(batch, forward))

@@ -38,11 +38,13 @@ class Ranks:
         rank: its number, from 0.
         count: of processes.
         local: its number among those of this machine, which is its GPU's.
+        grouped: whether they exchange numbers, as torchrun's do, be it a single one.
     """
 
     rank: int = 0
     count: int = 1
     local: int = 0
+    grouped: bool = False
 
     @classmethod
     @contextmanager
@@ -52,7 +54,7 @@ class Ranks:
         This is the one place where a process group is made.
         """
         rank, count, local = (int(os.environ.get(name, one)) for name, one in _ENVIRONMENT.items())
-        if count == 1:
+        if count == 1 and not distributed.is_torchelastic_launched():
             yield cls()
             return
         if torch.cuda.is_available() and local < torch.cuda.device_count():
@@ -60,7 +62,7 @@ class Ranks:
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         distributed.init_process_group(backend, timeout=_PATIENCE)
         try:
-            yield cls(rank, count, local)
+            yield cls(rank, count, local, grouped=True)
         finally:
             distributed.destroy_process_group()
 
@@ -105,20 +107,20 @@ class Ranks:
 
     def parallel(self, module: nn.Module) -> nn.Module:
         """A module whose gradients are averaged over the ranks."""
-        if self.count == 1:
+        if not self.grouped:
             return module
         return DistributedDataParallel(module, broadcast_buffers=False)
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a number over the ranks."""
-        if self.count > 1:
+        if self.grouped:
             distributed.all_reduce(value)
             value = value / self.count
         return value
 
     def any(self, flag: bool) -> bool:
         """Whether it is so on any rank: what all must agree on."""
-        if self.count == 1:
+        if not self.grouped:
             return flag
         told = torch.tensor(int(flag))
         distributed.all_reduce(told, op=distributed.ReduceOp.MAX)

@@ -4,6 +4,8 @@ from time import perf_counter
 
 import torch
 
+from trainer.device import finish
+
 
 class Stopwatch:
     """Runs and stands still; both calls may come twice in a row.
@@ -24,16 +26,12 @@ class Stopwatch:
     def start(self) -> None:
         """Goes on, once the device has done what it was given while the clock stood still."""
         if self._since is None:
-            self._finish()
+            finish(self._device)
             self._since = perf_counter()
 
     def stop(self) -> None:
         """Stands still, once the device has done what it was given while the clock ran."""
         if self._since is not None:
-            self._finish()
+            finish(self._device)
             self._seconds += perf_counter() - self._since
             self._since = None
-
-    def _finish(self) -> None:
-        if self._device.type != "cpu":
-            torch.accelerator.synchronize(self._device)

@@ -14,7 +14,7 @@ import numpy as np
 
 from headstart_client.checks import ChunkChecks, RefusedError
 from headstart_client.events import Command, Event, EventKind
-from headstart_client.guard import Guard
+from headstart_client.guard import Guard, Surroundings
 from headstart_client.limits import ArmLimits, Array
 from headstart_client.motion import Motion, MotionPlanner
 from headstart_client.path import Path
@@ -49,6 +49,7 @@ class Executor:
         most_age_s: float = math.inf,
         join_s: float = 0.1,
         checks: ChunkChecks | None = None,
+        keepouts: Surroundings | None = None,
     ) -> None:
         """Starts at rest.
 
@@ -61,6 +62,7 @@ class Executor:
                 case.
             join_s: shortest time in which a new chunk takes over [s].
             checks: which chunks are refused.
+            keepouts: what the arm may not touch; it stops before that, and goes on when chunks lead away from it.
 
         Raises ValueError.
         """
@@ -81,13 +83,15 @@ class Executor:
         self._planner = MotionPlanner(self._inner, self.period)
         self._guard = Guard(_around(start, limits.lessened(MARGIN / 2, MARGIN / 200)), self.period)
         rest = [0.0] * limits.dof
-        self._state = State(start.tolist(), rest, rest)
+        self._state, self._keepouts = State(start.tolist(), rest, rest), keepouts
+        if keepouts is not None and (met := keepouts.meets(self._state, self._guard.stop(self._state))):
+            raise ValueError(f"the arm is too near to what it may not touch: {met}; move it away")
         # The stop that the arm is on, and the ticks of it that are done.
         self._stop: Stop | None = None
         self._stop_ticks = 0
-        self._stands = True
+        self._stands, self._rested_at = True, -math.inf
         self._path: Path | None = None
-        self._newest = -math.inf
+        self._newest, self._now = -math.inf, 0.0
         self._gripper: float | None = None
         # The motion to the next knot, and the ticks of it that are done.
         self._motion: Motion | None = None
@@ -112,6 +116,15 @@ class Executor:
         """Whether the arm stands, and will until there is a chunk."""
         return self._path is None and self._stands
 
+    @property
+    def position(self) -> Array:
+        """What was commanded last, (dof,) [rad] or [m]. From any thread."""
+        return np.array(self._state.position)
+
+    def note(self, kind: EventKind, reason: str) -> None:
+        """Puts an event beside its own, at the time of its latest command. From any thread."""
+        self._tell(self._now, kind, reason)
+
     def halt(self, now: float, reason: str) -> None:
         """Stops the arm, from the next tick on, until another chunk is offered."""
         self._offered.clear()
@@ -120,13 +133,17 @@ class Executor:
     def prefix(self, observed_at: float, past: int, ahead: int) -> Array | None:
         """What is fixed already, for a policy that goes on from there: actions (m, dof), or (m, dof + 1) with gripper.
 
+        Not while it ticks.
+
         Args:
             observed_at: moment of the observation [s].
             past: how many of the actions commanded before it, one step apart.
             ahead: how many from it on, which are carried out before there is an answer; fewer where the chunk ends.
 
-        Returns: None where it was not yet moved for so long.
+        Returns: None where it did not yet carry out chunks for so long.
         """
+        # What was offered since the last tick is what will be carried out.
+        self._take_offered(self._now + self.period)
         times = observed_at + self.step_s * np.arange(-past, ahead)
         known = [self._commanded(time) for time in times if self._path is None or time <= self._path.end]
         if not known or any(action is None for action in known):
@@ -146,23 +163,31 @@ class Executor:
 
     def tick(self, now: float) -> Command:
         """The command for `now` [s], one period after the last one."""
-        while self._offered:
-            self._take(*self._offered.popleft(), now)
-        if self._path is not None and (late := self._lateness(self._path, now)):
+        self._take_offered(now)
+        if self._path is not None and (late := self._lateness(self._path, self._newest, now)):
             self._halt(now, late)
         wanted = None if self._path is None else self._next(self._path, now)
-        if wanted is not None and self._guard.allows(self._state, wanted):
+        possible = wanted is not None and self._guard.allows(self._state, wanted)
+        met = None if wanted is None or not possible else self._met(wanted)
+        if wanted is not None and possible and met is None:
             self._state, self._stop, self._stands = wanted, None, False
         else:
             if self._path is not None:
-                self._motion, self._careful = None, True
-                self._slowed(now, "what it wants can't be left inside the limits")
+                self._motion, self._careful = None, not possible
+                near = f"it would come too near: {met}"
+                self._slowed(now, near if met else "what it wants can't be left inside the limits")
             self._follow_stop(now)
         if self._path is not None:
             self._gripper = self._path.gripper_at(now)
-        self._history.append((now, self._state.position, self._gripper))
+        if self._newest > -math.inf:
+            self._history.append((now, self._state.position, self._gripper))
+        self._now = now
         position, velocity, acceleration = map(np.array, self._state)
         return Command(now, position, velocity, acceleration, self._gripper, self._path is not None)
+
+    def _take_offered(self, now: float) -> None:
+        while self._offered:
+            self._take(*self._offered.popleft(), now)
 
     def _take(self, chunk: Any, observed_at: float, now: float) -> None:
         if observed_at < self._newest:
@@ -174,22 +199,25 @@ class Executor:
                 raise RefusedError(f"its observation is of {observed_at} s, and it is {now} s")
             targets, gripper = self._checks.read(chunk, self._inner)
             path = Path.through(targets, gripper, observed_at, self.step_s, self._inner)
+            if self.resting and self._rested_at <= observed_at <= before <= path.end:
+                # While the arm stood, nothing of the chunk has passed.
+                path = replace(path, start=before)
             self._checks.near(targets, path.due() - before, position, self._inner)
         except RefusedError as error:
             self._tell(now, "refused", str(error))
             self._halt(now, f"the policy answered nonsense: {error}")
             return
-        if late := self._lateness(path, now):
+        if late := self._lateness(path, observed_at, now):
             self._tell(now, "dropped", late)
             return
         self._path = path.joined(np.array(self._state), before, self._inner, self._join_s)
         self._newest, self._motion = observed_at, None
 
-    def _lateness(self, path: Path, now: float) -> str | None:
-        """Why the chunk that is carried out is too old for it."""
+    def _lateness(self, path: Path, observed_at: float, now: float) -> str | None:
+        """Why a chunk is too old to be carried out."""
         if now > path.end + self.period / 2:
             return f"the policy is late: its chunk ended at {path.end:.3f} s"
-        age = now - path.start
+        age = now - observed_at
         return f"the policy is late: its chunk is {age:.3f} s old" if age > self._most_age_s else None
 
     def _halt(self, now: float, reason: str) -> None:
@@ -212,6 +240,10 @@ class Executor:
         self._motion_ticks += 1
         return motion.at(self._motion_ticks)
 
+    def _met(self, wanted: State) -> str | None:
+        """What the arm would come too near to on the stop from a state."""
+        return None if self._keepouts is None else self._keepouts.meets(wanted, self._guard.stop(wanted))
+
     def _follow_stop(self, now: float) -> None:
         if self._stands:
             return
@@ -221,9 +253,8 @@ class Executor:
         time = self._stop_ticks * self.period
         self._state = self._stop.at(time)
         if time >= self._stop.duration:
-            self._stop, self._stands = None, True
-            if self._path is None:
-                self._tell(now, "rested", "the arm stands")
+            self._stop, self._stands, self._rested_at = None, True, now
+            self._tell(now, "rested", "the arm stands")
 
     def _slowed(self, now: float, reason: str) -> None:
         if not self._behind:

@@ -1,10 +1,19 @@
 """Which states may be commanded: those that the arm gets to, and comes to rest from, within its limits."""
 
+from typing import Protocol
+
 from headstart_client.limits import ArmLimits
 from headstart_client.stopping import JointState, JointStop, State, Stop
 
 _ROUNDED = 1e-14
 """Of a position [rad] or [m]."""
+
+
+class Surroundings(Protocol):
+    """What an arm may not touch."""
+
+    def meets(self, state: State, stop: Stop) -> str | None:
+        """What the arm would come too near to in a state or on the stop from it, in words; None if to nothing."""
 
 
 class Guard:

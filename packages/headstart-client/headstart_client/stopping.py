@@ -3,6 +3,10 @@
 import math
 from typing import NamedTuple
 
+import numpy as np
+
+from headstart_client.limits import Array
+
 
 class State(NamedTuple):
     """Of every joint at one moment: position [rad] or [m], velocity and acceleration by seconds; each of length dof."""
@@ -77,3 +81,8 @@ class Stop:
     def at(self, time: float) -> State:
         """The state `time` [s] after its beginning."""
         return State(*map(list, zip(*(joint.at(time) for joint in self._joints), strict=True)))
+
+    def extremes(self) -> tuple[Array, Array]:
+        """Lowest and highest positions on the way, (dof,) each [rad] or [m]."""
+        low, high = zip(*(joint.extremes() for joint in self._joints), strict=True)
+        return np.array(low), np.array(high)

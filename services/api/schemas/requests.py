@@ -1,7 +1,5 @@
 """The request's part of the OpenAPI document: properties are described by the docstrings of its models."""
 
-import inspect
-import re
 from typing import Any
 
 from services.api.schemas.said import UNIT, schema_components, with_unit
@@ -75,7 +73,6 @@ _SAID: dict[str, dict[str, tuple[Any, str | None]]] = {
 }
 """An example of each property, and the unit of its numbers, by the class that declares it."""
 _KIND = "which kind of object this is"
-_ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {5,}.*)*)", re.MULTILINE)
 
 
 def request_components() -> dict[str, Any]:
@@ -100,11 +97,12 @@ def _property(model: type[RequestPart], name: str) -> dict[str, Any]:
     """What is said of a property."""
     if name == "kind":
         return {"description": _KIND, "examples": [model.model_fields[name].annotation.__args__[0]]}  # type: ignore[union-attr]
-    declared = next(part for part in model.__mro__ if name in _SAID.get(part.__name__, {}))
+    declared = next(
+        part for part in model.mro() if issubclass(part, RequestPart) and name in _SAID.get(part.__name__, {})
+    )
     example, unit = _SAID[declared.__name__][name]
-    description = dict(_ATTRIBUTE.findall(inspect.getdoc(declared) or ""))[name]
     return {
-        "description": with_unit(re.sub(r"\s+", " ", description), unit),
+        "description": with_unit(declared.described()[name], unit),
         "examples": [example],
         **({UNIT: unit} if unit else {}),
     }

@@ -6,16 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.arm.kinematics import Chain, Followers
-from services.synthesis.collision.bounds import HALF_SPACE, capsule_to_solid, hull_to_solid, least_along, separation
+from services.synthesis.collision.bounds import HALF_SPACE, capsule_to_solid
 from services.synthesis.collision.capsules import link_frames, place_capsules, segment_distance
-from services.synthesis.compiled import compiled, inlined
+from services.synthesis.collision.distances import MEETS, least_corner, separation
+from services.synthesis.compiled import compiled
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-MEETS = -np.inf
-"""What `gap` answers of a pair that collides."""
-_HULLS_TELL = 0.1
+CLEAR = -1
+"""No pair collides."""
+HULLS_TELL = 0.1
 """By how much more [m] than capsules hulls are taken to be apart, at most, when it is asked whether to look at them."""
 
 
@@ -59,78 +60,123 @@ class Pairs(NamedTuple):
     travel: FloatArray
 
 
-@compiled
-def make_frames(pairs: Pairs) -> FloatArray:
-    """Room for the frames of a posture, shape (1 + dof + F, 12)."""
-    return np.empty((1 + pairs.travel.shape[1] + pairs.followers.parent.size, 12))
+class Posture(NamedTuple):
+    """Room for what is looked at of a posture.
+
+    Attributes:
+        frames: of the base and of what moves, as link_frames fills them in, shape (1 + dof + F, 12).
+        ends: of the bodies' capsules, shape (B, 6).
+        line: the direction in which each pair was last seen apart, or zero, shape (C, 3): from a link to a solid in the
+            base frame, from one link to another in the frame of the first's joint.
+        simplex: room for `separation`.
+    """
+
+    frames: FloatArray
+    ends: FloatArray
+    line: FloatArray
+    simplex: FloatArray
 
 
 @compiled
-def place_bodies(pairs: Pairs, q: FloatArray, frames: FloatArray, ends: FloatArray) -> None:
-    """Fills in the frames in a configuration (dof,), and the ends (B, 6) of the bodies' capsules."""
-    link_frames(pairs.chain, pairs.followers, q, frames)
-    place_capsules(frames, pairs.bodies.joint, pairs.bodies.capsules, ends)
+def make_posture(pairs: Pairs) -> Posture:
+    """Room for a posture, of which no pair was seen apart yet."""
+    frames = np.empty((1 + pairs.travel.shape[1] + pairs.followers.parent.size, 12))
+    return Posture(
+        frames, np.empty((pairs.bodies.joint.size, 6)), np.zeros((pairs.bodies.first.size, 3)), np.empty((5, 3))
+    )
 
 
-@inlined
-def gap(
-    bodies: Bodies, pair: int, frames: FloatArray, ends: FloatArray, enough: float, x: float, y: float, z: float
-) -> float:
-    """Lower bound on a pair's distance [m], by capsules and, where these may not tell, by hulls; MEETS where it is
-    certainly within its clearance.
+@compiled
+def place_bodies(pairs: Pairs, q: FloatArray, posture: Posture) -> None:
+    """Fills in the frames in a configuration (dof,), and the ends of the bodies' capsules."""
+    link_frames(pairs.chain, pairs.followers, q, posture.frames)
+    place_capsules(posture.frames, pairs.bodies.joint, pairs.bodies.capsules, posture.ends)
+
+
+@compiled
+def capsules_apart(ends: FloatArray, capsules: FloatArray, solids: FloatArray, a: int, b: int) -> float:
+    """Lower bound on the distance of body a from body b, or from solid -1 - b [m], by the capsules around them."""
+    if b < 0:
+        return float(capsule_to_solid(ends, a, capsules[a, 6], solids, -1 - b)[0])
+    return float(segment_distance(ends, a, b)[0] - capsules[a, 6] - capsules[b, 6])
+
+
+@compiled
+def look(bodies: Bodies, posture: Posture, gaps: FloatArray) -> int:
+    """The first pair that is within its clearance, or CLEAR; fills in lower bounds on the distances of all before it.
+
+    Args:
+        bodies: and their pairs.
+        posture: as `place_bodies` fills it in.
+        gaps: shape (C,) [m].
+    """
+    _, capsules, _, _, solids, first, second, clearance = bodies
+    ends = posture.ends
+    for pair in range(gaps.size):
+        gaps[pair] = capsules_apart(ends, capsules, solids, first[pair], second[pair])
+    for pair in range(gaps.size):
+        if gaps[pair] <= clearance[pair]:
+            gaps[pair] = hulls_apart(bodies, pair, posture, 0.0)
+            if gaps[pair] == MEETS:
+                return pair
+    return CLEAR
+
+
+@compiled
+def hulls_apart(bodies: Bodies, pair: int, posture: Posture, enough: float) -> float:
+    """Lower bound on a pair's distance [m] by their hulls, above its clearance; MEETS where the distance is not.
 
     Args:
         bodies: and their pairs.
         pair: which.
-        frames: of the posture, as `place_bodies` fills them in.
-        ends: likewise.
-        enough: what the bound has to reach [m]: where hulls don't help to that, they are looked at only to tell whether
-            the pair is within its clearance.
-        x: of a direction in which the pair was seen apart, in the frame of the first's joint, or zero; like `y`, `z`.
-        y: likewise.
-        z: likewise.
+        posture: as `place_bodies` fills it in; which way the pair is apart is kept in it.
+        enough: a bound above this [m] need not be better.
     """
     joint, capsules, corners, first_corner, solids, first, second, clearance = bodies
+    frames, ends, line, simplex = posture
     a, b = first[pair], second[pair]
-    least = clearance[pair]
-    frame = joint[a] + 1
+    near = clearance[pair]
+    f = joint[a] + 1
+    hull = f, first_corner[a], first_corner[a + 1]
     if b < 0:
-        k = -1 - b
-        found = capsule_to_solid(ends, a, capsules[a, 6], solids, k)
-        if found > least and (found >= enough or found < enough - _HULLS_TELL):
-            return found
-        found = max(found, hull_to_solid(frames, frame, corners, first_corner[a], first_corner[a + 1], solids, k))
-        exact = solids[k, 0] == HALF_SPACE or first_corner[a + 1] - first_corner[a] == 1
-        return MEETS if exact and found <= least else float(found)
-    found, dx, dy, dz = segment_distance(ends, a, b)
-    found -= capsules[a, 6] + capsules[b, 6]
-    if found > least and (found >= enough or found < enough - _HULLS_TELL):
-        return float(found)
-    other = joint[b] + 1
-    if x != 0.0 or y != 0.0 or z != 0.0:
-        u = frames[frame, 0] * x + frames[frame, 1] * y + frames[frame, 2] * z
-        v = frames[frame, 3] * x + frames[frame, 4] * y + frames[frame, 5] * z
-        w = frames[frame, 6] * x + frames[frame, 7] * y + frames[frame, 8] * z
-        near = least_along(frames, other, corners, first_corner[b], first_corner[b + 1], u, v, w)
-        near += least_along(frames, frame, corners, first_corner[a], first_corner[a + 1], -u, -v, -w)
-        found = max(found, near)
-        if found > least and found >= enough:
-            return float(found)
-    near = least_along(frames, other, corners, first_corner[b], first_corner[b + 1], dx, dy, dz)
-    near += least_along(frames, frame, corners, first_corner[a], first_corner[a + 1], -dx, -dy, -dz)
-    found = max(found, near)
-    if found > least:
-        return float(found)
-    one = frame, first_corner[a], first_corner[a + 1]
-    two = other, first_corner[b], first_corner[b + 1]
-    near = separation(frames, corners, one, two, (dx, dy, dz), least)
-    return MEETS if near == MEETS else float(max(found, near))
+        _, x, y, z = capsule_to_solid(ends, a, capsules[a, 6], solids, -1 - b)
+    else:
+        _, x, y, z = segment_distance(ends, a, b)
+    if b < 0 and solids[-1 - b, 0] == HALF_SPACE:
+        px, py, pz = least_corner(frames, corners, hull, -x, -y, -z)
+        height = -px * x - py * y - pz * z - solids[-1 - b, 4]
+        return float(height) if height > near else MEETS
+    u, v, w = line[pair, 0], line[pair, 1], line[pair, 2]
+    if u != 0.0 or v != 0.0 or w != 0.0:
+        x, y, z = (u, v, w) if b < 0 else _turned(frames, f, u, v, w)
+    other = (0, 0, 0) if b < 0 else (joint[b] + 1, first_corner[b], first_corner[b + 1])
+    apart, x, y, z = separation(
+        frames, corners, hull, other, solids, -1 - b if b < 0 else -1, (x, y, z), near, enough, simplex
+    )
+    if b >= 0:
+        x, y, z = (
+            frames[f, 0] * x + frames[f, 3] * y + frames[f, 6] * z,
+            frames[f, 1] * x + frames[f, 4] * y + frames[f, 7] * z,
+            frames[f, 2] * x + frames[f, 5] * y + frames[f, 8] * z,
+        )
+    line[pair, 0], line[pair, 1], line[pair, 2] = x, y, z
+    return float(apart)
 
 
-@inlined
-def travelled(travel: FloatArray, pair: int, q: FloatArray, i: int, side: int, middle: FloatArray) -> float:
-    """How far a pair moves together, at most, between configurations q[i, side] and middle[i] [m]."""
+@compiled
+def _turned(frames: FloatArray, f: int, x: float, y: float, z: float) -> tuple[float, float, float]:
+    """A direction given in a frame, in the base frame."""
+    return (
+        frames[f, 0] * x + frames[f, 1] * y + frames[f, 2] * z,
+        frames[f, 3] * x + frames[f, 4] * y + frames[f, 5] * z,
+        frames[f, 6] * x + frames[f, 7] * y + frames[f, 8] * z,
+    )
+
+
+@compiled
+def travelled(travel: FloatArray, pair: int, start: FloatArray, end: FloatArray) -> float:
+    """How far a pair moves together, at most, between two configurations (dof,) [m]."""
     total = 0.0
-    for j in range(middle.shape[1]):
-        total += travel[pair, j] * abs(middle[i, j] - q[i, side, j])
+    for j in range(start.size):
+        total += travel[pair, j] * abs(end[j] - start[j])
     return total

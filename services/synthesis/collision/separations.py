@@ -33,8 +33,6 @@ FOLLOWER_SHARE = 0.9
 """Of pairs with a link that follows a joint from off the arm, such as a lever that goes through the base where nobody
 thought of it. Those of a linkage, which are pinned to one another, touch nearly always."""
 
-_DISTANCE_REQUEST = coal.DistanceRequest()
-
 
 @dataclass(frozen=True, eq=False)
 class Bodies:
@@ -67,8 +65,7 @@ class Separations:
 
     Attributes:
         bodies: of the arm.
-        solids: the keep-outs in the base frame, as gaps.HALF_SPACE and gaps.BOX say, shape (K, 7).
-        obstacles: Coal's shape and placement of each solid.
+        solids: the keep-outs in the base frame, as bounds.HALF_SPACE and bounds.BOX say, shape (K, 7).
         first: a body, shape (C,).
         second: another body, or -1 - k for solid k, shape (C,).
         travel: how far each joint moves one towards the other, at most, for each unit of its motion, shape (C, dof).
@@ -77,28 +74,10 @@ class Separations:
 
     bodies: Bodies
     solids: FloatArray
-    obstacles: tuple[tuple[Any, Any], ...]
     first: IntArray
     second: IntArray
     travel: FloatArray
     clearance: FloatArray
-
-    def distance(self, pair: int, first_frame: FloatArray, second_frame: FloatArray) -> tuple[float, FloatArray]:
-        """Coal's distance of a pair [m], not above 0 where they meet, and the unit vector from first to second, (3,).
-
-        Args:
-            pair: which.
-            first_frame: of the joint that moves the first: rotation row by row, then translation, shape (12,).
-            second_frame: likewise; a solid has none.
-        """
-        second, result = int(self.second[pair]), coal.DistanceResult()
-        if second < 0:
-            shape, placement = self.obstacles[-1 - second]
-        else:
-            shape, placement = self.bodies.shapes[second], _transform(second_frame)
-        first = self.bodies.shapes[self.first[pair]]
-        distance = coal.distance(first, _transform(first_frame), shape, placement, _DISTANCE_REQUEST, result)
-        return float(distance), np.asarray(result.normal)
 
 
 @functools.lru_cache(maxsize=32)
@@ -120,7 +99,6 @@ def _separations(
     return Separations(
         bodies=bodies,
         solids=np.array([_solid(part) for part in keep_out]).reshape(-1, 7),
-        obstacles=tuple(_obstacle(part) for part in keep_out),
         first=np.ascontiguousarray(first),
         second=np.ascontiguousarray(second),
         travel=np.array([_travel(bodies, a, b) for a, b in pairs]).reshape(-1, bodies.gear.shape[1]),
@@ -165,13 +143,14 @@ def _link_pairs(robot: RobotModel) -> dict[tuple[int, int], float]:
 def _distances(robot: RobotModel, pairs: list[tuple[int, int]], q: FloatArray) -> FloatArray:
     """Of each pair of links in each posture (n, dof), not above 0 where they meet, shape (n, P) [m]."""
     bodies, frames = _bodies(robot), np.empty((robot.frames + 1, 12))
-    apart = _separations(bodies, pairs, [LINK_CLEARANCE] * len(pairs), ())
-    distances = np.empty((len(q), len(pairs)))
+    request, distances = coal.DistanceRequest(), np.empty((len(q), len(pairs)))
     for i, posture in enumerate(q):
         link_frames(robot.chain, robot.followers, posture, frames)
-        for pair, (a, b) in enumerate(pairs):
-            first, second = (frames[bodies.joint[body] + 1] for body in (a, b))
-            distances[i, pair], _ = apart.distance(pair, first, second)
+        for pair, both in enumerate(pairs):
+            placed = [
+                part for link in both for part in (bodies.shapes[link], _transform(frames[bodies.joint[link] + 1]))
+            ]
+            distances[i, pair] = coal.distance(*placed, request, coal.DistanceResult())
     return distances
 
 
@@ -204,14 +183,6 @@ def _solid(part: KeepOut) -> list[float]:
     if isinstance(part, HalfSpace):
         return [HALF_SPACE, *part.unit_normal, part.offset, 0.0, 0.0]
     return [BOX, *part.min, *part.max]
-
-
-def _obstacle(part: KeepOut) -> tuple[Any, Any]:
-    """Coal's shape of a keep-out, and where it is in the base frame."""
-    if isinstance(part, HalfSpace):
-        return coal.Halfspace(np.array(part.unit_normal), part.offset), coal.Transform3s()
-    low, high = np.array(part.min), np.array(part.max)
-    return coal.Box(high - low), coal.Transform3s(np.eye(3), (low + high) / 2)
 
 
 def _transform(frame: FloatArray) -> Any:

@@ -1,5 +1,6 @@
 """Where the targets of a request are drawn: joint space, reachable poses, a box, listed poses, or demonstrations."""
 
+import inspect
 import math
 import operator
 import re
@@ -41,12 +42,20 @@ def _has_length(vector: Point) -> Point:
 
 
 Direction = Annotated[Point, AfterValidator(_has_length)]
+_ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {5,}.*)*)", re.MULTILINE)
+"""An attribute in a docstring, and what is said of it."""
 
 
 class RequestPart(BaseModel):
     """A JSON object of the request: frozen, and closed to unknown keys, NaN and infinity."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def described(cls) -> dict[str, str]:
+        """What the docstring says of each attribute that this class declares, in one line."""
+        said = dict(_ATTRIBUTE.findall(inspect.getdoc(cls) or ""))
+        return {name: re.sub(r"\s+", " ", text) for name, text in said.items()}
 
 
 class Cone(RequestPart):

@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 
 from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.collision.collisions import colliding_postures
-from services.synthesis.collision.halving import CLEAR
+from services.synthesis.collision.gaps import CLEAR
 from services.synthesis.collision.separations import separations
 from services.synthesis.draw.sampling import draw_candidates, redraw
 from services.synthesis.pipeline import synthesize

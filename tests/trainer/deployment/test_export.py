@@ -67,8 +67,23 @@ def differences(
     return worst
 
 
+def devices(folder: Path) -> list[str]:
+    """Operations of exported programs that name a device."""
+    programs = [torch.export.load(path).graph for path in sorted(folder.glob("*.pt2"))]
+    assert len(programs) == 2
+    nodes = [node for graph in programs for node in graph.nodes]
+    tied = [node for node in nodes if "device" in node.kwargs or "autocast" in str(node.target)]
+    return [str(node.target) for node in tied + [n for n in nodes if any(isinstance(a, torch.device) for a in n.args)]]
+
+
 @pytest.mark.parametrize(
-    ("name", "prediction"), [("dp_mlp-adaln_zero", "epsilon"), ("dp_c-film", "sample"), ("dp_t-prefix", "v_prediction")]
+    ("name", "prediction"),
+    [
+        ("dp_mlp-adaln_zero", "epsilon"),
+        ("dp_c-film", "sample"),
+        ("dp_t-prefix", "v_prediction"),
+        ("dp_c-adaln_zero", "flow"),
+    ],
 )
 def test_the_pages_script_gives_the_policys_actions(
     name: str, prediction: PredictionType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -85,12 +100,14 @@ def test_the_pages_script_gives_the_policys_actions(
     assert script["about"]["projection"] is None
     assert differences(tmp_path / "run", script, {}, monkeypatch, directions=0) < 1e-5
     # Whole by itself: the run is gone.
+    assert devices(tmp_path / "exported") == []
     (tmp_path / "run").rename(tmp_path / "gone")
     assert Policy.load(tmp_path / "exported").info.head.head == head.head
 
 
 def test_pictures_too(camera_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export_policy(camera_run, tmp_path / "exported")
+    assert devices(tmp_path / "exported") == []
     assert differences(camera_run, run_script(tmp_path, monkeypatch), {"front": (40, 44)}, monkeypatch) < 1e-5
 
 

@@ -15,7 +15,7 @@ from trainer.model.diffusion import sample
 
 HORIZON = 16
 CPU = torch.device("cpu")
-PREDICTIONS: tuple[PredictionType, ...] = ("epsilon", "v_prediction", "sample")
+PREDICTIONS: tuple[PredictionType, ...] = ("epsilon", "v_prediction", "sample", "flow")
 SEEDS = st.integers(0, 2**32 - 1)
 SOME_OR_NO_DIRECTIONS = pytest.mark.parametrize("kept", [None, 4, HORIZON])
 

@@ -75,7 +75,7 @@ def test_sampling_by_ddim_against_numpy(steps: int, prediction: PredictionType) 
     start = rng.normal(size=(3, 16, 10))
     predictions = rng.normal(size=(steps, 3, 16, 10))
     bar = alphas_cumprod()
-    timesteps = [step.timestep for step in sampling_steps(steps)]
+    timesteps = [int(step.timestep) for step in sampling_steps(steps)]
     x = start
     for index, timestep in enumerate(timesteps):
         now = bar[timestep]
@@ -161,7 +161,7 @@ def test_a_perfect_predictor_is_inverted_exactly() -> None:
     generator = torch.Generator().manual_seed(0)
     actions = 2 * torch.rand(4, 16, 10, generator=generator) - 1
     bar = torch.from_numpy(alphas_cumprod()).float()
-    timesteps = [step.timestep for step in sampling_steps()]
+    timesteps = [int(step.timestep) for step in sampling_steps()]
 
     def predict(noisy: torch.Tensor, index: int) -> torch.Tensor:
         now = bar[timesteps[index]]

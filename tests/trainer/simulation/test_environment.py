@@ -122,5 +122,5 @@ def test_a_simulation_that_blew_up_says_so(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_an_unknown_task_is_named_with_those_there_are() -> None:
-    with pytest.raises(SimulationError, match="'juggle'; there are: lift, stack"):
+    with pytest.raises(SimulationError, match=r"'juggle'; write the name of one of ours \(lift, stack"):
         find_task("juggle")

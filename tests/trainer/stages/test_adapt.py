@@ -243,6 +243,8 @@ def test_what_can_not_be_trained_is_said(stage1: Path, tmp_path: Path) -> None:
         adapt(tmp_path, demonstrations, config("normal"), action_range=narrow)
     with pytest.raises(ConfigError, match="backbone has conditioning 'adaln_zero', this run asks for 'film'"):
         adapt(tmp_path, demonstrations, replace(config(), head=HeadConfig(conditioning="film")), stage1=stage1)
+    with pytest.raises(ConfigError, match="backbone has prediction_type 'epsilon', this run asks for 'flow'"):
+        adapt(tmp_path, demonstrations, replace(config(), head=HeadConfig(prediction_type="flow")), stage1=stage1)
     joints = make_demonstrations(action="joint_position")
     with pytest.raises(ConfigError, match="actions of reach are 'joint_position', the head's 'ee_pose'; pass --action"):
         adapt(tmp_path, joints, config(), stage1=stage1)

@@ -10,7 +10,14 @@ from safetensors.torch import load_file
 
 from shared.dataset import Dataset
 from tests.trainer.example import HEADS, make_dataset, make_demonstrations, training
-from trainer.config import AdaptConfig, HeadConfig, PredictionType, PretrainConfig, Stage1Condition
+from trainer.config import (
+    AdaptConfig,
+    HeadConfig,
+    PredictionType,
+    PretrainConfig,
+    Stage1Condition,
+    default_sampling_steps,
+)
 from trainer.deployment.policy import Policy
 from trainer.stages.adapt import adapt
 from trainer.stages.pretrain import pretrain
@@ -77,10 +84,13 @@ def test_from_every_stage_1_condition(name: str, condition: Stage1Condition, tmp
     assert policy(OBSERVATIONS).shape == (3, 8, 10)
 
 
-@pytest.mark.parametrize("prediction_type", ["v_prediction", "sample"])
+@pytest.mark.parametrize("prediction_type", ["v_prediction", "sample", "flow"])
 def test_other_predictions(prediction_type: PredictionType, tmp_path: Path, dataset: Dataset) -> None:
     head = replace(HEADS["dp_mlp-adaln_zero"], prediction_type=prediction_type)
     check_round_trip(tmp_path, dataset, head, 10)
+    policy = Policy.load(tmp_path / "stage2")
+    assert policy.info.head.prediction_type == prediction_type
+    assert policy.sampling_steps == default_sampling_steps(prediction_type)
 
 
 def test_sampling_by_ddpm_is_the_same_alone_and_in_a_batch(tmp_path: Path, dataset: Dataset) -> None:

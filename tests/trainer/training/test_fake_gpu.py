@@ -1,6 +1,7 @@
 """Training and policies on a pretended GPU: no mixed devices, no number read off it, few copies to it in a step."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -12,10 +13,11 @@ from shared.dataset import Dataset
 from tests.trainer.example import HEADS, RANGE, make_dataset, make_demonstrations, random_windows, training
 from tests.trainer.fake_gpu import DEVICE, Copies, load_guard, pretended
 from tests.trainer.policies import seen_by_a_camera
-from trainer.config import AdaptConfig, Mode, Precision, PretrainConfig
+from trainer.config import AdaptConfig, Mode, Precision, PredictionType, PretrainConfig
 from trainer.data.batches import Batch
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.stage1_stream import stage1_stream
+from trainer.deployment.export import export_policy
 from trainer.deployment.policy import Policy
 from trainer.evaluation.action_error import action_error
 from trainer.model.action_head import ActionHead
@@ -39,8 +41,10 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> None:
     load_guard(tmp_path_factory.mktemp("guard"))
 
 
-def make_head(name: str, mode: Mode = "normal", cameras: int = 0) -> ActionHead:
-    config = HEADS[name]
+def make_head(
+    name: str, mode: Mode = "normal", cameras: int = 0, prediction_type: PredictionType = "epsilon"
+) -> ActionHead:
+    config = replace(HEADS[name], prediction_type=prediction_type)
     backbone = build_backbone(config, 10)
     head = ActionHead(backbone, stage2_conditioning(config, backbone, OBS_DIM, None, cameras), config.prediction_type)
     head.freeze(mode)
@@ -93,6 +97,18 @@ def test_every_head_in_every_mode_and_precision(name: str, tmp_path: Path, monke
                 assert all(weight.device == DEVICE for weight in loop.weights.values())
         head.eval()
         assert action_error(head, batch, normalizer, precision)["position_mm"] == 0
+
+
+@pytest.mark.parametrize("name", ["dp_mlp-adaln_zero", "dp_c-film", "dp_t-cross_attn", "dp_t_film-film"])
+def test_flow_matching_with_every_backbone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretended(monkeypatch) as copies:
+        known = random_windows(8, 2 * OBS_DIM)
+        batch = Batch(known.actions.to(DEVICE), known.condition.to(DEVICE))
+        for precision in get_args(Precision)[1:]:
+            head = make_head(name, "decoupled", prediction_type="flow").to(DEVICE)
+            loop = TrainingLoop(head, Given(batch), training(9, precision=precision), RunFolder(tmp_path), silent)
+            assert steps(loop, copies)[1:] == [1, 1], precision
+            assert action_error(head.eval(), batch, ActionNormalizer(RANGE), precision)["position_mm"] == 0
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
@@ -148,6 +164,18 @@ def test_a_policy_answers(which: str, request: pytest.FixtureRequest, monkeypatc
         pictures = {name: np.zeros((3, 2, 48, 64, 3), np.uint8) for name in info.cameras}
         observations = np.zeros((3, 2, OBS_DIM), np.float32)
         assert policy(observations, pictures).shape == (3, 8, 10)
+
+
+def test_exported_programs_go_to_the_gpu(camera_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export_policy(camera_run, tmp_path)
+    programs = [torch.export.load(tmp_path / f"{name}.pt2").module() for name in ("encode", "denoise")]
+    with pretended(monkeypatch):
+        encode, denoise = (program.to(DEVICE) for program in programs)
+        pictures = torch.zeros(3, 2, 36, 40, 3, dtype=torch.uint8, device=DEVICE)
+        features = encode(torch.zeros(3, 2 * OBS_DIM, device=DEVICE), (pictures,))
+        timesteps = torch.zeros(3, dtype=torch.int64, device=DEVICE)
+        predicted = denoise(torch.zeros(3, 16, 10, device=DEVICE), timesteps, features)
+        assert (predicted.shape, predicted.device) == ((3, 16, 10), DEVICE)
 
 
 def test_the_pretended_gpu_tells_what_a_real_one_would(monkeypatch: pytest.MonkeyPatch) -> None:

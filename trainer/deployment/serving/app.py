@@ -1,6 +1,7 @@
 """The policy server: GET /v1/policy says what it sees; POST /v1/actions and a WebSocket there answer with actions."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -22,6 +23,7 @@ from shared.errors import HeadstartError
 from trainer.deployment.policy import Policy
 from trainer.deployment.serving.ensemble import TemporalEnsemble
 from trainer.deployment.serving.messages import most_bytes, read_message, write_actions
+from trainer.deployment.serving.openpi import OpenpiKeys, read_keys, read_observation, write_answer
 from trainer.deployment.serving.problems import ProblemError, answer, problem
 
 MEDIA_TYPE = "application/msgpack"
@@ -39,9 +41,19 @@ class PolicyServer:
         most_bytes: of a message.
     """
 
-    def __init__(self, policy: Policy, *, robots: int, decay: float | None) -> None:
-        """Takes a policy, the most robots in a message, and the ensemble's decay; None is no ensembling."""
+    def __init__(
+        self, policy: Policy, *, robots: int, decay: float | None, openpi_keys: OpenpiKeys | None = None
+    ) -> None:
+        """Takes a policy.
+
+        Args:
+            policy: that answers.
+            robots: most of them in a message.
+            decay: of the ensemble; None is no ensembling.
+            openpi_keys: what openpi's clients call that which the policy sees; None is as the policy does.
+        """
         self._policy, self._robots = policy, robots
+        self._openpi_keys = openpi_keys or read_keys(None, policy.info)
         self._ensemble = None if decay is None else TemporalEnsemble(decay, policy.info.head.action)
         self.most_bytes = most_bytes(policy.info, robots)
         # One: the sessions' chunks have no lock, and two inferences at once would only slow each other down.
@@ -59,6 +71,8 @@ class PolicyServer:
             "action_dim": info.normalizer.action_dim,
             "n_obs_steps": policy.n_obs_steps,
             "n_action_steps": policy.n_action_steps,
+            "prediction_type": info.head.prediction_type,
+            "sampling_steps": policy.sampling_steps,
             "directions": policy.directions,
             "most_action_steps": info.head.longest_answer,
             "most_prefix_steps": info.head.horizon,
@@ -71,9 +85,22 @@ class PolicyServer:
 
     async def actions(self, content: bytes) -> bytes:
         """The answer to a message. Raises HeadstartError where it has none."""
+        return await self._in_turn(self._actions, content)
+
+    async def openpi_actions(self, content: bytes) -> bytes:
+        """The answer to a message of openpi's. Raises HeadstartError where it has none."""
+        return await self._in_turn(self._openpi_actions, content)
+
+    async def _in_turn(self, answer: Callable[[bytes], bytes], content: bytes) -> bytes:
         if self._turn.statistics().tasks_waiting >= _MOST_WAITING:
             raise ProblemError(503, f"{_MOST_WAITING} messages wait already; send again later")
-        return await run_sync(self._actions, content, limiter=self._turn)
+        return await run_sync(answer, content, limiter=self._turn)
+
+    def _openpi_actions(self, content: bytes) -> bytes:
+        began = time.perf_counter()
+        asked = read_observation(content, self._policy.info, self._openpi_keys)
+        (chunk,) = self._policy.predict(asked.low_dim, asked.pictures, asked.prefix)[:, : asked.n_action_steps]
+        return write_answer(chunk, self._policy.info.rate_hz, 1000 * (time.perf_counter() - began))
 
     def _actions(self, content: bytes) -> bytes:
         asked = read_message(content, self._policy.info, self._robots)
@@ -109,6 +136,8 @@ def create_app(server: PolicyServer, keys: Sequence[str] = ()) -> Starlette:
             Route("/v1/policy", policy),
             Route("/v1/actions", actions, methods=["POST"]),
             WebSocketRoute("/v1/actions", _conversation(server)),
+            # Where openpi's client looks for its server.
+            WebSocketRoute("/", _openpi_conversation(server)),
         ],
         exception_handlers={HeadstartError: _ours, HTTPException: _framework, Exception: _bug},
     )
@@ -136,6 +165,32 @@ def _conversation(server: PolicyServer) -> Callable[[WebSocket], Awaitable[None]
                     _log.exception("a message could not be answered")
                     said = msgpack.packb({"problem": problem(_BUG)})
                 await socket.send_bytes(said)
+        except WebSocketDisconnect:
+            return
+
+    return conversation
+
+
+def _openpi_conversation(server: PolicyServer) -> Callable[[WebSocket], Awaitable[None]]:
+    async def conversation(socket: WebSocket) -> None:
+        """What the policy is, then an answer to each message: actions, or an error as text; the connection stays."""
+        await socket.accept()
+        try:
+            await socket.send_bytes(msgpack.packb(server.describe()))
+            while True:
+                received = await socket.receive()
+                if received["type"] == "websocket.disconnect":
+                    return
+                try:
+                    if received.get("bytes") is None:
+                        raise ProblemError(415, "send binary messages of MessagePack, not text")
+                    said: bytes | str = await server.openpi_actions(received["bytes"])
+                except HeadstartError as error:
+                    said = str(error)
+                except Exception:
+                    _log.exception("a message could not be answered")
+                    said = str(_BUG)
+                await (socket.send_text(said) if isinstance(said, str) else socket.send_bytes(said))
         except WebSocketDisconnect:
             return
 
@@ -187,7 +242,8 @@ class _AccessGuard:
         refused = self._rule.refusal(
             host=headers.get("host", ""),
             origins=headers.getlist("origin"),
-            authorization=headers.get("authorization", ""),
+            # openpi's client says `Api-Key KEY`.
+            authorization=headers.get("authorization", "").replace("Api-Key ", "Bearer ", 1),
             is_open=scope["path"] in _OPEN_PATHS,
         )
         if refused is None:

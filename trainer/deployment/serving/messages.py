@@ -57,7 +57,11 @@ def read_message(content: bytes, info: CheckpointInfo, most_robots: int) -> Obse
 
     Raises RequestError with a pointer to each thing that is wrong.
     """
-    value = _unpacked(content)
+    return read_map(_unpacked(content), info, most_robots)
+
+
+def read_map(value: Mapping[str, Any], info: CheckpointInfo, most_robots: int) -> Observations:
+    """The same of a message that is unpacked."""
     unknown = sorted(str(key)[:40] for key in value.keys() - _KEYS)
     if unknown:
         raise _wrong(*((_pointer(key), f"unknown; a message has {', '.join(sorted(_KEYS))}") for key in unknown))

@@ -59,7 +59,7 @@ class SelfAttention(Attention):
         tokens = prefix_steps
         if prefix is not None:
             tokens, key_value = prefix.shape[1], torch.cat([prefix.to(key_value.dtype), key_value], dim=1)
-        return self.attend(query, key_value, causal(x.shape[1], key_value.shape[1], tokens, x.device))
+        return self.attend(query, key_value, causal(x, key_value.shape[1], tokens))
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor]:
         width = x.shape[-1]
@@ -77,7 +77,7 @@ class LoraSelfAttention(SelfAttention):
         query = query + F.linear(query_bias, to_query)
         key, value = key_value.chunk(2, dim=-1)
         key_value = torch.cat([key, value + F.linear(value_bias, to_value)], dim=-1)
-        return self.attend(query, key_value, causal(x.shape[1], x.shape[1], 0, x.device))
+        return self.attend(query, key_value, causal(x, x.shape[1], 0))
 
 
 class CrossAttention(Attention):
@@ -94,12 +94,14 @@ class CrossAttention(Attention):
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         """x (batch, steps, width), tokens or their keys and values."""
-        visible = torch.ones(x.shape[1], tokens.shape[1], dtype=torch.bool, device=x.device).tril(1)
+        visible = x.new_ones(x.shape[1], tokens.shape[1], dtype=torch.bool).tril(1)
         query = self.query(x)
         return self.attend(query, self.key_value(tokens).to(query.dtype), visible)
 
 
-def causal(steps: int, tokens: int, prefix: int, device: torch.device) -> Tensor:
-    """Whether each of the last `steps` of the tokens sees each: itself, those before, the prefix. (steps, tokens)."""
-    token = torch.arange(tokens, device=device)
-    return (token <= token[-steps:, None]) | (token < prefix)
+def causal(x: Tensor, tokens: int, prefix: int) -> Tensor:
+    """Whether each step of x, the last of the tokens, sees each: itself, those before, the prefix. (steps, tokens)."""
+    # Made from x, and so of its device: in an exported program, one that is named would stay the exporter's.
+    steps = x.shape[1]
+    own = x.new_ones(steps, tokens - prefix, dtype=torch.bool).tril(tokens - prefix - steps)
+    return torch.cat([x.new_ones(steps, prefix, dtype=torch.bool), own], dim=1)

@@ -46,9 +46,14 @@ class PerStepLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, horizon, inputs) to (batch, horizon, outputs)."""
-        # So few numbers that converting them to bf16 would take longer than multiplying them.
-        with torch.autocast(x.device.type, enabled=False):
-            return torch.baddbmm(self.bias[:, None], x.float().transpose(0, 1), self.weight).transpose(0, 1)
+        if torch.is_autocast_enabled(x.device.type):
+            # So few numbers that converting them to bf16 would take longer than multiplying them.
+            with torch.autocast(x.device.type, enabled=False):
+                return self._mapped(x.float())
+        return self._mapped(x)
+
+    def _mapped(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias[:, None], x.transpose(0, 1), self.weight).transpose(0, 1)
 
 
 class AdaLnZeroBlock(Perceptron):

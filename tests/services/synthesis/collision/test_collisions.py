@@ -1,3 +1,5 @@
+import functools
+import json
 from typing import Any
 
 import coal
@@ -10,12 +12,13 @@ from services.synthesis.arm.links import robot_links
 from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.collision.capsules import link_frames
 from services.synthesis.collision.collisions import colliding_postures, collisions
-from services.synthesis.collision.halving import CLEAR
+from services.synthesis.collision.gaps import CLEAR
 from services.synthesis.collision.separations import Separations, separations
 from services.synthesis.motion.timing import Profiles, parameterizer
 from services.synthesis.motion.turns import posture_at, timeline
 from services.synthesis.pipeline import synthesize
 from shared.errors import SynthesisError
+from tests.services.synthesis.collision.reference import pair_distance
 from tests.services.synthesis.examples import JOINT_SPACE, panda, parse, random_configurations, row_values, shard, whole
 
 
@@ -48,11 +51,18 @@ _data, _geometry_data = _meshes_once[0].createData(), _meshes_once[1].createData
 def _colliding(q: np.ndarray, keep_out: list[Any] | None = None) -> bool:
     """Whether a configuration, or the motion between two at a constant speed, collides: with the arm itself, where no
     keep-outs are given."""
-    request = parse({"robot": "panda", "count": 1}, self_collision=keep_out is None, keep_out=keep_out or [])
-    apart = separations(panda(), request.self_collision, request.keep_out)
+    apart = _separations(json.dumps(keep_out))
     if len(q) == 1:
         return bool(colliding_postures(panda(), apart, q)[0] != CLEAR)
     return bool(_collisions(apart, q[:1], q[1:], np.zeros(1, np.int64))[0] != CLEAR)
+
+
+@functools.cache
+def _separations(keep_out: str) -> Separations:
+    """What a motion must keep apart; made once, as for a request. Of keep-outs in JSON, or "null"."""
+    given = json.loads(keep_out)
+    request = parse({"robot": "panda", "count": 1}, self_collision=given is None, keep_out=given or [])
+    return separations(panda(), request.self_collision, request.keep_out)
 
 
 def _collisions(apart: Separations, start: np.ndarray, end: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -115,11 +125,9 @@ def test_verdicts_on_motions_are_those_of_a_dense_walk(robot: str) -> None:
             posture_at(motions, m, t, posture)
             link_frames(arm.chain, arm.followers, posture, frames)
             for pair in pairs:
-                first, second = apart.first[pair], max(apart.second[pair], 0)
-                if first == len(apart.bodies.shapes):
-                    continue
-                both = (frames[apart.bodies.joint[body] + 1] for body in (first, second))
-                least[pair] = min(least[pair], apart.distance(pair, *both)[0])
+                # The tool centre point is no shape.
+                if apart.first[pair] < len(apart.bodies.shapes):
+                    least[pair] = min(least[pair], pair_distance(apart, pair, frames))
         if met[m] == CLEAR:
             assert (least >= apart.clearance / 2).all()
         elif np.isfinite(least[met[m]]):

@@ -62,6 +62,7 @@ def test_it_answers_as_the_policy_does_over_both(url: str, low_dim_run: Path) ->
     about = httpx.get(f"{url}/v1/policy", trust_env=False).json()
     assert about["observations"] == {"target": 3, "tcp_rotation_6d": 6}
     assert (about["action_dim"], about["n_obs_steps"], about["n_action_steps"]) == (10, 2, 8)
+    assert (about["prediction_type"], about["sampling_steps"]) == ("epsilon", 10)
     with connect(url.replace("http", "ws") + "/v1/actions") as socket:
         for robots in (1, 3, 8):
             seen, asked = message(robots)

@@ -1,15 +1,18 @@
-"""Reading mapping files, TOML or JSON; every problem is named by its key."""
+"""Reading mapping files, TOML or JSON, with every problem named by its key; and writing them."""
 
 import json
 import tomllib
+from collections.abc import Mapping as Dict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from shared.errors import ConfigError
 from trainer.data.demonstrations.mapping.mapping import Mapping
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 _MOST_BYTES = 1_000_000
 
@@ -22,6 +25,11 @@ _WORDS = {
 
 def read_mapping(path: Path) -> Mapping:
     """The mapping of a .toml or .json file. Raises ConfigError naming the file and every key that is wrong."""
+    return parse_mapping(read_tables(path), path)
+
+
+def read_tables(path: Path) -> Any:
+    """What is in a .toml or .json file. Raises ConfigError where it can't be read."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ConfigError(f"{path}: is larger than {_MOST_BYTES} bytes; it is no mapping file")
@@ -31,17 +39,32 @@ def read_mapping(path: Path) -> Mapping:
         raise ConfigError(f"{path}: can't be read ({error.strerror}); give a mapping file, .toml or .json") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not {'JSON' if path.suffix == '.json' else 'TOML'} ({error})") from error
-    return parse_mapping(content, path)
+    return content
 
 
 def parse_mapping(content: Any, where: Path | str) -> Mapping:
     """A mapping from the object of its file. Raises ConfigError naming `where` and every key that is wrong."""
+    return parse_tables(Mapping, content, where)
+
+
+def parse_tables(model: type[_Model], content: Any, where: Path | str) -> _Model:
+    """What a file's tables say. Raises ConfigError naming `where` and every key that is wrong."""
     try:
         # By way of JSON, where a list may become a tuple but no text a number.
-        return Mapping.model_validate_json(json.dumps(content, default=str), strict=True)
+        return model.model_validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as error:
         problems = [_describe(one) for one in error.errors() if not _is_noise(one)]
         raise ConfigError(f"{where}: {'; '.join(problems)}") from error
+
+
+def toml(top: Dict[str, Any], tables: Dict[str, Dict[str, Any]]) -> str:
+    """A mapping file's text, of plain values by key; all of it is also JSON's syntax, but for the equals signs."""
+    parts = [_lines(top), *(["", f"[{name}]", *_lines(values)] for name, values in tables.items())]
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def _lines(values: Dict[str, Any]) -> list[str]:
+    return [f"{key} = {json.dumps(value)}" for key, value in values.items()]
 
 
 def _describe(error: ErrorDetails) -> str:

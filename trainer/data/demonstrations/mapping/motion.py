@@ -187,13 +187,17 @@ def _observed_frame(rotation: Rotation) -> str:
 
 def _ours(pose: Pose, frame: Frame | str, raw: RawEpisode, kind: str) -> Pose:
     """A file's poses in our frames."""
-    if isinstance(frame, Frame):
-        return Frames(_fixed(frame.base), _fixed(frame.tool)).tcp_from_site(pose)
-    if frame == "base":
-        return pose
+    if frame != "robosuite":
+        return fixed_frames(frame).tcp_from_site(pose)
     if kind not in raw.frames:
         raise ValueError(_NO_SCENE)
     return raw.frames[kind].tcp_from_site(pose)
+
+
+def fixed_frames(frame: Frame | str) -> Frames:
+    """The frames of poses that are in a fixed one, or as ours: "base"."""
+    fixed = frame if isinstance(frame, Frame) else Frame()
+    return Frames(_fixed(fixed.base), _fixed(fixed.tool))
 
 
 def _fixed(pose: FixedPose) -> Pose:

@@ -1,0 +1,1 @@
+"""`headstart`: both programs behind one command, and `doctor`, which says what is installed here."""
