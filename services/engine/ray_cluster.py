@@ -22,7 +22,8 @@ _START_S = 120.0
 _PATIENCE_S = 120.0
 """How long a job waits for a Ray that is lost to be there again."""
 _PAUSE_S = 2.0
-_FAREWELL_S = 1.8
+_DROP_S, _CLOSE_S = 1.8, 1.2
+"""How long Ray is given to end a run's shards, and to end in order: then its driver is killed, and Ray ends with it."""
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class RayEngine:
             driver, self._driver = self._driver, None
             if driver is not None:
                 driver.give(("end",))
-                driver.join(_FAREWELL_S)
+                driver.join(_CLOSE_S)
                 driver.end()
 
     def _listen(self, driver: Child) -> None:
@@ -169,7 +170,7 @@ class RayEngine:
         run.share.give_back(run.share.busy, wants_more=False)
         if not run.running or driver is None or driver is not self._driver:
             return
-        deadline = time.monotonic() + _FAREWELL_S
+        deadline = time.monotonic() + _DROP_S
         with self._changing:
             driver.give(("drop", run.number))
         while (left := deadline - time.monotonic()) > 0:
