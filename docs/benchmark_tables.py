@@ -95,6 +95,19 @@ def _heads(figures: Figures) -> list[str]:
     return lines
 
 
+def _few_steps(figures: Figures) -> list[str]:
+    lines = ["| head | 10 of DDIM | 4 of flow matching | 2 | 1 |", "|---" * 5 + "|"]
+    names = {"dp_mlp": "`dp_mlp` paper", "dp_mlp_small": "`dp_mlp` small", "dp_c_small": "`dp_c` small"}
+    for head, words in names.items():
+        times = [
+            f"{figures[f'{head}_{way}_cpu_p50_ms']:.1f}, {figures[f'{head}_{way}_cpu_p99_ms']:.1f} ms"
+            for way in ("ddim10", "flow4", "flow2", "flow1")
+        ]
+        lines.append(f"| {words} | {' | '.join(times)} |")
+    about = f"Median and 99th percentile of the CPU time of a chunk, of {figures['chunks']} chunks each."
+    return [*lines, "", about]
+
+
 def _peers(figures: Figures) -> list[str]:
     lines = ["| scene | ours [rows/s] | roboplan with Ruckig [rows/s] | ratio | colliding at 5 ms: ours, roboplan |"]
     lines.append("|---" * 5 + "|")
@@ -123,6 +136,7 @@ _TABLES: dict[str, Callable[[Figures], list[str]]] = {
     "audit": _audit,
     "fit": _fit,
     "heads": _heads,
+    "few_steps": _few_steps,
     "peers": _peers,
 }
 
