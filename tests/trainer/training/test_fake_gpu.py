@@ -12,8 +12,6 @@ import torch
 from shared.dataset import Dataset
 from tests.shared.example import HEADER as DATASET_HEADER
 from tests.shared.example import OTHER
-from tests.trainer.data.copies.example import DEMONSTRATIONS, make_copies
-from tests.trainer.data.copies.example import RANGE as COPIES_RANGE
 from tests.trainer.example import HEADS, RANGE, make_dataset, make_demonstrations, random_windows, training
 from tests.trainer.fake_gpu import DEVICE, Copies, load_guard, pretended
 from tests.trainer.policies import seen_by_a_camera
@@ -33,7 +31,6 @@ from trainer.model.modes import MODES
 from trainer.model.observation import cameras_of
 from trainer.progress import silent
 from trainer.stages.demonstration_windows import DemonstrationWindows, observation_scaling
-from trainer.stages.windows_with_copies import with_copies
 from trainer.training.checkpoint import load_checkpoint
 from trainer.training.loop import TrainingLoop
 from trainer.training.run_folder import RunFolder
@@ -178,22 +175,6 @@ def test_joined_datasets_lie_on_the_gpu_each_in_its_part(tmp_path: Path, monkeyp
         assert {part.device for part in batch[:2]} == {DEVICE}
         # Where their windows are, of each dataset: with the step's noise, no more than two when they are drawn alone.
         assert copies.count - before <= len(data)
-
-
-def test_copies_beside_demonstrations_take_few_copies_to_the_gpu(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copied, normalizer = make_copies(tmp_path / "copies"), ActionNormalizer(COPIES_RANGE)
-    scaling = observation_scaling(DEMONSTRATIONS, "min_max")
-    config = AdaptConfig("normal", HEADS["dp_mlp-adaln_zero"], training(9), validation_windows=4)
-    parts = copied, tmp_path / "decoded", DEMONSTRATIONS, normalizer, scaling, config
-    with_copies(*parts, torch.device("cpu")).next(lambda text: None)
-    with pretended(monkeypatch) as copies:
-        source = with_copies(*parts, DEVICE)
-        head = make_head("dp_mlp-adaln_zero", numbers=scaling.obs_dim).to(DEVICE)
-        loop = TrainingLoop(head, source, config.training, RunFolder(tmp_path), silent)
-        # The step's noise, and where the copies' windows are.
-        assert max(steps(loop, copies)[1:]) <= 2
 
 
 def test_kept_features_take_one_copy_in_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
