@@ -85,13 +85,13 @@ def decoding(dataset: Dataset, folder: Path, seconds: float, device: torch.devic
 def drawing(dataset: Dataset, folder: Path, seconds: float, device: torch.device) -> dict[str, float]:
     """Windows a second: the median of stretches of many batches, over several passes."""
     stream, rates = _stream(dataset, folder, device), []
-    end = time.perf_counter() + seconds
 
     def draw() -> None:
         for _ in range(_DRAWS):
             stream.next(lambda text: None)
 
     draw()
+    end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         rates.append([_DRAWS * BATCH / taken for taken in _timed(draw, device)])
     wall, cpu = _medians(rates)

@@ -145,9 +145,10 @@ class DemonstrationWindows:
         parts, end = list[tuple[IntArray, Tensor]](), position + size
         while position < end:
             epoch, place = divmod(position, count)
-            chosen, on_device = (order[place : place + end - position] for order in self._permuted(epoch))
-            parts.append((chosen, on_device))
-            position += len(chosen)
+            order, on_device = self._permuted(epoch)
+            inside = slice(place, place + end - position)
+            parts.append((order[inside], on_device[inside]))
+            position += len(parts[-1][0])
         return np.concatenate([chosen for chosen, _ in parts]), torch.cat([on_device for _, on_device in parts])
 
     def _permuted(self, epoch: int) -> tuple[IntArray, Tensor]:

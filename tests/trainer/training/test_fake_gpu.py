@@ -10,12 +10,16 @@ import pytest
 import torch
 
 from shared.dataset import Dataset
+from tests.shared.example import HEADER as DATASET_HEADER
+from tests.shared.example import OTHER
 from tests.trainer.example import HEADS, RANGE, make_dataset, make_demonstrations, random_windows, training
 from tests.trainer.fake_gpu import DEVICE, Copies, load_guard, pretended
 from tests.trainer.policies import seen_by_a_camera
 from trainer.config import AdaptConfig, Mode, Precision, PredictionType, PretrainConfig
 from trainer.data.batches import Batch
 from trainer.data.normalization import ActionNormalizer
+from trainer.data.trajectories.joined_datasets import JoinedDatasets
+from trainer.data.trajectories.joined_streams import stage1_streams
 from trainer.data.trajectories.stage1_stream import stage1_stream
 from trainer.deployment.export import export_policy
 from trainer.deployment.policy import Policy
@@ -42,11 +46,16 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def make_head(
-    name: str, mode: Mode = "normal", cameras: int = 0, prediction_type: PredictionType = "epsilon"
+    name: str,
+    mode: Mode = "normal",
+    cameras: int = 0,
+    prediction_type: PredictionType = "epsilon",
+    numbers: int = OBS_DIM,
 ) -> ActionHead:
+    """That sees so many numbers at each step, beside the cameras."""
     config = replace(HEADS[name], prediction_type=prediction_type)
     backbone = build_backbone(config, 10)
-    head = ActionHead(backbone, stage2_conditioning(config, backbone, OBS_DIM, None, cameras), config.prediction_type)
+    head = ActionHead(backbone, stage2_conditioning(config, backbone, numbers, None, cameras), config.prediction_type)
     head.freeze(mode)
     return head
 
@@ -152,6 +161,34 @@ def test_generated_trajectories_lie_on_the_gpu(tmp_path: Path, monkeypatch: pyte
         assert {shard.actions.device for shard in shards} == {DEVICE}
 
 
+def test_joined_datasets_lie_on_the_gpu_each_in_its_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = [make_dataset(tmp_path / name, header=header) for name, header in (("a", DATASET_HEADER), ("b", OTHER))]
+    joined = JoinedDatasets.of(data)
+    config = PretrainConfig(HEADS["dp_mlp-adaln_zero"], training(9), condition="ee_pose", validation_share=0.0)
+    parts = joined, tmp_path / "decoded", ActionNormalizer(joined.action_range), config
+    stage1_streams(*parts, torch.device("cpu"), ahead=False).next(lambda text: None)
+    with pretended(monkeypatch) as copies:
+        source = stage1_streams(*parts, DEVICE, ahead=False)
+        source.next(lambda text: None)
+        before = copies.count
+        batch = source.next(lambda text: None)
+        assert {part.device for part in batch[:2]} == {DEVICE}
+        # Where their windows are, of each dataset: with the step's noise, no more than two when they are drawn alone.
+        assert copies.count - before <= len(data)
+
+
+def test_kept_features_take_one_copy_in_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    demonstrations = make_demonstrations()
+    features = np.zeros((sum(len(episode.actions) for episode in demonstrations.episodes), 64), np.float32)
+    scaling = observation_scaling(demonstrations, "min_max")
+    config = AdaptConfig(training=training(9, precision="bf16"))
+    with pretended(monkeypatch) as copies:
+        source = DemonstrationWindows(demonstrations, ActionNormalizer(RANGE), scaling, config, DEVICE, None, features)
+        head = make_head("dp_c-film", "decoupled", cameras=1).to(DEVICE)
+        loop = TrainingLoop(head, source, config.training, RunFolder(tmp_path), silent)
+        assert steps(loop, copies)[1:] == [1, 1]
+
+
 @pytest.mark.parametrize("which", ["low_dim_run", "camera_run"])
 def test_a_policy_answers(which: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     run: Path = request.getfixturevalue(which)
@@ -164,6 +201,8 @@ def test_a_policy_answers(which: str, request: pytest.FixtureRequest, monkeypatc
         pictures = {name: np.zeros((3, 2, 48, 64, 3), np.uint8) for name in info.cameras}
         observations = np.zeros((3, 2, OBS_DIM), np.float32)
         assert policy(observations, pictures).shape == (3, 8, 10)
+        noisy = Policy(fresh, info, device="cuda", precision="bf16", stochastic=True)
+        assert noisy.predict(observations, pictures).shape == (3, 15, 10)
 
 
 def test_exported_programs_go_to_the_gpu(camera_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
