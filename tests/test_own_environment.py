@@ -10,12 +10,15 @@ import tomllib
 from pathlib import Path
 
 import av
+import pytest
 
 from tests.pages import ROOT, blocks, commands, runnable
 from tests.trainer.simulation.test_gymnasium_task import TOOL
 from tests.trainer.simulation.test_with_cameras import drawable
 from trainer.data.demonstrations.mapping.mapping_file import parse_tables
 from trainer.simulation.environment_file import EnvironmentFile
+
+pytestmark = pytest.mark.timeout(900)
 
 PAGE = "docs/own-environment.md"
 
@@ -70,7 +73,8 @@ def test_gym_aloha(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     example = tmp_path / "examples" / "tasks" / "aloha.toml"
     text = example.read_text().replace("gym_aloha:", "tests.trainer.simulation.small_aloha:")
-    example.write_text(text.replace("episode_limit = 300", "episode_limit = 120"))
+    text = text.replace('"rgb_array"', '"rgb_array", visualization_width = 64, visualization_height = 48')
+    example.write_text(text.replace("episode_limit = 300", "episode_limit = 110"))
     said = [run(command, tmp_path) for command in of_task("aloha")]
     check(tmp_path, "aloha", said[2])
     assert len(list((tmp_path / "videos").iterdir())) == 2

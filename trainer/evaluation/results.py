@@ -111,8 +111,7 @@ def evaluate(
         raise ConfigError(f"episodes is {episodes} and first_seed {first_seed}; they must be at least 1 and 0")
     if not run.is_dir():
         raise ConfigError(f"{run} is not a run's folder; give the folder that `python -m trainer adapt` wrote")
-    steps: dict[str, Any] = {} if way.sampling_steps is None else {"sampling_steps": way.sampling_steps}
-    policy = Policy.load(run, device=where.device, directions=way.directions, **steps)
+    policy = Policy.load(run, device=where.device, directions=way.directions, sampling_steps=way.sampling_steps)
     seeds = range(first_seed, first_seed + episodes)
     with open_task(task_text, where.patience_s) as task:
         rollouts = _Rollouts(run, task, policy, way, where)
