@@ -85,7 +85,7 @@ def _fit(figures: Figures) -> list[str]:
 
 def _heads(figures: Figures) -> list[str]:
     lines = ["| head | images | `normal` [s/step] | `decoupled` [s/step] | decoupled / normal |", "|---" * 5 + "|"]
-    for suffix, images in (("", "no"), ("_images", "two cameras")):
+    for suffix, images in (("", "no"), ("_images", "two cameras"), ("_features", "two cameras, frozen")):
         for head in ("dp_c", "dp_mlp"):
             names = [f"{head}_{mode}{suffix}_s_per_step" for mode in ("normal", "decoupled")]
             if all(name in figures for name in names):
