@@ -16,7 +16,7 @@ from typing import Any
 
 from services.engine import open_engine
 from services.export import FORMATS
-from services.jobs import begin, make_dataset
+from services.jobs import generate
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.storage import Location
 
@@ -54,10 +54,7 @@ def main() -> None:
     figures: dict[str, Any] = {"rows": rows}
     with tempfile.TemporaryDirectory() as folder:
         request = TrajectoryRequest.parse({"robot": "panda", "count": rows, "shard_rows": 1024})
-        dataset = begin(request, Path(folder) / "dataset")
-        engine = open_engine("inline", None)
-        make_dataset(request, dataset, engine, on_progress=lambda *_: None)
-        dataset.set_state("sealed")
+        dataset = generate(request, Path(folder) / "dataset", open_engine("inline"))
         for layout in FORMATS:
             seconds, megabytes = measure(dataset.where, Path(folder) / layout, layout)
             name = layout.replace("-", "_").replace(".", "")

@@ -18,7 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def all_pages() -> list[str]:
     """Every page, by its path in the repository."""
-    return ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md")))]
+    return [
+        "README.md",
+        "examples/README.md",
+        *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
+    ]
 
 
 def blocks(page: str, language: str) -> list[str]:

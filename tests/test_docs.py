@@ -19,10 +19,12 @@ OTHER_PAGES = {
     "docs/deployment.md": ("tests/services/test_deployment.py",),
     "docs/exports.md": ("tests/services/export/test_docs.py",),
     "docs/object-stores.md": ("tests/test_object_stores.py",),
+    "docs/own-environment.md": ("tests/test_own_environment.py",),
     "docs/policies.md": ("tests/trainer/deployment/serving/test_serving.py", "tests/trainer/deployment/test_export.py"),
     "docs/rest.md": ("tests/services/api/test_docs.py",),
     "docs/robots.md": ("tests/services/api/test_robots_page.py",),
     "docs/your-data.md": ("tests/test_your_data.py",),
+    "examples/README.md": ("tests/examples/test_examples.py",),
 }
 """What runs the commands of the others."""
 

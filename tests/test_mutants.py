@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,7 @@ def test_an_interrupt_leaves_nothing_behind(tree: Path, tmp_path_factory: pytest
     )  # fmt: skip
     while not list(temporary.glob("*/tree/begun")):
         assert process.poll() is None
+        time.sleep(0.05)
     # As a terminal does: to all that it runs.
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=60)

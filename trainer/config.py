@@ -30,16 +30,16 @@ DIFFUSION_STEPS = 100
 SAMPLING_STEPS = 10
 """Of DDIM, by default."""
 
-FLOW_STEPS = 4
+FLOW_STEPS = 2
 """Of the sampler of flow matching, by default."""
 
-CONDITIONINGS: dict[HeadName, tuple[ConditioningName, ...]] = {
+CONDITIONINGS: dict[str, tuple[ConditioningName, ...]] = {
     "dp_mlp": ("adaln_zero", "film"),
     "dp_c": ("adaln_zero", "film"),
     "dp_t": ("adaln_zero", "adaln", "ada_rms_norm", "film", "additive", "lora_cond", "cross_attn", "prefix"),
     "dp_t_film": ("film",),
 }
-"""The conditionings that each head takes."""
+"""The conditionings that each head takes; those of your own are added by `backbones.add_backbone`."""
 
 TOKEN_CONDITIONINGS: tuple[ConditioningName, ...] = ("cross_attn", "prefix")
 """Those that give the blocks tokens to attend to; the others give each block one vector."""
@@ -57,7 +57,7 @@ class HeadConfig:
     """Shape of an action head: everything that fixes its weights, their names and sizes, and what its output means.
 
     Attributes:
-        head: the architecture (docs/adding-a-head.md).
+        head: the architecture (docs/adding-a-head.md), or one of your own that was added before.
         size: `paper`, `small` for CPUs, or `tiny` for tests; widths and depths are beside each backbone.
         conditioning: how the condition enters the blocks; dp_t takes every one, dp_mlp and dp_c adaln_zero and film,
             dp_t_film film alone.
@@ -73,7 +73,8 @@ class HeadConfig:
         n_action_steps: steps of a prediction that a rollout executes, from index n_obs_steps - 1.
     """
 
-    head: HeadName = "dp_mlp"
+    # The names that there are stay a part of the type, for the help of commands.
+    head: HeadName | str = "dp_mlp"
     size: SizeName = "small"
     conditioning: ConditioningName = "adaln_zero"
     paper_film: bool = False
@@ -116,6 +117,11 @@ class HeadConfig:
         return self.conditioning in TOKEN_CONDITIONINGS
 
     def _check_conditioning(self) -> None:
+        if self.head not in CONDITIONINGS:
+            raise ConfigError(
+                f"head is {self.head!r}; it must be one of {', '.join(CONDITIONINGS)}, or one of your own, which "
+                "trainer.model.backbones.add_backbone makes known first"
+            )
         known = CONDITIONINGS[self.head]
         if self.conditioning not in known:
             raise ConfigError(

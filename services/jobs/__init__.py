@@ -12,7 +12,7 @@ from services.jobs.errors import (
     UnknownJobError,
     UnknownShardError,
 )
-from services.jobs.generation import begin, make_dataset
+from services.jobs.generation import begin, generate, make_dataset
 from services.jobs.header import library_versions
 from services.jobs.job import JOB_STATES, Job, JobState
 from services.jobs.progress import Progress, Tally
@@ -36,6 +36,7 @@ __all__ = [
     "claimed",
     "commit_of",
     "commits_of",
+    "generate",
     "library_versions",
     "make_dataset",
     "open_dataset_root",

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from services.engine import InlineEngine, RayEngine
-from services.jobs import begin, make_dataset
+from services.jobs import begin, generate
 from shared.dataset import Dataset
 from tests.services.example import REQUEST
 
@@ -12,10 +12,7 @@ from tests.services.example import REQUEST
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """REQUEST's dataset, made inline and undisturbed."""
-    dataset = begin(REQUEST, tmp_path_factory.mktemp("reference") / "dataset")
-    assert make_dataset(REQUEST, dataset, InlineEngine())
-    dataset.set_state("sealed")
-    return Dataset(dataset.root)
+    return generate(REQUEST, tmp_path_factory.mktemp("reference") / "dataset", InlineEngine())
 
 
 @pytest.fixture(scope="session")

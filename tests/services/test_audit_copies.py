@@ -14,7 +14,7 @@ from services.audit.copy_check import CopiesCheck
 from services.audit.findings import AuditReport
 from services.audit.row_check import read_rows
 from services.engine import InlineEngine
-from services.jobs import begin, make_dataset
+from services.jobs import generate
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared import motions_parquet
 from shared.dataset import Dataset
@@ -31,11 +31,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     body = {"robot": "panda", "count": 40, "shard_rows": 20, "workspace": workspace, "rate_hz": 20.0}
     body["columns"] = ["profile_time", "profile_jerk"]
     request = TrajectoryRequest.parse(body, motions={MOTIONS.content_sha256: MOTIONS}.get)
-    folder = tmp_path_factory.mktemp("copies") / "dataset"
-    made = begin(request, folder)
-    assert make_dataset(request, made, InlineEngine())
-    made.set_state("sealed")
-    return Dataset(folder)
+    return generate(request, tmp_path_factory.mktemp("copies") / "dataset", InlineEngine())
 
 
 def test_copies_pass(dataset: Dataset) -> None:

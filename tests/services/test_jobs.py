@@ -22,8 +22,10 @@ from services.jobs import (
     JobStateError,
     QueueFullError,
     StorageError,
+    Tally,
     UnknownJobError,
     begin,
+    generate,
     make_dataset,
 )
 from services.synthesis import GENERATOR_VERSION
@@ -429,6 +431,32 @@ def test_a_bug_in_an_engine_fails_the_job_on_disk_too(tmp_path: Path) -> None:
     assert Dataset(tmp_path / job.id).state().reason == "internal error, please report it: ZeroDivisionError: oops"
 
 
+def test_a_stop_ends_the_engine_before_its_jobs(tmp_path: Path) -> None:
+    # What they have in the making ends with the engine, in the time that it takes itself.
+    class Lasting(InlineEngine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.begun, self.closed = threading.Event(), threading.Event()
+            self.was_closed: list[bool] = []
+
+        def run_shards(self, *_: Any) -> bool:
+            self.begun.set()
+            self.was_closed.append(self.closed.wait(10))
+            raise EngineError("its workers are gone")
+
+        def close(self) -> None:
+            self.closed.set()
+
+    engine = Lasting()
+    with _queue(tmp_path, engine) as queue:
+        job, _ = queue.submit(REQUEST)
+        assert engine.begun.wait(60)
+        assert not engine.closed.is_set()
+    assert engine.was_closed == [True]
+    # Stopped, not failed: it goes on with the next service.
+    assert Dataset(tmp_path / job.id).state().state == "growing"
+
+
 def test_an_engine_that_does_not_start_is_said_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.jobs.queue._ENGINE_RETRY_S", 0.05)
 
@@ -561,3 +589,27 @@ def test_a_dataset_under_another_name_is_no_job(tmp_path: Path, caplog: pytest.L
     with _queue(tmp_path, InlineEngine()) as queue:
         assert queue.jobs() == []
     assert f"{'b' * 64} is dataset {job.id}, so that is what its folder must be called" in caplog.text
+
+
+def test_generate_goes_on_where_it_was_stopped_and_seals(tmp_path: Path, reference: Dataset) -> None:
+    done: list[int] = []
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(tally: Tally, commit: Commit | None) -> None:
+        if commit is not None and commit.index == 4:
+            raise StoppedError
+
+    def count(tally: Tally, commit: Commit | None) -> None:
+        done.append(tally.progress.shards_committed)
+
+    folder = tmp_path / "dataset"
+    with pytest.raises(StoppedError):
+        generate(REQUEST, folder, InlineEngine(), stop)
+    dataset = generate(REQUEST, folder, InlineEngine(), count)
+    assert done == list(range(5, 13))
+    assert dataset.state().state == "sealed"
+    assert contents(dataset) == contents(reference)
+    generate(REQUEST, folder, InlineEngine(), count)
+    assert done == list(range(5, 13))

@@ -2,6 +2,7 @@ import http.server
 import json
 import socket
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ def test_submit_follow_and_fetch_give_the_rows_that_are_on_disk(
     remote = RemoteDataset(client, job["id"], tmp_path / "cache")
     state = wait_for_shards(remote, remote.header.shards, max_wait=60)
     while remote.state().state != "sealed":
-        pass
+        time.sleep(0.02)
     local = Dataset(service.log.with_suffix("") / job["id"])
     assert remote.header.to_json() == local.header.to_json()
     assert state.watermark == 12

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.trainer.example import HEADS, Windows, random_windows, training
-from trainer.config import ActionName, ConditioningName, HeadName
+from trainer.config import ActionName, ConditioningName
 from trainer.data.batches import Batch
 from trainer.data.motion_basis import MotionBasis
 from trainer.data.normalization import ActionNormalizer
@@ -29,7 +29,7 @@ RANGES = {
     "position": {"min": [-0.35, -0.4, -0.3], "max": [0.35, 0.4, 0.3]},
     "joint_position": {"min": [-2.9] * 7, "max": [2.9] * 7},
 }
-SCHEDULES: dict[HeadName, tuple[int, float]] = {
+SCHEDULES: dict[str, tuple[int, float]] = {
     "dp_mlp": (2000, 5e-3), "dp_c": (800, 5e-3), "dp_t": (2000, 2e-3), "dp_t_film": (2000, 2e-3),
 }  # fmt: skip
 """Steps, and the peak of the learning rate."""

@@ -35,6 +35,10 @@ class GymnasiumTask:
         spaces = flat(self.environment.observation_space)
         self.low_dim, self.pictures_of = named(file.observation.low_dim), named(file.observation.cameras)
         self._widths = {key: _width(columns, spaces, where) for key, columns in self.low_dim.items()}
+        state = file.state
+        for part in (state.position, state.rotation, state.joint_position, state.gripper):
+            if part is not None:
+                _width(part.columns, spaces, where)
         for camera in self.pictures_of.values():
             if camera not in spaces:
                 raise ConfigError(f"{where}: there is no '{camera}' to see; the environment shows {', '.join(spaces)}")

@@ -206,7 +206,7 @@ class _Process:
                 return receive(self._connection)
         except (EOFError, OSError) as error:
             self.end()
-            raise EnvironmentFault(f"{what}: its process died ({self._last_words()})") from error
+            raise EnvironmentFault(f"{what}: its process died ({self._last_words})") from error
         except BaseException:
             self.end()
             raise
@@ -220,8 +220,7 @@ class _Process:
             self._process.kill()
             self._process.wait()
             self._connection.close()
-
-    def _last_words(self) -> str:
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+            self._stderr.seek(0)
+            lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+            self._last_words = lines[-1] if lines else "it said nothing"
+            self._stderr.close()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ctypes.util import find_library
 from pathlib import Path
 from threading import Timer
-from typing import Any
+from typing import IO, Any
 
 import mujoco
 import numpy as np
@@ -45,7 +45,7 @@ class OffscreenRenderer:
     def draw(
         self, positions: NDArray[np.floating[Any]], cameras: Sequence[str | None], size: tuple[int, int]
     ) -> NDArray[np.uint8]:
-        """Pictures (n, cameras, height, width, 3) of n states.
+        """Pictures (n, cameras, height, width, 3) of n states of the model as it is now.
 
         Args:
             positions: generalized positions (n, nq).
@@ -96,6 +96,7 @@ class _Process:
     """render.py with one kind of OpenGL."""
 
     def __init__(self, model: mujoco.MjModel, backend: str) -> None:
+        self._model = model
         with tempfile.TemporaryDirectory(prefix="headstart-pictures-") as folder:
             path = Path(folder) / "model.mjb"
             mujoco.mj_saveModel(model, str(path))
@@ -107,7 +108,7 @@ class _Process:
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
             )
-            self._end = weakref.finalize(self, _ended, self._process)
+            self._end = weakref.finalize(self, _ended, self._process, self._stderr)
             # Until it says that it has read the model, whose file goes with this block.
             self._started = self._read(1) == b"\n"
 
@@ -119,8 +120,9 @@ class _Process:
         if not self._started:
             raise BrokenPipeError
         rows = np.ascontiguousarray(positions, np.float64)
+        bodies = np.concatenate([self._model.body_pos, self._model.body_quat], axis=1)
         asked = {"cameras": list(cameras), "size": list(size), "count": len(rows)}
-        self._process.stdin.write(json.dumps(asked).encode() + b"\n" + rows.tobytes())
+        self._process.stdin.write(json.dumps(asked).encode() + b"\n" + bodies.tobytes() + rows.tobytes())
         self._process.stdin.flush()
         shape = (len(rows), len(cameras), *size, 3)
         content = self._read(int(np.prod(shape)))
@@ -140,14 +142,12 @@ class _Process:
 
     def close(self) -> str:
         """Ends it; the last line that it complained with."""
-        self._end()
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
-        self._stderr.close()
-        return lines[-1] if lines else f"ended with {self._process.returncode}"
+        said: str | None = self._end()
+        return said or f"ended with {self._process.returncode}"
 
 
-def _ended(process: subprocess.Popen[bytes]) -> None:
+def _ended(process: subprocess.Popen[bytes], stderr: IO[bytes]) -> str:
+    """Ends a process by closing its input; the last line that it complained with."""
     for pipe in (process.stdin, process.stdout):
         assert pipe is not None
         try:
@@ -155,3 +155,7 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
         except OSError:
             continue  # What it was sent last can't be flushed: it is gone.
     process.wait()
+    with stderr:
+        stderr.seek(0)
+        lines = stderr.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""

@@ -3,7 +3,8 @@
 Which OpenGL is used is fixed when mujoco is imported (MUJOCO_GL), and a broken driver can end the process: so the
 caller (offscreen.py) starts this one. It writes a newline when it has the model, and then answers requests until its
 input ends: a line of JSON {"cameras", "size", "count"} and `count` generalized positions (nq,) float64 become
-(count, cameras, height, width, 3) uint8.
+(count, cameras, height, width, 3) uint8. After the line come the poses of bodies in their parents (nbody, 7), which
+some tasks change from one episode to the next.
 """
 
 import json
@@ -43,6 +44,8 @@ def answer(model: mujoco.MjModel, requests: BinaryIO, output: BinaryIO) -> None:
         if size not in renderers:
             renderers[size] = mujoco.Renderer(model, *size)
         cameras = [_onlooker() if name is None else name for name in asked["cameras"]]
+        bodies = np.frombuffer(requests.read(8 * model.nbody * 7), np.float64).reshape(-1, 7)
+        model.body_pos[:], model.body_quat[:] = bodies[:, :3], bodies[:, 3:]
         rows = np.frombuffer(requests.read(8 * model.nq * asked["count"]), np.float64).reshape(-1, model.nq)
         for positions in rows:
             data.qpos[:] = positions

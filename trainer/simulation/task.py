@@ -10,8 +10,9 @@ docs/own-environment.md is the user's page.
 import re
 from collections.abc import Mapping
 from importlib import import_module
+from inspect import getattr_static
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,6 @@ class Episode(Protocol):
         ...
 
 
-@runtime_checkable
 class Task(Protocol):
     """A task in simulation, of which episodes are begun.
 
@@ -200,17 +200,21 @@ def imported(text: str, option: str) -> Any:
 
 
 def _is_public(name: str, value: Any, module_name: str) -> bool:
-    """Whether it is a module's own, or an instance of something."""
-    return not name.startswith("_") and getattr(value, "__module__", None) in (module_name, type(value).__module__)
+    """Whether it is a module's own, or a task."""
+    return not name.startswith("_") and (getattr(value, "__module__", None) == module_name or _has(value, "begin"))
+
+
+def _has(value: Any, key: str) -> bool:
+    """Whether there is such an attribute, without asking for it: a scene would be compiled for some."""
+    return getattr_static(value, key, None) is not None or hasattr(value, key)
 
 
 def _checked(task: Any, text: str) -> Task:
     wanted = [key for key in vars(Task) if not key.startswith("_")]
-    lacking = [key for key in wanted if not hasattr(task, key)]
+    lacking = [key for key in wanted if not _has(task, key)]
     if lacking:
         raise SimulationError(
             f"--task {text}: is {type(task).__name__}, which lacks {', '.join(lacking)}; a task has "
             f"{', '.join(wanted)} (docs/own-environment.md)"
         )
-    assert isinstance(task, Task)
-    return task
+    return cast(Task, task)

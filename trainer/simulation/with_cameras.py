@@ -14,7 +14,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.errors import ConfigError, SimulationError
 from shared.rotation import matrix_to_quat_xyzw
@@ -24,13 +23,9 @@ from trainer.data.demonstrations.mapping.mapping_file import toml
 from trainer.poses import Pose
 from trainer.progress import Progress, silent
 from trainer.simulation.observation import ROBOT_KEYS
-from trainer.simulation.offscreen import draw_states
 from trainer.simulation.robosuite_task import RobosuiteTask
 from trainer.simulation.scene import load_scene
 from trainer.simulation.task import find_task, task_names
-
-_AT_ONCE = 8
-"""Demonstrations that one process draws: it takes seconds to start."""
 
 
 def write_with_cameras(
@@ -67,7 +62,7 @@ def write_with_cameras(
     if not cameras or min(size) < 1:
         raise ConfigError("pictures need a camera and a size of at least 1 pixel")
     header = read_header(demos)
-    model = load_scene(_simulated(header, task)).model
+    scene = load_scene(_simulated(header, task))
     used = read_demonstrations(demos, count, draw=draw).episodes
     masks: dict[str, list[str]] = {"train": [], "valid": []}
     unfinished = out.with_name(f".{out.name}.{uuid.uuid4().hex}.part")
@@ -76,18 +71,17 @@ def write_with_cameras(
         with h5py.File(demos) as source, h5py.File(unfinished, "w") as file:
             data = file.create_group("data")
             data.attrs["env_args"] = source["data"].attrs["env_args"]
-            for first in range(0, len(used), _AT_ONCE):
-                some = used[first : first + _AT_ONCE]
-                lengths = [len(episode.actions) for episode in some]
-                states = np.concatenate([source[episode.name]["states"][:] for episode in some])
-                pictures = draw_states(model, states[:, 1 : 1 + model.nq], cameras, size)
-                for place, (episode, own) in enumerate(zip(some, _split(pictures, lengths), strict=True), first):
-                    name = f"demo_{place}"
-                    source.copy(episode.name, data, name=name)
-                    for index, camera in enumerate(cameras):
-                        data[name].create_dataset(f"obs/{camera}_image", data=own[:, index])
-                    masks["valid" if episode.validation else "train"].append(name)
-                progress(first + len(some), len(used), "drawing pictures")
+            for place, episode in enumerate(used):
+                # Some tasks move bodies of the model from one episode to the next.
+                scene.initial_positions(episode.seed)
+                states = source[episode.name]["states"][:, 1 : 1 + scene.model.nq]
+                pictures = scene.renderer.draw(states, cameras, size)
+                name = f"demo_{place}"
+                source.copy(episode.name, data, name=name)
+                for index, camera in enumerate(cameras):
+                    data[name].create_dataset(f"obs/{camera}_image", data=pictures[:, index])
+                masks["valid" if episode.validation else "train"].append(name)
+                progress(place + 1, len(used), "drawing pictures")
             for mask, names in masks.items():
                 file[f"mask/{mask}"] = np.array(names, dtype="S")
         os.replace(unfinished, out)
@@ -108,10 +102,6 @@ def _simulated(header: Header, text: str | None) -> RobosuiteTask:
     if task.name != header.task:
         raise SimulationError(f"the demonstrations are of task '{header.task}', --task {text} is '{task.name}'")
     return task
-
-
-def _split(pictures: NDArray[np.uint8], lengths: Sequence[int]) -> list[NDArray[np.uint8]]:
-    return np.split(pictures, np.cumsum(lengths)[:-1])
 
 
 def _mapping(header: Header, cameras: Sequence[str]) -> str:

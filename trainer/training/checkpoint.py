@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from shared.errors import CheckpointError, ConfigError
 from shared.robots import JointLimits
 from trainer import tensor_file
-from trainer.config import HeadConfig, Mode, from_json, to_json
+from trainer.config import CONDITIONINGS, HeadConfig, Mode, from_json, to_json
 from trainer.data.motion_basis import MotionBasis
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.stage1_steps import condition_steps
@@ -258,6 +258,12 @@ def _info(metadata: Mapping[str, Any], path: Path) -> CheckpointInfo:
         fields = {name: metadata[name] for name in CheckpointInfo.__dataclass_fields__ if name not in _ADDED}
         # Earlier releases wrote neither: such a checkpoint samples as it did then.
         fields |= {name: metadata.get(name) for name in _ADDED}
+        if fields["head"]["head"] not in CONDITIONINGS:
+            raise CheckpointError(
+                f"has a head of its own, {fields['head']['head']!r}; make it known with "
+                "trainer.model.backbones.add_backbone before it is loaded",
+                path,
+            )
         fields["head"] = from_json(HeadConfig, fields["head"])
         fields["observation_widths"] = dict(fields["observation_widths"])
         fields["cameras"] = {name: from_json(Camera, camera) for name, camera in fields["cameras"]}

@@ -3,7 +3,7 @@
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +89,11 @@ def test_every_part_but_the_last_ends_where_no_reader_stops(
 
 
 @pytest.fixture(scope="module", params=["cancelled", "stopped", "killed"])
-def cut(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def cut(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What was saved of a stream that had sent all there was and waited for more when it was cut."""
     folder = tmp_path_factory.mktemp("cut")
     with running_service(folder / "data", "--engine", "process", "--workers", "1") as service:
-        yield _cut(service, folder / "rows.arrow", request.param)
+        return _cut(service, folder / "rows.arrow", request.param)
 
 
 def _cut(service: RunningService, saved: Path, how: str) -> Path:

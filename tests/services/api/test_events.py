@@ -1,5 +1,6 @@
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -110,5 +111,5 @@ def test_too_many_streams_are_refused_and_counted_down(api: httpx.Client, finish
     api.post(f"{path}:cancel").raise_for_status()
     wait_until_ended(api, job["id"])
     while "headstart_streams 0.0" not in api.get("/metrics").text:
-        pass
+        time.sleep(0.02)
     assert follow(api, finished["id"])[-1].kind == "state"

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -46,7 +47,7 @@ def small_api(small: RunningService) -> Iterator[httpx.Client]:
 def test_a_full_queue_takes_no_other_job(small_api: httpx.Client) -> None:
     job = small_api.post("/v1/jobs", json=LONG_BODY).raise_for_status().json()
     while small_api.get(f"/v1/jobs/{job['id']}").json()["state"] == "queued":
-        pass
+        time.sleep(0.02)
     waiting = small_api.post("/v1/jobs", json=BODY).raise_for_status().json()
     refused = small_api.post("/v1/jobs", json=_FEW)
     assert "1 jobs are waiting already; submit again when some are done" in problem(refused, 429)["detail"]
@@ -136,7 +137,7 @@ def test_a_long_preview_leaves_room_for_short_ones(tmp_path: Path) -> None:
         try:
             long = pool.submit(api.post, "/v1/preview", json={**BODY, "count": 64, "rate_hz": 100.0})
             while "headstart_previews 1.0" not in api.get("/metrics").text:
-                pass
+                time.sleep(0.02)
             answers = [pool.submit(_patiently, api) for _ in range(6)]
             assert all(answer.result() == short for answer in answers)
             assert not long.done()
@@ -148,7 +149,7 @@ def test_a_long_preview_leaves_room_for_short_ones(tmp_path: Path) -> None:
 def _patiently(api: httpx.Client) -> Any:
     """A short preview, asked for again where processes take longer to start than calls wait for them."""
     while (answer := api.post("/v1/preview", json=_FEW)).status_code == 503:
-        pass
+        time.sleep(0.02)
     return answer.raise_for_status().json()
 
 
@@ -225,7 +226,7 @@ def test_closing_waits_for_no_call(tmp_path: Path) -> None:
     try:
         callers[0].start()
         while not begun.exists():
-            pass
+            time.sleep(0.02)
         callers[1].start()
         aside.close()
         for caller in callers:

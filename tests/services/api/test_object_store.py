@@ -1,5 +1,6 @@
 """The service with its datasets in a real S3 server."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def test_a_job_in_a_bucket_is_resumed_read_and_deleted(tmp_path: Path, bucket_ur
             client.wait_ready()
             job_id = client.submit(BODY, idempotency_key="one")["id"]
             while client.job(job_id)["progress"]["shards_committed"] < 2:
-                pass
+                time.sleep(0.02)
         service.kill()
         service = RunningService(tmp_path / "service", *_arguments(tmp_path, bucket_uri))
         with (
@@ -70,7 +71,7 @@ def test_a_store_that_is_away_is_said_and_waited_for(tmp_path: Path, bucket_uri:
     try:
         with httpx.Client(base_url=service.url, timeout=60, trust_env=False) as api:
             while api.get("/readyz").status_code == 200:
-                pass
+                time.sleep(0.02)
             refused = problem(api.get("/readyz"), 503)
             assert refused["errors"][0]["pointer"] == "/storage"
             assert "the object store says nothing" in refused["detail"]

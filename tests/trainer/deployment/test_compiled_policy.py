@@ -46,26 +46,31 @@ def compilations() -> tuple[int, int]:
     return counters["stats"]["unique_graphs"], counters["inductor"]["mkldnn_linear_weight_pack_matcher_count"]
 
 
+# Compiling takes seconds: each head in one precision here, dp_mlp in both below.
 @pytest.mark.parametrize(
-    ("name", "robots", "prediction_type"),
-    [("dp_mlp-adaln_zero", 1, "flow"), ("dp_c-film", 2, "sample"), ("dp_t-cross_attn", 1, "sample")],
+    ("name", "robots", "prediction_type", "precision", "most"),
+    [
+        ("dp_mlp-adaln_zero", 1, "flow", "fp32", 1e-4),
+        ("dp_c-film", 2, "sample", "fp32", 1e-4),
+        ("dp_t-cross_attn", 1, "sample", "bf16", 0.08),
+    ],
 )
-def test_actions_are_the_same_but_for_rounding(name: str, robots: int, prediction_type: PredictionType) -> None:
+def test_actions_are_the_same_but_for_rounding(
+    name: str, robots: int, prediction_type: PredictionType, precision: Precision, most: float
+) -> None:
     head = moved_head(name, prediction_type)
-    worst: dict[Precision, float] = {"fp32": 1e-4, "bf16": 0.08}
-    for precision, most in worst.items():
-        plain, compiled = Sampler(head, precision), Sampler(head, precision, compile_for=robots)
-        expected = plain(*inputs(robots))
-        graphs, products = compilations()
-        assert (compiled(*inputs(robots)) - expected).abs().max() < most
-        after = compilations()
-        assert after[0] == graphs + 1
-        # dp_c has only convolutions.
-        assert (after[1] > products) == (name != "dp_c-film")
-        assert (compiled(*inputs(robots)) - expected).abs().max() < most
-        # Of another size: not compiled, so not only nearly the same.
-        assert torch.equal(compiled(*inputs(5)), plain(*inputs(5)))
-        assert compilations() == after
+    plain, compiled = Sampler(head, precision), Sampler(head, precision, compile_for=robots)
+    expected = plain(*inputs(robots))
+    graphs, products = compilations()
+    assert (compiled(*inputs(robots)) - expected).abs().max() < most
+    after = compilations()
+    assert after[0] == graphs + 1
+    # dp_c has only convolutions.
+    assert (after[1] > products) == (name != "dp_c-film")
+    assert (compiled(*inputs(robots)) - expected).abs().max() < most
+    # Of another size: not compiled, so not only nearly the same.
+    assert torch.equal(compiled(*inputs(5)), plain(*inputs(5)))
+    assert compilations() == after
 
 
 def test_compiled_or_not_actions_lie_in_the_motion_basis_and_go_on_from_their_prefix() -> None:

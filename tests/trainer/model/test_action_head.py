@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from tests.trainer.example import HEADS
-from trainer.config import HeadConfig, HeadName, Mode
+from trainer.config import HeadConfig, Mode
 from trainer.model.action_head import ActionHead
 from trainer.model.backbones import build_backbone
 from trainer.model.conditioning import Conditioning, stage1_conditioning, stage2_conditioning
 from trainer.model.modes import MODES
 from trainer.model.projections import LowRankProjection
 
-MAPS: dict[HeadName, tuple[str, ...]] = {
+MAPS: dict[str, tuple[str, ...]] = {
     "dp_mlp": ("input_map.", "final_norm.", "output_head."),
     "dp_c": ("blocks.0.first.convolution.", "blocks.0.skip.", "final.norm.", "output_head."),
     "dp_t": ("input_map.", "final_norm.", "output_head."),
@@ -37,7 +37,7 @@ def inputs(action_dim: int = 10) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
     return torch.randn(4, 16, action_dim), torch.tensor([0, 5, 50, 99]), torch.randn(4, 10)
 
 
-def is_trained(name: str, mode: Mode, head: HeadName) -> bool:
+def is_trained(name: str, mode: Mode, head: str) -> bool:
     maps = tuple(f"backbone.{part}" for part in MAPS[head])
     everything, body = mode in ("normal", "finetune"), mode in ("random_body", "pretrained_body")
     return everything or name.startswith("conditioning.") or (body and name.startswith(maps))

@@ -13,7 +13,7 @@ import pytest
 
 from services.engine import InlineEngine
 from services.jobs import begin as begin_dataset
-from services.jobs import make_dataset
+from services.jobs import generate
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.demonstrated_motions import FIXED, FREE, DemonstratedMotions, Segment
@@ -21,8 +21,7 @@ from shared.errors import ConfigError, ServiceError, SimulationError
 from shared.rotation import geodesic_angle
 from trainer.commands import replay as command
 from trainer.data.demonstrations import read_demonstrations
-from trainer.data.motions.motions import demonstrated_motions
-from trainer.data.motions.proposal import propose
+from trainer.data.motions.motions import proposed_motions
 from trainer.intervals import wilson
 from trainer.json_lines import read_lines
 from trainer.progress import silent
@@ -76,11 +75,8 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Copies:
     folder = tmp_path_factory.mktemp("copies")
     path = collect("lift", folder / "lift.hdf5", first_seed=20, successes=3)
     read = read_demonstrations(path)
-    motions = demonstrated_motions(read, *propose(read, str(path)), str(path))
-    asked = request(motions)
-    dataset = begin_dataset(asked, folder / "dataset")
-    assert make_dataset(asked, dataset, InlineEngine())
-    dataset.set_state("sealed")
+    motions = proposed_motions(read, str(path))
+    dataset = generate(request(motions), folder / "dataset", InlineEngine())
     names = columns(["cube"])
     rows = (copy for commit in dataset.commits() for copy in copies_of(dataset.read_shard(commit, names), ["cube"]))
     return Copies(dataset, motions, tuple(rows))

@@ -1,6 +1,7 @@
 """Motions from demonstrations and their segments."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,19 @@ from numpy.typing import NDArray
 from shared.demonstrated_motions import DemonstratedMotion, DemonstratedMotions, MovedObject, Poses, check_held
 from shared.errors import DemonstrationError, MotionsError
 from trainer.data.demonstrations.episode import Demonstrations, Episode
-from trainer.data.motions.proposal import Proposal
+from trainer.data.motions.proposal import Proposal, propose
+
+
+def proposed_motions(demonstrations: Demonstrations, path: str) -> DemonstratedMotions:
+    """The motions of demonstrations, with the segments that are proposed for them (`propose`).
+
+    Those that are held out are left out: copies of them would tell training what its error is to be measured on.
+
+    Raises:
+        DemonstrationError: their actions are no poses, or their segments can't be told; names the demonstration.
+    """
+    kept = replace(demonstrations, episodes=tuple(one for one in demonstrations.episodes if not one.validation))
+    return demonstrated_motions(kept, *propose(kept, path), path)
 
 
 def demonstrated_motions(

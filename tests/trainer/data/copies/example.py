@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from services.engine import InlineEngine
-from services.jobs import begin, make_dataset
+from services.jobs import generate
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from tests.stacking import demonstrations, motions
@@ -30,7 +30,4 @@ def request(count: int = 24) -> TrajectoryRequest:
 
 def make_copies(folder: Path) -> Dataset:
     """A whole dataset of copies."""
-    dataset = begin(request(), folder)
-    assert make_dataset(request(), dataset, InlineEngine())
-    dataset.set_state("sealed")
-    return Dataset(folder)
+    return generate(request(), folder, InlineEngine())

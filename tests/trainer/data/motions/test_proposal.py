@@ -14,7 +14,7 @@ from trainer.data.demonstrations.episode import Demonstrations, Episode
 from trainer.data.motions.description import describe_motions
 from trainer.data.motions.drawing import draw_motions
 from trainer.data.motions.grasps import gripper_events
-from trainer.data.motions.motions import demonstrated_motions
+from trainer.data.motions.motions import demonstrated_motions, proposed_motions
 from trainer.data.motions.proposal import propose
 from trainer.data.motions.segments_file import read_segments, write_segments
 
@@ -49,6 +49,15 @@ def test_segments_are_around_what_the_hand_does() -> None:
     motions = demonstrated_motions(given, objects, proposals, "file")
     assert motions_parquet.from_parquet(motions_parquet.to_parquet(motions)) == motions
     assert describe_motions(motions)[2].startswith("12 of them: free")
+
+
+def test_of_held_out_demonstrations_there_are_no_motions() -> None:
+    given = demonstrations(COUNT)
+    episodes = tuple(replace(episode, validation=place == 1) for place, episode in enumerate(given.episodes))
+    motions = proposed_motions(replace(given, episodes=episodes), "file")
+    kept = replace(given, episodes=tuple(episode for place, episode in enumerate(given.episodes) if place != 1))
+    assert [motion.name for motion in motions.motions] == [episode.name for episode in kept.episodes]
+    assert motions == demonstrated_motions(kept, *propose(kept, "file"), "file")
 
 
 def aligned(episode: Episode) -> Episode:
