@@ -302,7 +302,8 @@ def main() -> None:
                 print(f"{seed} {way.kind} {way.latency_s:g} s: {row['success']} after {row['steps']}", flush=True)
     of_way = {way: [done[way.kind, way.latency_s, seed] for seed in seeds] for way in WAYS}
     kept = {
-        "command": f"python -m benchmarks.closed_loop RUN --task {options.task} --name {options.name}",
+        "command": f"python -m benchmarks.closed_loop RUN --task {options.task} --name {options.name} "
+        f"--episodes {options.episodes}",
         "task": options.task,
         "policy": {name: about[name] for name in ("robot", "task", "n_action_steps", "directions")},
         "first_seed": options.first_seed,

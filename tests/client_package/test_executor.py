@@ -314,3 +314,19 @@ def test_events_are_bounded() -> None:
         subject.offer([[0.0]], 0.0)
         subject.tick(index * subject.period)
     assert len(subject.events) == 1000
+
+
+def test_a_prefix_is_of_what_is_carried_out_from_now_on_and_of_nothing_before_the_first_chunk() -> None:
+    run = Run(executor())
+    run.until(0.2)
+    # Commands before the first chunk would be actions without a gripper, which no policy has.
+    assert run.executor.prefix(0.2, 1, 1) is None
+    run.executor.offer(np.column_stack([chunk(0.2, starting), np.ones(16)]), 0.2)
+    run.until(0.4)
+    newer = np.column_stack([np.full((16, DOF), 0.2), -np.ones(16)])
+    run.executor.offer(newer, 0.4)
+    prefix = run.executor.prefix(0.4, 1, 8)
+    assert prefix is not None
+    assert prefix.shape == (9, DOF + 1)
+    # The latest commanded were the older chunk's, what comes is the newer one's.
+    assert prefix[:, -1].tolist() == [1.0, 1.0] + [-1.0] * 7

@@ -60,7 +60,7 @@ def straight(start: Array, offset: list[float], steps: int) -> Array:
 
 def test_it_stops_before_a_table_and_goes_on_when_chunks_lead_away() -> None:
     executor = Executor(LIMITS, HOME, rate_hz=500, policy_rate_hz=20, keepouts=keepouts())
-    states = []
+    states = list[Array]()
 
     def run(until: int) -> None:
         while len(states) < until:
