@@ -7,7 +7,8 @@ computes in it, torch.compile. dp_c is the paper's, 255,612,042 weights with FiL
 AdaLN-Zero. Both see low-dimensional observations, no images. The modes of a head differ in nothing but what is frozen.
 The contenders take turns; figures are medians over the rounds. `_cpu_` figures are this process's CPU time over all its
 threads, which other work on the machine disturbs less. `_images_` figures are of a second pass, in which both also see
-two cameras' crops of 76 x 76 at two steps, through the ResNet-18s that every mode trains.
+two cameras' crops of 76 x 76 at two steps, through the ResNet-18s that every mode trains; `_features_` figures of a
+third, in which these networks are frozen, so that both see what they made of the pictures once (`adapt --vision`).
 """
 
 import argparse
@@ -31,12 +32,15 @@ from trainer.device import finish
 from trainer.model.action_head import ActionHead
 from trainer.model.backbones import build_backbone
 from trainer.model.conditioning import stage2_conditioning
+from trainer.model.vision import PICTURE_FEATURES
 from trainer.progress import silent
 from trainer.recipe.machine import describe_machine
 from trainer.training.loop import TrainingLoop
 from trainer.training.run_folder import RunFolder
 
 OBS_DIM, CAMERAS, CROP = 40, 2, 76
+SEEN = {"": (OBS_DIM, 0), "_images": (OBS_DIM, CAMERAS), "_features": (OBS_DIM + CAMERAS * PICTURE_FEATURES, 0)}
+"""Of each pass, by what its figures' names have: numbers in an observation step, and cameras whose networks train."""
 HEADS = {
     "dp_c": HeadConfig(head="dp_c", size="paper", conditioning="film", paper_film=True),
     "dp_mlp": HeadConfig(head="dp_mlp", size="paper", conditioning="adaln_zero"),
@@ -49,10 +53,10 @@ TURN_SECONDS = 3.0
 class Windows:
     """A BatchSource of one batch."""
 
-    def __init__(self, batch_size: int, head: HeadConfig, cameras: int, device: torch.device) -> None:
+    def __init__(self, batch_size: int, head: HeadConfig, obs_dim: int, cameras: int, device: torch.device) -> None:
         generator = torch.Generator().manual_seed(0)
         actions = 2 * torch.rand(batch_size, head.horizon, POSE_DIM, generator=generator) - 1
-        condition = torch.randn(batch_size, head.n_obs_steps * OBS_DIM, generator=generator)
+        condition = torch.randn(batch_size, head.n_obs_steps * obs_dim, generator=generator)
         shape = (batch_size, head.n_obs_steps, CROP, CROP, 3)
         pictures = [torch.randint(256, shape, generator=generator).to(torch.uint8) for _ in range(cameras)]
         self.batch = Batch(actions.to(device), condition.to(device), tuple(seen.to(device) for seen in pictures))
@@ -100,25 +104,25 @@ class Contender:
         self.cpu.clear()
 
 
-def contender(head: HeadConfig, mode: Mode, cameras: int, training: TrainingConfig, folder: Path) -> Contender:
+def contender(head: HeadConfig, mode: Mode, suffix: str, training: TrainingConfig, folder: Path) -> Contender:
     """A training that has made no step."""
     torch.manual_seed(0)
-    name = f"{head.head}_{mode}" + ("_images" if cameras else "")
+    name, (obs_dim, cameras) = f"{head.head}_{mode}{suffix}", SEEN[suffix]
     backbone = build_backbone(head, POSE_DIM)
-    conditioning = stage2_conditioning(head, backbone, OBS_DIM, None, cameras)
+    conditioning = stage2_conditioning(head, backbone, obs_dim, None, cameras)
     action_head = ActionHead(backbone, conditioning, head.prediction_type)
     action_head.freeze(mode)
     device = torch.device(training.device)
     action_head.train().to(device)
-    source, run = Windows(training.batch_size, head, cameras, device), RunFolder(folder / name)
+    source, run = Windows(training.batch_size, head, obs_dim, cameras, device), RunFolder(folder / name)
     return Contender(name, TrainingLoop(action_head, source, training, run, silent))
 
 
-def measured(cameras: int, rounds: int, training: TrainingConfig) -> list[Contender]:
+def measured(suffix: str, rounds: int, training: TrainingConfig) -> list[Contender]:
     """Every head in every mode, in turns."""
     with tempfile.TemporaryDirectory(prefix="headstart-bench-") as folder:
         contenders = [
-            contender(head, mode, cameras, training, Path(folder)) for head in HEADS.values() for mode in MODES
+            contender(head, mode, suffix, training, Path(folder)) for head in HEADS.values() for mode in MODES
         ]
         for made in contenders:
             began = time.perf_counter()
@@ -161,7 +165,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each (default 5)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
     parser.add_argument("--compile", choices=["on", "off"], default="on", help="torch.compile, for all (default on)")
-    parser.add_argument("--no-images", action="store_true", help="leave out the pass with images")
+    parser.add_argument("--no-images", action="store_true", help="leave out the passes with cameras")
     add_device(parser)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -171,11 +175,10 @@ def main() -> None:
         device=str(options.device),
     )  # fmt: skip
     print(f"{describe_machine()}, {options.threads} threads, on {options.device}", flush=True)
-    figures = figures_of(measured(0, options.rounds, training))
-    figures |= ratios(figures)
-    if not options.no_images:
-        figures |= figures_of(measured(CAMERAS, options.rounds, training))
-        figures |= ratios(figures, "_images")
+    figures: dict[str, float] = {}
+    for suffix in [""] if options.no_images else SEEN:
+        found = figures_of(measured(suffix, options.rounds, training))
+        figures |= found | ratios(found, suffix)
     print(json.dumps(figures))
 
 

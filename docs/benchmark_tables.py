@@ -85,7 +85,7 @@ def _fit(figures: Figures) -> list[str]:
 
 def _heads(figures: Figures) -> list[str]:
     lines = ["| head | images | `normal` [s/step] | `decoupled` [s/step] | decoupled / normal |", "|---" * 5 + "|"]
-    for suffix, images in (("", "no"), ("_images", "two cameras")):
+    for suffix, images in (("", "no"), ("_images", "two cameras"), ("_features", "two cameras, frozen")):
         for head in ("dp_c", "dp_mlp"):
             names = [f"{head}_{mode}{suffix}_s_per_step" for mode in ("normal", "decoupled")]
             if all(name in figures for name in names):
@@ -93,6 +93,19 @@ def _heads(figures: Figures) -> list[str]:
                 ratio = decoupled / normal
                 lines.append(f"| `{head}` | {images} | {normal:.3f} | {decoupled:.3f} | {ratio:.2f} |")
     return lines
+
+
+def _few_steps(figures: Figures) -> list[str]:
+    lines = ["| head | 10 of DDIM | 4 of flow matching | 2 | 1 |", "|---" * 5 + "|"]
+    names = {"dp_mlp": "`dp_mlp` paper", "dp_mlp_small": "`dp_mlp` small", "dp_c_small": "`dp_c` small"}
+    for head, words in names.items():
+        times = [
+            f"{figures[f'{head}_{way}_cpu_p50_ms']:.1f}, {figures[f'{head}_{way}_cpu_p99_ms']:.1f} ms"
+            for way in ("ddim10", "flow4", "flow2", "flow1")
+        ]
+        lines.append(f"| {words} | {' | '.join(times)} |")
+    about = f"Median and 99th percentile of the CPU time of a chunk, of {figures['chunks']} chunks each."
+    return [*lines, "", about]
 
 
 def _peers(figures: Figures) -> list[str]:
@@ -123,6 +136,7 @@ _TABLES: dict[str, Callable[[Figures], list[str]]] = {
     "audit": _audit,
     "fit": _fit,
     "heads": _heads,
+    "few_steps": _few_steps,
     "peers": _peers,
 }
 

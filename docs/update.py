@@ -15,6 +15,7 @@ import torch
 
 from docs.benchmark_tables import benchmark_table, benchmark_tables
 from docs.closed_loop import closed_loop_table
+from docs.few_steps import few_steps_table
 from docs.paper_comparison import comparison_table
 from docs.smoothing import smoothing_table
 from services.catalogue import ARMS
@@ -145,6 +146,7 @@ PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "fit": (ROOT / "docs" / "report.md", lambda: benchmark_table("fit")),
     "reports": (RESULTS / "README.md", results_table),
     "gates": (RESULTS / "README.md", gates_table),
+    "few_steps": (RESULTS / "README.md", few_steps_table),
     "smoothing": (RESULTS / "README.md", smoothing_table),
     "closed-loop": (RESULTS / "README.md", closed_loop_table),
     "results": (ROOT / "README.md", headline_table),

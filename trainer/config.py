@@ -30,7 +30,7 @@ DIFFUSION_STEPS = 100
 SAMPLING_STEPS = 10
 """Of DDIM, by default."""
 
-FLOW_STEPS = 4
+FLOW_STEPS = 2
 """Of the sampler of flow matching, by default."""
 
 CONDITIONINGS: dict[str, tuple[ConditioningName, ...]] = {

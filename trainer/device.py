@@ -68,15 +68,12 @@ def deterministic_algorithms(on: bool) -> Iterator[None]:
         return
     # cuBLAS takes the first that is set when it begins.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+    before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
-    # Costs time, and no number here comes from memory that nothing has written.
-    torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.utils.deterministic.fill_uninitialized_memory = before[1]
+        torch.use_deterministic_algorithms(before)
 
 
 def worth_compiling(switch: Switch, device: torch.device, steps: int) -> bool:

@@ -1,8 +1,10 @@
 """What every engine does, and the one task they all run: make a shard and commit it."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
 
+from services.engine.parts import made_in_parts, make_part
 from services.engine.stored_request import kept_request_of
 from services.memory import keep_memory
 from services.synthesis import GENERATOR_VERSION
@@ -19,6 +21,26 @@ MAX_DEATHS = 3
 """How often a shard's worker may die before the job fails: more is not bad luck but too little memory, or a bug."""
 POLL_S = 0.1
 """Longest wait between looks at `should_stop` [s]."""
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """What a worker is told to make: a shard of a dataset, or a part of one. As in ShardPlan.
+
+    Attributes:
+        index: of the shard.
+        parts: how many parts the shard is made in.
+        part: which of them to make, None to make the shard.
+    """
+
+    index: int
+    parts: int
+    part: int | None
+
+    @classmethod
+    def of(cls, plan: ShardPlan) -> "ShardTask":
+        """The task of a plan."""
+        return cls(plan.index, plan.parts, plan.part)
 
 
 def never() -> bool:
@@ -66,6 +88,8 @@ class Engine(Protocol):
     ) -> bool:
         """Makes and commits every planned shard, a bounded number at once, in any order.
 
+        A part of a shard is made and left for the shard: see services.engine.parts.
+
         Calls in several threads share the workers: see services.engine.fair_share.
 
         Args:
@@ -89,8 +113,10 @@ class Engine(Protocol):
         ...
 
 
-def make_shard(index: int, root: Location) -> Commit:
+def make_shard(task: ShardTask, root: Location) -> Commit | None:
     """The task: a shard's rows, written and committed. Returns only the commit; safe to run twice.
+
+    Of a part, which is left for its shard, there is none.
 
     What to make is said by the dataset: its request, and the robot and demonstrations beside it.
 
@@ -106,23 +132,27 @@ def make_shard(index: int, root: Location) -> Commit:
                 f"{GENERATOR_VERSION}; install one release on every machine",
                 dataset.header.dataset_id[:12],
             )
-        done = dataset.commit(index)
+        done = dataset.commit(task.index)
         if done is not None:
             return done
-        rows = synthesize(plan_shards(kept_request_of(dataset))[index])
+        plan = replace(plan_shards(kept_request_of(dataset))[task.index], parts=task.parts)
+        if task.part is not None:
+            make_part(dataset, plan.part_plan(task.part))
+            return None
+        rows = made_in_parts(dataset, plan) if plan.parts > 1 else synthesize(plan)
         return dataset.publish(
-            index, rows.table, rows.attempts, rows.rejections, rows.rejections_by_family, rows.redraws_by_family
+            task.index, rows.table, rows.attempts, rows.rejections, rows.rejections_by_family, rows.redraws_by_family
         )
     except (HeadstartError, OSError):
         raise
     except Exception as error:
-        raise EngineError(f"shard {index}: {type(error).__name__}: {error}") from error
+        raise EngineError(f"shard {task.index}: {type(error).__name__}: {error}") from error
 
 
-def make_shard_alone(index: int, root: Location) -> Commit:
+def make_shard_alone(task: ShardTask, root: Location) -> Commit | None:
     """As make_shard, in a process that does nothing else."""
     keep_memory()
-    return make_shard(index, root)
+    return make_shard(task, root)
 
 
 def dying_workers(plan: ShardPlan) -> EngineError:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from services.engine.engine import POLL_S, EngineName, make_shard, never, usual
+from services.engine.engine import POLL_S, EngineName, ShardTask, make_shard, never, usual
 from services.engine.fair_share import FairShare
 from services.synthesis.pipeline import ShardPlan
 from shared.manifest import Commit
@@ -39,10 +39,11 @@ class InlineEngine:
                 try:
                     if should_stop():
                         return False
-                    commit = make_shard(plan.index, root)
+                    commit = make_shard(ShardTask.of(plan), root)
                 finally:
                     share.give_back()
-                on_commit(commit)
+                if commit is not None:
+                    on_commit(commit)
         return True
 
     def close(self) -> None:

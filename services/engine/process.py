@@ -9,7 +9,16 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
-from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, make_shard_alone, never, usual
+from services.engine.engine import (
+    MAX_DEATHS,
+    POLL_S,
+    EngineName,
+    ShardTask,
+    dying_workers,
+    make_shard_alone,
+    never,
+    usual,
+)
 from services.engine.fair_share import FairShare, Share
 from services.engine.worker import Worker, WorkerDiedError
 from services.synthesis.pipeline import ShardPlan
@@ -55,7 +64,7 @@ class ProcessEngine:
         should_stop: Callable[[], bool],
         share: Share,
     ) -> bool:
-        waiting, again, deaths = iter(plans), deque[ShardPlan](), Counter[int]()
+        waiting, again, deaths = iter(plans), deque[ShardPlan](), Counter[ShardTask]()
         busy: dict[Worker, ShardPlan] = {}
         left = True
         try:
@@ -68,7 +77,7 @@ class ProcessEngine:
                         break
                     worker = self._worker()
                     busy[worker] = plan
-                    worker.send(make_shard_alone, plan.index, root)
+                    worker.send(make_shard_alone, ShardTask.of(plan), root)
                 if not busy and not left:
                     return True
                 for worker in _answering(busy) if busy else []:
@@ -77,8 +86,8 @@ class ProcessEngine:
                     try:
                         commit = worker.receive()
                     except WorkerDiedError:
-                        deaths[plan.index] += 1
-                        if deaths[plan.index] > MAX_DEATHS:
+                        deaths[ShardTask.of(plan)] += 1
+                        if deaths[ShardTask.of(plan)] > MAX_DEATHS:
                             raise dying_workers(plan) from None
                         again.append(plan)
                         left = True
@@ -87,7 +96,8 @@ class ProcessEngine:
                         self._idle.append(worker)
                         raise
                     self._idle.append(worker)
-                    on_commit(commit)
+                    if commit is not None:
+                        on_commit(commit)
             return False
         finally:
             for worker in busy:

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, dying_workers, never, usual
+from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, ShardTask, dying_workers, never, usual
 from services.engine.fair_share import FairShare, Share
 from services.engine.ray_driver import drive
 from services.engine.worker import Child, WorkerDiedError
@@ -188,7 +188,7 @@ class _Run:
         number: that the driver knows it by.
         share: of the workers.
         left: whether there may be shards to begin.
-        running: shards in the making, by index.
+        running: shards in the making, and parts of them, by task.
         answers: what the driver said of them, each after the driver that said it.
         driver: that makes them.
         workers: that Ray had at the last answer.
@@ -197,13 +197,13 @@ class _Run:
     def __init__(self, number: int, plans: Iterable[ShardPlan], root: Location, share: Share) -> None:
         self.number, self.share = number, share
         self.left = True
-        self.running: dict[int, ShardPlan] = {}
+        self.running: dict[ShardTask, ShardPlan] = {}
         self.answers: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self.driver: Child | None = None
         self.workers = 0
         self._root = root
         self._waiting, self._again = iter(plans), deque[ShardPlan]()
-        self._deaths, self._losses = Counter[int](), 0
+        self._deaths, self._losses = Counter[ShardTask](), 0
 
     def next_plan(self) -> ShardPlan | None:
         """What the worker that was taken is to make; where that is nothing, it is given back."""
@@ -216,12 +216,16 @@ class _Run:
     def give(self, plan: ShardPlan, driver: Child | None) -> None:
         """Has a shard made. Without a driver, it is one of those that are lost."""
         self.driver = driver
-        self.running[plan.index] = plan
+        task = ShardTask.of(plan)
+        self.running[task] = plan
         if driver is not None:
-            driver.give(("make", self.number, plan.index, self._root))
+            driver.give(("make", self.number, task, self._root))
 
     def take(self) -> Commit | None:
-        """Waits POLL_S for a shard, and gives its commit. Raises what it raised, or WorkerDiedError."""
+        """Waits POLL_S for a shard, and gives its commit; None without one, and for a part.
+
+        Raises what it raised, or WorkerDiedError.
+        """
         try:
             driver, answer, *more = self.answers.get(timeout=POLL_S if self.running else 0.0)
         except queue.Empty:
@@ -231,21 +235,21 @@ class _Run:
             return None
         if answer == "died":
             raise WorkerDiedError("Ray is lost")
-        index, value, *rest = more
-        plan = self.running.pop(index)
+        task, value, *rest = more
+        plan = self.running.pop(task)
         self.share.give_back(wants_more=self.left)
         if answer == "raised":
             raise value
         if answer == "lost":
-            _log.warning("shard %d: %s", index, value)
-            self._deaths[index] += 1
-            if self._deaths[index] > MAX_DEATHS:
+            _log.warning("shard %d: %s", plan.index, value)
+            self._deaths[task] += 1
+            if self._deaths[task] > MAX_DEATHS:
                 raise dying_workers(plan)
             self._again.append(plan)
             self.left = True
             return None
         self._losses, (self.workers,) = 0, rest
-        commit: Commit = value
+        commit: Commit | None = value
         return commit
 
     def lose_all(self, lost: Any) -> None:

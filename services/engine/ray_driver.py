@@ -14,7 +14,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from services.engine.engine import make_shard_alone
+from services.engine.engine import ShardTask, make_shard_alone
 from services.engine.lost_machines import LostMachines
 from services.engine.ray_node import ensure_node
 from services.engine.worker import ignore_interrupts
@@ -23,7 +23,6 @@ from shared.storage import Location, open_storage
 
 # Shards go to disk, never through the object store: Ray's least is plenty.
 _OBJECT_STORE_BYTES = 200_000_000
-_FAREWELL_S = 1.5
 _PROBE_S = 30.0
 _COUNT_EVERY_S = 5.0
 _LOOK_EVERY_S = 2.0
@@ -34,9 +33,9 @@ _HEAD_GONE_S = 5
 def drive(connection: Connection, wanted: int | None) -> None:
     """Runs in the process, until it is told to end or the other side is gone.
 
-    It is sent ("make", run, index, root), ("drop", run), ("end",) and sends ("ready", workers) or ("failed", why) once;
-    then, in any order, ("made", run, index, commit, workers), ("raised", run, index, error), ("lost", run, index, why)
-    and ("dropped", run). Runs are numbers.
+    It is sent ("make", run, task, root), ("drop", run), ("end",) and sends ("ready", workers) or ("failed", why) once;
+    then, in any order, ("made", run, task, commit, workers), ("raised", run, task, error), ("lost", run, task, why)
+    and ("dropped", run). Runs are numbers, tasks ShardTasks.
     """
     ignore_interrupts()
     try:
@@ -53,6 +52,7 @@ def drive(connection: Connection, wanted: int | None) -> None:
         except queue.Empty:
             continue
         if name == "end":
+            # Without waiting for what was dropped before: that ends with Ray.
             driver.ray.shutdown()
             return
         for answer in getattr(driver, name)(*arguments):
@@ -89,7 +89,8 @@ class _Driver:
         self._counted_at = float("-inf")
         self._joined = bool(address)
         self._seen: set[str] = set()
-        self._running: dict[tuple[int, int], Any] = {}
+        self._running: dict[tuple[int, ShardTask], Any] = {}
+        self._leaving: dict[int, set[Any]] = {}
         self._lost_machines, self._looked_at = LostMachines(), float("-inf")
         try:
             if address:
@@ -102,22 +103,26 @@ class _Driver:
         # Deaths are counted by who sends the plans, and each is a new try.
         self._task = ray.remote(make_shard_alone).options(num_cpus=1, max_retries=0, name="make_shard")
 
-    def make(self, run: int, index: int, root: Location) -> list[Any]:
+    def make(self, run: int, task: ShardTask, root: Location) -> list[Any]:
         """Has a shard made; `done` follows."""
         if self._joined and str(root) not in self._seen:
             hidden = self._nodes_without(root)
             if hidden:
-                return [("raised", run, index, hidden)]
+                return [("raised", run, task, hidden)]
             self._seen.add(str(root))
-        reference = self._running[run, index] = self._task.remote(index, root)
-        reference.future().add_done_callback(lambda _: self.inbox.put(("done", run, index, reference)))
+        reference = self._running[run, task] = self._task.remote(task, root)
+        reference.future().add_done_callback(lambda _: self.inbox.put(("done", run, task, reference)))
         return []
 
-    def done(self, run: int, index: int, reference: Any) -> list[Any]:
-        """What became of a shard, unless it was dropped."""
-        if self._running.get((run, index)) is not reference:
+    def done(self, run: int, task: ShardTask, reference: Any) -> list[Any]:
+        """What became of a shard. Of one that was dropped, only whether it was the last of its run."""
+        leaving = self._leaving.get(run, set())
+        if reference in leaving:
+            leaving.remove(reference)
+            return [] if leaving else self._dropped(run)
+        if self._running.get((run, task)) is not reference:
             return []
-        del self._running[run, index]
+        del self._running[run, task]
         errors = self.ray.exceptions
         try:
             commit = self.ray.get(reference)
@@ -126,25 +131,30 @@ class _Driver:
             if not isinstance(cause, (HeadstartError, OSError)):
                 # make_shard raises nothing else, so it did not even begin.
                 cause = EngineError(
-                    f"shard {index}: {type(cause).__name__}: {cause}; is the same release of Headstart installed on "
-                    "every machine of the Ray cluster?"
+                    f"shard {task.index}: {type(cause).__name__}: {cause}; is the same release of Headstart installed "
+                    "on every machine of the Ray cluster?"
                 )
-            return [("raised", run, index, cause)]
+            return [("raised", run, task, cause)]
         except errors.LocalRayletDiedError:
             # What connects this process with Ray is gone, and nothing but a new process gets it back.
             os._exit(1)
         except errors.RayError as error:
-            return [("lost", run, index, str(error).splitlines()[0])]
+            return [("lost", run, task, str(error).splitlines()[0])]
         self._count()
-        return [("made", run, index, commit, self.workers)]
+        return [("made", run, task, commit, self.workers)]
 
     def drop(self, run: int) -> list[Any]:
-        """Ends a run's tasks with their workers (a soft cancellation waits for native calls): none commits later."""
-        running = [self._running.pop(key) for key in list(self._running) if key[0] == run]
-        for reference in running:
+        """Ends a run's tasks with their workers (a soft cancellation waits for native calls): none commits later.
+
+        That it is done is said when the last of them has ended.
+        """
+        self._leaving[run] = {self._running.pop(key) for key in list(self._running) if key[0] == run}
+        for reference in self._leaving[run]:
             self.ray.cancel(reference, force=True)
-        if running:
-            self.ray.wait(running, num_returns=len(running), timeout=_FAREWELL_S)
+        return [] if self._leaving[run] else self._dropped(run)
+
+    def _dropped(self, run: int) -> list[Any]:
+        del self._leaving[run]
         return [("dropped", run)]
 
     def look(self) -> None:

@@ -1,9 +1,11 @@
 """Making a dataset: begun once, then every shard that is not committed yet; sealed when it is whole."""
 
+import itertools
 from collections.abc import Callable
 
 from services.catalogue.robot_folder import write_robot
 from services.engine import Engine
+from services.engine.parts import in_parts, part_plans, remove_parts
 from services.jobs.header import dataset_header
 from services.jobs.progress import Tally
 from services.synthesis.pipeline import plan_shards
@@ -11,7 +13,7 @@ from services.synthesis.request.trajectory_request import TrajectoryRequest
 from services.synthesis.request.workspace import Fitted, Objects
 from shared.commit_block import BLOCK
 from shared.dataset import Dataset
-from shared.errors import DatasetError, HeadstartError
+from shared.errors import DatasetError, EngineError, HeadstartError
 from shared.manifest import Commit
 from shared.motions_file import store_motions
 from shared.storage import Location, open_storage
@@ -100,7 +102,7 @@ def make_dataset(
         dataset.storage.sweep(_ABANDONED_S)
         dataset.compact()
         commits = dataset.commits()
-        engine.start()
+        engine.start(should_stop)
         tally = Tally(dataset.header, commits.totals(), commits.indices)
         on_progress(tally, None)
 
@@ -111,9 +113,21 @@ def make_dataset(
             on_progress(tally, commit)
 
         every = plan_shards(request)
-        plans = (every[index] for index in commits.indices.missing(len(every)))
-        return engine.run_shards(plans, dataset.where, on_commit, should_stop, priority)
+        missing = (every[index] for index in commits.indices.missing(len(every)))
+        first = in_parts(list(itertools.islice(missing, engine.workers)), engine.workers)
+        parts = part_plans(first)
+        try:
+            if parts and not engine.run_shards(parts, dataset.where, on_commit, should_stop, priority):
+                return False
+            plans = itertools.chain(first, missing)
+            return engine.run_shards(plans, dataset.where, on_commit, should_stop, priority)
+        finally:
+            if parts:
+                remove_parts(dataset, parts)
     except Exception as error:
+        if should_stop() and isinstance(error, EngineError):
+            # It was ended, or not even begun, because the service stops.
+            return False
         try:
             dataset.set_state("failed", failure_reason(error))
         except (OSError, DatasetError) as second:

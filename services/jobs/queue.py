@@ -280,6 +280,8 @@ class JobQueue:
                     self._makers.add(maker)
                 maker.start()
         finally:
+            # Before the jobs have ended too: what they have in the making ends with the engine, and in its time.
+            self.engine.close()
             for maker in list(self._makers):
                 maker.join()
             self._engine_problem = "no job is made any more; start the service again"

@@ -10,8 +10,8 @@ from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.checks import validation
 from services.synthesis.checks.validation import Samples
 from services.synthesis.collision.collisions import collisions
+from services.synthesis.collision.gaps import CLEAR
 from services.synthesis.collision.separations import Separations, separations
-from services.synthesis.collision.walk import CLEAR
 from services.synthesis.copies.copying import CopySamples, followed, make_copies, sample_copies
 from services.synthesis.draw.sampling import Candidates, draw_candidates
 from services.synthesis.ends import Ends

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.checks import validation
 from services.synthesis.collision.collisions import colliding_postures, collisions
+from services.synthesis.collision.gaps import CLEAR
 from services.synthesis.collision.separations import Separations
-from services.synthesis.collision.walk import CLEAR
 from services.synthesis.draw.sampling import Candidates, redraw
 from services.synthesis.motion.motions import Motions, make_motions
 from services.synthesis.motion.waypoints import OTHER_POSTURE, POSE_UNREACHABLE, Waypoints

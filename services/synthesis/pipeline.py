@@ -3,8 +3,9 @@
 draw -> waypoints (IK) -> profiles -> samples -> checks -> rows, or counted rejections and another draw
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
@@ -32,19 +33,28 @@ LARGEST_BATCH = 2048
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """One shard of a request: rows first_id, first_id + 1, ...
+    """One shard of a request, or a part of one: rows first_id, first_id + 1, ...
 
     Attributes:
         request: the whole request.
         index: of the shard.
         first_id: trajectory_id of its first row.
         rows: number of rows.
+        parts: how many parts the shard is made in, side by side.
+        part: which of them this is, from 0; None for the whole shard.
     """
 
     request: TrajectoryRequest
     index: int
     first_id: int
     rows: int
+    parts: int = 1
+    part: int | None = None
+
+    def part_plan(self, part: int) -> "ShardPlan":
+        """One of the shard's parts: they have about equally many rows, in the order of their ids."""
+        begin, end = (self.rows * k // self.parts for k in (part, part + 1))
+        return replace(self, first_id=self.first_id + begin, rows=end - begin, part=part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +79,33 @@ class ShardRows:
     def redraws(self) -> int:
         """How many ends were drawn anew."""
         return sum(sum(counts.values()) for counts in self.redraws_by_family.values())
+
+
+def joined(parts: Sequence[ShardRows]) -> ShardRows:
+    """A shard's rows from those of its parts, in order: the same as if it had been made whole.
+
+    Raises SynthesisError if they are more than a shard's may be.
+    """
+    table = pa.concat_tables([part.table for part in parts]).combine_chunks()
+    attempts, rejections = sum(part.attempts for part in parts), _sum([part.rejections for part in parts])
+    if table.nbytes > MAX_SHARD_BYTES:
+        raise _too_large(table.num_rows, attempts, rejections)
+    return ShardRows(
+        table,
+        attempts,
+        rejections,
+        _sum_by_family([part.rejections_by_family for part in parts]),
+        _sum_by_family([part.redraws_by_family for part in parts]),
+    )
+
+
+def _sum(counts: Sequence[dict[str, int]]) -> dict[str, int]:
+    return dict(sorted(sum(map(Counter, counts), Counter[str]()).items()))
+
+
+def _sum_by_family(counts: Sequence[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
+    families = sorted({family for one in counts for family in one})
+    return {family: _sum([one.get(family, {}) for one in counts]) for family in families}
 
 
 class ShardPlans(Sequence[ShardPlan]):
@@ -134,13 +171,17 @@ def synthesize(plan: ShardPlan, batch_rows: int | None = None) -> ShardRows:
         if attempts.max(initial=0) >= MAX_ATTEMPTS:
             raise tally.error(f"one trajectory was rejected {MAX_ATTEMPTS} times running")
         if buffer.nbytes > MAX_SHARD_BYTES:
-            raise SynthesisError(
-                f"a shard of {plan.rows} rows takes more than {MAX_SHARD_BYTES} bytes; lower shard_rows or rate_hz, or "
-                "raise the lower end of speed_scale or tool_speed",
-                tally.tried,
-                tally.rejections,
-            )
+            raise _too_large(plan.rows, tally.tried, tally.rejections)
     return ShardRows(buffer.table(), tally.tried, tally.rejections, tally.rejections_by_family, tally.redraws_by_family)
+
+
+def _too_large(rows: int, attempts: int, rejections: dict[str, int]) -> SynthesisError:
+    return SynthesisError(
+        f"a shard of {rows} rows takes more than {MAX_SHARD_BYTES} bytes; lower shard_rows or rate_hz, or "
+        "raise the lower end of speed_scale or tool_speed",
+        attempts,
+        rejections,
+    )
 
 
 def _batch_rows(request: TrajectoryRequest, rows: int, samples: int) -> int:

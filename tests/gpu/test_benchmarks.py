@@ -28,20 +28,18 @@ def test_heads(device: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setattr(heads, "CROP", 36)
     found = figures(heads, "--rounds 1 --threads 1 --compile off", device, monkeypatch, capsys)
     assert found["dp_c_normal_images_s_per_step"] > 0
+    assert found["dp_mlp_decoupled_over_normal_features"] > 0
 
 
 def test_stage1(device: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(stage1, "TURN_SECONDS", 0.0)
-    monkeypatch.setattr(stage1, "make_dataset", lambda folder: loader.make_dataset(folder, shards=1, rows=300))
+    monkeypatch.setattr(stage1, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(loader, "SHARD_ROWS", 64)
     found = figures(stage1, "--size small --rounds 1 --no-compile", device, monkeypatch, capsys)
     assert found["ours_windows_per_s"] > 0
 
 
 def test_loader(device: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(loader, "_DRAWS", 2)
-    monkeypatch.setattr(loader, "COMPARED", (200,))
-    monkeypatch.setattr(loader, "TURNS", 1)
-    made = loader.make_dataset
-    monkeypatch.setattr(loader, "make_dataset", lambda folder, rows=200: made(folder, rows=rows))
+    for name, short in {"SHARD_ROWS": 64, "_DRAWS": 2, "COMPARED": (200,), "TURNS": 1}.items():
+        monkeypatch.setattr(loader, name, short)
     found = figures(loader, "--seconds 0.1", device, monkeypatch, capsys)
     assert found["200_of_plain"] > 0

@@ -431,6 +431,32 @@ def test_a_bug_in_an_engine_fails_the_job_on_disk_too(tmp_path: Path) -> None:
     assert Dataset(tmp_path / job.id).state().reason == "internal error, please report it: ZeroDivisionError: oops"
 
 
+def test_a_stop_ends_the_engine_before_its_jobs(tmp_path: Path) -> None:
+    # What they have in the making ends with the engine, in the time that it takes itself.
+    class Lasting(InlineEngine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.begun, self.closed = threading.Event(), threading.Event()
+            self.was_closed: list[bool] = []
+
+        def run_shards(self, *_: Any) -> bool:
+            self.begun.set()
+            self.was_closed.append(self.closed.wait(10))
+            raise EngineError("its workers are gone")
+
+        def close(self) -> None:
+            self.closed.set()
+
+    engine = Lasting()
+    with _queue(tmp_path, engine) as queue:
+        job, _ = queue.submit(REQUEST)
+        assert engine.begun.wait(60)
+        assert not engine.closed.is_set()
+    assert engine.was_closed == [True]
+    # Stopped, not failed: it goes on with the next service.
+    assert Dataset(tmp_path / job.id).state().state == "growing"
+
+
 def test_an_engine_that_does_not_start_is_said_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.jobs.queue._ENGINE_RETRY_S", 0.05)
 

@@ -61,6 +61,15 @@ def test_help_takes_less_than_a_second_of_a_cpu(command: str) -> None:
     assert float(seconds) < 1
 
 
+def test_pretraining_imports_no_readers_of_demonstrations_and_no_signal_processing(tmp_path: Path) -> None:
+    """Each takes half a second, which pretraining on one of our datasets does not need."""
+    make_dataset(tmp_path / "data")
+    pretrain = f"pretrain --data {tmp_path}/data --out {tmp_path}/stage1 --validation-share 0.3 {TINY}"
+    script = "import sys\nfrom trainer.__main__ import main\nassert not main()\n"
+    script += "print(*sorted({'av', 'h5py', 'scipy.signal', 'scipy.stats', 'scipy.spatial'} & sys.modules.keys()))"
+    assert run(script, *pretrain.split()).splitlines()[-1] == ""
+
+
 def test_what_trains_and_serves_needs_the_trainers_extra_alone(tmp_path: Path) -> None:
     make_dataset(tmp_path / "data")
     unpack_lift(tmp_path)

@@ -7,8 +7,6 @@ import numpy as np
 
 from shared.errors import ConfigError
 from trainer.data.action import POSITION, ActionRange
-from trainer.data.demonstrations import read_demonstrations
-from trainer.data.demonstrations.mapping.mapping_file import read_mapping
 
 _MARGIN = 0.05
 
@@ -23,6 +21,10 @@ def read_action_range(path: Path | None, mapping: Path | None = None) -> ActionR
     if (path / "dataset.json").is_file():
         path = path / "dataset.json"
     if path.suffix != ".json":
+        # Here: their readers take half a second to import, which pretraining without demonstrations does not need.
+        from trainer.data.demonstrations import read_demonstrations
+        from trainer.data.demonstrations.mapping.mapping_file import read_mapping
+
         meaning = read_mapping(mapping) if mapping else None
         demonstrations = read_demonstrations(path, mapping=meaning, pictures=False)
         joints = "joint_position", slice(None, -1)

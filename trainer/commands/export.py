@@ -22,7 +22,7 @@ def run(
         checkpoint: of Stage 2, or its run folder.
         out: folder to write.
         backbone: file of the backbone, if it isn't in the run's backbones/.
-        sampling_steps: of the sampler; by default 10 of DDIM, or 4 of flow matching.
+        sampling_steps: of the sampler; by default 10 of DDIM, or 2 of flow matching.
         bundle: also copy the checkpoint and its backbone: a run folder that needs no other file.
         directions: of the motion basis to project onto, instead of the checkpoint's number; 0 is no basis.
     """

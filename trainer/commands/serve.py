@@ -42,7 +42,7 @@ def run(
         device: "auto" or a torch device.
         threads: of the CPU.
         precision: of the network.
-        sampling_steps: of the sampler; by default 10 of DDIM, or 4 of flow matching.
+        sampling_steps: of the sampler; by default 10 of DDIM, or 2 of flow matching.
         robots: most robots in one message.
         compile_for: compile for messages of so many robots, which takes up to a minute and answers them in less time.
         directions: of the motion basis to project onto, instead of the checkpoint's number; 0 is no basis.

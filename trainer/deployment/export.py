@@ -68,7 +68,7 @@ def export_policy(
         checkpoint: its file, or a run folder, whose latest is taken.
         out: the folder; made where it is not there.
         backbone: the file of its backbone, where that is not in the run's `backbones/`.
-        sampling_steps: of the sampler, whose coefficients are written down; None takes 10 of DDIM, or 4 of flow
+        sampling_steps: of the sampler, whose coefficients are written down; None takes 10 of DDIM, or 2 of flow
             matching.
         bundle: also copy the checkpoint and its backbone, so that `out` is a run folder that needs no other file.
         directions: of the motion basis that is written down, instead of the checkpoint's number; 0 is no basis.

@@ -82,7 +82,7 @@ class Policy:
             backbone: the file of its backbone, where that is not in the run's `backbones/`.
             device: "auto" or a torch device.
             seed: of the noise.
-            sampling_steps: of the sampler; None takes 10 of DDIM, or 4 of flow matching.
+            sampling_steps: of the sampler; None takes 10 of DDIM, or 2 of flow matching.
             stochastic: add noise in every step; with 100 steps this is DDPM, which the paper samples by.
             precision: "auto" is bf16 where the hardware computes in it.
             compile_for: compile the backbone for batches of so many observations, which takes up to a minute now and

@@ -121,15 +121,15 @@ class SamplingStep:
 def sampling_steps(steps: int | None = None, prediction_type: PredictionType = "epsilon") -> tuple[SamplingStep, ...]:
     """The steps of the sampler, from noise alone down to none.
 
-    Those of DDIM begin at the training schedule's last timestep; of a flow, all cover the same time. None takes as many
-    as `default_sampling_steps`. Raises ConfigError for no or too many.
+    Those of DDIM begin at the training schedule's last timestep, those of a flow become shorter. None takes as many as
+    `default_sampling_steps`. Raises ConfigError for no or too many.
     """
     steps = default_sampling_steps(prediction_type) if steps is None else steps
     if not 1 <= steps <= DIFFUSION_STEPS:
         raise ConfigError(f"{steps} sampling steps: there are 1 to {DIFFUSION_STEPS}")
     if prediction_type == "flow":
-        visited, times = flow_times(steps)
-        shares = [(time, 1 - time) for time in (*times, 1.0)]
+        visited, left = flow_times(steps)
+        shares = [(1 - share, share) for share in (*left, 0.0)]
         return tuple(
             SamplingStep(at, *now, *after) for at, now, after in zip(visited, shares, shares[1:], strict=False)
         )

@@ -11,6 +11,8 @@ from torch import Tensor
 from trainer.config import DIFFUSION_STEPS
 
 _NOISIEST = DIFFUSION_STEPS - 1
+_POWER = 3
+"""Of what is left of the noise, by the steps that are left of the sampler."""
 
 
 class FlowMatching:
@@ -39,6 +41,11 @@ class FlowMatching:
 
 
 def flow_times(steps: int) -> tuple[list[float], list[float]]:
-    """The timesteps at which a sampler of so many equal steps asks the head, and the times t of them, from 0 on."""
-    times = [index / steps for index in range(steps)]
-    return [_NOISIEST * (1 - time) for time in times], times
+    """The timesteps at which a sampler of so many steps asks the head, and the noise's shares 1 - t there, from 1 down.
+
+    What a head is off by in its last step enters the actions times the share of the noise that is left there. So steps
+    become shorter: i of n steps leave (1 - i / n)^3 of the noise. Of two equal ones, the last one's error would count
+    for half, and did: 88 successes of 100 in place of 100 (docs/results/README.md).
+    """
+    shares = [(1 - index / steps) ** _POWER for index in range(steps)]
+    return [_NOISIEST * share for share in shares], shares

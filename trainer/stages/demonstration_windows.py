@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from trainer.data.demonstrations.episode import Demonstrations, Episode
 from trainer.data.motion_basis import MOST_WINDOWS
 from trainer.data.normalization import ActionNormalizer
 from trainer.model.observation import Camera, ObservationScaling, least_spread
-from trainer.stages.pictures import EpisodePictures
+from trainer.stages.pictures import EpisodePictures, Pictures
 from trainer.training.ranks import ALONE, Ranks
 from trainer.training.transfer import send
 
@@ -64,22 +65,15 @@ class DemonstrationWindows:
         self._training = torch.from_numpy(self._training_steps).to(device)
         self._position = 0
         self._permutation: tuple[int, IntArray, Tensor] | None = None
+        self._cropping = ThreadPoolExecutor(1, "cropping")
+        self._ahead: tuple[int, Future[list[Pictures]]] | None = None
 
     def next(self, tell: Callable[[str], None]) -> Batch | RankBatch:
         """The next batch, with pictures this rank's part of it; a batch may span two epochs."""
-        count, size = len(self._training_steps), self._config.training.batch_size
-        parts, missing, position = list[tuple[IntArray, Tensor]](), size, self._position
-        while missing:
-            epoch, place = divmod(position, count)
-            chosen, on_device = self._permuted(epoch)
-            parts.append((chosen[place : place + missing], on_device[place : place + missing]))
-            missing, position = missing - len(parts[-1][0]), position + len(parts[-1][0])
-        steps = self._training[torch.cat([on_device for _, on_device in parts])]
-        observations = self._seen(steps)
-        crops: list[Tensor] = []
-        if self._pictures:
-            shown = self._training_steps[np.concatenate([chosen for chosen, _ in parts])]
-            crops = self._random_crops(self._ranks.part(shown), self._ranks.part(np.arange(self._position, position)))
+        size = self._config.training.batch_size
+        chosen, on_device = self._order_at(self._position)
+        steps = self._training[on_device]
+        observations, crops = self._seen(steps), self._crops_at(self._position, chosen)
         # All in one copy.
         noise = self._noise(observations.shape)
         sent = send(self._device, *noise, *crops)
@@ -88,7 +82,7 @@ class DemonstrationWindows:
         batch: Batch | RankBatch = Batch(self._actions[steps], observations.flatten(1))
         if crops:
             batch = self._ranks.share(batch)._replace(pictures=sent[len(noise) :])
-        self._position = position
+        self._position += size
         return batch
 
     def validation(self) -> Batch | None:
@@ -126,11 +120,35 @@ class DemonstrationWindows:
         noise[..., : noise.shape[-1] - self._low_dim] = 0
         return [noise]
 
-    def _random_crops(self, steps: IntArray, places: IntArray) -> list[Tensor]:
+    def _crops_at(self, position: int, chosen: IntArray) -> list[Tensor]:
+        """This rank's crops of the batch at a place; those of the next are begun, and made beside the step."""
+        if not self._pictures:
+            return []
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == position:
+            crops = ahead[1].result()
+        else:
+            crops = self._random_crops(position, chosen)
+        later = position + len(chosen)
+        self._ahead = later, self._cropping.submit(self._random_crops, later, self._order_at(later)[0])
+        return [torch.from_numpy(one) for one in crops]
+
+    def _random_crops(self, position: int, chosen: IntArray) -> list[Pictures]:
         """Of each camera, crops that depend on the samples' places in the order."""
-        shown, seed = steps[:, : self._n_obs_steps], self._config.training.seed
-        cameras = enumerate(self._pictures)
-        return [torch.from_numpy(one.random_crops(shown, seed, places, camera)) for camera, one in cameras]
+        steps = self._ranks.part(self._training_steps[chosen])[:, : self._n_obs_steps]
+        places, seed = self._ranks.part(np.arange(position, position + len(chosen))), self._config.training.seed
+        return [one.random_crops(steps, seed, places, camera) for camera, one in enumerate(self._pictures)]
+
+    def _order_at(self, position: int) -> tuple[IntArray, Tensor]:
+        """Which windows the batch at a place has, in the CPU's memory and on the device."""
+        count, size = len(self._training_steps), self._config.training.batch_size
+        parts, end = list[tuple[IntArray, Tensor]](), position + size
+        while position < end:
+            epoch, place = divmod(position, count)
+            chosen, on_device = (order[place : place + end - position] for order in self._permuted(epoch))
+            parts.append((chosen, on_device))
+            position += len(chosen)
+        return np.concatenate([chosen for chosen, _ in parts]), torch.cat([on_device for _, on_device in parts])
 
     def _permuted(self, epoch: int) -> tuple[IntArray, Tensor]:
         """The order of an epoch, in the CPU's memory and on the device."""

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.arm.robot_model import RobotModel
-from services.synthesis.collision.distances import MEETS
-from services.synthesis.collision.gaps import Bodies, Pairs, gap, make_posture, place_bodies
+from services.synthesis.collision.gaps import CLEAR, Bodies, Pairs, look, make_posture, place_bodies
 from services.synthesis.collision.separations import Separations
-from services.synthesis.collision.walk import CLEAR, walk
+from services.synthesis.collision.walk import walk
 from services.synthesis.compiled import compiled
 from services.synthesis.motion.timing import Profiles
 from services.synthesis.motion.turns import timeline, turning_times
@@ -65,11 +64,8 @@ def _pairs(robot: RobotModel, apart: Separations) -> Pairs:
 @compiled
 def _check_postures(pairs: Pairs, q: FloatArray, met: IntArray) -> None:
     """The loop of `colliding_postures`."""
-    posture = make_posture(pairs)
+    posture, gaps = make_posture(pairs), np.empty(pairs.bodies.first.size)
     for row in range(met.size):
         posture.line[:] = 0.0
         place_bodies(pairs, q[row], posture)
-        for pair in range(pairs.bodies.clearance.size):
-            if gap(pairs.bodies, pair, posture, 0.0) == MEETS:
-                met[row] = pair
-                break
+        met[row] = look(pairs.bodies, posture, gaps)

@@ -14,7 +14,9 @@ from services.synthesis.compiled import compiled
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_HULLS_TELL = 0.1
+CLEAR = -1
+"""No pair collides."""
+HULLS_TELL = 0.1
 """By how much more [m] than capsules hulls are taken to be apart, at most, when it is asked whether to look at them."""
 
 
@@ -92,28 +94,54 @@ def place_bodies(pairs: Pairs, q: FloatArray, posture: Posture) -> None:
 
 
 @compiled
-def gap(bodies: Bodies, pair: int, posture: Posture, enough: float) -> float:
-    """Lower bound on a pair's distance [m], above its clearance; MEETS where the distance is not.
+def capsules_apart(ends: FloatArray, capsules: FloatArray, solids: FloatArray, a: int, b: int) -> float:
+    """Lower bound on the distance of body a from body b, or from solid -1 - b [m], by the capsules around them."""
+    if b < 0:
+        return float(capsule_to_solid(ends, a, capsules[a, 6], solids, -1 - b)[0])
+    return float(segment_distance(ends, a, b)[0] - capsules[a, 6] - capsules[b, 6])
+
+
+@compiled
+def look(bodies: Bodies, posture: Posture, gaps: FloatArray) -> int:
+    """The first pair that is within its clearance, or CLEAR; fills in lower bounds on the distances of all before it.
+
+    Args:
+        bodies: and their pairs.
+        posture: as `place_bodies` fills it in.
+        gaps: shape (C,) [m].
+    """
+    _, capsules, _, _, solids, first, second, clearance = bodies
+    ends = posture.ends
+    for pair in range(gaps.size):
+        gaps[pair] = capsules_apart(ends, capsules, solids, first[pair], second[pair])
+    for pair in range(gaps.size):
+        if gaps[pair] <= clearance[pair]:
+            gaps[pair] = hulls_apart(bodies, pair, posture, 0.0)
+            if gaps[pair] == MEETS:
+                return pair
+    return CLEAR
+
+
+@compiled
+def hulls_apart(bodies: Bodies, pair: int, posture: Posture, enough: float) -> float:
+    """Lower bound on a pair's distance [m] by their hulls, above its clearance; MEETS where the distance is not.
 
     Args:
         bodies: and their pairs.
         pair: which.
         posture: as `place_bodies` fills it in; which way the pair is apart is kept in it.
-        enough: what the bound has to reach [m]: where the hulls don't help to that, they are not looked at.
+        enough: a bound above this [m] need not be better.
     """
     joint, capsules, corners, first_corner, solids, first, second, clearance = bodies
     frames, ends, line, simplex = posture
     a, b = first[pair], second[pair]
     near = clearance[pair]
-    if b < 0:
-        found, x, y, z = capsule_to_solid(ends, a, capsules[a, 6], solids, -1 - b)
-    else:
-        found, x, y, z = segment_distance(ends, a, b)
-        found -= capsules[a, 6] + capsules[b, 6]
-    if found > near and (found >= enough or found < enough - _HULLS_TELL):
-        return float(found)
     f = joint[a] + 1
     hull = f, first_corner[a], first_corner[a + 1]
+    if b < 0:
+        _, x, y, z = capsule_to_solid(ends, a, capsules[a, 6], solids, -1 - b)
+    else:
+        _, x, y, z = segment_distance(ends, a, b)
     if b < 0 and solids[-1 - b, 0] == HALF_SPACE:
         px, py, pz = least_corner(frames, corners, hull, -x, -y, -z)
         height = -px * x - py * y - pz * z - solids[-1 - b, 4]
@@ -125,14 +153,14 @@ def gap(bodies: Bodies, pair: int, posture: Posture, enough: float) -> float:
     apart, x, y, z = separation(
         frames, corners, hull, other, solids, -1 - b if b < 0 else -1, (x, y, z), near, enough, simplex
     )
-    if apart == MEETS:
-        return MEETS
-    if b < 0:
-        line[pair, 0], line[pair, 1], line[pair, 2] = x, y, z
-    else:
-        for r in range(3):
-            line[pair, r] = frames[f, r] * x + frames[f, 3 + r] * y + frames[f, 6 + r] * z
-    return float(max(found, apart))
+    if b >= 0:
+        x, y, z = (
+            frames[f, 0] * x + frames[f, 3] * y + frames[f, 6] * z,
+            frames[f, 1] * x + frames[f, 4] * y + frames[f, 7] * z,
+            frames[f, 2] * x + frames[f, 5] * y + frames[f, 8] * z,
+        )
+    line[pair, 0], line[pair, 1], line[pair, 2] = x, y, z
+    return float(apart)
 
 
 @compiled

@@ -10,15 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.synthesis.collision.distances import MEETS
-from services.synthesis.collision.gaps import Pairs, Posture, gap, make_posture, place_bodies, travelled
+from services.synthesis.collision.gaps import (
+    CLEAR,
+    HULLS_TELL,
+    Pairs,
+    Posture,
+    capsules_apart,
+    hulls_apart,
+    look,
+    make_posture,
+    place_bodies,
+    travelled,
+)
 from services.synthesis.compiled import compiled
 from services.synthesis.motion.turns import Timeline, posture_at
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-CLEAR = -1
-"""No pair of a motion collides."""
 PROBES = 8
 """Parts of equal length into which a motion is cut at first: most that collide do so where two of these meet."""
 _MOST_HALVINGS = 64
@@ -119,11 +128,7 @@ def _look(
     """Looks at all pairs at one time: fills in the configuration and the gaps; a pair that collides, or CLEAR."""
     posture_at(motions, m, time, q)
     place_bodies(pairs, q, posture)
-    for pair in range(gaps.size):
-        gaps[pair] = gap(pairs.bodies, pair, posture, 0.0)
-        if gaps[pair] == MEETS:
-            return pair
-    return CLEAR
+    return look(pairs.bodies, posture, gaps)
 
 
 @compiled
@@ -146,7 +151,8 @@ def _begin(pairs: Pairs, cuts: FloatArray, q: FloatArray, gaps: FloatArray, i: i
 @compiled
 def _halve(pairs: Pairs, motions: Timeline, m: int, posture: Posture, intervals: Intervals) -> int:
     """Halves the interval in the first place until its pairs are shown apart; one that collides, or CLEAR."""
-    bodies, travel, clearance = pairs.bodies, pairs.travel, pairs.bodies.clearance
+    bodies, travel, ends = pairs.bodies, pairs.travel, posture.ends
+    _, capsules, _, _, solids, first, second, clearance = bodies
     times, q, sizes, in_pair, gaps = intervals
     count = 1 if sizes[0] else 0
     middle = np.empty(q.shape[2])
@@ -167,10 +173,12 @@ def _halve(pairs: Pairs, motions: Timeline, m: int, posture: Posture, intervals:
             from_middle = travelled(travel, pair, middle, q[here, 1])
             least = max(one - to_middle, other - from_middle)
             enough = clearance[pair] - min(one - to_middle, other - from_middle)
-            near = gap(bodies, pair, posture, enough)
-            if near == MEETS:
-                return int(pair)
-            near = max(near, least)
+            near = max(least, capsules_apart(ends, capsules, solids, first[pair], second[pair]))
+            if near <= clearance[pair] or enough - HULLS_TELL < near < enough:
+                apart = hulls_apart(bodies, pair, posture, enough)
+                if apart == MEETS:
+                    return int(pair)
+                near = max(near, apart)
             if one + near < to_middle + clearance[pair]:
                 in_pair[later, before] = pair
                 gaps[later, before, 0], gaps[later, before, 1] = one, near

@@ -9,8 +9,8 @@ from scipy.stats import ks_2samp
 
 from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.collision.collisions import colliding_postures
+from services.synthesis.collision.gaps import CLEAR
 from services.synthesis.collision.separations import separations
-from services.synthesis.collision.walk import CLEAR
 from services.synthesis.draw.sampling import draw_candidates, redraw
 from services.synthesis.pipeline import synthesize
 from services.synthesis.request.families import WAYPOINT_FAMILIES

@@ -70,11 +70,15 @@ def test_times_are_trained_on_uniformly_pure_noise_included() -> None:
     assert torch.allclose(spread, 99 * torch.tensor([0.125, 0.375, 0.625, 0.875]))
 
 
-def test_steps_cover_equal_times_from_noise_alone() -> None:
-    assert [step.timestep for step in sampling_steps(4, "flow")] == [99, 74.25, 49.5, 24.75]
+def test_steps_become_shorter_from_noise_alone_to_none() -> None:
+    assert [step.timestep for step in sampling_steps(2, "flow")] == [99, 12.375]
+    assert [step.sigma for step in sampling_steps(4, "flow")] == [1, 27 / 64, 1 / 8, 1 / 64]
     for steps in range(1, 101):
         visited = sampling_steps(steps, "flow")
-        assert times(steps) == [index / steps for index in range(steps)]
+        assert all(step.timestep == pytest.approx(99 * step.sigma, abs=1e-12) for step in visited)
+        lengths = np.diff([*times(steps), 1])
+        assert (lengths > 0).all()
+        assert (np.diff(lengths) < 0).all()
         assert all(step.alpha + step.sigma == pytest.approx(1, abs=1e-15) for step in visited)
         assert all((now.next_alpha, now.next_sigma) == (after.alpha, after.sigma) for now, after in pairwise(visited))
         assert (visited[-1].next_alpha, visited[-1].next_sigma) == (1.0, 0.0)
@@ -96,8 +100,8 @@ def test_one_step_is_noise_and_velocity(seed: int) -> None:
 def test_steps_are_eulers_where_nothing_is_clipped(steps: int) -> None:
     start, velocities = 0.1 * noise(0), 0.1 * noise(1, batch=steps)
     x = start.double()
-    for velocity in velocities:
-        x = x + velocity.double() / steps
+    for velocity, length in zip(velocities, np.diff([*times(steps), 1]), strict=True):
+        x = x + velocity.double() * length
     found = sample(lambda noisy, index: velocities[index].expand_as(noisy), start, steps, "flow")
     assert (found - x).abs().max() < 1e-6
 
@@ -118,8 +122,8 @@ def test_a_single_point_is_reached_in_any_number_of_steps(steps: int, seed: int)
 def test_a_gaussian_is_mapped_as_eulers_method_says(steps: int) -> None:
     mean, spread, start = 0.2, 0.15, noise(0, batch=200)
     factor = 1.0
-    for t in times(steps):
-        factor *= 1 + (t * spread**2 - (1 - t)) / ((t * spread) ** 2 + (1 - t) ** 2) / steps
+    for t, after in pairwise([*times(steps), 1]):
+        factor *= 1 + (after - t) * (t * spread**2 - (1 - t)) / ((t * spread) ** 2 + (1 - t) ** 2)
     found = sample(gaussian_velocity(mean, spread, steps), start, steps, "flow")
     assert (found - (mean + factor * start)).abs().max() < 1e-5
     if steps == 1:

@@ -41,7 +41,7 @@ class Tool(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         return self._seen(), float(there), False, bool(self.at[0] > 1), info
 
     def render(self) -> Any:
-        return np.full((20, 30, 3), int(200 * self.at[0]), np.uint8)
+        return np.full((20, 30, 3), int(np.clip(200 * self.at[0], 0, 255)), np.uint8)
 
     def _seen(self) -> dict[str, Any]:
         seen = {"tool": {"at": self.at, "turned": np.array([1.0, 0, 0, 0])}, "goal": np.array([self.goal], np.float32)}

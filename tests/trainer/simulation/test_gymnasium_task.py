@@ -157,7 +157,7 @@ def test_demonstrated_learned_and_rolled_out_with_a_video(tmp_path: Path) -> Non
     assert (result["task"], result["episodes"], result["sampling_steps"]) == ("tool", 5, 2)
     assert json.loads((run / "result-2-steps.json").read_text()) == result
     assert {one.name for one in video.iterdir()} == {f"tool-{seed}.mp4" for seed in (7, 8, 9, 10)}
-    assert len(list((run / "rollouts-tool-2-steps.jsonl").open())) == 5
+    assert len((run / "rollouts-tool-2-steps.jsonl").read_text().splitlines()) == 5
     a_fault_is_told_and_tried_again(run, tmp_path)
 
 
@@ -165,14 +165,14 @@ def a_fault_is_told_and_tried_again(run: Path, folder: Path) -> None:
     rendered = {"render_mode": "rgb_array"}
     breaks = written(folder, environment={"arguments": {**rendered, "breaks_at": 8}})
     result = evaluate(run, str(breaks), 3, 7, silent)
-    assert list(result["faults"]) == ["8"]
+    assert list(result["faults"]) == ["8"], result["faults"]
     assert re.match(r"rollout 8 of tool: begin: RuntimeError: the tool is lost \(.*own_gym", result["faults"]["8"])
     assert (result["episodes"], result["outcomes"][1]) == (3, 0)
     again = evaluate(run, str(written(folder)), 3, 7, silent)
     assert "faults" not in again
     assert [again["outcomes"][place] for place in (0, 2)] == [result["outcomes"][place] for place in (0, 2)]
     lies = written(folder, environment={"arguments": {**rendered, "lies": True}})
-    with pytest.raises(SimulationError, match="no rollout of tool could be carried out; the first: .*shows no 'eye'"):
+    with pytest.raises(SimulationError, match=r"no rollout of tool could be carried out; the first: .*shows no 'eye'"):
         evaluate(run, str(lies), 2, 50, silent)
     with pytest.raises(ConfigError, match="--video: task 'tool' has no camera 'onlooker'"):
         evaluate(run, str(written(folder, environment={"arguments": {}})), 2, 50, silent, where=Where(video=folder))
@@ -181,14 +181,15 @@ def a_fault_is_told_and_tried_again(run: Path, folder: Path) -> None:
 @drawable
 def test_aloha_as_it_is_is_rolled_out_with_its_camera(tmp_path: Path) -> None:
     """Its own pictures, 480 x 640: few steps, of a policy that has learned nothing."""
-    with open_task(str(ROOT / "examples" / "aloha.toml")) as task:
+    with open_task(str(ROOT / "examples" / "tasks" / "aloha.toml")) as task:
         assert (task.action, task.action_width, task.rate_hz, task.robot) == ("joint_position", 15, 50.0, "aloha")
         assert (task.observation_widths, task.cameras[0]) == ({"observation.state": 14}, "observation.images.top")
         episode, again = task.begin(3), task.begin(3)
         state = episode.observation()["observation.state"]
         np.testing.assert_allclose(state[:6], [0, -0.96, 1.16, 0, -0.3, 0], atol=1e-6)
         picture = episode.pictures({"observation.images.top": (84, 84)})["observation.images.top"]
-        assert (picture.shape, picture.dtype) == ((480, 640, 3), np.uint8)
+        assert picture.shape == (480, 640, 3)
+        assert picture.dtype == np.uint8
         red = picture.astype(int)
         assert ((red[..., 0] - red[..., 1:].max(-1)) > 60).sum() > 50
         assert np.array_equal(state, again.observation()["observation.state"])
@@ -210,7 +211,7 @@ def test_the_expert_for_aloha_lifts_the_cube(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(
         BimanualViperXTask, "get_observation", lambda self, physics: {"qpos": self.get_qpos(physics), "images": nothing}
     )
-    task = GymnasiumTask.read(ROOT / "examples" / "aloha.toml")
+    task = GymnasiumTask.read(ROOT / "examples" / "tasks" / "aloha.toml")
     assert task.expert is not None
     for seed in range(3):
         episode, steps = task.begin(seed), 0

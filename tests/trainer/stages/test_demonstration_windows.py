@@ -176,7 +176,10 @@ def test_each_rank_crops_its_own_part_and_no_more(monkeypatch: pytest.MonkeyPatc
         assert torch.equal(torch.cat([batch.condition for batch in given]), expected.condition)
         for camera, pictures in enumerate(expected.pictures):
             assert torch.equal(torch.cat([batch.pictures[camera] for batch in given]), pictures)
-    assert cropped == [8, 8, 4, 4, 4, 4] * 3
+    for source in (whole, *parts):
+        source._cropping.shutdown()
+    # Of two cameras, and once more ahead.
+    assert sorted(cropped) == [4] * 2 * 2 * 4 + [8] * 2 * 4
     # What is a rank's own already, is not shared again; what is whole, is.
     assert Ranks(1, 2).share(given[1]) is given[1]
     shared = Ranks(1, 2).share(Batch(*expected))
@@ -186,6 +189,30 @@ def test_each_rank_crops_its_own_part_and_no_more(monkeypatch: pytest.MonkeyPatc
     assert held_out is not None
     assert all_held_out is not None
     assert torch.equal(held_out.pictures[1], all_held_out.pictures[1])
+
+
+def test_crops_of_the_next_batch_are_made_beside_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, ahead = picture_windows(8), picture_windows(8)
+    for source in (plain, ahead):
+        source.next(lambda text: None)
+        source._cropping.submit(int).result()
+    expected = plain.next(lambda text: None)
+
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("cropped in the step")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpisodePictures, "random_crops", fail)
+        given = ahead.next(lambda text: None)
+        assert all(torch.equal(*pair) for pair in zip(given.pictures, expected.pictures, strict=True))
+        assert torch.equal(given.actions, expected.actions)
+        # What goes wrong there is told where the batch is wanted.
+        with pytest.raises(RuntimeError, match="cropped in the step"):
+            ahead.next(lambda text: None)
+    # Elsewhere in the order, what was made ahead is not taken.
+    for source in (plain, ahead):
+        source.restore({"position": 3})
+    assert torch.equal(ahead.next(lambda text: None).pictures[0], plain.next(lambda text: None).pictures[0])
 
 
 def test_held_out_windows_show_the_middle() -> None:

@@ -5,6 +5,9 @@
 with the command u held over each control step (the response of an impedance or operational-space controller; Khatib
 1987, "A unified approach for motion and force control"). Rotations follow as unit quaternions do, component by
 component and made unit again, which is the same in every frame.
+
+SciPy is imported where it is used: its signal package takes as long as a quarter of PyTorch, and every training imports
+this file, most of them for nothing.
 """
 
 import functools
@@ -13,9 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import expm
-from scipy.optimize import minimize
-from scipy.signal import lfilter, ss2tf
 
 FloatArray = NDArray[np.float64]
 
@@ -48,6 +48,7 @@ class Lag:
     @classmethod
     def fit(cls, commanded: Sequence[FloatArray], observed: Sequence[FloatArray], rate_hz: float) -> "Lag":
         """The lag by which positions (T, 3) follow commanded ones with the least squared error."""
+        from scipy.optimize import minimize
 
         # All at once, each as long as the longest: what is behind an end is not looked at.
         longest = max(map(len, commanded))
@@ -75,6 +76,8 @@ class Lag:
 
     def follow(self, commanded: FloatArray) -> FloatArray:
         """Values (T, ...) observed before each command (T, ...), from rest at the first one."""
+        from scipy.signal import lfilter
+
         numerator, denominator = _transfer(self.frequency, self.damping, self.rate_hz)
         since = commanded - commanded[:1]
         delayed = np.concatenate([np.zeros((self.delay, *since.shape[1:])), since])[: len(since)]
@@ -91,6 +94,9 @@ class Lag:
 @functools.lru_cache(maxsize=16)
 def _transfer(frequency: float, damping: float, rate_hz: float) -> tuple[FloatArray, FloatArray]:
     """Of the discrete transfer function from commands to values: numerator and denominator."""
+    from scipy.linalg import expm
+    from scipy.signal import ss2tf
+
     augmented = np.zeros((3, 3))
     augmented[0, 1] = 1.0
     augmented[1] = -(frequency**2), -2 * damping * frequency, frequency**2

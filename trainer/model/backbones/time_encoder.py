@@ -8,10 +8,14 @@ from torch import Tensor, nn
 from trainer.config import DIFFUSION_STEPS
 
 
-def sinusoids(times: Tensor, width: int) -> Tensor:
-    """Sines and cosines of times (n,) at width / 2 frequencies from 1 down to 1e-4, shape (n, width)."""
+def frequencies_of(width: int) -> Tensor:
+    """Width / 2 frequencies from 1 down to 1e-4."""
     half = width // 2
-    frequencies = torch.exp(torch.arange(half, device=times.device) * (-math.log(10000) / (half - 1)))
+    return torch.exp(torch.arange(half) * (-math.log(10000) / (half - 1)))
+
+
+def sinusoids(times: Tensor, frequencies: Tensor) -> Tensor:
+    """Sines and cosines of times (n,) at frequencies (width / 2,), shape (n, width)."""
     angles = times[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
@@ -23,17 +27,20 @@ class Sinusoid(nn.Module):
         width: numbers in the vector.
     """
 
+    frequencies: Tensor
     sinusoid: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
-        self.register_buffer("sinusoid", sinusoids(torch.arange(DIFFUSION_STEPS), width), persistent=False)
+        self.register_buffer("frequencies", frequencies_of(width), persistent=False)
+        table = sinusoids(torch.arange(DIFFUSION_STEPS), self.frequencies)
+        self.register_buffer("sinusoid", table, persistent=False)
 
     def forward(self, timesteps: Tensor) -> Tensor:
         """Timesteps (batch,) from 0 to DIFFUSION_STEPS - 1, integers or of flow matching real, to (batch, width)."""
         if timesteps.is_floating_point():
-            return sinusoids(timesteps, self.width)
+            return sinusoids(timesteps, self.frequencies)
         return self.sinusoid[timesteps]
 
 

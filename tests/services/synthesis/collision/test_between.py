@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from services.synthesis.collision.collisions import colliding_postures, collisions
+from services.synthesis.collision.gaps import CLEAR
 from services.synthesis.collision.separations import KEEP_OUT_CLEARANCE, LINK_CLEARANCE, separations
-from services.synthesis.collision.walk import CLEAR
 from services.synthesis.motion.timing import Profiles
 from services.synthesis.request.keep_outs import KeepOutBox
 from tests.services.catalogue.slides import BESIDE, HALF, slides

@@ -12,8 +12,8 @@ from services.synthesis.arm.links import robot_links
 from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.collision.capsules import link_frames
 from services.synthesis.collision.collisions import colliding_postures, collisions
+from services.synthesis.collision.gaps import CLEAR
 from services.synthesis.collision.separations import Separations, separations
-from services.synthesis.collision.walk import CLEAR
 from services.synthesis.motion.timing import Profiles, parameterizer
 from services.synthesis.motion.turns import posture_at, timeline
 from services.synthesis.pipeline import synthesize

@@ -6,7 +6,7 @@ from tests.trainer.model.backbones import reference as ref
 from trainer.config import HeadConfig
 from trainer.model.backbones import build_backbone
 from trainer.model.backbones.mlp import SIZES, AdaLnZeroBlock, FilmBlock, PerStepLinear
-from trainer.model.backbones.time_encoder import TimeEncoder, sinusoids
+from trainer.model.backbones.time_encoder import TimeEncoder, frequencies_of, sinusoids
 
 
 def reference_mlp(
@@ -76,7 +76,7 @@ def test_steps_do_not_mix_within_the_backbone() -> None:
 
 
 def test_time_encoding_is_the_usual_sinusoid() -> None:
-    table = sinusoids(torch.arange(100), 256).double().numpy()
+    table = sinusoids(torch.arange(100), frequencies_of(256)).double().numpy()
     frequencies = 10_000 ** (-np.arange(128) / 127)
     assert np.abs(table[:, :128] - np.sin(np.arange(100)[:, None] * frequencies)).max() < 1e-4
     assert np.abs(table[:, 128:] - np.cos(np.arange(100)[:, None] * frequencies)).max() < 1e-4
