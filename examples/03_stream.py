@@ -31,7 +31,7 @@ def samples(client: Client, job_id: str, dof: int) -> Iterator[tuple[Tensor, Ten
 
 
 def main() -> None:
-    """Asks for rows, and takes a step with each batch of them."""
+    """Asks for rows, and trains on them as they come."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--service", default="http://localhost:8000", help="URL of the service")
     parser.add_argument("--count", type=int, default=2000, help="trajectories to ask for")
@@ -41,15 +41,16 @@ def main() -> None:
     with Client(options.service) as client:
         client.wait_ready()
         dof = len(client.robot(ROBOT)["joint_names"])
-        network = nn.Sequential(nn.Linear(dof, 128), nn.Tanh(), nn.Linear(128, 128), nn.Tanh(), nn.Linear(128, 3))
-        optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+        network = nn.Sequential(nn.Linear(dof, 128), nn.GELU(), nn.Linear(128, 128), nn.GELU(), nn.Linear(128, 3))
+        optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
         job = client.submit({**REQUEST, "count": options.count})
         seen = 0
         for joints, tool, rows in samples(client, job["id"], dof):
-            off = (network(joints) - tool).norm(dim=1).mean()
-            optimizer.zero_grad()
-            off.backward()
-            optimizer.step()
+            for part in torch.randperm(len(joints)).split(256):
+                off = (network(joints[part]) - tool[part]).norm(dim=1).mean()
+                optimizer.zero_grad()
+                off.backward()
+                optimizer.step()
             seen += rows
             print(f"{seen} of {options.count} rows: off by {off.item():.3f} m")
 

@@ -48,7 +48,7 @@ def test_02_draws_a_row(run: Run, generated: str, folder: Path) -> None:
     assert picture.std() > 0.05
 
 
-def test_03_takes_a_step_with_each_batch_of_rows_as_they_come(run: Run, service: str) -> None:
+def test_03_trains_on_rows_as_they_come(run: Run, service: str) -> None:
     lines = run("03", "--service", service, "--count", 300).splitlines(keepends=True)
     says("03", lines[-1])
     seen = [int(line.split()[0]) for line in lines]
