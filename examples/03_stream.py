@@ -46,7 +46,7 @@ def main() -> None:
         job = client.submit({**REQUEST, "count": options.count})
         seen = 0
         for joints, tool, rows in samples(client, job["id"], dof):
-            for part in torch.randperm(len(joints)).split(256):
+            for part in torch.split(torch.randperm(len(joints)), 256):
                 off = (network(joints[part]) - tool[part]).norm(dim=1).mean()
                 optimizer.zero_grad()
                 off.backward()

@@ -25,6 +25,7 @@ from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.errors import RobotError
 from shared.storage import open_storage
 from tests.services.catalogue.own import GANTRY, own
+from tests.services.synthesis.collision.reference import COAL_TOLERANCE, pair_distance
 
 # In the file, each comes before what it follows: cover -> rod -> lever -> lift, an arm's joint.
 _LINKS = """
@@ -153,12 +154,11 @@ def test_no_pair_comes_nearer_than_its_travel_says() -> None:
         moved = rng.uniform(-0.03, 0.03, robot.dof)
         for state, posture in zip(frames, (q, q + moved), strict=True):
             link_frames(robot.chain, robot.followers, posture, state)
-        for pair, (a, b) in enumerate(zip(apart.first.tolist(), apart.second.tolist(), strict=True)):
-            bodies = apart.bodies.joint
-            gaps = [apart.distance(pair, state[bodies[a] + 1], state[bodies[b] + 1])[0] for state in frames]
+        for pair in range(len(apart.first)):
+            gaps = [pair_distance(apart, pair, state) for state in frames]
             if min(gaps) > 0:
                 bound = apart.travel[pair] @ np.abs(moved)
-                assert abs(gaps[0] - gaps[1]) <= bound + 1e-9
+                assert abs(gaps[0] - gaps[1]) <= bound + COAL_TOLERANCE
                 used[pair] = max(used[pair], abs(gaps[0] - gaps[1]) / bound)
     # The bounds are no wild ones: each pair uses a good part of its own, but for the shoulder, which turns on the
     # floor.
