@@ -16,6 +16,8 @@ _IDENTITY: Pose = (np.zeros(3), np.eye(3))
 # Of the second smallest eigenvalue for each pose: below it, the tool turns about one axis only.
 _LEAST_TURN = 1e-3
 _WORST_CONDITION = 1e4
+# Of half a turn's sine.
+_NO_TURN = 0.005
 
 
 def distance(a: Pose, b: Pose) -> float:
@@ -58,6 +60,12 @@ def as_mapping(base: Pose, tool: Pose) -> Frame:
         qx, qy, qz, qw = (np.round(matrix_to_quat_xyzw(rotation), 5) + 0.0).tolist()
         parts.append(FixedPose(position=(x, y, z), quat_xyzw=(qx, qy, qz, qw)))
     return Frame(base=parts[0], tool=parts[1])
+
+
+def is_shift(frame: Frame) -> bool:
+    """Whether a frame is only shifted, and not turned."""
+    turns = [np.linalg.norm(part.quat_xyzw[:3]) for part in (frame.base, frame.tool)]
+    return bool(max(turns) < _NO_TURN)
 
 
 def _fit_both(seen: Pose, ours: Pose) -> tuple[Pose, Pose] | None:

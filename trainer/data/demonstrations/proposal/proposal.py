@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared.errors import ConfigError
 from trainer.data.demonstrations.mapping.encodings import joint_positions
-from trainer.data.demonstrations.mapping.mapping import split_columns
+from trainer.data.demonstrations.mapping.mapping import Frame, split_columns
 from trainer.data.demonstrations.proposal.chain import Chain
 from trainer.data.demonstrations.proposal.commands import (
     CLEARLY,
@@ -21,6 +21,7 @@ from trainer.data.demonstrations.proposal.commands import (
     pose_solutions,
 )
 from trainer.data.demonstrations.proposal.deltas import pose_delta_guesses
+from trainer.data.demonstrations.proposal.frames import is_shift
 from trainer.data.demonstrations.proposal.gripper import gripper_guesses
 from trainer.data.demonstrations.proposal.guess import Guess, settle
 from trainer.data.demonstrations.proposal.joint_commands import joint_delta_guesses, joint_guesses, joint_mode
@@ -82,7 +83,7 @@ def propose(source: Source, path: Path, robot: str | None, chain: Chain | None) 
     guesses += gripper_guesses(steps, layout)
     columns = [text for text in vars(layout.state).values() if text]
     low_dim = () if contents.defaults else tuple(dict.fromkeys(split_columns(text)[0] for text in columns))
-    return Proposal(robot, low_dim, tuple(_once(guesses)))
+    return Proposal(robot, low_dim, tuple(_with_doubts(_once(guesses), chain)))
 
 
 def _likeliest(steps: Steps, layouts: Sequence[Layout], path: Path) -> Layout:
@@ -121,6 +122,29 @@ def _once(guesses: Sequence[Guess]) -> list[Guess]:
             unchecked = guess.unchecked or (before is not None and before.unchecked)
             last[guess.key] = replace(guess, unchecked=unchecked, why=before.why if before and unchecked else guess.why)
     return list(last.values())
+
+
+def _with_doubts(guesses: Sequence[Guess], chain: Chain | None) -> list[Guess]:
+    """The guesses, of which frames and zeros are questions where another zero would do as well as another frame.
+
+    A base that is turned about the axis of the first joint can't be told from another zero of that joint, nor a tool
+    that is turned from another zero of the last; those of joints that stand still are in it too. Where nothing is
+    turned, only chance could make another zero agree; but a joint that slides shifts.
+    """
+    frames = [guess.readings[0] for guess in guesses if guess.key == ("state", "frame") and guess.is_sure]
+    if chain is None or not frames or not isinstance(frames[0], Frame):
+        return list(guesses)
+    if is_shift(frames[0]) and not chain.slides.any():
+        return list(guesses)
+    why = (
+        "{}; but another zero of the first or last joint, or of one that stands still, would do as well as a frame that "
+        "is turned: right if the joints' zeros are the arm's own"
+    )
+    doubtful = {(table, key) for table in ("action", "state") for key in ("frame", "joint_position")}
+    return [
+        replace(guess, unchecked=True, why=why.format(guess.why)) if guess.key in doubtful and guess.is_sure else guess
+        for guess in guesses
+    ]
 
 
 def _commanded(steps: Steps, layout: Layout, chain: Chain | None, known: Sequence[Known]) -> list[Guess]:

@@ -68,24 +68,24 @@ def _joint_commands(change: Callable[[Recording], FloatArray]) -> Change:
     return lambda columns, told, seen: {"actions": np.c_[change(told), told.gripper]}
 
 
-def _other_base(columns: Columns, told: Recording, seen: Recording) -> Columns:
+def _other_base(columns: Columns, told: Recording, seen: Recording, turn: FloatArray = _TURN) -> Columns:
     shift = np.array([0.5, -0.2, 0.9])
     return {
-        "obs/eef_pos": seen.position @ _TURN.T + shift,
-        "obs/eef_quat": matrix_to_quat_xyzw(_TURN @ seen.rotation),
-        **_action(columns, position=told.position @ _TURN.T + shift, rotation=matrix_to_rotvec(_TURN @ told.rotation)),
+        "obs/eef_pos": seen.position @ turn.T + shift,
+        "obs/eef_quat": matrix_to_quat_xyzw(turn @ seen.rotation),
+        **_action(columns, position=told.position @ turn.T + shift, rotation=matrix_to_rotvec(turn @ told.rotation)),
     }
 
 
-def _other_tool(columns: Columns, told: Recording, seen: Recording) -> Columns:
+def _other_tool(columns: Columns, told: Recording, seen: Recording, turn: FloatArray = _TOOL_TURN) -> Columns:
     shift = np.array([0.02, 0.01, -0.1])
     return {
         "obs/eef_pos": seen.position + seen.rotation @ shift,
-        "obs/eef_quat": matrix_to_quat_xyzw(seen.rotation @ _TOOL_TURN),
+        "obs/eef_quat": matrix_to_quat_xyzw(seen.rotation @ turn),
         **_action(
             columns,
             position=told.position + told.rotation @ shift,
-            rotation=matrix_to_rotvec(told.rotation @ _TOOL_TURN),
+            rotation=matrix_to_rotvec(told.rotation @ turn),
         ),
     }
 
@@ -138,8 +138,14 @@ CASES: dict[str, tuple[Change, Mapping[str, Any]]] = {
         lambda c, t, s: {"obs/eef_quat": matrix_to_rot6d(np.swapaxes(s.rotation, 1, 2))},
         {"state.rotation": {"columns": "obs/eef_quat", "encoding": "rot6d_columns"}},
     ),
-    "base elsewhere": (_other_base, {"state.frame": _BASE, "action.frame": _BASE}),
-    "tool elsewhere": (_other_tool, {"state.frame": _TOOL, "action.frame": _TOOL}),
+    "base shifted": (
+        lambda c, t, s: _other_base(c, t, s, np.eye(3)),
+        {f"{table}.frame": {"base": {"position": [0.5, -0.2, 0.9]}} for table in ("state", "action")},
+    ),
+    "tool shifted": (
+        lambda c, t, s: _other_tool(c, t, s, np.eye(3)),
+        {f"{table}.frame": {"tool": {"position": [-0.02, -0.01, 0.1]}} for table in ("state", "action")},
+    ),
     "joints turned": (
         lambda c, t, s: {"obs/joint_pos": s.joints * _SIGNS},
         {"state.joint_position": {"columns": "obs/joint_pos", "sign": _SIGNS.tolist()}},
@@ -270,6 +276,14 @@ UNCLEAR: dict[str, tuple[Change, Mapping[str, Any], dict[str, str], str | None]]
     "zero of the last joint, or a tool that is turned": (
         _offset(6, 0.3), {"state.joint_position": {"columns": "obs/joint_pos", "offset": [0, 0, 0, 0, 0, 0, 0.3]}},
         {"state.joint_position": "agree", "state.frame": "agree", "action.frame": "agree"}, "panda",
+    ),
+    "base turned, or the zero of the first joint": (
+        _other_base, {"state.frame": _BASE, "action.frame": _BASE},
+        dict.fromkeys(("state.joint_position", "state.frame", "action.frame"), "another zero"), "panda",
+    ),
+    "tool turned, or the zero of the last joint": (
+        _other_tool, {"state.frame": _TOOL, "action.frame": _TOOL},
+        dict.fromkeys(("state.joint_position", "state.frame", "action.frame"), "another zero"), "panda",
     ),
     "normalized joints": (
         lambda c, t, s: {"obs/joint_pos": s.joints * np.array([31, 42, 36, 55, 29, 44, 38]) + 7}, _NOTHING,
