@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from shared.errors import ConfigError
 from shared.rotation import matrix_to_quat_xyzw, matrix_to_rot6d, matrix_to_rotvec, rotvec_to_matrix
 from tests.trainer.data.demonstrations.proposal.example import Change, Columns, Recording, chain_of, write
+from tests.trainer.data.demonstrations.written import LIFT, unpack_lift
 from trainer.data.demonstrations import open_source
 from trainer.data.demonstrations.proposal.guess import Guess
 from trainer.data.demonstrations.proposal.proposal import propose
@@ -339,3 +340,14 @@ def test_commands_that_are_neither_joints_nor_poses_of_the_arm(tmp_path: Path) -
         ConfigError, match=r"can't tell what is commanded; as .*'actions\[0:3\]'.* and as .*'actions\[0:7\]'"
     ):
         found_in(path)
+
+
+def test_a_recording_of_robosuite_is_understood_with_its_scene(tmp_path: Path) -> None:
+    found = found_in(unpack_lift(tmp_path))
+    assert all(guess.is_sure for guess in found.values())
+    for table in ("action", "state"):
+        for key in ("position", "rotation", "frame", "gripper"):
+            reading, written = said(found[f"{table}.{key}"].readings[0]), LIFT[table][key]
+            # The fingers' widest is what was seen of them.
+            assert is_same(reading, written if key != "gripper" or table == "action" else written | {"open": 0.0394})
+    assert said(found["state.joint_position"].readings[0]) == {"columns": "obs/robot0_joint_pos"}
