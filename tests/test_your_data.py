@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.client import Client
 from tests.pages import ROOT, blocks, runnable
+from tests.services.example import running_service
 from tests.trainer.data.demonstrations.written import unpack_lerobot
 from trainer.data.demonstrations.mapping.mapping_file import parse_mapping
 
@@ -28,8 +30,8 @@ def shorter(text: str) -> str:
     return runnable(text)
 
 
-def run(command: list[str], folder: Path) -> str:
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(folder)}
+def run(command: list[str], folder: Path, **more: str) -> str:
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(folder)} | more
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -41,15 +43,33 @@ def test_every_command_works_in_its_order(tmp_path: Path) -> None:
     (tmp_path / "my-mapping.toml").write_text(blocks(PAGE, "toml")[0])
     (tmp_path / "request.json").write_text(shorter(blocks(PAGE, "json")[0]))
     commands = [shorter(block.replace("\\\n", " ")).strip() for block in blocks(PAGE, "sh")]
-    assert len(commands) == 5
-    said = [run(["bash", "-c", command], tmp_path) for command in commands]
+    assert len(commands) == 6
+    with running_service(tmp_path / "service", "--engine", "process", "--workers", "1") as service:
+        Client(service.url).wait_ready()
+        said = [run(["bash", "-c", command], tmp_path, HEADSTART_URL=service.url) for command in commands[:2]]
+    said += [run(["bash", "-c", command], tmp_path) for command in commands[2:]]
     assert "observation.state [8]" in said[0]
-    assert "3 demonstrations of 'pick up the block' by panda at 20 Hz" in said[1]
-    assert said[1].splitlines()[-1] == "checked: every assumption of the mapping holds"
+    assert "2 questions are marked CAN'T TELL" in said[1]
+    check_proposal(tmp_path)
+    assert "3 demonstrations of 'pick up the block' by panda at 20 Hz" in said[2]
+    assert said[2].splitlines()[-1] == "checked: every assumption of the mapping holds"
     (snippet,) = blocks(PAGE, "python")
     seen = run([sys.executable, "-c", snippet + "\nprint(actions.shape)"], tmp_path).splitlines()
     assert seen[0].startswith("{'observation.state': 8} {'observation.images.front': Camera(size=(64, 64)")
     assert seen[-1] == "(1, 8, 10)"
+
+
+def check_proposal(folder: Path) -> None:
+    """What is proposed is what the page has people write, and the lines that it shows are in the file."""
+    proposed, written = (tomllib.loads((folder / f"{name}-mapping.toml").read_text()) for name in ("proposed", "my"))
+    assert {**proposed, "action": proposed["action"] | {"mode": "absolute"}} == {
+        **{key: value for key, value in written.items() if key != "observation"},
+        "action": written["action"] | {"mode": "absolute"},
+    }
+    (shown,) = re.findall(
+        r'^# commanded and observed.*?^# frame = "base"$', (ROOT / PAGE).read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert shown in (folder / "proposed-mapping.toml").read_text()
 
 
 def test_every_mapping_is_one() -> None:

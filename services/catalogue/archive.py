@@ -7,8 +7,8 @@ import zlib
 from pathlib import PurePosixPath
 
 from services.catalogue.mesh_hulls import MAX_BYTES, SUFFIXES
-from services.catalogue.xml_reader import MAX_BYTES as MAX_URDF_BYTES
 from shared.errors import RobotError
+from shared.xml_reader import MAX_BYTES as MAX_URDF_BYTES
 
 MAX_FILES = 5000
 _SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini")

@@ -12,8 +12,8 @@ from services.catalogue.followers import Follower, followers
 from services.catalogue.urdf import Joint, Origin, Urdf
 from services.catalogue.urdf_reader import read_urdf
 from services.catalogue.urdf_text import urdf_text
-from services.catalogue.xml_reader import read_xml
 from shared.errors import RobotError
+from shared.xml_reader import read_xml
 
 
 @dataclass(frozen=True)

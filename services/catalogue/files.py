@@ -10,8 +10,8 @@ import coal
 import numpy as np
 from numpy.typing import NDArray
 
-from services.catalogue.xml_reader import read_xml
 from shared.errors import RobotError
+from shared.xml_reader import read_xml
 
 _MESH_SCHEME = "package://"
 

@@ -13,9 +13,9 @@ from services.catalogue.chain import MAX_DOF
 from services.catalogue.mesh_hulls import MAX_HULL_BYTES
 from services.catalogue.own_files import MESH_PREFIX, OwnFiles
 from services.catalogue.urdf_reader import read_urdf
-from services.catalogue.xml_reader import MAX_BYTES
 from shared.errors import RobotError
 from shared.storage import Storage
+from shared.xml_reader import MAX_BYTES
 
 _FOLDER = MESH_PREFIX.removeprefix("package://").rstrip("/")
 _URDF, _SAID = f"{_FOLDER}/robot.urdf", f"{_FOLDER}/robot.json"

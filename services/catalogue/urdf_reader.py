@@ -12,8 +12,8 @@ import pinocchio as pin
 from numpy.typing import NDArray
 
 from services.catalogue.urdf import Joint, Origin, Shape, Urdf, Vector, find_root
-from services.catalogue.xml_reader import Element, read_xml
 from shared.errors import RobotError
+from shared.xml_reader import Element, read_xml
 
 MAX_LINKS = 1000
 MAX_NAME = 128

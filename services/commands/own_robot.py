@@ -8,8 +8,8 @@ from typing import Any
 from services.catalogue import Arm, find_arm
 from services.catalogue.mesh_sources import MeshFolder, package_root
 from services.catalogue.own_arm import ArmOptions, own_arm, parse_numbers
-from services.catalogue.xml_reader import MAX_BYTES
 from shared.errors import ConfigError, RequestError, RobotError
+from shared.xml_reader import MAX_BYTES
 
 _PER_JOINT = ("acceleration", "jerk", "home")
 

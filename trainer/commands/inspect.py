@@ -1,11 +1,17 @@
 """`python -m trainer inspect`."""
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
+from shared.errors import ConfigError
 from trainer.progress import progress
 from trainer.settings import check_number
+
+if TYPE_CHECKING:
+    from trainer.data.demonstrations.proposal.chain import Chain
 
 
 def run(
@@ -14,8 +20,14 @@ def run(
     count: int | None = None,
     action_range: Path | None = None,
     frames: Path = Path("runs/frames"),
+    propose: Path | None = None,
+    robot: str | None = None,
+    service: str | None = None,
+    urdf: Path | None = None,
+    tip: str | None = None,
+    base: str | None = None,
 ) -> None:
-    """Show what a data set holds, or with a mapping, whether it is what the mapping says.
+    """Show what a data set holds, or with a mapping, whether it is what the mapping says; or propose a mapping.
 
     Args:
         demos: a robomimic file, the folder of a LeRobot data set, or our simulator's file.
@@ -23,8 +35,19 @@ def run(
         count: read the first so many demonstrations.
         action_range: JSON (such as a dataset.json) that positions and joints must lie in.
         frames: folder that pictures are decoded to.
+        propose: mapping file (.toml) to write, by agreement of commands, observations and the arm's kinematics.
+        robot: of a proposal: the arm, as the service calls it; by default what the data set says.
+        service: of a proposal: URL of the service that knows the arm; by default HEADSTART_URL.
+        urdf: of a proposal: the arm's URDF, instead of the service's.
+        tip: link of the URDF that is the tool; by default the service's for this robot.
+        base: link of the URDF that poses are relative to; by default the service's, or the one that never moves.
     """
     check_number("--count", count, 1)
+    if propose is not None:
+        if mapping is not None:
+            raise ConfigError("--propose writes a mapping, and --mapping checks one; leave one of them out")
+        _propose(demos, propose, robot, _chain(robot, service, urdf, tip, base))
+        return
     from trainer.commands.action_range import read_action_range
     from trainer.data.demonstrations import open_source, read_demonstrations
     from trainer.data.demonstrations.description import describe_demonstrations, describe_source
@@ -42,3 +65,49 @@ def run(
             demos, count, mapping=meaning, ranges=ranges, frames=FrameCache(frames), progress=report
         )
     print("\n".join(describe_demonstrations(demonstrations, meaning)))
+
+
+def _propose(demos: Path, out: Path, robot: str | None, chain: "Chain | None") -> None:
+    """Writes a mapping file, and says what is known and what is asked."""
+    from trainer.data.demonstrations import open_source
+    from trainer.data.demonstrations.proposal.proposal import propose
+    from trainer.data.demonstrations.proposal.proposal_file import describe_proposal, proposal_text
+    from trainer.tensor_file import publish
+
+    if out.exists():
+        raise ConfigError(f"{out}: is there already; name another file for --propose, or remove it")
+    proposal = propose(open_source(demos), demos, robot, chain)
+    publish(out, proposal_text(proposal).encode())
+    print("\n".join(describe_proposal(proposal)))
+    questions = len(proposal.questions)
+    asked = f"{questions} questions are marked CAN'T TELL in it: answer them first, then " if questions else ""
+    print(f"wrote {out}; {asked}check it with --mapping {out}")
+
+
+def _chain(
+    robot: str | None, service: str | None, urdf: Path | None, tip: str | None, base: str | None
+) -> "Chain | None":
+    """The arm's kinematics, from a URDF or the service; None, which is said, where neither is given."""
+    from trainer.data.demonstrations.proposal.chain import read_chain
+
+    if urdf is not None:
+        if tip is None:
+            raise ConfigError("--urdf needs --tip, the link of it that is the tool")
+        try:
+            content = urdf.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{urdf}: can't be read ({error.strerror}); give a URDF") from error
+        return read_chain(content, str(urdf), tip, base)
+    url = service or os.environ.get("HEADSTART_URL", "")
+    if robot is None or not url:
+        print(
+            "note: without the arm's kinematics, much can't be told; give --robot with --service or HEADSTART_URL, or "
+            "--urdf with --tip"
+        )
+        return None
+    from shared.client import Client
+
+    with Client(url) as client:
+        known = client.robot(robot)
+        content = client.robot_urdf(robot)
+    return read_chain(content, f"the URDF of {robot}", tip or known["tool_frame"], base or known["base_frame"])

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from services.catalogue.mesh_sources import MeshFiles, MeshFolder
 from services.catalogue.own_arm import ArmOptions, own_arm
 from services.catalogue.urdf_reader import read_urdf
-from services.catalogue.xml_reader import MAX_BYTES, read_xml
 from shared.errors import RobotError
+from shared.xml_reader import MAX_BYTES, read_xml
 from tests.services.catalogue.own import GANTRY, own
 
 _ENTITIES = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10 if i else "bomb"}">' for i in range(12))

@@ -1,0 +1,68 @@
+"""Commanded motions: their units, axes, and what they start from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.demonstrations.mapping.mapping import Position, Rotation
+from trainer.data.demonstrations.proposal.commands import Fit, in_tool_axes, motions, scaled_fit, turns
+from trainer.data.demonstrations.proposal.guess import Guess, Solution, distinct, settle
+from trainer.data.demonstrations.proposal.steps import Steps
+from trainer.poses import Pose
+
+FloatArray = NDArray[np.float64]
+
+# Share of the motion that is left: below it, the factor is what the file's numbers are scaled by.
+_EXACT = 0.1
+_NEAR, _FLOOR = 0.6, 0.02
+
+
+def pose_delta_guesses(
+    steps: Steps, position: str, rotation: str, observed: Sequence[tuple[Mapping[Any, Any], Pose]]
+) -> list[Guess]:
+    """Of action.position, rotation, delta_axes and delta_from, where the columns are shifts and rotation vectors."""
+    shift, turn = steps.values(position), steps.values(rotation)
+    solutions, fits = [], {}
+    for (state, seen), of_tool in ((one, tool) for one in observed for tool in (False, True)):
+        moved = motions(seen[0])
+        if of_tool:
+            moved = in_tool_axes(moved, seen[1])
+        parts = scaled_fit(steps, shift, moved), scaled_fit(steps, turn, turns(seen[1], of_tool=of_tool))
+        axes = "tool" if of_tool else "base"
+        solutions.append(Solution({**state, ("action", "delta_axes"): axes}, sum(part.unexplained for part in parts)))
+        fits[axes, id(seen)] = parts
+    found = settle(solutions, _NEAR, _FLOOR, "commands and observed motion (shares left unexplained)")
+    best = min(fits.values(), key=lambda parts: sum(part.unexplained for part in parts))
+    scales = [_scales(part) for part in best]
+    places = tuple(Position(columns=position, scale=scale) for scale in scales[0])
+    encodings = tuple(Rotation(columns=rotation, encoding="rotation_vector", scale=scale) for scale in scales[1])
+    return [
+        *found,
+        Guess(("action", "position"), places, _why(best[0], "m")),
+        Guess(("action", "rotation"), encodings, f"{_why(best[1], 'rad')}; small Euler angles xyz are the same"),
+        delta_from(best[0]),
+    ]
+
+
+def delta_from(fit: Fit) -> Guess:
+    """What motions start from: the observed state where it moves by just what it is told, at once."""
+    if fit.delay == 0 and fit.unexplained < _EXACT:
+        why = "the arm moves by what it is told at each step, so that the state and the command before are the same"
+        return Guess(("action", "delta_from"), ("state",), why)
+    why = f"the arm follows {fit.delay} steps later, {fit.unexplained:.0%} of its motion apart: both are possible"
+    return Guess(("action", "delta_from"), ("state", "command"), why)
+
+
+def _scales(fit: Fit) -> tuple[float, ...]:
+    """The factor that was seen, if the arm does what it is told; else that, and 1."""
+    rounded = float(f"{fit.factor:.3g}")
+    return (rounded,) if fit.unexplained < _EXACT else distinct([rounded, 1.0])
+
+
+def _why(fit: Fit, unit: str) -> str:
+    lead = f"the arm moves {fit.factor:.3g} {unit} for each unit"
+    if fit.unexplained < _EXACT:
+        return f"{lead}; {fit.unexplained:.1%} of its motion is left unexplained"
+    return f"{lead}, but {fit.unexplained:.0%} of its motion is left unexplained, so that it may be told to move more"
