@@ -137,8 +137,8 @@ def _with_doubts(guesses: Sequence[Guess], chain: Chain | None) -> list[Guess]:
     if is_shift(frames[0]) and not chain.slides.any():
         return list(guesses)
     why = (
-        "{}; but another zero of the first or last joint, or of one that stands still, would do as well as a frame that "
-        "is turned: right if the joints' zeros are the arm's own"
+        "{}; but another zero of the first or last joint, or of one that stands still, would do as well as a frame "
+        "that is turned: right if the joints' zeros are the arm's own"
     )
     doubtful = {(table, key) for table in ("action", "state") for key in ("frame", "joint_position")}
     return [
