@@ -6,7 +6,8 @@ Without --data it makes 16,384 trajectories, in eight shards, and for the compar
 everything from the shard's file to arrays that windows are copied from: hash, Parquet, normalization; counted in bytes
 of the float32 columns that are read (joints, pose, gripper). Drawing is the trainer's own stream: the functional order,
 windows of 16 steps of poses with the joints of the same steps as their condition, batches of 256. One core. `_cpu_`
-figures are of this process's CPU time, which other work on the machine disturbs less.
+figures are of this process's CPU time, which other work on the machine disturbs less. `dataloader_` figures are of the
+same batches through PyTorch's DataLoader, without workers, on the CPU whatever the device.
 
 Beside it, in turns, a plain gather: all steps in memory, for each pass a random permutation of the rows and a random
 start in each, the same batches copied by the same call. It neither resumes nor grows, and holds nothing out.
@@ -28,6 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from benchmarks._device import add_device
 from services.jobs import begin
@@ -39,11 +41,13 @@ from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.decoded_shard import joined, windows
 from trainer.data.trajectories.stage1_stream import stage1_stream
 from trainer.data.trajectories.stream import TrajectoryStream
+from trainer.data.trajectories.window_dataset import WindowDataset
 from trainer.device import finish
 from trainer.recipe.machine import describe_machine
 from trainer.recipe.presets import quick, trajectory_request
 
 BATCH = 256
+CONFIG = PretrainConfig(training=TrainingConfig(batch_size=BATCH))
 _DRAWS = 1024
 """Batches in a measurement, so that each holds several of the times when places of windows are found."""
 SHARD_ROWS = 2048
@@ -82,13 +86,13 @@ def decoding(dataset: Dataset, folder: Path, seconds: float, device: torch.devic
     return {"decoded_mb_per_s": wall, "decoded_mb_per_cpu_s": cpu, "decoded_best_mb_per_s": max(r[0] for r in rates)}
 
 
-def drawing(dataset: Dataset, folder: Path, seconds: float, device: torch.device) -> dict[str, float]:
+def drawing(next_batch: Callable[[], object], seconds: float, device: torch.device) -> dict[str, float]:
     """Windows a second: the median of stretches of many batches, over several passes."""
-    stream, rates = _stream(dataset, folder, device), []
+    rates = []
 
     def draw() -> None:
         for _ in range(_DRAWS):
-            stream.next(lambda text: None)
+            next_batch()
 
     draw()
     end = time.perf_counter() + seconds
@@ -154,9 +158,8 @@ def compared(folder: Path, seconds: float, device: torch.device) -> dict[str, fl
 
 
 def _stream(dataset: Dataset, folder: Path, device: torch.device) -> TrajectoryStream:
-    config = PretrainConfig(training=TrainingConfig(batch_size=BATCH))
     normalizer = ActionNormalizer(dataset.header.action_range)
-    return stage1_stream(dataset, folder, normalizer, config, device, ahead=False)
+    return stage1_stream(dataset, folder, normalizer, CONFIG, device, ahead=False)
 
 
 def _timed(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
@@ -186,7 +189,11 @@ def main() -> None:
         folder = Path(temporary)
         dataset = Dataset(options.data) if options.data else make_dataset(folder / "dataset")
         figures = decoding(dataset, folder, options.seconds, options.device)
-        figures |= drawing(dataset, folder / "decoded", options.seconds, options.device)
+        stream = _stream(dataset, folder / "decoded", options.device)
+        figures |= drawing(partial(stream.next, lambda text: None), options.seconds, options.device)
+        loader = iter(DataLoader(WindowDataset(dataset.where, folder / "cache", CONFIG), batch_size=None))
+        through_loader = drawing(partial(next, loader), options.seconds, options.device)
+        figures |= {f"dataloader_{name}": value for name, value in through_loader.items()}
         if not options.data:
             figures |= compared(folder, options.seconds, options.device)
     print(json.dumps({name: round(value, 2 if name.endswith("of_plain") else None) for name, value in figures.items()}))

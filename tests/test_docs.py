@@ -81,7 +81,8 @@ def test_every_command_of_the_pages_works(tmp_path: Path, monkeypatch: pytest.Mo
     assert json.loads((tmp_path / "runs" / "example-lift" / "result.json").read_text())["episodes"] == 2
     # docs/recipe.md: "the losses are those of one process, up to rounding".
     assert _losses(tmp_path / "runs" / "shared") == pytest.approx(_losses(tmp_path / "runs" / "example"), rel=1e-3)
-    (code,) = blocks("docs/data-format.md", "python")
+    # The others are of tests/test_other_readers.py.
+    code, *_ = blocks("docs/data-format.md", "python")
     shape = _run(f"{sys.executable} -c {shlex.quote(code + 'print(q.shape[1])')}", tmp_path)
     assert shape == "7\n"
 

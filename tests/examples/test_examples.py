@@ -106,6 +106,15 @@ def test_11_keeps_the_limits(run: Run, generated: str) -> None:
     assert float(off) < 0.03
 
 
+def test_12_trains_on_windows_in_a_loop_of_its_own(run: Run, generated: str) -> None:
+    said = run("12", "--steps", 30)
+    says("12", said)
+    # The same batches, so the same weights, whatever makes them.
+    assert run("12", "--steps", 30, "--workers", 0) == said
+    (off,) = re.findall(r"off by ([\d.]+) mm", said)
+    assert 0 < float(off) < 500
+
+
 def test_the_page_has_every_example_in_order_and_each_says_how_it_is_run() -> None:
     numbers = [path.name[:2] for path in EXAMPLES]
     lines = [line for line in commands(PAGE) if "examples/" in line]

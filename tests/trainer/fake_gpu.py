@@ -83,7 +83,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Iterator[Copies]:
         return made
 
     # Made before: what is kept of them must not be of the pretended kind.
-    kept_variance(), sampling_steps(10)
+    kept_variance(), sampling_steps()
     with monkeypatch.context() as patch, FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies:
         patch.setattr(torch.cuda, "is_available", lambda: True)
         patch.setattr(torch.cuda, "is_bf16_supported", lambda *args, **settings: True)

@@ -28,10 +28,13 @@ def seen_by_a_camera(demonstrations: Demonstrations) -> Demonstrations:
 
 
 @contextmanager
-def serving(run: Path, folder: Path, *arguments: str, launcher: Sequence[str] = ("-m", "trainer")) -> Iterator[str]:
-    """The URL of a policy's server, which ends well on SIGTERM; Python is given the launcher first."""
+def serving(
+    run: Path | Sequence[str], folder: Path, *arguments: str, launcher: Sequence[str] = ("-m", "trainer")
+) -> Iterator[str]:
+    """The URL of a server of a run, or of several, which ends well on SIGTERM; Python is given the launcher first."""
+    runs = [str(run)] if isinstance(run, Path) else run
     ready = folder / "url"
-    command = [sys.executable, *launcher, "serve", str(run), "--port", "0", "--ready-file", str(ready)]
+    command = [sys.executable, *launcher, "serve", *runs, "--port", "0", "--ready-file", str(ready)]
     environment = {name: value for name, value in os.environ.items() if name != "HEADSTART_API_KEY"}
     with (folder / "server.log").open("w+") as log:
         process = subprocess.Popen([*command, *arguments], stderr=log, env=environment, cwd=ROOT)
@@ -45,7 +48,7 @@ def serving(run: Path, folder: Path, *arguments: str, launcher: Sequence[str] = 
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
             said = (folder / "server.log").read_text()
-            assert said.startswith("the policy answers on ")
+            assert said.startswith("the policy answers on " if len(runs) == 1 else f"{len(runs)} policies answer on ")
             assert "Traceback" not in said
         finally:
             process.kill()

@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 from tyro.conf import Positional
 
 from shared.errors import ConfigError
 from trainer.config import DIFFUSION_STEPS, Precision
+from trainer.deployment.serving.names import named_paths
 from trainer.settings import check_number
 
 _DRAIN_S = 3
@@ -16,7 +18,8 @@ _MOST_CONNECTIONS = 256
 
 
 def run(
-    checkpoint: Positional[Path],
+    checkpoint: Positional[str],
+    more: Positional[tuple[str, ...]] = (),
     host: str = "127.0.0.1",
     port: int = 8100,
     backbone: Path | None = None,
@@ -32,13 +35,14 @@ def run(
     api_key_file: Path | None = None,
     ready_file: Path | None = None,
 ) -> None:
-    """Serve a policy over HTTP and WebSocket: observations in, action chunks out.
+    """Serve policies over HTTP and WebSocket: observations in, action chunks out.
 
     Args:
-        checkpoint: of Stage 2, or its run folder.
+        checkpoint: of Stage 2, or its run folder. Messages call the policy by the run's name, or that of NAME=PATH.
+        more: further ones, which messages choose by name; a frozen backbone that several have is in memory once.
         host: address to listen on; any but this machine's own asks for a key (HEADSTART_API_KEY or --api-key-file).
         port: to listen on; 0 takes a free one.
-        backbone: file of the backbone, if it isn't in the run's backbones/.
+        backbone: file of the backbone of all policies, if it isn't in the runs' backbones/.
         device: "auto" or a torch device.
         threads: of the CPU.
         precision: of the network.
@@ -59,21 +63,26 @@ def run(
     check_number("--sampling-steps", sampling_steps, 1, DIFFUSION_STEPS)
     check_number("--directions", directions, 0)
     check_number("--ensemble", ensemble, 0)
+    if compile_for is not None and not 1 <= compile_for <= robots:
+        raise ConfigError(f"--compile-for {compile_for}: a message has 1 to {robots} robots")
+    if compile_for is not None and more:
+        raise ConfigError("--compile-for is for one policy: what is compiled has its backbone for itself; leave it out")
+    paths = named_paths((checkpoint, *more))
     import torch
     import uvicorn
 
     from shared.api_keys import keys_of
     from shared.listening import listen, serve_and_announce
+    from trainer.deployment.policies import load_policies
     from trainer.deployment.policy import Policy
     from trainer.deployment.serving.app import PolicyServer, create_app
     from trainer.deployment.serving.openpi import read_keys
+    from trainer.deployment.serving.served_policy import ServedPolicy
 
-    if compile_for is not None and not 1 <= compile_for <= robots:
-        raise ConfigError(f"--compile-for {compile_for}: a message has 1 to {robots} robots")
     torch.set_num_threads(threads)
     keys = keys_of(host, os.environ.get("HEADSTART_API_KEY"), api_key_file)
-    policy = Policy.load(
-        checkpoint,
+    load = partial(
+        Policy.load,
         backbone=backbone,
         device=device,
         sampling_steps=sampling_steps,
@@ -81,8 +90,13 @@ def run(
         compile_for=compile_for,
         directions=directions,
     )
-    keys_of_openpi = read_keys(openpi_keys, policy.info)
-    server = PolicyServer(policy, robots=robots, decay=ensemble, openpi_keys=keys_of_openpi)
+    policies = load_policies(paths, load)
+    infos = [policy.info for policy in policies.values()]
+    answering = [
+        ServedPolicy(name, policy, robots=robots, decay=ensemble, openpi_keys=read_keys(openpi_keys, info, infos))
+        for (name, policy), info in zip(policies.items(), infos, strict=True)
+    ]
+    server = PolicyServer(answering)
     try:
         listener = listen(host, port)
     except OSError as error:
@@ -101,7 +115,6 @@ def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(uvicorn_server, "should_exit", True))
     serving = uvicorn_server.serve(sockets=[listener.socket])
-    announced = serve_and_announce(
-        serving, lambda: uvicorn_server.started, "the policy answers on", listener.url, ready_file
-    )
+    who = "the policy answers on" if len(policies) == 1 else f"{len(policies)} policies answer on"
+    announced = serve_and_announce(serving, lambda: uvicorn_server.started, who, listener.url, ready_file)
     asyncio.run(announced)

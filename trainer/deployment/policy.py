@@ -18,6 +18,7 @@ from trainer.data.action import ROTATION
 from trainer.data.motion_basis import chosen_basis
 from trainer.device import choose_device
 from trainer.model.action_head import ActionHead
+from trainer.model.frozen_backbones import FrozenBackbones
 from trainer.model.sampler import Sampler
 from trainer.training.checkpoint import CheckpointInfo, load_checkpoint
 
@@ -47,6 +48,7 @@ class Policy:
         precision: Precision = "auto",
         compile_for: int | None = None,
         directions: int | None = None,
+        backbones: FrozenBackbones | None = None,
     ) -> None:
         if compile_for is not None and compile_for < 1:
             raise ConfigError(f"compile_for is {compile_for}; batches have at least one observation")
@@ -56,7 +58,8 @@ class Policy:
         self._device = choose_device(device)
         self._normalizer, self._scaling = info.normalizer, info.scaling
         self.directions, basis = chosen_basis(info.basis, directions)
-        self._sampler = Sampler(head.to(self._device).eval(), precision, sampling_steps, compile_for, basis)
+        head = head.to(self._device).eval()
+        self._sampler = Sampler(head, precision, sampling_steps, compile_for, basis, backbones)
         self.sampling_steps = self._sampler.steps
         if compile_for is not None:
             self._warm_up(compile_for)
@@ -74,6 +77,7 @@ class Policy:
         precision: Precision = "auto",
         compile_for: int | None = None,
         directions: int | None = None,
+        backbones: FrozenBackbones | None = None,
     ) -> "Policy":
         """A policy from a Stage-2 checkpoint.
 
@@ -89,12 +93,13 @@ class Policy:
                 gives the same actions but for rounding; batches of other sizes are answered as without it. It is meant
                 for one policy of a process: what is compiled stays in memory.
             directions: of the motion basis to project onto, instead of the checkpoint's number; 0 is no basis.
+            backbones: given to several policies, those that name the same frozen backbone share it in memory.
 
         Raises:
             CheckpointError: it can't be loaded, or is Stage 1's.
             ConfigError: `sampling_steps`, `compile_for` or `directions` is out of range, or it can't be compiled.
         """
-        head, info = load_checkpoint(checkpoint, backbone)
+        head, info = load_checkpoint(checkpoint, backbone, backbones)
         if info.stage != 2:
             raise CheckpointError("is a Stage-1 checkpoint, which sees no observations; adapt it first", checkpoint)
         return cls(
@@ -107,6 +112,7 @@ class Policy:
             precision=precision,
             compile_for=compile_for,
             directions=directions,
+            backbones=backbones,
         )
 
     @property

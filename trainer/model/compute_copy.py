@@ -10,7 +10,9 @@ from torch import Tensor, nn
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
-def compute_copy(network: _Network, dtype: torch.dtype, trained: Iterable[Tensor] = ()) -> _Network:
+def compute_copy(
+    network: _Network, dtype: torch.dtype, trained: Iterable[Tensor] = (), copies: dict[int, Any] | None = None
+) -> _Network:
     """A copy whose convolutions and linear layers lie in `dtype` once and for all.
 
     These are Linear, Conv1d and ConvTranspose1d with their biases, which autocast would convert at every call. All else
@@ -22,9 +24,11 @@ def compute_copy(network: _Network, dtype: torch.dtype, trained: Iterable[Tensor
         network: to copy.
         dtype: that autocast multiplies in.
         trained: weights that are not copied but shared, and stay in their own type.
+        copies: what earlier calls have copied into the same type, which this one shares and adds to.
     """
     # What deepcopy takes for copied already: it is never copied in its own type, which is twice as large.
-    copies: dict[int, Any] = {id(weight): weight for weight in trained}
+    copies = {} if copies is None else copies
+    copies.update((id(weight), weight) for weight in trained)
     for part in network.modules():
         if isinstance(part, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
             for weight in part.parameters(recurse=False):

@@ -73,6 +73,9 @@ class Conditioning(nn.Module):
     def join(self, time_share: Tensor, feature_share: Tensor) -> tuple[Tensor, ...]:
         """Both parts as each block's signal; the time's may be of one sample, without a batch dimension."""
 
+    def drop_time(self) -> None:
+        """Lets go of the weights that `time_share` alone needs; it and `forward` can't be called any more."""
+
     def kept(self) -> dict[str, Tensor]:
         """What Stage 2 keeps of this projection: what does not depend on the condition."""
         return self.projection.kept(self.time_columns)
@@ -103,6 +106,7 @@ class VectorConditioning(Conditioning):
         """With an encoder that gives (batch, features)."""
         super().__init__(backbone, condition_dim, encoder)
         self.time_columns = self.time_width
+        self._first_feature = self.time_width
         inputs = self.time_width + features
         if config.conditioning == "lora_cond":
             width = self.widths[0] // 2
@@ -122,7 +126,12 @@ class VectorConditioning(Conditioning):
 
     def feature_share(self, features: Tensor) -> Tensor:
         """What the feature columns add to every vector, (batch, sum of widths)."""
-        return self.projection.part(F.mish(features), slice(self.time_width, None), bias=False)
+        return self.projection.part(F.mish(features), slice(self._first_feature, None), bias=False)
+
+    def drop_time(self) -> None:
+        """As `Conditioning.drop_time`: the projection's time columns."""
+        self.projection.drop(self._first_feature)
+        self._first_feature = 0
 
     def join(self, time_share: Tensor, feature_share: Tensor) -> tuple[Tensor, ...]:
         """Their sum, as one vector for each block."""

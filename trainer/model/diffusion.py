@@ -117,7 +117,6 @@ class SamplingStep:
         return out if step_noise is None else torch.add(out, step_noise, alpha=added)
 
 
-@cache
 def sampling_steps(steps: int | None = None, prediction_type: PredictionType = "epsilon") -> tuple[SamplingStep, ...]:
     """The steps of the sampler, from noise alone down to none.
 
@@ -127,12 +126,20 @@ def sampling_steps(steps: int | None = None, prediction_type: PredictionType = "
     steps = default_sampling_steps(prediction_type) if steps is None else steps
     if not 1 <= steps <= DIFFUSION_STEPS:
         raise ConfigError(f"{steps} sampling steps: there are 1 to {DIFFUSION_STEPS}")
-    if prediction_type == "flow":
-        visited, left = flow_times(steps)
-        shares = [(1 - share, share) for share in (*left, 0.0)]
-        return tuple(
-            SamplingStep(at, *now, *after) for at, now, after in zip(visited, shares, shares[1:], strict=False)
-        )
+    return _flow_steps(steps) if prediction_type == "flow" else _ddim_steps(steps)
+
+
+@cache
+def _flow_steps(steps: int) -> tuple[SamplingStep, ...]:
+    """Of flow matching."""
+    visited, left = flow_times(steps)
+    shares = [(1 - share, share) for share in (*left, 0.0)]
+    return tuple(SamplingStep(at, *now, *after) for at, now, after in zip(visited, shares, shares[1:], strict=False))
+
+
+@cache
+def _ddim_steps(steps: int) -> tuple[SamplingStep, ...]:
+    """Of DDIM."""
     # diffusers' "trailing", whose rounding adds -1 as a thirtieth of 29 steps. Its default, "leading", would start at
     # timestep 90, where the sample still holds signal: noise is no start there.
     timesteps = [round(DIFFUSION_STEPS * (steps - index) / steps) - 1 for index in range(steps)]

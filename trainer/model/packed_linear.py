@@ -35,19 +35,29 @@ class PackedLinear(nn.Module):
     __call__ = forward
 
 
-def pack_linear(module: nn.Module, rows: int) -> None:
+PackedLayers = dict[tuple[int, int, bool], PackedLinear]
+"""Layers by the ids of the weight and the bias that they were made of, and whether they take the GELU of it."""
+
+
+def pack_linear(module: nn.Module, rows: int, packed: PackedLayers | None = None) -> None:
     """Replaces every linear layer in a module, on a CPU and where torch has oneDNN; else changes nothing.
 
     The GELU of a Perceptron is taken into the layer before it. No other is: nothing else says that it is used once.
+    Layers of the same weights as one in `packed` are that one, and new ones are added to it: then these weights must
+    stay in memory as long as it does.
     """
+    packed = {} if packed is None else packed
     for name, part in module.named_children():
         if type(part) is nn.Linear and _can_be_packed(part.weight):
             gelu = isinstance(module, Perceptron) and part is module.up
-            setattr(module, name, PackedLinear(part, rows, gelu=gelu))
+            key = id(part.weight), id(part.bias), gelu
+            if key not in packed:
+                packed[key] = PackedLinear(part, rows, gelu=gelu)
+            setattr(module, name, packed[key])
             if gelu:
                 module.activation = nn.Identity()
         else:
-            pack_linear(part, rows)
+            pack_linear(part, rows, packed)
 
 
 def _can_be_packed(weight: Tensor) -> bool:

@@ -18,6 +18,10 @@ class Projection(nn.Linear):
         """What these of its inputs, given as x (batch, columns), add to its output."""
         return F.linear(x, self.weight[:, columns], self.bias if bias else None)
 
+    def drop(self, columns: int) -> None:
+        """Lets go of so many first inputs, which are not given any more."""
+        self.weight = _without(self.weight, columns)
+
     def start_at_zero(self) -> None:
         """Weights and bias to zero: the output is zero, and the first gradient moves it."""
         nn.init.zeros_(self.weight)
@@ -55,6 +59,10 @@ class LowRankProjection(nn.Module):
         out = torch.einsum("bvr,vrw->bvw", low.view(-1, *self.weight.shape[:2]), self.weight).flatten(1)
         return out + self.bias if bias else out
 
+    def drop(self, columns: int) -> None:
+        """As `Projection.drop`."""
+        self.down.weight = _without(self.down.weight, columns)
+
     def start_at_zero(self) -> None:
         """As `Projection.start_at_zero`; the first map keeps its weights, or no gradient would reach either."""
         nn.init.zeros_(self.weight)
@@ -73,6 +81,11 @@ class LowRankProjection(nn.Module):
         self.down.bias.copy_(kept["down_bias"])
         self.down.weight.zero_()
         self.down.weight[:, : kept["time"].shape[1]] = kept["time"]
+
+
+def _without(weight: Tensor, columns: int) -> nn.Parameter:
+    kept = weight.detach()[:, columns:].clone(memory_format=torch.contiguous_format)
+    return nn.Parameter(kept, requires_grad=weight.requires_grad)
 
 
 def _copy(values: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """Full denoising with a head, as policies and the errors on held-out windows need it."""
 
-import copy
 import logging
 from collections.abc import Callable
 
@@ -17,6 +16,7 @@ from trainer.model.compute_copy import compute_copy
 from trainer.model.conditioning import Conditioning
 from trainer.model.constraint import Constraint
 from trainer.model.diffusion import sample, sampling_steps
+from trainer.model.frozen_backbones import FrozenBackbones
 from trainer.model.packed_linear import pack_linear
 
 _log = logging.getLogger(__name__)
@@ -40,12 +40,14 @@ class Sampler:
         steps: int | None = None,
         compile_for: int | None = None,
         basis: MotionBasis | None = None,
+        backbones: FrozenBackbones | None = None,
     ) -> None:
         """Takes a head in eval mode, whose weights must not change while the sampler is used.
 
         The backbone is compiled for batches of `compile_for`, when the first comes; others are denoised as they are
         without it. Where there is a basis, what is denoised is projected onto it at every step. `steps` are those of
-        `sampling_steps`.
+        `sampling_steps`. Samplers that are given the same `backbones` share the weights of a backbone that their
+        heads share.
         """
         self._precision, self._prediction_type = precision, head.prediction_type
         self._device = next(head.parameters()).device
@@ -57,13 +59,14 @@ class Sampler:
             self._time = head.conditioning.time_share(head.backbone.time_encoder(timesteps))
         dtype = compute_dtype(self._device, precision)
         self._conditioning = compute_copy(head.conditioning, dtype)
-        backbone = compute_copy(head.backbone, dtype)
+        # Up to half of what a policy has for itself, beside a backbone that others share.
+        self._conditioning.drop_time()
+        backbone = (backbones or FrozenBackbones()).prepared(head.backbone, self._device, dtype, _ROWS)
         self._compile_for = compile_for
         # A packed weight is none that a compiler knows.
-        unpacked = backbone if compile_for is None else copy.deepcopy(backbone)
+        unpacked = backbone if compile_for is None else compute_copy(head.backbone, dtype)
         self._compiled = CompiledForInference(_prediction(unpacked, self._conditioning))
-        for network in (backbone, self._conditioning):
-            pack_linear(network, _ROWS)
+        pack_linear(self._conditioning, _ROWS)
         self._predict = _prediction(backbone, self._conditioning)
 
     def __call__(

@@ -9,8 +9,8 @@ trained, and names the backbone that was frozen; in modes that train all of it, 
 
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ from trainer.data.trajectories.stage1_steps import condition_steps
 from trainer.model.action_head import ActionHead
 from trainer.model.backbones import Backbone, build_backbone
 from trainer.model.conditioning import stage1_conditioning, stage2_conditioning
+from trainer.model.frozen_backbones import FrozenBackbones
 from trainer.model.observation import Camera, ObservationScaling
 
 KIND = "policy checkpoint"
@@ -133,9 +134,14 @@ class CheckpointInfo:
         return ObservationScaling.from_json(self.observation_scaling)
 
 
-def build_head(info: CheckpointInfo, kept: Mapping[str, Tensor] | None = None) -> ActionHead:
-    """A head of this shape with fresh weights; Stage 2's conditioning may start from what is `kept` of Stage 1's."""
-    backbone = build_backbone(info.head, info.normalizer.action_dim)
+def build_head(
+    info: CheckpointInfo, kept: Mapping[str, Tensor] | None = None, backbone: Backbone | None = None
+) -> ActionHead:
+    """A head of this shape with fresh weights, or with fresh ones around a backbone.
+
+    Stage 2's conditioning may start from what is `kept` of Stage 1's.
+    """
+    backbone = backbone or build_backbone(info.head, info.normalizer.action_dim)
     if info.stage == 1:
         steps = condition_steps(info.stage1.condition, info.head) if info.stage1 else 0
         conditioning = stage1_conditioning(info.head, backbone, info.condition_dim, steps)
@@ -226,12 +232,16 @@ def read_info(path: Path | str) -> CheckpointInfo:
     return _info(tensor_file.read(path, KIND)[1], path)
 
 
-def load_checkpoint(path: Path | str, backbone: Path | None = None) -> tuple[ActionHead, CheckpointInfo]:
+def load_checkpoint(
+    path: Path | str, backbone: Path | None = None, backbones: FrozenBackbones | None = None
+) -> tuple[ActionHead, CheckpointInfo]:
     """A head with its averaged weights.
 
     Args:
         path: of the checkpoint, or of a run folder, whose latest is taken.
         backbone: file of the backbone it names, where that does not lie in the run's `backbones/`.
+        backbones: where heads of the same backbone find it, so that it is in memory once; such heads are for use as
+            they are, and not to be trained.
 
     Raises:
         CheckpointError: one of the files is missing, damaged or of another shape; says which and what to do.
@@ -239,13 +249,29 @@ def load_checkpoint(path: Path | str, backbone: Path | None = None) -> tuple[Act
     path = find_checkpoint(path)
     tensors, metadata = tensor_file.read(path, KIND)
     info = _info(metadata, path)
-    head = build_head(info)
-    if info.backbone is not None:
-        load_backbone(head.backbone, backbone or backbone_path(path, info.backbone), info.backbone)
-        kept = {name: value for name, value in head.state_dict().items() if name.startswith(BACKBONE)}
-        tensors = {**kept, **tensors}
-    _fill(head, tensors, path)
+    if info.backbone is None:
+        head = build_head(info)
+        _fill(head, tensors, path)
+        return head.eval(), info
+    file = backbone or backbone_path(path, info.backbone)
+    own = {name.removeprefix(BACKBONE) for name in tensors if name.startswith(BACKBONE)}
+    frozen = _frozen_backbone(info, info.backbone, file, own, backbones or FrozenBackbones())
+    head = build_head(info, backbone=frozen)
+    _fill(head, tensors, path, {BACKBONE + name for name in frozen.state_dict()} - tensors.keys())
     return head.eval(), info
+
+
+def _frozen_backbone(
+    info: CheckpointInfo, name: str, file: Path, own: Set[str], backbones: FrozenBackbones
+) -> Backbone:
+    def load() -> Backbone:
+        backbone = build_backbone(info.head, info.normalizer.action_dim)
+        load_backbone(backbone, file, name)
+        return backbone
+
+    # These settings are the policy's, and do not change the backbone.
+    shape = replace(info.head, n_obs_steps=1, n_action_steps=1, dropout=0.0)
+    return backbones.get((name, info.normalizer.action_dim, shape), load, own)
 
 
 def backbone_path(checkpoint: Path, name: str) -> Path:
@@ -277,9 +303,9 @@ def _info(metadata: Mapping[str, Any], path: Path) -> CheckpointInfo:
         ) from error
 
 
-def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Copies tensors into a module that has exactly these."""
-    wanted = {name: value.shape for name, value in module.state_dict().items()}
+def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path, there: Set[str] = frozenset()) -> None:
+    """Copies tensors into a module that has exactly these, and those that are there already."""
+    wanted = {name: value.shape for name, value in module.state_dict().items() if name not in there}
     found = {name: value.shape for name, value in tensors.items()}
     different = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     if different:
@@ -289,7 +315,7 @@ def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
             f"{f' (and {len(different) - 1} more)' if len(different) > 1 else ''}; choose the head it was trained with",
             path,
         )
-    module.load_state_dict(dict(tensors))
+    module.load_state_dict(dict(tensors), strict=False)
 
 
 def _arrays(lists: Mapping[str, list[float]]) -> dict[str, Any]:

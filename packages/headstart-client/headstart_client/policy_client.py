@@ -21,30 +21,29 @@ class PolicyClient:
     """One robot's connection to a policy server; after a failure the next call connects anew. For one thread.
 
     Attributes:
-        about: what GET /v1/policy says: rate_hz, n_obs_steps, observations, cameras, ...
+        about: what the server says of the policy: rate_hz, n_obs_steps, observations, cameras, ...
     """
 
-    def __init__(self, url: str, *, api_key: str | None = None, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, url: str, *, policy: str | None = None, api_key: str | None = None, timeout_s: float = 5.0
+    ) -> None:
         """Reads what the policy is. No proxy is used.
 
         Args:
             url: of the server, as http://127.0.0.1:8100.
+            policy: name of the one to ask, where the server has several; its first where it is None.
             api_key: where it wants one.
             timeout_s: for connecting and for an answer [s].
 
         Raises PolicyError.
         """
         self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+        self._policy = policy
         self._socket: ClientConnection | None = None
         self._connection = contextlib.ExitStack()
         self._timeout_s = timeout_s
         self._address = "ws" + url.rstrip("/").removeprefix("http") + "/v1/actions"
-        try:
-            with httpx.Client(headers=self._headers, timeout=timeout_s, trust_env=False) as client:
-                answer = client.get(f"{url.rstrip('/')}/v1/policy")
-            self.about: dict[str, Any] = answer.raise_for_status().json()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise PolicyError(f"{url} does not answer as a policy server: {error}") from error
+        self.about = self._about(url.rstrip("/"))
 
     def __call__(
         self, observation: Mapping[str, ArrayLike], prefix: ArrayLike | None = None, n_action_steps: int | None = None
@@ -64,6 +63,8 @@ class PolicyClient:
             "observations": {key: _packed([value], "<f4") for key, value in observation.items() if key not in cameras},
             "n_action_steps": n_action_steps or self.about["most_action_steps"],
         }
+        if self._policy is not None:
+            message["policy"] = self._policy
         if cameras:
             message["pictures"] = {key: _packed([observation[key]], "|u1") for key in cameras if key in observation}
         if prefix is not None:
@@ -78,6 +79,20 @@ class PolicyClient:
             return first
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise PolicyError(f"the policy server's answer is none: {error!r}") from error
+
+    def _about(self, url: str) -> dict[str, Any]:
+        try:
+            with httpx.Client(headers=self._headers, timeout=self._timeout_s, trust_env=False) as client:
+                answer = client.get(f"{url}/v1/policy" if self._policy is None else f"{url}/v1/policies")
+            found: dict[str, Any] = answer.raise_for_status().json()
+            if self._policy is None:
+                return found
+            policies: dict[str, dict[str, Any]] = {about["name"]: about for about in found["policies"]}
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+            raise PolicyError(f"{url} does not answer as a policy server: {error}") from error
+        if self._policy not in policies:
+            raise PolicyError(f"{url} has no policy {self._policy!r}; it has {', '.join(policies)}")
+        return policies[self._policy]
 
     def _exchange(self, message: bytes) -> dict[str, Any]:
         try:

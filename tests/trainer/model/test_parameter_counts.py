@@ -110,3 +110,21 @@ def test_dp_t_film_lacks_the_papers_idle_weights() -> None:
     cross_attention, film = 8 * 4 * (256 + 1) * 256, 8 * (530 + 1) * 2 * 256
     assert ours == 9_027_082
     assert round((ours + cross_attention + film) / 1e6, 1) == 13.3
+
+
+@pytest.mark.parametrize(
+    ("config", "shared", "own"),
+    [
+        (HeadConfig(size="small"), 1_625_354, 1_224_960),
+        (HeadConfig(size="paper"), 4_778_250, 2_014_464),
+        (HeadConfig(head="dp_t", size="paper", conditioning="lora_cond"), 6_853_642, 570_880),
+        (HeadConfig(head="dp_c", size="paper"), 244_028_554, 11_488_512),
+    ],
+)
+def test_what_a_server_holds_of_policies_once_and_for_each(config: HeadConfig, shared: int, own: int) -> None:
+    """The table of docs/policies.md: once time has had its share, no columns for it are kept."""
+    with torch.device("meta"):
+        backbone = build_backbone(config, 10)
+        conditioning = stage2_conditioning(config, backbone, 40, None)
+        conditioning.drop_time()
+    assert (count(backbone), count(conditioning)) == (shared, own)

@@ -146,6 +146,11 @@ class TrajectoryStream:
         """Numbers in the condition."""
         return self.cache.decoder.steps.condition_dim
 
+    @property
+    def pass_length(self) -> int:
+        """Windows of a pass."""
+        return self._pass_length
+
     def next(self, tell: Callable[[str], None]) -> Batch:
         """The next batch; waits for shards that are not there yet."""
         return self.draw(self._config.batch_size, tell)
@@ -221,6 +226,10 @@ class TrajectoryStream:
     def restore(self, state: dict[str, Any]) -> None:
         """Goes to a place that `state` gave."""
         self._pass, self._position = int(state["pass"]), int(state["position"])
+
+    def seek(self, window: int) -> None:
+        """Goes to a window by its number, counted from 0 over all passes."""
+        self._pass, self._position = divmod(window, self._pass_length)
 
     def _order_of_pass(self, index: int) -> PassOrder:
         return self._order.one_pass(index, self._shards, shuffle_shards=index > 0)

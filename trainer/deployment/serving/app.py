@@ -1,9 +1,7 @@
-"""The policy server: GET /v1/policy says what it sees; POST /v1/actions and a WebSocket there answer with actions."""
+"""The policy server: GET /v1/policies says what is seen; POST /v1/actions and a WebSocket there answer with actions."""
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import anyio
@@ -19,12 +17,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from shared.api_keys import AccessRule
-from shared.errors import HeadstartError
-from trainer.deployment.policy import Policy
-from trainer.deployment.serving.ensemble import TemporalEnsemble
-from trainer.deployment.serving.messages import most_bytes, read_message, write_actions
-from trainer.deployment.serving.openpi import OpenpiKeys, read_keys, read_observation, write_answer
+from shared.errors import HeadstartError, RequestError
+from trainer.deployment.serving import messages, openpi
+from trainer.deployment.serving.names import NAME_CHARACTERS
 from trainer.deployment.serving.problems import ProblemError, answer, problem
+from trainer.deployment.serving.served_policy import ServedPolicy
 
 MEDIA_TYPE = "application/msgpack"
 _OPEN_PATHS = frozenset({"/healthz"})
@@ -35,53 +32,32 @@ _log = logging.getLogger(__name__)
 
 
 class PolicyServer:
-    """Answers messages with one policy, one after the other.
+    """Answers messages with the policies that they choose, one after the other.
 
     Attributes:
         most_bytes: of a message.
     """
 
-    def __init__(
-        self, policy: Policy, *, robots: int, decay: float | None, openpi_keys: OpenpiKeys | None = None
-    ) -> None:
-        """Takes a policy.
-
-        Args:
-            policy: that answers.
-            robots: most of them in a message.
-            decay: of the ensemble; None is no ensembling.
-            openpi_keys: what openpi's clients call that which the policy sees; None is as the policy does.
-        """
-        self._policy, self._robots = policy, robots
-        self._openpi_keys = openpi_keys or read_keys(None, policy.info)
-        self._ensemble = None if decay is None else TemporalEnsemble(decay, policy.info.head.action)
-        self.most_bytes = most_bytes(policy.info, robots)
+    def __init__(self, policies: Sequence[ServedPolicy]) -> None:
+        """Takes policies of different names; the first one answers messages that choose none."""
+        self._policies = {policy.name: policy for policy in policies}
+        self._first = policies[0]
+        self.most_bytes = max(policy.most_bytes for policy in policies)
         # One: the sessions' chunks have no lock, and two inferences at once would only slow each other down.
         self._turn = anyio.CapacityLimiter(1)
 
     def describe(self) -> dict[str, Any]:
-        """What the policy sees and answers."""
-        info, policy = self._policy.info, self._policy
-        return {
-            "robot": info.robot,
-            "task": info.task,
-            "rate_hz": info.rate_hz,
-            "action": info.head.action,
-            "action_label": info.action_label,
-            "action_dim": info.normalizer.action_dim,
-            "n_obs_steps": policy.n_obs_steps,
-            "n_action_steps": policy.n_action_steps,
-            "prediction_type": info.head.prediction_type,
-            "sampling_steps": policy.sampling_steps,
-            "directions": policy.directions,
-            "most_action_steps": info.head.longest_answer,
-            "most_prefix_steps": info.head.horizon,
-            "observations": info.observation_widths,
-            "cameras": {name: asdict(camera)["size"] for name, camera in info.cameras.items()},
-            "ensembles": self._ensemble is not None,
-            "most_robots": self._robots,
-            "most_bytes": self.most_bytes,
-        }
+        """What the first policy sees and answers."""
+        return self._first.describe()
+
+    def describe_all(self) -> list[dict[str, Any]]:
+        """The same of every policy, in order."""
+        return [policy.describe() for policy in self._policies.values()]
+
+    def greeting(self) -> bytes:
+        """What openpi's clients are sent first: what the first policy is, and all names."""
+        packed: bytes = msgpack.packb({**self.describe(), "policies": list(self._policies)})
+        return packed
 
     async def actions(self, content: bytes) -> bytes:
         """The answer to a message. Raises HeadstartError where it has none."""
@@ -96,23 +72,24 @@ class PolicyServer:
             raise ProblemError(503, f"{_MOST_WAITING} messages wait already; send again later")
         return await run_sync(answer, content, limiter=self._turn)
 
-    def _openpi_actions(self, content: bytes) -> bytes:
-        began = time.perf_counter()
-        asked = read_observation(content, self._policy.info, self._openpi_keys)
-        (chunk,) = self._policy.predict(asked.low_dim, asked.pictures, asked.prefix)[:, : asked.n_action_steps]
-        return write_answer(chunk, self._policy.info.rate_hz, 1000 * (time.perf_counter() - began))
-
     def _actions(self, content: bytes) -> bytes:
-        asked = read_message(content, self._policy.info, self._robots)
-        if asked.sessions is not None and self._ensemble is None:
-            raise ProblemError(
-                422, "this server does not ensemble; leave out sessions and steps, or start it with --ensemble"
-            )
-        chunks = self._policy.predict(asked.low_dim, asked.pictures, asked.prefix)
-        if asked.sessions is not None and self._ensemble is not None:
-            for index, (session, step) in enumerate(zip(asked.sessions, asked.steps, strict=True)):
-                chunks[index] = self._ensemble(session, step, chunks[index])
-        return write_actions(chunks[:, : asked.n_action_steps], self._policy.info.rate_hz)
+        message = messages.unpack(content)
+        return self._chosen(message.get("policy")).actions(message)
+
+    def _openpi_actions(self, content: bytes) -> bytes:
+        message = openpi.unpack(content)
+        name = message.get("policy")
+        # What is no text may be an observation that is called so.
+        return self._chosen(name if isinstance(name, str) else None).openpi_actions(message)
+
+    def _chosen(self, name: Any) -> ServedPolicy:
+        if name is None:
+            return self._first
+        policy = self._policies.get(name) if isinstance(name, str) else None
+        if policy is None:
+            detail = f"there is no policy {str(name)[:NAME_CHARACTERS]!r} here; there are {', '.join(self._policies)}"
+            raise RequestError("the message is not valid", [("/policy", detail)])
+        return policy
 
 
 def create_app(server: PolicyServer, keys: Sequence[str] = ()) -> Starlette:
@@ -124,6 +101,9 @@ def create_app(server: PolicyServer, keys: Sequence[str] = ()) -> Starlette:
     async def policy(call: Request) -> Response:
         return JSONResponse(server.describe())
 
+    async def policies(call: Request) -> Response:
+        return JSONResponse({"policies": server.describe_all()})
+
     async def actions(call: Request) -> Response:
         # Also keeps other sites' pages out: a browser asks before it sends this type across origins.
         if call.headers.get("content-type", "").partition(";")[0].strip().lower() != MEDIA_TYPE:
@@ -134,6 +114,7 @@ def create_app(server: PolicyServer, keys: Sequence[str] = ()) -> Starlette:
         routes=[
             Route("/healthz", healthz),
             Route("/v1/policy", policy),
+            Route("/v1/policies", policies),
             Route("/v1/actions", actions, methods=["POST"]),
             WebSocketRoute("/v1/actions", _conversation(server)),
             # Where openpi's client looks for its server.
@@ -176,7 +157,7 @@ def _openpi_conversation(server: PolicyServer) -> Callable[[WebSocket], Awaitabl
         """What the policy is, then an answer to each message: actions, or an error as text; the connection stays."""
         await socket.accept()
         try:
-            await socket.send_bytes(msgpack.packb(server.describe()))
+            await socket.send_bytes(server.greeting())
             while True:
                 received = await socket.receive()
                 if received["type"] == "websocket.disconnect":
@@ -220,7 +201,7 @@ async def _ours(call: Request, error: Exception) -> Response:
 
 async def _framework(call: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    say = {404: "there is nothing at this path; /v1/policy and /v1/actions are", 405: "/v1/actions takes POST"}
+    say = {404: "there is nothing at this path; /v1/policies and /v1/actions are", 405: "/v1/actions takes POST"}
     return answer(ProblemError(error.status_code, say.get(error.status_code, str(error.detail))))
 
 

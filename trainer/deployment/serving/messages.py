@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import RequestError
+from trainer.deployment.serving.names import NAME_CHARACTERS
 from trainer.training.checkpoint import CheckpointInfo
 
-NAME_CHARACTERS = 100
-"""Most characters of a session's name."""
-_KEYS = {"observations", "pictures", "prefix", "n_action_steps", "sessions", "steps"}
+_KEYS = {"policy", "observations", "pictures", "prefix", "n_action_steps", "sessions", "steps"}
 _FLOATS = ("float32", "float64")
 _OVERHEAD_BYTES = 65536
 _LIST_BYTES = 9
@@ -52,16 +51,11 @@ def most_bytes(info: CheckpointInfo, robots: int) -> int:
     return robots * (info.head.n_obs_steps * step + prefix + 2 * NAME_CHARACTERS) + _OVERHEAD_BYTES
 
 
-def read_message(content: bytes, info: CheckpointInfo, most_robots: int) -> Observations:
-    """Reads a message for a policy.
+def read_map(value: Mapping[str, Any], info: CheckpointInfo, most_robots: int) -> Observations:
+    """Reads an unpacked message for a policy.
 
     Raises RequestError with a pointer to each thing that is wrong.
     """
-    return read_map(_unpacked(content), info, most_robots)
-
-
-def read_map(value: Mapping[str, Any], info: CheckpointInfo, most_robots: int) -> Observations:
-    """The same of a message that is unpacked."""
     unknown = sorted(str(key)[:40] for key in value.keys() - _KEYS)
     if unknown:
         raise _wrong(*((_pointer(key), f"unknown; a message has {', '.join(sorted(_KEYS))}") for key in unknown))
@@ -99,7 +93,8 @@ def array(values: NDArray[Any]) -> dict[str, Any]:
     return {"dtype": values.dtype.name, "shape": list(values.shape), "data": little.tobytes()}
 
 
-def _unpacked(content: bytes) -> Mapping[str, Any]:
+def unpack(content: bytes) -> Mapping[str, Any]:
+    """The map that a message is. Raises RequestError where it is none."""
     try:
         value = msgpack.unpackb(content, strict_map_key=True)
     except (ValueError, TypeError, RecursionError) as error:

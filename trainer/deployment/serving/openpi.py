@@ -8,7 +8,7 @@ which an array is a map of `__ndarray__`, `data`, `dtype` and `shape` with keys 
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,10 +49,11 @@ class OpenpiKeys(NamedTuple):
     pictures: Mapping[str, Source]
 
 
-def read_keys(path: Path | None, info: CheckpointInfo) -> OpenpiKeys:
+def read_keys(path: Path | None, info: CheckpointInfo, others: Iterable[CheckpointInfo] = ()) -> OpenpiKeys:
     """The keys that a TOML file gives in its tables `observations` and `pictures`, the policy's own where it has none.
 
-    Raises ConfigError where the file can't be read, or gives a key that the policy does not see.
+    Raises ConfigError where the file can't be read, or gives a key that neither the policy nor one of the others that
+    are served sees.
     """
     given: dict[str, Any] = {}
     if path is not None:
@@ -62,15 +63,22 @@ def read_keys(path: Path | None, info: CheckpointInfo) -> OpenpiKeys:
             raise ConfigError(f"{path} can't be read: {error}") from None
         if unknown := given.keys() - {"observations", "pictures"}:
             raise ConfigError(f"{path} has {sorted(unknown)[0]!r}; its tables are observations and pictures")
+    of_others = list(others)
     tables: dict[str, Mapping[str, Any]] = {"observations": info.observation_widths, "pictures": info.cameras}
-    sources = {name: _sources(given.get(name, {}), keys, f"{path}, {name}") for name, keys in tables.items()}
+    elsewhere = {
+        "observations": {key for other in of_others for key in other.observation_widths},
+        "pictures": {name for other in of_others for name in other.cameras},
+    }
+    sources = {
+        name: _sources(given.get(name, {}), keys, elsewhere[name], f"{path}, {name}") for name, keys in tables.items()
+    }
     return OpenpiKeys(sources["observations"], sources["pictures"])
 
 
-def _sources(table: Any, keys: Mapping[str, Any], where: str) -> dict[str, Source]:
+def _sources(table: Any, keys: Mapping[str, Any], elsewhere: Set[str], where: str) -> dict[str, Source]:
     if not isinstance(table, dict):
         raise ConfigError(f"{where} must be a table")
-    if unknown := table.keys() - keys.keys():
+    if unknown := table.keys() - keys.keys() - elsewhere:
         raise ConfigError(
             f"{where}: the policy does not see {sorted(unknown)[0]!r}; it sees {', '.join(keys) or 'none'}"
         )
@@ -85,8 +93,8 @@ def _sources(table: Any, keys: Mapping[str, Any], where: str) -> dict[str, Sourc
     return sources
 
 
-def read_observation(content: bytes, info: CheckpointInfo, keys: OpenpiKeys) -> Observations:
-    """Reads a client's observation of one robot.
+def read_observation(sent: Mapping[Any, Any], info: CheckpointInfo, keys: OpenpiKeys) -> Observations:
+    """Reads a client's unpacked observation of one robot.
 
     Numbers and pictures of the latest step alone stand for all n_obs_steps; with a leading axis of n_obs_steps they are
     the steps themselves, the latest last. `prefix` (m, action_dim) may be there, as in docs/policies.md; what the
@@ -94,7 +102,6 @@ def read_observation(content: bytes, info: CheckpointInfo, keys: OpenpiKeys) -> 
 
     Raises RequestError with a pointer to each thing that is wrong.
     """
-    sent = _unpacked(content)
     value: dict[str, Any] = {
         "observations": {
             key: array(_steps(sent, source, info.head.n_obs_steps, 1)[..., source.part][None])
@@ -117,7 +124,8 @@ def write_answer(actions: NDArray[np.float32], rate_hz: float, milliseconds: flo
     return answer
 
 
-def _unpacked(content: bytes) -> Mapping[Any, Any]:
+def unpack(content: bytes) -> Mapping[Any, Any]:
+    """The map that a client's message is. Raises RequestError where it is none."""
     try:
         value = msgpack.unpackb(content)
     except (ValueError, TypeError, RecursionError) as error:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.errors import RequestError
 from trainer.config import HeadConfig
-from trainer.deployment.serving.messages import array, most_bytes, read_message
+from trainer.deployment.serving.messages import Observations, array, most_bytes, read_map, unpack
 from trainer.model.observation import Camera
 from trainer.training.checkpoint import CheckpointInfo
 
@@ -23,6 +23,10 @@ RNG = np.random.default_rng(0)
 A, B = RNG.normal(size=(3, 2, 2)).astype(np.float32), RNG.normal(size=(3, 2, 3))
 FRONT = RNG.integers(0, 256, (3, 2, 6, 4, 3), np.uint8)
 GOOD = {"observations": {"a": A.tolist(), "b": array(B)}, "pictures": {"front": array(FRONT)}}
+
+
+def read_message(content: bytes, info: CheckpointInfo, most_robots: int) -> Observations:
+    return read_map(unpack(content), info, most_robots)
 
 
 def wrong(message: object) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from tests.trainer.policies import serving
 from trainer.config import AdaptConfig
 from trainer.data.demonstrations import read_demonstrations
 from trainer.deployment.policy import Policy
-from trainer.deployment.serving.openpi import read_keys, read_observation
+from trainer.deployment.serving.openpi import read_keys, read_observation, unpack
 from trainer.simulation.collect import collect
 from trainer.simulation.observation import observation_widths
 from trainer.simulation.rollout import rollout
@@ -103,7 +103,7 @@ def test_what_is_no_message_of_openpis_is_refused(info: CheckpointInfo) -> None:
         (_packed(data="text"), "a shape of sizes"),
     ):
         with pytest.raises(RequestError, match=said):
-            read_observation(content, info, keys)
+            read_observation(unpack(content), info, keys)
 
 
 def _packed(**change: Any) -> bytes:

@@ -154,7 +154,7 @@ def test_the_pages_server_and_its_clients_work_with_pictures(
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "my-policy").symlink_to(camera_run)
-    (serve,) = (command for command in commands(PAGE) if " serve " in command)
+    serve = next(command for command in commands(PAGE) if " serve " in command)
     clients, port = blocks(PAGE, "python")[:2], str(free_port())
     for text in (serve, *clients):
         assert "8100" in text
