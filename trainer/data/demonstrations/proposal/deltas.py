@@ -14,8 +14,8 @@ from trainer.poses import Pose
 
 FloatArray = NDArray[np.float64]
 
-# Share of the motion that is left: below it, the factor is what the file's numbers are scaled by.
-_EXACT = 0.1
+# Share of the motion that is left where an arm moves by just what it is told.
+_EXACT = 0.01
 _NEAR, _FLOOR = 0.6, 0.02
 
 
@@ -35,13 +35,17 @@ def pose_delta_guesses(
         fits[axes, id(seen)] = parts
     found = settle(solutions, _NEAR, _FLOOR, "commands and observed motion (shares left unexplained)")
     best = min(fits.values(), key=lambda parts: sum(part.unexplained for part in parts))
-    scales = [_scales(part) for part in best]
-    places = tuple(Position(columns=position, scale=scale) for scale in scales[0])
-    encodings = tuple(Rotation(columns=rotation, encoding="rotation_vector", scale=scale) for scale in scales[1])
+    places = tuple(Position(columns=position, scale=scale) for scale in scales(best[0]))
+    encodings = tuple(Rotation(columns=rotation, encoding="rotation_vector", scale=scale) for scale in scales(best[1]))
     return [
         *found,
-        Guess(("action", "position"), places, _why(best[0], "m")),
-        Guess(("action", "rotation"), encodings, f"{_why(best[1], 'rad')}; small Euler angles xyz are the same"),
+        Guess(("action", "position"), places, why_scale(best[0], "m"), unchecked=True),
+        Guess(
+            ("action", "rotation"),
+            encodings,
+            f"{why_scale(best[1], 'rad')}; small Euler angles xyz are the same",
+            unchecked=True,
+        ),
         delta_from(best[0]),
     ]
 
@@ -55,14 +59,14 @@ def delta_from(fit: Fit) -> Guess:
     return Guess(("action", "delta_from"), ("state", "command"), why)
 
 
-def _scales(fit: Fit) -> tuple[float, ...]:
-    """The factor that was seen, if the arm does what it is told; else that, and 1."""
-    rounded = float(f"{fit.factor:.3g}")
-    return (rounded,) if fit.unexplained < _EXACT else distinct([rounded, 1.0])
+def scales(fit: Fit) -> tuple[float, ...]:
+    """Readings of a motion's unit: that it is what the arm moves by, or 1."""
+    return distinct([float(f"{fit.factor:.3g}"), 1.0])
 
 
-def _why(fit: Fit, unit: str) -> str:
-    lead = f"the arm moves {fit.factor:.3g} {unit} for each unit"
-    if fit.unexplained < _EXACT:
-        return f"{lead}; {fit.unexplained:.1%} of its motion is left unexplained"
-    return f"{lead}, but {fit.unexplained:.0%} of its motion is left unexplained, so that it may be told to move more"
+def why_scale(fit: Fit, unit: str) -> str:
+    """Why the unit of a motion is never known: what an arm lags behind, the file can't tell from what it was told."""
+    return (
+        f"the arm moves {fit.factor:.3g} {unit} for each unit ({fit.unexplained:.1%} of its motion is unexplained), "
+        "and is told to move more where it goes only a part of the way in a step"
+    )

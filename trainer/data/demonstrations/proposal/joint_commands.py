@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trainer.data.demonstrations.mapping.mapping import Joints
 from trainer.data.demonstrations.proposal.commands import Fit, absolute_fit, delta_fit, motions, scaled_fit
-from trainer.data.demonstrations.proposal.deltas import delta_from
+from trainer.data.demonstrations.proposal.deltas import delta_from, scales, why_scale
 from trainer.data.demonstrations.proposal.guess import AS_GOOD, Guess, Solution, settle
 from trainer.data.demonstrations.proposal.steps import Steps
 
@@ -120,9 +120,6 @@ def joint_delta_guesses(steps: Steps, columns: str, observed: Sequence[Observed]
     fits = [scaled_fit(steps, told[:, j : j + 1], motions(seen[:, j : j + 1])) for j in range(seen.shape[1])]
     signs = [-1 if fit.factor < 0 else 1 for fit in fits]
     whole = scaled_fit(steps, told * signs, motions(seen))
-    scale = float(f"{whole.factor:.3g}")
-    reading = _joints(columns, "rad", signs, []).model_copy(update={"scale": scale})
-    exact = all(fit.unexplained < 0.1 for fit in fits) and whole.unexplained < 0.1
-    readings = (reading,) if exact else (reading, reading.model_copy(update={"scale": 1.0}))
-    why = f"joints move by {scale:g} rad for each unit; {whole.unexplained:.1%} of their motion is left unexplained"
-    return [Guess(("action", "joint_position"), readings, why), delta_from(whole)]
+    reading = _joints(columns, "rad", signs, [])
+    readings = tuple(reading.model_copy(update={"scale": scale}) for scale in scales(whole))
+    return [Guess(("action", "joint_position"), readings, why_scale(whole, "rad"), unchecked=True), delta_from(whole)]

@@ -80,10 +80,10 @@ def propose(source: Source, path: Path, robot: str | None, chain: Chain | None) 
     layout = _likeliest(steps, find_layouts(kept, raws, chain.dof if chain is not None else None), path)
     known, guesses = observed_readings(steps, layout, chain)
     guesses += _commanded(steps, layout, chain, known)
-    guesses += gripper_guesses(steps, layout)
+    guesses = _with_space(_once(guesses + gripper_guesses(steps, layout)))
     columns = [text for text in vars(layout.state).values() if text]
     low_dim = () if contents.defaults else tuple(dict.fromkeys(split_columns(text)[0] for text in columns))
-    return Proposal(robot, low_dim, tuple(_with_doubts(_once(guesses), chain)))
+    return Proposal(robot, low_dim, tuple(_with_doubts(guesses, chain)))
 
 
 def _likeliest(steps: Steps, layouts: Sequence[Layout], path: Path) -> Layout:
@@ -122,6 +122,20 @@ def _once(guesses: Sequence[Guess]) -> list[Guess]:
             unchecked = guess.unchecked or (before is not None and before.unchecked)
             last[guess.key] = replace(guess, unchecked=unchecked, why=before.why if before and unchecked else guess.why)
     return list(last.values())
+
+
+def _with_space(guesses: Sequence[Guess]) -> list[Guess]:
+    """The guesses, of which what is commanded, and what is not, are questions where it agrees with nothing observed."""
+    found = {guess.key[1]: guess for guess in guesses if guess.key[0] == "action"}
+    told = [found[key] for key in ("position", "rotation", "joint_position") if key in found]
+    if "mode" in found and found["mode"].is_sure and told and all(guess.readings for guess in told):
+        return list(guesses)
+    why = "it is cut by its width only, and agrees with nothing that is observed: {}"
+    doubtful = {("action", "space"), ("action", "gripper")}
+    return [
+        replace(guess, unchecked=True, why=why.format(guess.why)) if guess.key in doubtful else guess
+        for guess in guesses
+    ]
 
 
 def _with_doubts(guesses: Sequence[Guess], chain: Chain | None) -> list[Guess]:

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from shared.errors import ConfigError
 from shared.rotation import matrix_to_quat_xyzw, matrix_to_rot6d, matrix_to_rotvec, rotvec_to_matrix
 from tests.trainer.data.demonstrations.proposal.example import Change, Columns, Recording, chain_of, write
+from tests.trainer.data.demonstrations.written import LIFT, unpack_lift
 from trainer.data.demonstrations import open_source
 from trainer.data.demonstrations.proposal.guess import Guess
 from trainer.data.demonstrations.proposal.proposal import propose
@@ -160,22 +161,6 @@ CASES: dict[str, tuple[Change, Mapping[str, Any]]] = {
             "columns": "obs/joint_pos", "unit": "deg", "sign": _SIGNS.tolist(), "offset": _OFFSETS.tolist()
         }},
     ),
-    "deltas": (
-        _seen_deltas,
-        {
-            "action.mode": "delta", "action.delta_axes": "base", "action.delta_from": "state",
-            "action.position": {"columns": "actions[0:3]", "scale": 0.05},
-            "action.rotation": {"columns": "actions[3:6]", "encoding": "rotation_vector", "scale": 0.5},
-        },
-    ),
-    "deltas of the tool": (
-        lambda c, t, s: _seen_deltas(c, t, s, of_tool=True),
-        {
-            "action.mode": "delta", "action.delta_axes": "tool", "action.delta_from": "state",
-            "action.position": {"columns": "actions[0:3]", "scale": 0.05},
-            "action.rotation": {"columns": "actions[3:6]", "encoding": "rotation_vector", "scale": 0.5},
-        },
-    ),
     "gripper from 0, closed, to 1": (
         lambda c, t, s: _action(c, gripper=(t.gripper < 0).astype(float)),
         {"action.gripper": {"columns": "actions[6]", "open": 1.0, "closed": 0.0}},
@@ -192,13 +177,6 @@ CASES: dict[str, tuple[Change, Mapping[str, Any]]] = {
     "joint commands, zeros elsewhere": (
         _joint_commands(lambda t: t.joints - _OFFSETS),
         {**_JOINTS, "action.joint_position": {"columns": "actions[0:7]", "offset": _OFFSETS.tolist()}},
-    ),
-    "joint deltas": (
-        lambda c, t, s: {"actions": np.c_[_deltas(s.joints) / 0.1, t.gripper]},
-        {
-            **_JOINTS, "action.mode": "delta", "action.delta_from": "state",
-            "action.joint_position": {"columns": "actions[0:7]", "scale": 0.1},
-        },
     ),
 }  # fmt: skip
 
@@ -285,13 +263,44 @@ UNCLEAR: dict[str, tuple[Change, Mapping[str, Any], dict[str, str], str | None]]
         _other_tool, {"state.frame": _TOOL, "action.frame": _TOOL},
         dict.fromkeys(("state.joint_position", "state.frame", "action.frame"), "another zero"), "panda",
     ),
+    "deltas": (
+        _seen_deltas,
+        {
+            "action.mode": "delta", "action.delta_axes": "base", "action.delta_from": "state",
+            "action.position": {"columns": "actions[0:3]", "scale": 0.05},
+            "action.rotation": {"columns": "actions[3:6]", "encoding": "rotation_vector", "scale": 0.5},
+        },
+        {"action.position": "a part of the way", "action.rotation": "a part of the way"}, "panda",
+    ),
+    "deltas of the tool": (
+        lambda c, t, s: _seen_deltas(c, t, s, of_tool=True),
+        {
+            "action.mode": "delta", "action.delta_axes": "tool", "action.delta_from": "state",
+            "action.position": {"columns": "actions[0:3]", "scale": 0.05},
+            "action.rotation": {"columns": "actions[3:6]", "encoding": "rotation_vector", "scale": 0.5},
+        },
+        {"action.position": "a part of the way", "action.rotation": "a part of the way"}, "panda",
+    ),
+    "joint deltas": (
+        lambda c, t, s: {"actions": np.c_[_deltas(s.joints) / 0.1, t.gripper]},
+        {
+            **_JOINTS, "action.mode": "delta", "action.delta_from": "state",
+            "action.joint_position": {"columns": "actions[0:7]", "scale": 0.1},
+        },
+        {"action.joint_position": "a part of the way"}, "panda",
+    ),
     "normalized joints": (
         lambda c, t, s: {"obs/joint_pos": s.joints * np.array([31, 42, 36, 55, 29, 44, 38]) + 7}, _NOTHING,
         {f"state.{key}": "no reading agrees" for key in ("joint_position", "position", "rotation", "frame")}
-        | {f"action.{key}": "nothing to agree with" for key in ("mode", "position", "rotation")},
+        | {f"action.{key}": "nothing to agree with" for key in ("mode", "position", "rotation")}
+        | dict.fromkeys(("action.space", "action.gripper"), "agrees with nothing"),
         "panda",
     ),
-    "commands of something else": (_noise, _JOINTS, {"action.mode": "unexplained"}, "panda"),
+    "commands of something else": (
+        _noise, _JOINTS,
+        {"action.mode": "unexplained", **dict.fromkeys(("action.space", "action.gripper"), "agrees with nothing")},
+        "panda",
+    ),
     "a gripper that is not observed": (
         lambda c, t, s: {"obs/gripper_width": np.zeros((len(s.joints), 0))}, _NOTHING,
         {"action.gripper": "every episode begins with -1"}, "panda",
@@ -331,3 +340,14 @@ def test_commands_that_are_neither_joints_nor_poses_of_the_arm(tmp_path: Path) -
         ConfigError, match=r"can't tell what is commanded; as .*'actions\[0:3\]'.* and as .*'actions\[0:7\]'"
     ):
         found_in(path)
+
+
+def test_a_recording_of_robosuite_is_understood_with_its_scene(tmp_path: Path) -> None:
+    found = found_in(unpack_lift(tmp_path))
+    assert all(guess.is_sure for guess in found.values())
+    for table in ("action", "state"):
+        for key in ("position", "rotation", "frame", "gripper"):
+            reading, written = said(found[f"{table}.{key}"].readings[0]), LIFT[table][key]
+            # The fingers' widest is what was seen of them.
+            assert is_same(reading, written if key != "gripper" or table == "action" else written | {"open": 0.0394})
+    assert said(found["state.joint_position"].readings[0]) == {"columns": "obs/robot0_joint_pos"}
