@@ -37,7 +37,7 @@ BARS: dict[str, Bar] = {
     "memory_growth_mb": ("<", 20.0),
     "answered_errors": ("==", 0),
 }
-REQUEST: dict[str, Any] = {"robot": "panda", "workspace": {"kind": "reachable"}, "shard_rows": 500, "count": 2_000_000}
+REQUEST: dict[str, Any] = {"robot": "panda", "workspace": {"kind": "reachable"}, "shard_rows": 500, "count": 500_000}
 
 
 @dataclass(frozen=True)
