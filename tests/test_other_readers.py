@@ -47,7 +47,6 @@ def test_names_of_shards_are_in_the_order_of_their_rows(shards: Path) -> None:
 def test_hugging_face_datasets_reads_the_rows(shards: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    pytest.importorskip("datasets")
     names: dict[str, Any] = {}
     exec(compile(block("load_dataset"), "data-format.md", "exec"), names)
     rows = list(names["rows"])
@@ -68,7 +67,6 @@ print(json.dumps({name: [row[name] for row in taken] for name in rows.columns()}
 
 @pytest.mark.timeout(600)
 def test_ray_data_reads_the_rows(shards: Path) -> None:
-    pytest.importorskip("pandas", reason="Ray Data needs it")
     guarded = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     done = subprocess.run(
         [sys.executable, "-c", _BEFORE + block("read_parquet") + _AFTER],

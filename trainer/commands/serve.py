@@ -5,6 +5,7 @@ import os
 import signal
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
@@ -12,6 +13,9 @@ from shared.errors import ConfigError
 from trainer.config import DIFFUSION_STEPS, Precision
 from trainer.deployment.serving.names import named_paths
 from trainer.settings import check_number
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 _DRAIN_S = 3
 _MOST_CONNECTIONS = 256
@@ -69,10 +73,8 @@ def run(
         raise ConfigError("--compile-for is for one policy: what is compiled has its backbone for itself; leave it out")
     paths = named_paths((checkpoint, *more))
     import torch
-    import uvicorn
 
     from shared.api_keys import keys_of
-    from shared.listening import listen, serve_and_announce
     from trainer.deployment.policies import load_policies
     from trainer.deployment.policy import Policy
     from trainer.deployment.serving.app import PolicyServer, create_app
@@ -97,24 +99,33 @@ def run(
         for (name, policy), info in zip(policies.items(), infos, strict=True)
     ]
     server = PolicyServer(answering)
+    who = "the policy answers on" if len(policies) == 1 else f"{len(policies)} policies answer on"
+    _serve(create_app(server, keys), server.most_bytes, host, port, who, ready_file)
+
+
+def _serve(app: "Starlette", most_bytes: int, host: str, port: int, who: str, ready_file: Path | None) -> None:
+    """Serves until SIGTERM or Ctrl-C. Raises ConfigError where it can't listen."""
+    import uvicorn
+
+    from shared.listening import listen, serve_and_announce
+
     try:
         listener = listen(host, port)
     except OSError as error:
         raise ConfigError(f"can't serve on {host}:{port}: {error}") from None
     config = uvicorn.Config(
-        create_app(server, keys),
+        app,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=_DRAIN_S,
         limit_concurrency=_MOST_CONNECTIONS,
         ws="websockets-sansio",
-        ws_max_size=server.most_bytes,
+        ws_max_size=most_bytes,
     )
     uvicorn_server = uvicorn.Server(config)
     # uvicorn raises the signal that stopped it once more when all is done; by then it has had its effect.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(uvicorn_server, "should_exit", True))
     serving = uvicorn_server.serve(sockets=[listener.socket])
-    who = "the policy answers on" if len(policies) == 1 else f"{len(policies)} policies answer on"
     announced = serve_and_announce(serving, lambda: uvicorn_server.started, who, listener.url, ready_file)
     asyncio.run(announced)

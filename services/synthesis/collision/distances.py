@@ -171,6 +171,19 @@ def _keep(s: FloatArray, i: int, j: int, k: int, a: float, b: float, c: float) -
 
 
 @compiled
+def _keep_needed(s: FloatArray, a: int, b: int, c: int, share: float, other: float) -> int:
+    """Keeps what `_nearest_in_triangle` found; returns how many corners these are."""
+    if b < 0:
+        _keep(s, a, a, a, 1.0, 0.0, 0.0)
+        return 1
+    if c < 0:
+        _keep(s, a, b, b, 1.0 - share, share, 0.0)
+        return 2
+    _keep(s, a, b, c, 1.0 - share - other, share, other)
+    return 3
+
+
+@compiled
 def _of_segment(s: FloatArray) -> int:
     one, both, other = _dot(s, 0, 0), _dot(s, 0, 1), _dot(s, 1, 1)
     square = one - 2.0 * both + other
@@ -189,14 +202,7 @@ def _of_segment(s: FloatArray) -> int:
 def _of_triangle(s: FloatArray, i: int, j: int, k: int) -> int:
     """Of the triangle of rows i < j < k (Ericson, Real-Time Collision Detection, 5.1.5)."""
     a, b, c, share, other = _nearest_in_triangle(s, i, j, k)
-    if b < 0:
-        _keep(s, a, a, a, 1.0, 0.0, 0.0)
-        return 1
-    if c < 0:
-        _keep(s, a, b, b, 1.0 - share, share, 0.0)
-        return 2
-    _keep(s, a, b, c, 1.0 - share - other, share, other)
-    return 3
+    return _keep_needed(s, a, b, c, share, other)
 
 
 @compiled
@@ -248,14 +254,7 @@ def _of_tetrahedron(s: FloatArray) -> int:
     if a < 0:
         s[4, 0] = s[4, 1] = s[4, 2] = 0.0
         return 4
-    if b < 0:
-        _keep(s, a, a, a, 1.0, 0.0, 0.0)
-        return 1
-    if c < 0:
-        _keep(s, a, b, b, 1.0 - share, share, 0.0)
-        return 2
-    _keep(s, a, b, c, 1.0 - share - other, share, other)
-    return 3
+    return _keep_needed(s, a, b, c, share, other)
 
 
 @inlined

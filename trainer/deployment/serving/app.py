@@ -1,6 +1,7 @@
 """The policy server: GET /v1/policies says what is seen; POST /v1/actions and a WebSocket there answer with actions."""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -224,7 +225,7 @@ class _AccessGuard:
             host=headers.get("host", ""),
             origins=headers.getlist("origin"),
             # openpi's client says `Api-Key KEY`.
-            authorization=headers.get("authorization", "").replace("Api-Key ", "Bearer ", 1),
+            authorization=re.sub("^Api-Key ", "Bearer ", headers.get("authorization", "")),
             is_open=scope["path"] in _OPEN_PATHS,
         )
         if refused is None:

@@ -122,12 +122,13 @@ def test_far_places_are_reached_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", [1, 4, 5])
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_stateful_loader_goes_on_to_the_batch(workers: int, place: int, tmp_path: Path) -> None:
-    stateful_dataloader = pytest.importorskip("torchdata.stateful_dataloader")
+    from torchdata.stateful_dataloader import StatefulDataLoader  # Here, where its warning is expected.
+
     expected = own(make_dataset(tmp_path / "dataset"), tmp_path, 10)
 
     def loader() -> Any:
         windows = WindowDataset(tmp_path / "dataset", tmp_path / "cache", config())
-        return stateful_dataloader.StatefulDataLoader(windows, batch_size=None, num_workers=workers)
+        return StatefulDataLoader(windows, batch_size=None, num_workers=workers)
 
     before = loader()
     assert equal(list(islice(before, place)), expected[:place])
