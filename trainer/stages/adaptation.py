@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from shared.errors import ConfigError
 from shared.follow import ShardSource
 from trainer import tensor_file
 from trainer.config import AdaptConfig
@@ -75,6 +76,9 @@ class Adaptation:
         scaling = observation_scaling(demonstrations, config.observation_scaling)
         cameras = cameras_of(demonstrations.cameras, config.crop)
         frozen = None if vision is None else FrozenVision.load(vision, cameras)
+        if config.training.vision_learning_rate is not None and (frozen or not cameras):
+            why = "--vision freezes them" if frozen else f"the demonstrations of {demonstrations.task} have no cameras"
+            raise ConfigError(f"vision_learning_rate is of cameras' networks that are trained, and {why}; leave it out")
         if stage1 is not None and stage1.policy is not None:
             stage1.check_begins(config, demonstrations.observation_widths, cameras)
             scaling = stage1.info.scaling
