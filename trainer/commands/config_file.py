@@ -9,17 +9,17 @@ from typing import Annotated
 
 from tyro.conf import arg
 
+from trainer.recipe.recipe_options import RecipeOptions
 from trainer.run_config import Stage, read_config
 
 ConfigFile = Annotated[
     Path | None,
     arg(
         name="config",
-        help="config.json or folder of a run whose settings this one begins with; options that are given win.",
+        help="folder of a run, or its config.json (recipe.json), whose settings this one begins with; options win.",
     ),
 ]
-STAGES: dict[str, Stage] = {"pretrain": 1, "adapt": 2}
-"""Commands that take it."""
+_STAGES: dict[str, Stage] = {"pretrain": 1, "adapt": 2}
 
 
 def with_config_file(command: str, run: Callable[..., None], arguments: Sequence[str]) -> Callable[..., None]:
@@ -31,9 +31,11 @@ def with_config_file(command: str, run: Callable[..., None], arguments: Sequence
     parser.add_argument("--config", type=Path, nargs="?")
     path = parser.parse_known_args(arguments)[0].config
     # Without a file the command itself says what is missing.
-    if path is None or command not in STAGES:
+    if path is None or command not in (*_STAGES, "train"):
         return run
-    config, missing = read_config(path, STAGES[command])
+    if command == "train":
+        return functools.partial(run, options=RecipeOptions.read(path))
+    config, missing = read_config(path, _STAGES[command])
     if missing:
         print(f"{path} does not say {', '.join(missing)}: taken at their defaults", file=sys.stderr, flush=True)
     return functools.partial(run, config=config)
