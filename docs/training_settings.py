@@ -23,7 +23,7 @@ def settings_table() -> list[str]:
         lines += [f"**Of {title}:**", "", "| option | default | meaning |", "|---|---|---|"]
         for field in dataclasses.fields(kind):
             # The others are in tables of their own.
-            if dataclasses.is_dataclass(field.default_factory):
+            if field.default is dataclasses.MISSING:
                 continue
             lines.append(f"| `{_flag(field)}` | {_shown(field.default)} | {meanings[field.name]} |")
         lines.append("")
@@ -43,11 +43,8 @@ def _flag(field: "dataclasses.Field[Any]") -> str:
 
 
 def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return "on" if default else "off"
     if isinstance(default, tuple):
         return " ".join(str(part) for part in default)
-    return {None: "none", True: "on", False: "off"}.get(default, str(default)) if _plain(default) else str(default)
-
-
-def _plain(default: object) -> bool:
-    """Not 0 and 1, which equal False and True."""
-    return default is None or isinstance(default, bool)
+    return "none" if default is None else str(default)
