@@ -145,21 +145,31 @@ class Executor:
         # What was offered since the last tick is what will be carried out.
         self._take_offered(self._now + self.period)
         times = observed_at + self.step_s * np.arange(-past, ahead)
-        known = [self._commanded(time) for time in times if self._path is None or time <= self._path.end]
-        if not known or any(action is None for action in known):
-            return None
-        return np.array([action for action in known if action is not None])
-
-    def _commanded(self, time: float) -> list[float] | None:
-        if not self._history or time < self._history[0][0] - self.period / 2:
+        times = times[times <= (math.inf if self._path is None else self._path.end)]
+        if not len(times) or not self._history or times[0] < self._history[0][0] - self.period / 2:
             return None
         newest = self._history[-1][0]
-        if time > newest and self._path is not None:
-            position, gripper = self._path.at(time)[0].tolist(), self._path.gripper_at(time)
-        else:
-            back = min(len(self._history), 1 + max(0, round((newest - time) / self.period)))
-            _, position, gripper = self._history[-back]
-        return position if gripper is None else [*position, gripper]
+        known = [self._commanded(time, newest) for time in times[times <= newest]]
+        known += self._foreseen(times[times > newest], newest)
+        return np.array([position if gripper is None else [*position, gripper] for position, gripper in known])
+
+    def _commanded(self, time: float, newest: float) -> tuple[list[float], float | None]:
+        back = min(len(self._history), 1 + max(0, round((newest - time) / self.period)))
+        _, position, gripper = self._history[-back]
+        return position, gripper
+
+    def _foreseen(self, times: Array, newest: float) -> list[tuple[list[float], float | None]]:
+        """What will be commanded: where the arm is behind its path, that is not the path."""
+        ticks = [max(1, round((time - newest) / self.period)) for time in times]
+        if self._path is None:
+            stop, done = self._stop or self._guard.stop(self._state), self._stop_ticks if self._stop else 0
+            return [(stop.at((done + tick) * self.period).position, self._gripper) for tick in ticks]
+        done = self._motion_ticks if self._motion else 0
+        begun = newest - done * self.period
+        states = self._planner.foresee(self._state, begun, self._path, self._motion, [done + tick for tick in ticks])
+        return [
+            (state.position, self._path.gripper_at(time)) for state, time in zip(states, times.tolist(), strict=True)
+        ]
 
     def tick(self, now: float) -> Command:
         """The command for `now` [s], one period after the last one."""
