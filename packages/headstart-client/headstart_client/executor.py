@@ -47,7 +47,7 @@ class Executor:
         rate_hz: float,
         policy_rate_hz: float,
         most_age_s: float = math.inf,
-        join_s: float = 0.1,
+        join_s: float = 0.2,
         checks: ChunkChecks | None = None,
         keepouts: Surroundings | None = None,
     ) -> None:
