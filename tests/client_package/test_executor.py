@@ -357,7 +357,8 @@ def test_the_prefix_is_what_will_be_commanded_where_the_arm_is_behind_its_path(f
     run = Run(executor())
     run.executor.offer(faster * chunk(0.0, hurrying) / 2, 0.0)
     run.until(0.15)
-    prefix = run.executor.prefix(0.15, past=2, ahead=8)
+    # A moment that is rounded a little later than the tick's, 75 * 0.002.
+    prefix = run.executor.prefix(3 * 0.05, past=2, ahead=8)
     run.until(0.5)
     assert prefix is not None
     due = [round((0.15 + step / 20) * 500) - 1 for step in range(-2, 8)]
