@@ -334,12 +334,13 @@ def test_a_prefix_is_of_what_is_carried_out_from_now_on_and_of_nothing_before_th
 
 def hurrying(times: Array) -> Array:
     """(times, DOF): moves and speeds up from the first moment, to 1.6 rad/s."""
-    return 0.05 + 0.1 * times[..., None] + 0.5 * np.array([5.0, -5.0, 4.0]) * np.minimum(times, 0.3)[..., None] ** 2
+    turned: Array = 0.5 * np.array([5.0, -5.0, 4.0]) * np.minimum(times, 0.3)[..., None] ** 2
+    return 0.05 + 0.1 * times[..., None] + turned
 
 
 def test_what_is_made_up_for_and_the_path_together_keep_the_limits() -> None:
     """Each alone kept them; a Panda that began to reach for a cube got 0.25 s behind, one joint going to and fro."""
-    limits = ArmLimits(*(np.array(pair) for pair in ([-3, -2], [3, 2], [2.1, 2.1], [15, 7.5], [7500, 3750])))  # type: ignore[arg-type]
+    limits = ArmLimits(*map(np.array, ([-3, -2], [3, 2], [2.1, 2.1], [15, 7.5], [7500, 3750])))
     aside = [0.016, -0.017, -0.038, -0.05, -0.055, -0.056, -0.055, -0.056, -0.06, -0.065, -0.07, -0.075, -0.079]
     down = [0.066, 0.084, 0.115, 0.155, 0.204, 0.255, 0.304, 0.348, 0.385, 0.416, 0.443, 0.47, 0.497]
     run = Run(Executor(limits, np.zeros(2), rate_hz=500, policy_rate_hz=20))
