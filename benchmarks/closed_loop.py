@@ -137,6 +137,11 @@ def main() -> None:
     ways = [way for way in WAYS if options.only is None or str(way) in options.only]
     done = read_log(log)
     roll_out(log, options.run, options.task, ways, seeds, done)
+    keep(options, read_log(log))
+
+
+def keep(options: argparse.Namespace, done: Mapping[Way, Rows]) -> None:
+    """Writes docs/results/closed_loop/NAME.json."""
     kept = {
         "command": f"python -m benchmarks.closed_loop RUN --task {options.task} --name {options.name} "
         f"--episodes {options.episodes}",
@@ -144,7 +149,7 @@ def main() -> None:
         "first_seed": options.first_seed,
         "machine": describe_machine(),
         "date": time.strftime("%Y-%m-%d"),
-        "figures": summaries(read_log(log)),
+        "figures": summaries(done),
     }
     KEPT.mkdir(parents=True, exist_ok=True)
     (KEPT / f"{options.name}.json").write_text(json.dumps(kept, indent=1) + "\n")
