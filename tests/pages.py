@@ -13,7 +13,10 @@ from pathlib import Path
 
 import httpx
 
+from tests import warm
+
 ROOT = Path(__file__).resolve().parent.parent
+_WARM = {".venv/bin/python -m trainer": "-m trainer", ".venv/bin/torchrun": "-m torch.distributed.run"}
 
 
 def all_pages() -> list[str]:
@@ -38,7 +41,10 @@ def commands(page: str) -> list[str]:
 
 
 def runnable(text: str) -> str:
-    """Commands as they run in another folder than the repository's: with this environment's programs."""
+    """Commands as they run in another folder than the repository's: with this environment's programs, warm ones."""
+    for name, module in _WARM.items():
+        if name in text:
+            text = text.replace(name, f"{warm.python('trainer')} {module}")
     return text.replace(".venv/bin/", f"{sysconfig.get_path('scripts')}/")
 
 

@@ -7,6 +7,7 @@ environment, open files, signals and exit code. What only the real Python shows 
 program imports, and variables that are read as it is imported, such as OMP_NUM_THREADS.
 """
 
+import atexit
 import functools
 import signal
 import subprocess
@@ -20,9 +21,6 @@ KILL = signal.SIGQUIT
 
 MODULES = {"trainer": ("trainer", "torch.distributed.run", "tests.trainer.signalled_rank")}
 """What a program's server starts, if not the program alone."""
-
-_SERVERS: list[subprocess.Popen[bytes]] = []
-"""Those of this process. Each ends with its input, and so does not outlive it."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PYTHON = """#!{executable} -IS
@@ -50,7 +48,8 @@ def python(program: str) -> str:
     with (folder / "server.log").open("wb") as log:
         command = [sys.executable, "-m", "tests.warm.server", program, str(server)]
         process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log)
-    _SERVERS.append(process)
+    # It ends with its input: with this process at the latest, which may be one of xdist's, and those end without this.
+    atexit.register(process.communicate)
     while not server.exists():
         assert process.poll() is None, (folder / "server.log").read_text()
         time.sleep(0.01)
