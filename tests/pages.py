@@ -40,10 +40,10 @@ def commands(page: str) -> list[str]:
     return [line.strip() for line in joined.splitlines() if line.strip() and not line.startswith("#")]
 
 
-def runnable(text: str) -> str:
-    """Commands as they run in another folder than the repository's: with this environment's programs, warm ones."""
+def runnable(text: str, is_warm: bool = True) -> str:
+    """Commands as they run in another folder than the repository's: with this environment's programs, warm or not."""
     for name, module in _WARM.items():
-        if name in text:
+        if is_warm and name in text:
             text = text.replace(name, f"{warm.python('trainer')} {module}")
     return text.replace(".venv/bin/", f"{sysconfig.get_path('scripts')}/")
 

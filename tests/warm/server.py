@@ -43,8 +43,11 @@ class Server:
 
     def __init__(self, place: Path) -> None:
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(place))
+        # It is there once it can be connected to.
+        new = place.with_suffix(".new")
+        self._listener.bind(str(new))
         self._listener.listen(64)
+        new.rename(place)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(sys.stdin, selectors.EVENT_READ)
@@ -71,7 +74,15 @@ class Server:
         connection, _ = self._listener.accept()
         head, descriptors, _, _ = socket.recv_fds(connection, 8, 250)
         with connection.makefile("rb") as reader:
-            request: dict[str, Any] = json.loads(reader.read(int.from_bytes(head, "big")))
+            body = reader.read(int.from_bytes(head, "big"))
+        try:
+            request: dict[str, Any] = json.loads(body)
+        except ValueError:
+            # The client was killed before it had said everything.
+            for descriptor in descriptors:
+                os.close(descriptor)
+            connection.close()
+            return None
         process = os.fork()
         if process == 0:
             self._leave(connection)

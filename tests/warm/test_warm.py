@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -77,3 +78,14 @@ def test_all_else_is_left_to_the_real_python() -> None:
     words = [warm.python(PROGRAM), "-c", "import sys; print(sys.executable, sys.argv)", "-m"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout == f"{sys.executable} ['-c', '-m']\n"
+
+
+def test_a_stand_in_that_is_killed_before_it_has_asked_is_no_harm() -> None:
+    place = Path(warm.python(PROGRAM)).parent / "socket"
+    for said in (b"", b"\0\0\0", (9).to_bytes(8, "big") + b'{"a'):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(place))
+            connection.sendall(said)
+    process = start("exit", "5", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process.communicate()
+    assert process.returncode == 5
