@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shared.demonstrated_motions import MovedObject
 from shared.errors import ConfigError, DemonstrationError
 from shared.rotation import matrix_to_rot6d
+from trainer.config import ActionName
 from trainer.data.demonstrations.checks.diagnosis import diagnose, other_quaternion_order
 from trainer.data.demonstrations.checks.implausible import Implausible, Ranges
 from trainer.data.demonstrations.checks.normalized import instead_of_range, require_angles
@@ -83,6 +84,7 @@ def read_source(
             Episode(
                 raw.name, observations, actions, one.validation, images,
                 tool=None if track.observed.pose is None else _joined(track.observed.pose),
+                counterpart=_counterpart(track, mapping.action.space),
                 objects=_objects(raw, mapping, path),
             )
         )  # fmt: skip
@@ -105,6 +107,16 @@ def _objects(raw: RawEpisode, mapping: Mapping, path: Path) -> dict[str, NDArray
         return {name: _joined(pose) for name, pose in object_poses(raw, mapping).items()}
     except ValueError as error:
         raise DemonstrationError(f"{raw.name}: objects: {error}", path) from error
+
+
+def _counterpart(track: Track, space: ActionName) -> NDArray[np.float32] | None:
+    """The motion in the other action space; what is reached later is so in both."""
+    commanded, observed = track.commanded, track.observed
+    if space == "ee_pose":
+        joints = commanded.joint_position if commanded.joint_position is not None else observed.joint_position
+        return None if joints is None else joints.astype(np.float32)
+    pose = commanded.pose or observed.pose
+    return None if pose is None else _joined(pose)
 
 
 def _joined(pose: Pose) -> NDArray[np.float32]:
