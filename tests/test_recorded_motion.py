@@ -1,10 +1,14 @@
 """Stage 1 from recorded motion: the windows of generated trajectories, whatever file they came through."""
 
 import json
+import re
+import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -15,9 +19,11 @@ from shared.dataset import Dataset
 from shared.errors import ConfigError, TrainingError
 from shared.records import list_column
 from shared.rotation import matrix_to_rot6d, rotvec_to_matrix
+from tests.pages import blocks, commands
 from tests.shared.example import HEADER, OTHER, example_table
 from tests.stacking import demonstrations as stacking
 from tests.trainer.data.demonstrations.example import mapping, plain_columns, write_robomimic
+from tests.trainer.data.demonstrations.written import unpack_lift
 from tests.trainer.example import HEADS, make_dataset, make_demonstrations, training
 from trainer.__main__ import main
 from trainer.config import AdaptConfig, PretrainConfig
@@ -34,6 +40,7 @@ from trainer.stages.adapt import adapt
 from trainer.stages.pretrain import pretrain
 from trainer.training.checkpoint import read_info
 
+PAGE = "docs/recorded-motion.md"
 HEAD = HEADS["dp_mlp-adaln_zero"]
 ROWS = replace(OTHER, shard_rows=16)
 """Few shards are mixed as one, whatever their size; those of recorded motion are larger."""
@@ -226,6 +233,32 @@ def test_a_head_from_recorded_stacking_adapts(tmp_path: Path) -> None:
         adapt(tmp_path / "far", far, policy, stage1=stage1)
     with pytest.raises(ConfigError, match="the action range that this run goes on with: x is "):
         pretrain(tmp_path / "on", RecordedMotion(far), replace(CONFIG, condition="ee_pose"), init_from=stage1)
+
+
+def test_the_pages_set_ups_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """docs/recorded-motion.md's commands, shorter, on a file that robosuite and robomimic wrote."""
+    monkeypatch.chdir(tmp_path)
+    stack, square = unpack_lift(tmp_path).rename(tmp_path / "stack.hdf5"), tmp_path / "square.hdf5"
+    shutil.copy(stack, square)
+    with h5py.File(square, "r+") as file:
+        for demo in file["data"].values():
+            # It lets go at the end: another set than the first.
+            demo["actions"][-1, 6] = -1.0
+    (tmp_path / "mimicgen.toml").write_text(blocks(PAGE, "toml")[0])
+    short = ["--batch-size", "8", "--compile", "off", "--size", "tiny", "--no-tensorboard"]
+    for command in commands(PAGE):
+        program, *given = shlex.split(re.sub("--steps [0-9]+ --batch-size [0-9]+", "", command))
+        assert program == ".venv/bin/python"
+        assert given[:2] == ["-m", "trainer"]
+        assert main([*given[2:], "--steps", "2", *short]) == 0, capsys.readouterr().err
+    stage1, policy = read_info(tmp_path / "runs" / "ood-stage1"), read_info(tmp_path / "runs" / "ood-stack")
+    # Joints of the same steps, as in the paper: 16 of 7 and a gripper.
+    assert (stage1.condition_dim, stage1.action_label, stage1.robot) == (128, "reached", "panda")
+    assert policy.backbone == stage1.backbone
+    said = json.loads((tmp_path / "runs" / "id-stage1" / "config.json").read_text())["data"]["datasets"]
+    assert [one["recorded"]["task"] for one in said] == ["Lift", "Lift"]
 
 
 def test_the_command_joins_sets_and_datasets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
