@@ -67,7 +67,7 @@ def read_source(
     used = chosen(meant, count, draw)
     if not used:
         raise DemonstrationError("has no demonstration that the mapping chooses", path)
-    columns = sorted({split_columns(text)[0] for text in (*keys, *_meant_columns(mapping))})
+    columns = sorted({split_columns(text)[0] for text in (*keys, *meant_columns(mapping))})
     raws = [source.read(one.index, columns) for one in used]
     _require_widths(raws, contents, path)
     tracks = checked_tracks(raws, mapping, rate_hz, ranges, path)
@@ -220,7 +220,7 @@ def _observation(contents: Contents, mapping: Mapping, path: Path) -> tuple[tupl
     for camera in cameras:
         if camera not in contents.cameras:
             raise ConfigError(f"{path}: has no camera '{camera}'; it has {_listed(contents.cameras)}")
-    for text in (*keys, *_meant_columns(mapping)):
+    for text in (*keys, *meant_columns(mapping)):
         if split_columns(text)[0] not in contents.columns:
             raise ConfigError(f"{path}: has no column '{text}'; it has {_listed(contents.columns)}")
     return keys, cameras
@@ -248,8 +248,8 @@ def _require_widths(raws: Sequence[RawEpisode], contents: Contents, path: Path) 
                 )
 
 
-def _meant_columns(mapping: Mapping) -> Iterator[str]:
-    """The columns that action and state are in."""
+def meant_columns(mapping: Mapping) -> Iterator[str]:
+    """The columns that action, state and objects are in."""
     for part in (mapping.action, mapping.state, *mapping.objects.values()):
         for key in ("position", "rotation", "joint_position", "gripper"):
             entry = getattr(part, key, None)
