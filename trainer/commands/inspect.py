@@ -31,6 +31,7 @@ def run(
     urdf: Path | None = None,
     tip: str | None = None,
     base: str | None = None,
+    calibration: Path | None = None,
     table: float | None = None,
 ) -> None:
     """Show what a data set holds, or with a mapping, whether it is what the mapping says; or propose a mapping.
@@ -51,6 +52,8 @@ def run(
         urdf: the arm's URDF, instead of the service's.
         tip: link of the URDF that is the tool; by default the service's for this robot.
         base: link of the URDF that poses are relative to; by default the service's, or the one that never moves.
+        calibration: of a proposal: LeRobot's calibration file of the arm that was recorded, by which normalized joints
+            and ticks are radians.
         table: height [m] in the base frame: count the steps in which the tool is below it.
     """
     check_number("--count", count, 1)
@@ -60,8 +63,10 @@ def run(
         arm = _arm(robot, service, urdf, tip, base)
         if arm is None:
             print(f"note: without the arm's kinematics, much can't be told; {_GIVE}")
-        _propose(demos, propose, robot, arm and arm[0])
+        _propose(demos, propose, robot, arm and arm[0], calibration)
         return
+    if calibration is not None:
+        raise ConfigError("--calibration is for a proposal: give --propose FILE, too, or leave it out")
     from trainer.commands.action_range import read_action_range
     from trainer.data.demonstrations import open_source, read_demonstrations
     from trainer.data.demonstrations.description import describe_demonstrations, describe_source
@@ -104,16 +109,18 @@ def _faults(
     print("\n".join(describe_motion_faults(recordings, chain, limits, table)))
 
 
-def _propose(demos: Path, out: Path, robot: str | None, chain: "Chain | None") -> None:
+def _propose(demos: Path, out: Path, robot: str | None, chain: "Chain | None", calibration: Path | None) -> None:
     """Writes a mapping file, and says what is known and what is asked."""
     from trainer.data.demonstrations import open_source
+    from trainer.data.demonstrations.proposal.calibration import read_calibration
     from trainer.data.demonstrations.proposal.proposal import propose
     from trainer.data.demonstrations.proposal.proposal_file import describe_proposal, proposal_text
     from trainer.tensor_file import publish
 
     if out.exists():
         raise ConfigError(f"{out}: is there already; name another file for --propose, or remove it")
-    proposal = propose(open_source(demos), demos, robot, chain)
+    motors = None if calibration is None else read_calibration(calibration)
+    proposal = propose(open_source(demos), demos, robot, chain, motors)
     publish(out, proposal_text(proposal).encode())
     print("\n".join(describe_proposal(proposal)))
     questions = len(proposal.questions)
