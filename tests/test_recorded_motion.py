@@ -248,6 +248,8 @@ def test_the_pages_set_ups_run(
             demo["actions"][-1, 6] = -1.0
     (tmp_path / "mimicgen.toml").write_text(blocks(PAGE, "toml")[0])
     short = ["--batch-size", "8", "--compile", "off", "--size", "tiny", "--no-tensorboard"]
+    assert main(["inspect", "stack.hdf5", "--mapping", "mimicgen.toml"]) == 0
+    assert "--condition ee_pose, joint_position, endpoints or none" in capsys.readouterr().out
     for command in commands(PAGE):
         program, *given = shlex.split(re.sub("--steps [0-9]+ --batch-size [0-9]+", "", command))
         assert program == ".venv/bin/python"
