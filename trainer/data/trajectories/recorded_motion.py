@@ -33,7 +33,7 @@ class RecordedMotion:
 
     Windows of it are therefore cut, ordered and conditioned as those of generated trajectories are, and what holds for
     these (resume, several datasets, shares) holds for it. Of the space that is not commanded, a row has what was
-    observed at the step of each action; where that was not recorded, no column of it may be asked for.
+    observed at the step of each action; where that was not recorded, `check` refuses what would be trained on it.
 
     Attributes:
         demonstrations: whose motion it is.
