@@ -81,8 +81,8 @@ test-openapi: setup ## Call every operation of the REST API in more than 3,000 r
 test-lerobot: setup ## Open exports in the real lerobot of LEROBOT_PYTHON, a Python that has it
 	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export $(ARGS)
 
-bench: setup ## Print every benchmark's figures, one JSON object each; peers has packages of its own
-	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vxE "peers|closed_loop"); do \
+bench: setup ## Print the figures of the benchmarks that take minutes, one JSON object each
+	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vxE "peers|closed_loop|keep_outs"); do \
 	  echo "==> $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
 
 train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, HEAD, DEVICE, PRECISION, DATA, DEMOS, NAME)

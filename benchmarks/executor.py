@@ -5,9 +5,9 @@
 `audited_steps` are commands at 1,000 Hz, on every arm of the catalogue in turn, under chunks of 16 steps at 20 Hz that
 are random, adversarial or like real ones, whose answers come after 0 to 2 s, out of order, or never; some are nonsense.
 Each is looked at by headstart_client.audit. Ticks are timed by the thread's CPU time, which other work on the machine
-disturbs less. A simulated hour is 3,600,000 ticks at 1,000 Hz. `executor_` figures are of smooth chunks with noise of
-1 mrad, `average_` figures of a moving average with alpha 0.25 at the policy's rate, its step clipped, joined by
-straight lines.
+disturbs less; `keepouts_` figures are of ticks at 500 Hz with a table and the arm itself to keep out of. A simulated
+hour is 3,600,000 ticks at 1,000 Hz. `executor_` figures are of smooth chunks with noise of 1 mrad, `average_` figures
+of a moving average with alpha 0.25 at the policy's rate, its step clipped, joined by straight lines.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._bars import Bar, conclude
+from benchmarks._keepout_ticks import keepout_ticks
 from headstart_client import ArmLimits, ChunkChecks, Executor
 from headstart_client.audit import MotionAudit
 from services.catalogue import ARMS
@@ -38,6 +39,8 @@ TIMED_TICKS = 200_000
 KINDS = ("random", "limits", "alternating", "outward", "real", "nonsense")
 """Chunks: anywhere; jumps between limits; to and fro between two postures; to a limit with velocity towards it; a
 smooth motion with noise; and those that must be refused."""
+KEEPOUTS_AWAY_MM = (80, 20, 5)
+"""How far the fingers are from the margin of a table."""
 AUDIT_BARS: dict[str, Bar] = {"violations": ("==", 0), "stops_without_rest": ("==", 0)}
 BARS: dict[str, Bar] = AUDIT_BARS | {
     "tick_p99_us": ("<", 200),
@@ -238,6 +241,9 @@ def main() -> int:
     report: dict[str, float] = {key: counts[key] for key in ("audited_steps", "violations", "stops_without_rest")}
     report |= {kind: counts[kind] for kind in ("stopped", "rested", "slowed", "refused", "dropped")}
     report |= following(noise_mrad=1.0) | running(options.seconds)
+    for away in KEEPOUTS_AWAY_MM:
+        p50, p99 = keepout_ticks(1e-3 * away, arm_limits("panda"))
+        report |= {f"keepouts_{away}_mm_away_tick_p50_us": p50, f"keepouts_{away}_mm_away_tick_p99_us": p99}
     report["lag_ratio"] = report["executor_lag_ms"] / report["average_lag_ms"]
     report["jerk_ratio"] = report["average_mean_jerk_rad_per_s3"] / report["executor_mean_jerk_rad_per_s3"]
     return conclude({name: round(value, 3) for name, value in report.items()}, BARS)

@@ -31,14 +31,23 @@ FIRST_FILES = (
     # runs what needs none of that.
     "services/synthesis/test_processors.py",
     "trainer/test_overfitting.py",
-    # The longest, so that the processes end together.
+    # The longest, so that the processes end together: what comes last takes a few seconds each.
     "test_recipe.py",
     "test_docs.py",
-    "services/api/test_docs.py",
-    "trainer/recipe/test_steps.py",
-    "test_your_data.py",
+    "test_own_environment.py",
     "services/test_ray.py",
+    "trainer/deployment/test_compiled_policy.py",
     "trainer/training/test_ranks.py",
+    "trainer/training/test_resuming.py",
+    "services/api/test_object_store.py",
+    "services/api/test_docs.py",
+    "services/api/test_openapi.py",
+    "services/test_deployment.py",
+    "trainer/deployment/serving/test_serving.py",
+    "test_service_benchmarks.py",
+    "test_your_data.py",
+    "trainer/recipe/test_steps.py",
+    "trainer/deployment/test_policies.py",
     "trainer/training/test_fake_gpu.py",
 )
 

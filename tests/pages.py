@@ -13,7 +13,10 @@ from pathlib import Path
 
 import httpx
 
+from tests import warm
+
 ROOT = Path(__file__).resolve().parent.parent
+_WARM = {".venv/bin/python -m trainer": "-m trainer", ".venv/bin/torchrun": "-m torch.distributed.run"}
 
 
 def all_pages() -> list[str]:
@@ -37,8 +40,11 @@ def commands(page: str) -> list[str]:
     return [line.strip() for line in joined.splitlines() if line.strip() and not line.startswith("#")]
 
 
-def runnable(text: str) -> str:
-    """Commands as they run in another folder than the repository's: with this environment's programs."""
+def runnable(text: str, is_warm: bool = True) -> str:
+    """Commands as they run in another folder than the repository's: with this environment's programs, warm or not."""
+    for name, module in _WARM.items():
+        if is_warm and name in text:
+            text = text.replace(name, f"{warm.python('trainer')} {module}")
     return text.replace(".venv/bin/", f"{sysconfig.get_path('scripts')}/")
 
 

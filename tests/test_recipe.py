@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from shared.errors import HeadstartError
+from tests import warm
 from trainer.recipe.recipe import train_decoupled
 from trainer.recipe.recipe_options import RecipeOptions
 from trainer.recipe.report import RESULT_KEYS
@@ -21,7 +21,7 @@ SECONDS = 280
 
 
 def _recipe(folder: Path, *more: str, engine: str = "process") -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "trainer", "train", "--preset", "tiny", "--parallel", "2"]
+    command = [warm.python("trainer"), "-m", "trainer", "train", "--preset", "tiny", "--parallel", "2"]
     command += ["--runs", str(folder / "runs"), "--store", str(folder / "data"), *more]
     environment = {name: value for name, value in os.environ.items() if name != "HEADSTART_URL"}
     environment |= {"COLUMNS": "250", "HEADSTART_ENGINE": engine}

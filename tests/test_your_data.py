@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.client import Client
+from tests import warm
 from tests.pages import ROOT, blocks, runnable
 from tests.services.example import running_service
 from tests.trainer.data.demonstrations.written import unpack_lerobot
@@ -91,7 +92,7 @@ def test_the_error_that_is_shown_is_the_one_that_comes(tmp_path: Path) -> None:
     (unpack_lerobot("v3.0", tmp_path) / "poses").rename(tmp_path / "my-demonstrations")
     wrong = blocks(PAGE, "toml")[0].replace("quat_xyzw", "quat_wxyz")
     (tmp_path / "my-mapping.toml").write_text(wrong)
-    command = [sys.executable, "-m", "trainer", "inspect", "my-demonstrations", "--mapping", "my-mapping.toml"]
+    command = [warm.python("trainer"), "-m", "trainer", "inspect", "my-demonstrations", "--mapping", "my-mapping.toml"]
     environment = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=800)
     assert done.returncode == 2

@@ -330,3 +330,51 @@ def test_a_prefix_is_of_what_is_carried_out_from_now_on_and_of_nothing_before_th
     assert prefix.shape == (9, DOF + 1)
     # The latest commanded were the older chunk's, what comes is the newer one's.
     assert prefix[:, -1].tolist() == [1.0, 1.0] + [-1.0] * 7
+
+
+def hurrying(times: Array) -> Array:
+    """(times, DOF): moves and speeds up from the first moment, to 1.6 rad/s."""
+    turned: Array = 0.5 * np.array([5.0, -5.0, 4.0]) * np.minimum(times, 0.3)[..., None] ** 2
+    return 0.05 + 0.1 * times[..., None] + turned
+
+
+def test_what_is_made_up_for_and_the_path_together_keep_the_limits() -> None:
+    """Each alone kept them; a Panda that began to reach for a cube got 0.25 s behind, one joint going to and fro."""
+    limits = ArmLimits(*map(np.array, ([-3, -2], [3, 2], [2.1, 2.1], [15, 7.5], [7500, 3750])))
+    aside = [0.016, -0.017, -0.038, -0.05, -0.055, -0.056, -0.055, -0.056, -0.06, -0.065, -0.07, -0.075, -0.079]
+    down = [0.066, 0.084, 0.115, 0.155, 0.204, 0.255, 0.304, 0.348, 0.385, 0.416, 0.443, 0.47, 0.497]
+    run = Run(Executor(limits, np.zeros(2), rate_hz=500, policy_rate_hz=20))
+    run.executor.offer(np.column_stack([aside, down]), 0.0)
+    run.until(0.6)
+    states = run.audited()
+    assert run.kinds() == ["followed"]
+    assert states[-1, 0] == pytest.approx([-0.079, 0.497], abs=2e-3)
+    assert states[:, 0, 1].min() > -1e-6
+
+
+@pytest.mark.parametrize("faster", [1.0, 8.0])
+def test_the_prefix_is_what_will_be_commanded_where_the_arm_is_behind_its_path(faster: float) -> None:
+    """It was the path: a policy was told of jumps that it never made, and answered with some of its own."""
+    run = Run(executor())
+    run.executor.offer(faster * chunk(0.0, hurrying) / 2, 0.0)
+    run.until(0.15)
+    # A moment that is rounded a little later than the tick's, 75 * 0.002.
+    prefix = run.executor.prefix(3 * 0.05, past=2, ahead=8)
+    run.until(0.5)
+    assert prefix is not None
+    due = [round((0.15 + step / 20) * 500) - 1 for step in range(-2, 8)]
+    assert np.array([run.commands[tick].position for tick in due]) == pytest.approx(prefix, abs=1e-9)
+    assert ("slowed" in run.kinds()) == (faster > 1)
+
+
+def test_the_prefix_of_an_arm_that_stops_is_its_stop() -> None:
+    run = Run(executor())
+    run.executor.offer(chunk(0.0), 0.0)
+    run.until(0.4)
+    run.executor.halt(0.4, "a test")
+    prefix = run.executor.prefix(0.4, past=1, ahead=4)
+    run.until(0.6)
+    assert prefix is not None
+    due = [round(time * 500) - 1 for time in (0.35, 0.4, 0.45, 0.5, 0.55)]
+    assert np.array([run.commands[tick].position for tick in due]) == pytest.approx(prefix, abs=1e-9)
+    assert np.abs(prefix[-1] - prefix[1]).max() > 1e-2

@@ -67,7 +67,12 @@ def test_it_stops_before_a_table_and_goes_on_when_chunks_lead_away() -> None:
             states.append(executor.tick((len(states) + 1) / 500).state())
 
     executor.offer(straight(HOME, [0.0, 0.0, -0.7], 30), 0.0)
+    run(545)
+    # The chunk goes on downwards and the arm does not, which a policy is told: 3 steps later the path is 97 mrad away.
+    prefix = executor.prefix(1.09, past=0, ahead=4)
+    assert prefix is not None
     run(1000)
+    assert np.array(states)[[544, 569, 594, 619], 0] == pytest.approx(prefix, abs=0.03)
     meshes, stopped = Meshes(), np.array(states)
     distances = np.array([meshes.nearest(state[0]) for state in stopped[::5]])
     # The fingers' hulls are their own, so they come as near as that; a stop begins no earlier than it has to.

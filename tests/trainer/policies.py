@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests import warm
 from trainer.data.demonstrations.episode import Demonstrations, Images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,13 +29,15 @@ def seen_by_a_camera(demonstrations: Demonstrations) -> Demonstrations:
 
 
 @contextmanager
-def serving(
-    run: Path | Sequence[str], folder: Path, *arguments: str, launcher: Sequence[str] = ("-m", "trainer")
-) -> Iterator[str]:
-    """The URL of a server of a run, or of several, which ends well on SIGTERM; Python is given the launcher first."""
+def serving(run: Path | Sequence[str], folder: Path, *arguments: str, launcher: Sequence[str] = ()) -> Iterator[str]:
+    """The URL of a server of a run, or of several, which ends well on SIGTERM.
+
+    Python is given the launcher first; by default it is a warm one that starts the trainer.
+    """
     runs = [str(run)] if isinstance(run, Path) else run
     ready = folder / "url"
-    command = [sys.executable, *launcher, "serve", *runs, "--port", "0", "--ready-file", str(ready)]
+    python = [sys.executable, *launcher] if launcher else [warm.python("trainer"), "-m", "trainer"]
+    command = [*python, "serve", *runs, "--port", "0", "--ready-file", str(ready)]
     environment = {name: value for name, value in os.environ.items() if name != "HEADSTART_API_KEY"}
     with (folder / "server.log").open("w+") as log:
         process = subprocess.Popen([*command, *arguments], stderr=log, env=environment, cwd=ROOT)

@@ -1,4 +1,4 @@
-"""The trainer's command line, with RANK:BATCH:SIGNAL:WHERE before its words: one rank is sent a signal at one place.
+"""`python -m trainer`, with RANK:BATCH:SIGNAL:WHERE before its words: one rank is sent a signal at one place.
 
 WHERE is `next`, while that batch is made, or `step`, inside the gradient step of that batch.
 """

@@ -47,7 +47,7 @@ class Executor:
         rate_hz: float,
         policy_rate_hz: float,
         most_age_s: float = math.inf,
-        join_s: float = 0.1,
+        join_s: float = 0.2,
         checks: ChunkChecks | None = None,
         keepouts: Surroundings | None = None,
     ) -> None:
@@ -97,8 +97,10 @@ class Executor:
         self._motion: Motion | None = None
         self._motion_ticks = 0
         self._careful = False
+        # Whether a keep-out is in the way of the path.
+        self._held = False
         self._behind = True
-        self._history: deque[tuple[float, list[float], float | None]] = deque(maxlen=math.ceil(_HISTORY_S * rate_hz))
+        self._history: deque[tuple[list[float], float | None]] = deque(maxlen=math.ceil(_HISTORY_S * rate_hz))
         self._offered: deque[tuple[Any, float]] = deque(maxlen=16)
 
     def offer(self, chunk: Any, observed_at: float) -> None:
@@ -145,21 +147,24 @@ class Executor:
         # What was offered since the last tick is what will be carried out.
         self._take_offered(self._now + self.period)
         times = observed_at + self.step_s * np.arange(-past, ahead)
-        known = [self._commanded(time) for time in times if self._path is None or time <= self._path.end]
-        if not known or any(action is None for action in known):
+        times = times[times <= (math.inf if self._path is None else self._path.end)]
+        ticks = np.round((times - self._now) / self.period).astype(int).tolist()
+        if not ticks or not self._history or ticks[0] <= -len(self._history):
             return None
-        return np.array([action for action in known if action is not None])
+        known = [self._history[tick - 1] for tick in ticks if tick <= 0]
+        known += self._foreseen([tick for tick in ticks if tick > 0])
+        return np.array([position if gripper is None else [*position, gripper] for position, gripper in known])
 
-    def _commanded(self, time: float) -> list[float] | None:
-        if not self._history or time < self._history[0][0] - self.period / 2:
-            return None
-        newest = self._history[-1][0]
-        if time > newest and self._path is not None:
-            position, gripper = self._path.at(time)[0].tolist(), self._path.gripper_at(time)
-        else:
-            back = min(len(self._history), 1 + max(0, round((newest - time) / self.period)))
-            _, position, gripper = self._history[-back]
-        return position if gripper is None else [*position, gripper]
+    def _foreseen(self, ticks: list[int]) -> list[tuple[list[float], float | None]]:
+        """What will be commanded after so many ticks: where the arm is behind its path, that is not the path."""
+        if self._path is None or self._held:
+            stop, done = self._stop or self._guard.stop(self._state), self._stop_ticks if self._stop else 0
+            return [(stop.at((done + tick) * self.period).position, self._gripper) for tick in ticks]
+        path, done = self._path, self._motion_ticks if self._motion else 0
+        begun = self._now - done * self.period
+        states = self._planner.foresee(self._state, begun, path, self._motion, [done + tick for tick in ticks])
+        grippers = [path.gripper_at(self._now + tick * self.period) for tick in ticks]
+        return [(state.position, gripper) for state, gripper in zip(states, grippers, strict=True)]
 
     def tick(self, now: float) -> Command:
         """The command for `now` [s], one period after the last one."""
@@ -169,6 +174,7 @@ class Executor:
         wanted = None if self._path is None else self._next(self._path, now)
         possible = wanted is not None and self._guard.allows(self._state, wanted)
         met = None if wanted is None or not possible else self._met(wanted)
+        self._held = met is not None
         if wanted is not None and possible and met is None:
             self._state, self._stop, self._stands = wanted, None, False
         else:
@@ -180,7 +186,7 @@ class Executor:
         if self._path is not None:
             self._gripper = self._path.gripper_at(now)
         if self._newest > -math.inf:
-            self._history.append((now, self._state.position, self._gripper))
+            self._history.append((self._state.position, self._gripper))
         self._now = now
         position, velocity, acceleration = map(np.array, self._state)
         return Command(now, position, velocity, acceleration, self._gripper, self._path is not None)
@@ -211,7 +217,7 @@ class Executor:
             self._tell(now, "dropped", late)
             return
         self._path = path.joined(np.array(self._state), before, self._inner, self._join_s)
-        self._newest, self._motion = observed_at, None
+        self._newest, self._motion, self._held = observed_at, None, False
 
     def _lateness(self, path: Path, observed_at: float, now: float) -> str | None:
         """Why a chunk is too old to be carried out."""

@@ -9,6 +9,7 @@ from typing import Any
 import coal
 import numpy as np
 import pinocchio as pin
+from numpy.typing import NDArray
 
 from headstart_client.kinematics import Kinematics
 from headstart_client.limits import ArmLimits, Array
@@ -101,53 +102,61 @@ class Keepouts:
                 rows.append(reach[index])
                 self._names.append(f"{names[index]} to {box.name!r}")
         self._reach, self._distances = np.array(rows), pin.GeometryData(self._geometry)
-        self._posture, self._room = np.full(limits.dof, np.inf), np.zeros(len(rows))
+        # Of each pair, where the arm was when it was looked at last, and how far it was then from where motions stop.
+        self._postures, self._room = np.zeros((len(rows), limits.dof)), np.full(len(rows), -np.inf)
 
     def clearances(self, joints: Array) -> Array:
         """Of every pair that is looked at, how far it is from where motions must stop [m], at joints (dof,)."""
-        pin.computeDistances(self._model, self._data, self._geometry, self._distances, joints)
-        found = [result.min_distance for result in self._distances.distanceResults]
+        return self._clearances(joints, np.arange(len(self._names)))
+
+    def _clearances(self, joints: Array, pairs: NDArray[np.intp]) -> Array:
+        pin.updateGeometryPlacements(self._model, self._data, self._geometry, self._distances, joints)
+        found = [pin.computeDistance(self._geometry, self._distances, pair).min_distance for pair in pairs.tolist()]
         return np.array(found) - self._margin
 
     def meets(self, state: State, stop: Stop) -> str | None:
         """What the arm would come too near to in a state or on the stop from it, in words; None if to nothing."""
         low, high = stop.extremes()
-        if self._free(low, high):
+        unsure, position = self._unsure(low, high), np.array(state.position)
+        if len(unsure):
+            self._postures[unsure], self._room[unsure] = position, self._clearances(position, unsure)
+            unsure = self._unsure(low, high)
+        if not len(unsure):
             return None
-        self._posture, self._room = np.array(state.position), self.clearances(np.array(state.position))
-        if self._free(low, high):
-            return None
-        met = self._walk(state, stop, 0.0)
-        return self._walk(state, stop, -_LEEWAY_M) if met and self._leads_away(state) else met
+        met = self._walk(state, stop, unsure, 0.0)
+        return self._walk(state, stop, unsure, -_LEEWAY_M) if met and self._leads_away(state, unsure) else met
 
-    def _leads_away(self, state: State) -> bool:
-        """Whether a motion leads away from everything that is near."""
+    def _leads_away(self, state: State, pairs: NDArray[np.intp]) -> bool:
+        """Whether a motion leads away from everything that is near, of pairs whose room is the state's."""
         position, velocity, acceleration = (np.array(row) for row in state)
-        ahead = self.clearances(position + _AHEAD_S * velocity + _AHEAD_S**2 / 2 * acceleration)
-        near = self._room < _LEEWAY_M
-        return bool((ahead[near] > self._room[near]).all())
+        near = pairs[self._room[pairs] < _LEEWAY_M]
+        ahead = self._clearances(position + _AHEAD_S * velocity + _AHEAD_S**2 / 2 * acceleration, near)
+        return bool((ahead > self._room[near]).all())
 
-    def _free(self, low: Array, high: Array) -> bool:
-        """Whether nothing is touched anywhere between joint positions, as far as the last clearances tell."""
-        moved = np.maximum(np.abs(low - self._posture), np.abs(high - self._posture))
-        return bool(np.isfinite(moved).all() and (self._reach @ moved < self._room).all())
+    def _unsure(self, low: Array, high: Array) -> NDArray[np.intp]:
+        """The pairs that may touch somewhere between joint positions, as far as their last clearances tell."""
+        moved = np.maximum(np.abs(low - self._postures), np.abs(high - self._postures))
+        return np.flatnonzero(~(np.einsum("ij,ij->i", self._reach, moved) < self._room))
 
-    def _walk(self, state: State, stop: Stop, floor: float) -> str | None:
-        """Along the stop, each time as far as clearance above a floor allows, or as far as the shortest step."""
-        time, room = 0.0, self._room - floor
+    def _walk(self, state: State, stop: Stop, pairs: NDArray[np.intp], floor: float) -> str | None:
+        """Along the stop, each time as far as clearance above a floor allows, or as far as the shortest step.
+
+        The other pairs touch nowhere on it.
+        """
+        time, room, reach = 0.0, self._room[pairs] - floor, self._reach[pairs]
         for _ in range(_MOST_STEPS):
             if room.min() <= 0:
                 break
             _, velocity, acceleration = (np.array(row) for row in state)
-            pace = self._reach @ (np.abs(velocity) + acceleration**2 / (2 * self._jerk))
+            pace = reach @ (np.abs(velocity) + acceleration**2 / (2 * self._jerk))
             step = float(np.min(room / np.maximum(pace, 1e-9)))
             if time + step >= stop.duration:
                 return None
             # The end of the stop is looked at too: an arm that rests is never inside.
             time = min(time + max(step, _SHORTEST_S), stop.duration)
             state = stop.at(time)
-            room = self.clearances(np.array(state.position)) - floor
-        return self._names[int(np.argmin(room))]
+            room = self._clearances(np.array(state.position), pairs) - floor
+        return self._names[int(pairs[np.argmin(room)])]
 
 
 def _hull(link: Any) -> Any:

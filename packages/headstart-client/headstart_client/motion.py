@@ -1,7 +1,7 @@
 """How to get from a state to a path: to the next of its knots that limits let the arm reach by the time it is due."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -64,6 +64,29 @@ class MotionPlanner:
             if found is not None:
                 return found
         return self._by_ruckig(state, path.knots[index], self._ticks(path, index, time), at_rest=True)
+
+    def foresee(
+        self, state: State, time: float, path: Path, motion: Motion | None, ticks: Sequence[int]
+    ) -> list[State]:
+        """The states after so many ticks, as this planner will plan them.
+
+        Args:
+            state: of the arm at a time; not looked at where there is a motion.
+            time: [s]
+            path: that is followed.
+            motion: that begins at this time; None where none is planned yet.
+            ticks: ascending, counted from this time.
+        """
+        found, begun = list[State](), 0
+        for tick in ticks:
+            while motion is None or tick > begun + motion.ticks:
+                if motion is not None:
+                    state, begun = motion.at(motion.ticks), begun + motion.ticks
+                motion = self.plan(state, time + begun * self._period, path, careful=False)
+                if motion is None:
+                    return found + [state] * (len(ticks) - len(found))
+            found.append(motion.at(tick - begun))
+        return found
 
     def _ticks(self, path: Path, index: int, time: float) -> int:
         return max(1, round((path.start + index * path.step_s - time) / self._period))

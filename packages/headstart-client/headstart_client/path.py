@@ -12,7 +12,10 @@ _SHARE = 0.5
 """Of every limit that making up for a distance may take."""
 
 _ROUNDS = 8
-"""Of smoothing, at most."""
+"""Of smoothing, and of making up for a distance more slowly, at most."""
+
+_LONGER = 1.3
+"""How much longer each time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +49,11 @@ class Path:
             targets[1:-1] = (targets[:-2] + 2 * targets[1:-1] + targets[2:]) / 4
         return path
 
-    def _can_be_followed(self, limits: ArmLimits) -> bool:
-        slow, soft = np.abs(self.knots[:, 1]) <= limits.velocity, np.abs(self.knots[:, 2]) <= limits.acceleration
-        steady = np.abs(np.diff(self.knots[:, 2], axis=0)) <= limits.jerk * self.step_s
+    def _can_be_followed(self, limits: ArmLimits, first: int = 0) -> bool:
+        """Whether velocity, acceleration and jerk keep their limits from the first knot on."""
+        knots = self.knots[first:]
+        slow, soft = np.abs(knots[:, 1]) <= limits.velocity, np.abs(knots[:, 2]) <= limits.acceleration
+        steady = np.abs(np.diff(knots[:, 2], axis=0)) <= limits.jerk * self.step_s
         return bool(slow.all() and soft.all() and steady.all())
 
     @classmethod
@@ -103,12 +108,20 @@ class Path:
         needs = [1.875 * far / half[0], np.sqrt(5.774 * far / half[1]), np.cbrt(60 * far / half[2])]
         needs += [3.936 * fast / half[1], np.sqrt(36 * fast / half[2]), 9 * pushed / half[2]]
         lasts = max(shortest_s, float(np.max(needs)))
-        rest = np.zeros_like(apart)
+        for _ in range(_ROUNDS):
+            joined = self._fading(apart, time, lasts)
+            if joined._can_be_followed(limits, joined.ahead(time)):
+                break
+            lasts *= _LONGER
+        return replace(joined, knots=_reachable(joined.knots, limits))
+
+    def _fading(self, apart: Array, time: float, lasts: float) -> "Path":
+        """This path and a difference (3, dof) at a time, which is none when it has lasted so long."""
         times = self.due() - time
         fading = np.zeros_like(self.knots)
         within = (times >= 0) & (times < lasts)
-        fading[within] = samples(apart, rest, lasts, times[within] / lasts)[:, :3]
-        return replace(self, knots=_reachable(self.knots + fading, limits))
+        fading[within] = samples(apart, np.zeros_like(apart), lasts, times[within] / lasts)[:, :3]
+        return replace(self, knots=self.knots + fading)
 
 
 def _reachable(knots: Array, limits: ArmLimits) -> Array:

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from copy import copy as shallow
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from shared.dataset import Dataset
 from shared.demonstrated_motions import FIXED, FREE, DemonstratedMotions, Segment
 from shared.errors import ConfigError, ServiceError, SimulationError
 from shared.rotation import geodesic_angle
+from tests import warm
 from trainer.commands import replay as command
 from trainer.data.demonstrations import read_demonstrations
 from trainer.data.motions.motions import proposed_motions
@@ -361,7 +361,7 @@ def test_what_can_not_be_commanded_there_is_refused(copies: Copies, tmp_path: Pa
 
 
 def test_it_is_a_command(copies: Copies) -> None:
-    arguments = [sys.executable, "-m", "trainer", "replay", copies.path, "--task", "stack"]
+    arguments = [warm.python("trainer"), "-m", "trainer", "replay", copies.path, "--task", "stack"]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: dataset ")

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 
 from shared.errors import ConfigError
+from tests import warm
 from tests.pages import ROOT
 from tests.trainer.data.demonstrations.written import LIFT, unpack_lift
 from tests.trainer.example import make_dataset, training
@@ -29,13 +29,14 @@ ADAPT = (
 )
 
 
-def start(folder: Path, command: str, processes: int, run: Path, *script: str) -> subprocess.CompletedProcess[str]:
-    """A command of the trainer, in whose text {folder} is the folder, or a script that is given it."""
+def start(folder: Path, command: str, processes: int, run: Path, *signalled: str) -> subprocess.CompletedProcess[str]:
+    """A command of the trainer, in whose text {folder} is the folder, with what signals one of its processes."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     launcher = torchrun if processes > 1 else []
+    module = "tests.trainer.signalled_rank" if signalled else "trainer"
     arguments = [word.format(folder=folder) for word in command.split()]
     return subprocess.run(
-        [sys.executable, *launcher, *(script or ("-m", "trainer")), *arguments, "--out", str(run)],
+        [warm.python("trainer"), *launcher, "-m", module, *signalled, *arguments, "--out", str(run)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, timeout=250, cwd=ROOT,
     )  # fmt: skip
@@ -88,11 +89,10 @@ def test_a_signal_to_one_of_two_processes_stops_both_before_a_step_and_loses_not
 ) -> None:
     whole = pretrained[1]
     folder, run = whole.parent, RunFolder(whole.parent / "stopped")
-    script = str(Path(__file__).parents[1] / "signalled_rank.py")
     resumed = f"{PRETRAIN} --resume"
     # While rank 1 makes the fifth batch; then rank 0 is inside the sixth step, where rank 1 waits for its gradients.
     for command, signalled, step in ((PRETRAIN, "1:5:SIGINT:next", 4), (resumed, "0:2:SIGTERM:step", 6)):
-        stopped = start(folder, command, 2, run.path, script, signalled)
+        stopped = start(folder, command, 2, run.path, signalled)
         assert stopped.returncode != 0
         assert "with --resume goes on from here" in stopped.stderr
         assert tensor_file.read(run.training_state, "training state")[1]["step"] == step

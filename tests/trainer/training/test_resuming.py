@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +15,7 @@ import torch
 
 from shared.dataset import Dataset
 from shared.errors import ConfigError, HeadstartError
+from tests import warm
 from tests.shared.example import OTHER, example_table
 from tests.trainer.example import RANGE, make_dataset, make_demonstrations
 from trainer import tensor_file
@@ -41,7 +41,7 @@ ARGUMENTS = "--size tiny --steps 300 --batch-size 4 --compile off --device cpu -
 
 
 def command(data: Path, out: Path, *more: str) -> list[str]:
-    start = [sys.executable, "-m", "trainer", "pretrain", "--data", str(data), "--out", str(out)]
+    start = [warm.python("trainer"), "-m", "trainer", "pretrain", "--data", str(data), "--out", str(out)]
     return [*start, *ARGUMENTS.split(), "--no-tensorboard", "--validation-windows", "8", *more]
 
 
@@ -74,7 +74,7 @@ def test_two_joined_datasets_of_which_one_grows_and_the_run_is_killed(tmp_path: 
     joined = command(tmp_path / "data", run, "--data", str(growing.root), "--weights", "6,2")
     process = subprocess.Popen(joined, env=environment)
     wait_for_training_state(run, process)
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(warm.KILL)
     process.wait(60)
     # It got no further than the shard that is missing: a batch has one window of the second, whose first block has 40.
     assert 10 <= lines(run)[-1]["step"] <= 40
@@ -110,7 +110,7 @@ def test_killed_and_resumed_with_another_number_of_threads_it_ends_bit_equal(tmp
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command(tmp_path / "data", killed), env=environment)
     wait_for_training_state(killed, process)
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(warm.KILL)
     process.wait(60)
     assert not RunFolder(killed).checkpoint(STEPS).exists(), "it had ended before it was killed"
     asked = subprocess.run(command(tmp_path / "data", killed), env=environment, capture_output=True, text=True)

@@ -1,7 +1,6 @@
 """The policy server in a process of its own, over HTTP and WebSocket, and what it refuses."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from tests import warm
 from tests.pages import blocks, commands, free_port, runnable, running
 from tests.trainer.policies import ROOT, serving
 from trainer.deployment.policy import Policy
@@ -117,7 +117,7 @@ def test_bad_calls_get_a_problem(url: str) -> None:
 
 
 def test_other_machines_need_a_key(low_dim_run: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "trainer", "serve", str(low_dim_run), "--host", "0.0.0.0", "--port", "0"]
+    command = [warm.python("trainer"), "-m", "trainer", "serve", str(low_dim_run), "--host", "0.0.0.0", "--port", "0"]
     refused = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert refused.returncode == 2
     assert "an API key is needed" in refused.stderr
@@ -137,7 +137,17 @@ def test_other_machines_need_a_key(low_dim_run: Path, tmp_path: Path) -> None:
 
 
 def test_compiled_it_answers_the_same_but_for_rounding(low_dim_run: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "trainer", "serve", str(low_dim_run), "--robots", "8", "--compile-for", "9"]
+    command = [
+        warm.python("trainer"),
+        "-m",
+        "trainer",
+        "serve",
+        str(low_dim_run),
+        "--robots",
+        "8",
+        "--compile-for",
+        "9",
+    ]
     refused = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert (refused.returncode, refused.stderr) == (2, "error: --compile-for 9: a message has 1 to 8 robots\n")
     policy = Policy.load(low_dim_run)
