@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from shared.errors import DemonstrationError, SimulationError
+from shared.rotation import matrix_to_rot6d
+from tests.trainer.data.demonstrations.proposal.example import chain_of
 from trainer.data.demonstrations import read_demonstrations
 from trainer.data.demonstrations.episode import Episode
 from trainer.data.demonstrations.formats.simulator import read_header
@@ -40,6 +42,16 @@ def test_experts_succeed(name: str, first_seed: int) -> None:
         speed = np.linalg.norm(np.diff(one.observations["tcp_position"], axis=0), axis=1) * 20
         assert speed.max() < 0.8
         assert np.linalg.norm(np.diff(one.actions[:, :3], axis=0), axis=1).max() * 20 < 0.6
+
+
+def test_its_joints_bring_the_tool_where_it_was_seen(lifts: Path) -> None:
+    chain = chain_of("panda")
+    for episode in read_demonstrations(lifts).episodes:
+        assert episode.counterpart is not None
+        assert episode.tool is not None
+        position, rotation = chain.tool_poses(episode.counterpart.astype(np.float64))
+        assert np.abs(position - episode.tool[:, :3]).max() < 1e-5
+        assert np.abs(matrix_to_rot6d(rotation) - episode.tool[:, 3:]).max() < 1e-5
 
 
 def test_a_collection_reads_back(lifts: Path) -> None:

@@ -110,8 +110,17 @@ def describe_demonstrations(demonstrations: Demonstrations, mapping: Mapping | N
         lines.append(f"  speed at most {speed.max():.2f} {unit}/s, half of it under {np.median(speed):.2f} {unit}/s")
     closes = sum(bool((np.diff(np.sign(episode.actions[:, GRIPPER])) > 0).any()) for episode in episodes)
     lines.append(f"  the gripper closes in {closes} of {len(episodes)}")
+    lines.append(f"  as Stage 1's motion (pretrain --demos): --condition {_conditions(demonstrations)}")
     widths = ", ".join(f"{key} [{width}]" for key, width in demonstrations.observation_widths.items())
     lines.append(f"observed: {widths or 'no numbers'}")
     lines += [f"  camera {name}: {size[0]} x {size[1]}" for name, size in demonstrations.cameras.items()]
     accepted = f", but for {', '.join(mapping.accept)}" if mapping is not None and mapping.accept else ""
     return [*lines, f"checked: every assumption of the mapping holds{accepted}"]
+
+
+def _conditions(demonstrations: Demonstrations) -> str:
+    """What Stage 1 can see of them."""
+    space = demonstrations.action_space
+    other = "joint_position" if space == "ee_pose" else "ee_pose"
+    known = all(episode.counterpart is not None for episode in demonstrations.episodes)
+    return f"{space}{f', {other}' * known}, endpoints or none"

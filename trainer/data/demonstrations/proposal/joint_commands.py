@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.demonstrations.mapping.mapping import Joints
+from trainer.data.demonstrations.proposal.calibration import Calibration
 from trainer.data.demonstrations.proposal.commands import Fit, absolute_fit, delta_fit, motions, scaled_fit
 from trainer.data.demonstrations.proposal.deltas import delta_from, scales, why_scale
 from trainer.data.demonstrations.proposal.guess import AS_GOOD, Guess, Solution, settle
+from trainer.data.demonstrations.proposal.readings import joint_units
 from trainer.data.demonstrations.proposal.steps import Steps
 
 FloatArray = NDArray[np.float64]
@@ -47,14 +48,16 @@ def _middle(fits: Sequence[Fit]) -> Fit:
     return sorted(fits, key=lambda fit: fit.unexplained)[len(fits) // 2] if fits else Fit(1.0, 0.0, 0)
 
 
-def joint_guesses(steps: Steps, columns: str, observed: Sequence[Observed]) -> list[Guess]:
+def joint_guesses(
+    steps: Steps, columns: str, observed: Sequence[Observed], calibration: Calibration | None = None
+) -> list[Guess]:
     """Of action.joint_position, absolute, and of state.joint_position, as which of its readings goes with it."""
-    numbers = steps.values(columns)
+    units = joint_units(columns, steps.values(columns), calibration)
     solutions, joints = [], {}
     for state, seen in observed:
-        for unit, scale in (("rad", 1.0), ("deg", np.pi / 180)):
-            each = _each_joint(steps, numbers * scale, seen)
-            reading = _joints(columns, unit, [one.sign for one in each], [one.offset for one in each])
+        for unit, told in units:
+            each = _each_joint(steps, told, seen)
+            reading = _joints(unit, [one.sign for one in each], [one.offset for one in each])
             values = {("state", "joint_position"): state, ("action", "joint_position"): reading}
             solutions.append(Solution(values, max(one.apart for one in each)))
             joints[reading] = each
@@ -102,12 +105,12 @@ def _one_joint(told: FloatArray, seen: FloatArray) -> _OneJoint:
     return _OneJoint(sign, offset, apart, turned)
 
 
-def _joints(columns: str, unit: Any, signs: Sequence[int], offsets: Sequence[float]) -> Joints:
-    return Joints(
-        columns=columns,
-        unit=unit,
-        sign=tuple(signs) if -1 in signs else None,  # type: ignore[arg-type]
-        offset=tuple(offsets) if any(offsets) else None,
+def _joints(unit: Joints, signs: Sequence[int], offsets: Sequence[float]) -> Joints:
+    return unit.model_copy(
+        update={
+            "sign": tuple(signs) if -1 in signs else None,
+            "offset": tuple(offsets) if any(offsets) else None,
+        }
     )
 
 
@@ -120,6 +123,6 @@ def joint_delta_guesses(steps: Steps, columns: str, observed: Sequence[Observed]
     fits = [scaled_fit(steps, told[:, j : j + 1], motions(seen[:, j : j + 1])) for j in range(seen.shape[1])]
     signs = [-1 if fit.factor < 0 else 1 for fit in fits]
     whole = scaled_fit(steps, told * signs, motions(seen))
-    reading = _joints(columns, "rad", signs, [])
+    reading = _joints(Joints(columns=columns), signs, [])
     readings = tuple(reading.model_copy(update={"scale": scale}) for scale in scales(whole))
     return [Guess(("action", "joint_position"), readings, why_scale(whole, "rad"), unchecked=True), delta_from(whole)]

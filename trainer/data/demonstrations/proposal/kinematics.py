@@ -20,6 +20,8 @@ from trainer.data.demonstrations.proposal.readings import within_limits
 from trainer.poses import Pose
 
 FloatArray = NDArray[np.float64]
+Unit = tuple[Joints, FloatArray]
+"""A unit of joints, with the arm's own zero and direction, and the (n, dof) positions [rad or m] by it."""
 PoseReading = tuple[Position, Rotation, "Frame | str", Pose]
 """How a pose is read, the frame it is said to be in, and the (N, 3) and (N, 3, 3) poses in the arm's by that."""
 
@@ -33,27 +35,26 @@ _STARTS = 3
 
 
 def kinematic_solutions(
-    chain: Chain, numbers: FloatArray, columns: str, poses: Sequence[PoseReading], chosen: NDArray[np.int64]
+    chain: Chain, units: Sequence[Unit], poses: Sequence[PoseReading], chosen: NDArray[np.int64]
 ) -> list[Solution]:
     """Readings of observed joints and poses, with how far they are apart; all of one step of assumptions.
 
     Args:
         chain: the arm.
-        numbers: (N, dof) as the file has them.
-        columns: that they are in.
+        units: of the joints, with their N positions by each.
         poses: readings of the N observed poses.
         chosen: steps that are compared.
     """
-    given = [(unit, numbers[chosen] * scale) for unit, scale in (("rad", 1.0), ("deg", np.pi / 180))]
+    given = [(unit, values[chosen]) for unit, values in units]
     seen = [(*reading[:3], (reading[3][0][chosen], reading[3][1][chosen])) for reading in poses]
-    direct = _direct(chain, given, columns, seen)
+    direct = _direct(chain, given, seen)
     if direct and min(one.distance for one in direct) < NEAR:
         return direct
     own = [reading for reading in seen if reading[2] == "base"]
-    first = _other_zeros(chain, given, columns, own) + _other_frames(chain, given, columns, own, plain=True)
+    first = _other_zeros(chain, given, own) + _other_frames(chain, given, own, plain=True)
     if first and min(one.distance for one in first) < NEAR:
         return direct + first
-    return direct + first + _other_frames(chain, given, columns, own, plain=False)
+    return direct + first + _other_frames(chain, given, own, plain=False)
 
 
 def _solution(joints: Joints, reading: Sequence[Any], frame: Frame | str, apart: float) -> Solution:
@@ -66,9 +67,7 @@ def _solution(joints: Joints, reading: Sequence[Any], frame: Frame | str, apart:
     return Solution(values, apart)
 
 
-def _direct(
-    chain: Chain, given: Sequence[tuple[Any, FloatArray]], columns: str, seen: Sequence[PoseReading]
-) -> list[Solution]:
+def _direct(chain: Chain, given: Sequence[Unit], seen: Sequence[PoseReading]) -> list[Solution]:
     """With the arm's own zero and direction of all joints, or one of them turned the other way."""
     found = []
     turned = np.concatenate([np.ones((1, chain.dof)), 1 - 2 * np.eye(chain.dof)])
@@ -76,20 +75,17 @@ def _direct(
         if not within_limits(values * sign, chain):
             continue
         tool = chain.tool_poses(values * sign)
-        joints = _joints(columns, unit, sign, np.zeros(chain.dof))
+        joints = _joints(unit, sign, np.zeros(chain.dof))
         found += [_solution(joints, one, one[2], distance(one[3], tool)) for one in seen]
     return found
 
 
-def _other_frames(
-    chain: Chain, given: Sequence[tuple[Any, FloatArray]], columns: str, seen: Sequence[PoseReading], *, plain: bool
-) -> list[Solution]:
+def _other_frames(chain: Chain, given: Sequence[Unit], seen: Sequence[PoseReading], *, plain: bool) -> list[Solution]:
     """With poses in a constant other frame: of the base, of the tool, and where neither will do, of both.
 
     Args:
         chain: the arm.
         given: units, and joint positions by them.
-        columns: of the joints.
         seen: readings of the poses.
         plain: whether joints have the arm's own direction; else any.
     """
@@ -108,15 +104,13 @@ def _other_frames(
                 continue
             frame = as_mapping(*frames)
             apart = distance(without_frames(one[3], *frames), tool)
-            found.append(_solution(_joints(columns, unit, sign, np.zeros(chain.dof)), one, frame, apart))
+            found.append(_solution(_joints(unit, sign, np.zeros(chain.dof)), one, frame, apart))
         if found and min(one.distance for one in found) < NEAR:
             break
     return found
 
 
-def _other_zeros(
-    chain: Chain, given: Sequence[tuple[Any, FloatArray]], columns: str, seen: Sequence[PoseReading]
-) -> list[Solution]:
+def _other_zeros(chain: Chain, given: Sequence[Unit], seen: Sequence[PoseReading]) -> list[Solution]:
     """With joints of any direction and zero, poses as ours."""
     found = []
     signs = np.array(list(itertools.product([1.0, -1.0], repeat=chain.dof)))
@@ -125,15 +119,15 @@ def _other_zeros(
             continue
         for start in range(_STARTS):
             drawn = np.random.default_rng(start).uniform(-2, 2, (len(signs), chain.dof))
-            offsets, left = _fit_offsets(chain, values, one[3], signs, drawn if start else np.zeros_like(drawn), _FIRST)
+            offsets, left = fit_offsets(chain, values, one[3], signs, drawn if start else np.zeros_like(drawn), _FIRST)
             likely = np.argsort(left)[:_LIKELY]
-            offsets, _ = _fit_offsets(chain, values, one[3], signs[likely], offsets[likely], _ROUNDS)
+            offsets, _ = fit_offsets(chain, values, one[3], signs[likely], offsets[likely], _ROUNDS)
             for sign, offset in zip(signs[likely], offsets, strict=True):
                 offset = np.where(np.abs(offset) < _NO_OFFSET, 0.0, np.round(offset, 4))
                 if not within_limits(values * sign + offset, chain):
                     continue
                 apart = distance(chain.tool_poses(values * sign + offset), one[3])
-                found.append(_solution(_joints(columns, unit, sign, offset), one, "base", apart))
+                found.append(_solution(_joints(unit, sign, offset), one, "base", apart))
     return _without_twins(found)
 
 
@@ -143,7 +137,7 @@ def _can_turn(chain: Chain, values: FloatArray, seen: Pose) -> bool:
     return bool(geodesic_angle(seen[1], seen[1][:1]).max() < turned + NEAR)
 
 
-def _fit_offsets(
+def fit_offsets(
     chain: Chain, values: FloatArray, seen: Pose, signs: FloatArray, offsets: FloatArray, rounds: int
 ) -> tuple[FloatArray, FloatArray]:
     """(n, dof) offsets of joints, for each of (n, dof) signs, by Gauss and Newton from where they are; what is left."""
@@ -177,17 +171,22 @@ def _without_twins(solutions: Sequence[Solution]) -> list[Solution]:
 def _are_twins(a: Solution, b: Solution) -> bool:
     first, second = a.values[("state", "joint_position")], b.values[("state", "joint_position")]
     others = [key for key in a.values if key != ("state", "joint_position")]
-    if any(a.values[key] != b.values[key] for key in others) or (first.unit, first.sign) != (second.unit, second.sign):
+    if any(a.values[key] != b.values[key] for key in others) or _alike(first) != _alike(second):
         return False
     dof = len(first.offset or second.offset or ())
     offsets = [np.array(one.offset or (0.0,) * dof) for one in (first, second)]
     return bool((np.abs(offsets[0] - offsets[1]) < 2 * _NO_OFFSET).all())
 
 
-def _joints(columns: str, unit: Any, sign: FloatArray, offset: FloatArray) -> Joints:
-    return Joints(
-        columns=columns,
-        unit=unit,
-        sign=tuple(-1 if value < 0 else 1 for value in sign) if (sign < 0).any() else None,
-        offset=tuple(offset.tolist()) if offset.any() else None,
+def _alike(joints: Joints) -> tuple[Any, ...]:
+    """All but the offset."""
+    return joints.unit, joints.sign, joints.low, joints.high
+
+
+def _joints(unit: Joints, sign: FloatArray, offset: FloatArray) -> Joints:
+    return unit.model_copy(
+        update={
+            "sign": tuple(-1 if value < 0 else 1 for value in sign) if (sign < 0).any() else None,
+            "offset": tuple(offset.tolist()) if offset.any() else None,
+        }
     )

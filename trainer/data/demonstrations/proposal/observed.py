@@ -5,10 +5,16 @@ from typing import Any
 
 from trainer.data.demonstrations.mapping.mapping import State
 from trainer.data.demonstrations.proposal import kinematics
+from trainer.data.demonstrations.proposal.calibration import Calibration
 from trainer.data.demonstrations.proposal.chain import Chain
 from trainer.data.demonstrations.proposal.guess import Guess, agreeing, distinct, settle
 from trainer.data.demonstrations.proposal.layout import Layout
-from trainer.data.demonstrations.proposal.readings import joint_readings, position_readings, rotation_readings
+from trainer.data.demonstrations.proposal.readings import (
+    joint_readings,
+    joint_units,
+    position_readings,
+    rotation_readings,
+)
 from trainer.data.demonstrations.proposal.steps import Steps
 from trainer.poses import Pose
 
@@ -21,14 +27,17 @@ _COMPARED = 120
 _MOST_ALIKE = 32
 
 
-def observed_readings(steps: Steps, layout: Layout, chain: Chain | None) -> tuple[list[Known], list[Guess]]:
+def observed_readings(
+    steps: Steps, layout: Layout, chain: Chain | None, calibration: Calibration | None = None
+) -> tuple[list[Known], list[Guess]]:
     """Readings of the observed state that are possible, with the poses by them, and what is known by that."""
     part = layout.state
     joints = part.joint_position
     poses = _pose_readings(steps, layout)
     if joints and poses and chain is not None:
         chosen = steps.spread(_COMPARED)
-        solutions = kinematics.kinematic_solutions(chain, steps.values(joints), joints, poses, chosen)
+        units = joint_units(joints, steps.values(joints), calibration)
+        solutions = kinematics.kinematic_solutions(chain, units, poses, chosen)
         what = "observed joints and poses, by the arm's kinematics,"
         guesses = settle(solutions, kinematics.NEAR, kinematics.FLOOR, what) if solutions else []
         alike = agreeing(solutions, kinematics.NEAR, kinematics.FLOOR)
@@ -49,7 +58,7 @@ def observed_readings(steps: Steps, layout: Layout, chain: Chain | None) -> tupl
             Guess(("state", "frame"), ("base",), f"the frame can't be checked: {NO_KINEMATICS}", True),
         ]
     if joints:
-        guesses += _joints_alone(steps, joints, chain)
+        guesses += _joints_alone(steps, joints, chain, calibration)
     return found, guesses
 
 
@@ -73,12 +82,14 @@ def _poses_of(steps: Steps, values: Dict[Any, Any]) -> Pose:
     return steps.poses(State(**fields))
 
 
-def _joints_alone(steps: Steps, columns: str, chain: Chain | None) -> list[Guess]:
+def _joints_alone(steps: Steps, columns: str, chain: Chain | None, calibration: Calibration | None) -> list[Guess]:
     """Of joints whose kinematics can't be compared: their unit at most, by the limits."""
-    key, readings = ("state", "joint_position"), joint_readings(columns, steps.values(columns), chain)
+    key, readings = ("state", "joint_position"), joint_readings(columns, steps.values(columns), chain, calibration)
     why = f"direction and zero of the joints can't be checked: {NO_KINEMATICS}"
     if not readings:
         why = "neither as radians nor as degrees are the joints within the arm's limits; they may be normalized: " + (
-            'unit = "normalized", with low and high from the calibration'
+            'unit = "normalized", with low and high from the calibration (--calibration)'
         )
+        if calibration is not None:
+            why = "neither as radians or degrees, nor by the calibration, are the joints within the arm's limits"
     return [Guess(key, tuple(reading for reading, _ in readings), why, True)]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shared.errors import ConfigError
 from trainer.data.demonstrations.mapping.encodings import joint_positions
 from trainer.data.demonstrations.mapping.mapping import Frame, split_columns
+from trainer.data.demonstrations.proposal.calibration import Calibration
 from trainer.data.demonstrations.proposal.chain import Chain
 from trainer.data.demonstrations.proposal.commands import (
     CLEARLY,
@@ -56,7 +57,9 @@ class Proposal:
         return [guess for guess in self.guesses if not guess.is_sure]
 
 
-def propose(source: Source, path: Path, robot: str | None, chain: Chain | None) -> Proposal:
+def propose(
+    source: Source, path: Path, robot: str | None, chain: Chain | None, calibration: Calibration | None = None
+) -> Proposal:
     """What can be told of a data set.
 
     Args:
@@ -64,9 +67,11 @@ def propose(source: Source, path: Path, robot: str | None, chain: Chain | None) 
         path: of it, for messages.
         robot: name of the arm; None for what the data set says.
         chain: its kinematics, where they are known.
+        calibration: of its motors, where the data set's joints are theirs.
 
     Raises:
-        ConfigError: it can't even be told which columns are commanded, or the rate.
+        ConfigError: it can't even be told which columns are commanded, or the rate; or the calibration is of another
+            number of joints.
         DemonstrationError: the data set is damaged.
     """
     contents = source.contents
@@ -78,8 +83,8 @@ def propose(source: Source, path: Path, robot: str | None, chain: Chain | None) 
         raise ConfigError(f"{path}: does not say its rate; write the mapping by hand, with rate_hz")
     steps = Steps(raws, contents.rate_hz)
     layout = _likeliest(steps, find_layouts(kept, raws, chain.dof if chain is not None else None), path)
-    known, guesses = observed_readings(steps, layout, chain)
-    guesses += _commanded(steps, layout, chain, known)
+    known, guesses = observed_readings(steps, layout, chain, calibration)
+    guesses += _commanded(steps, layout, chain, known, calibration)
     guesses = _with_space(_once(guesses + gripper_guesses(steps, layout)))
     columns = [text for text in vars(layout.state).values() if text]
     low_dim = () if contents.defaults else tuple(dict.fromkeys(split_columns(text)[0] for text in columns))
@@ -161,13 +166,15 @@ def _with_doubts(guesses: Sequence[Guess], chain: Chain | None) -> list[Guess]:
     ]
 
 
-def _commanded(steps: Steps, layout: Layout, chain: Chain | None, known: Sequence[Known]) -> list[Guess]:
+def _commanded(
+    steps: Steps, layout: Layout, chain: Chain | None, known: Sequence[Known], calibration: Calibration | None
+) -> list[Guess]:
     action = layout.action
     space = Guess(("action", "space"), ("ee_pose" if action.position else "joint_position",), "by its columns")
     if action.position and action.rotation:
         return [space, *_commanded_poses(steps, action.position, action.rotation, known)]
     if action.joint_position:
-        return [space, *_commanded_joints(steps, layout, chain, known)]
+        return [space, *_commanded_joints(steps, layout, chain, known, calibration)]
     return [space, Guess(("action", "position"), (), "no component is a position and a rotation, or joints")]
 
 
@@ -195,7 +202,9 @@ def _unchecked(guess: Guess) -> Guess:
     return replace(guess, unchecked=True, why=f"the frame can't be checked: {NO_KINEMATICS}")
 
 
-def _commanded_joints(steps: Steps, layout: Layout, chain: Chain | None, known: Sequence[Known]) -> list[Guess]:
+def _commanded_joints(
+    steps: Steps, layout: Layout, chain: Chain | None, known: Sequence[Known], calibration: Calibration | None
+) -> list[Guess]:
     columns, state = layout.action.joint_position, layout.state.joint_position
     assert columns is not None
     if state is None:
@@ -205,14 +214,18 @@ def _commanded_joints(steps: Steps, layout: Layout, chain: Chain | None, known: 
     if checked:
         observed = [(reading, joint_positions(numbers, reading)) for reading in dict.fromkeys(checked)]
     else:
-        observed = joint_readings(state, numbers, chain)
+        observed = joint_readings(state, numbers, chain, calibration)
     if not observed:
         return [Guess(("action", "joint_position"), (), "the unit of the observed joints is not known")]
     mode = _mode(*joint_mode(steps, steps.values(columns), observed[0][1]))
     if not mode.is_sure:
         return [mode]
-    of = joint_delta_guesses if mode.readings[0] == "delta" else joint_guesses
-    found = of(steps, columns, observed)
+    is_delta = mode.readings[0] == "delta"
+    found = (
+        joint_delta_guesses(steps, columns, observed)
+        if is_delta
+        else joint_guesses(steps, columns, observed, calibration)
+    )
     if checked:
         return [mode, *found]
     why = f"direction and zero of the joints can't be checked: {NO_KINEMATICS}"

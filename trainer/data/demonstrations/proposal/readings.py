@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.demonstrations.mapping.encodings import matrices
+from trainer.data.demonstrations.mapping.encodings import joint_positions, matrices
 from trainer.data.demonstrations.mapping.mapping import Joints, Position, Rotation
+from trainer.data.demonstrations.proposal.calibration import Calibration
 from trainer.data.demonstrations.proposal.chain import Chain
 
 FloatArray = NDArray[np.float64]
@@ -63,15 +64,27 @@ def _encodings(columns: str, width: int) -> list[Rotation]:
     ]
 
 
-def joint_readings(columns: str, numbers: FloatArray, chain: Chain | None) -> list[tuple[Joints, FloatArray]]:
+def joint_units(
+    columns: str, numbers: FloatArray, calibration: Calibration | None = None
+) -> list[tuple[Joints, FloatArray]]:
+    """Units that (n, dof) numbers of joints may have, those of a calibration last, and the positions [rad] by them."""
+    readings = [Joints(columns=columns, unit="rad"), Joints(columns=columns, unit="deg")]
+    found = [(one, joint_positions(numbers, one)) for one in readings]
+    return found if calibration is None else found + calibration.readings(columns, numbers)
+
+
+def joint_readings(
+    columns: str, numbers: FloatArray, chain: Chain | None, calibration: Calibration | None = None
+) -> list[tuple[Joints, FloatArray]]:
     """Units in which (n, dof) numbers lie within an arm's limits, with its own zero and direction."""
     found = []
-    for unit, scale in (("rad", 1.0), ("deg", np.pi / 180)):
-        values = numbers * scale if chain is None else np.where(chain.slides, numbers, numbers * scale)
+    for reading, positions in joint_units(columns, numbers, calibration):
+        degrees = chain is not None and reading.unit == "deg"
+        values = np.where(chain.slides, numbers, positions) if chain is not None and degrees else positions
         if chain is None and np.abs(values).max() > 2 * np.pi:
             continue
         if chain is None or within_limits(values, chain):
-            found.append((Joints(columns=columns, unit=unit), values))  # type: ignore[arg-type]
+            found.append((reading, values))
     return found
 
 
