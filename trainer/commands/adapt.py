@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import OmitArgPrefixes, UseAppendAction
 
 from shared.errors import ConfigError
+from trainer.commands.demonstration_sets import read_sets, read_weights
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import AdaptConfig
 from trainer.progress import progress
@@ -12,16 +13,17 @@ from trainer.settings import check_number
 
 
 def run(
-    demos: Path,
+    demos: UseAppendAction[tuple[Path, ...]],
     out: Path,
     config: OmitArgPrefixes[AdaptConfig] = AdaptConfig(),  # noqa: B008
+    weights: str | None = None,
     count: int | None = None,
     draw: int | None = None,
     stage1: Path | None = None,
     backbone: Path | None = None,
     action_range: Path | None = None,
     basis: Path | None = None,
-    mapping: Path | None = None,
+    mapping: UseAppendAction[tuple[Path, ...]] = (),
     copies: str | None = None,
     replayed: Path | None = None,
     frames: Path | None = None,
@@ -34,17 +36,20 @@ def run(
     """Stage 2: adapt a pretrained head to demonstrations, or train one of the baselines on them.
 
     Args:
-        demos: demonstrations: our simulator's file, a robomimic file, or the folder of a LeRobot data set.
+        demos: demonstrations: our simulator's file, a robomimic file, or the folder of a LeRobot data set; once for
+            each set, where several are mixed.
         out: run folder.
         config: settings.
-        count: use the first so many demonstrations.
+        weights: of several sets, in their order, with commas: their shares of the windows that are drawn (3,1 is three
+            quarters of the first). Equal by default.
+        count: use the first so many demonstrations, of each set.
         draw: use so many that this seed draws, instead of the first.
         stage1: run folder or checkpoint of Stage 1; modes that start from it need it.
         backbone: file of Stage 1's backbone, if it isn't in its run's backbones/.
         action_range: where there is no Stage 1: JSON or demonstrations that say the range of actions.
         basis: motion basis that `python -m trainer basis` wrote; by default Stage 1's, or the demonstrations' own.
         mapping: what the columns of the demonstrations mean (.toml or .json, docs/your-data.md), if they aren't our
-            simulator's.
+            simulator's; once for each set that needs one, in their order, or once for all.
         copies: copies of the demonstrations to train on beside them, while they are made, too: what
             `python -m trainer copies` wrote, or the directory or job's URL of a dataset that was made of their motions.
         replayed: what `python -m trainer replay --out` wrote of these copies: those that failed are not trained on.
@@ -54,15 +59,15 @@ def run(
             features once, and training costs as little as without them.
         init_from: policy or run folder whose weights a new run begins with, instead of Stage 1.
     """
+    if not demos:
+        raise ConfigError("--demos is missing; give a file or folder of demonstrations")
+    given = read_weights(weights)
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
     check_number("--frames-gb", frames_gb, above=0)
     from trainer.commands.action_range import read_action_range
     from trainer.data.copies.opening import failed_copies, open_copies
-    from trainer.data.demonstrations import read_demonstrations
-    from trainer.data.demonstrations.episode import moving
     from trainer.data.demonstrations.formats.frame_cache import FrameCache
-    from trainer.data.demonstrations.mapping.mapping_file import read_mapping
     from trainer.data.motion_basis import read_basis
     from trainer.stages.adapt import adapt
     from trainer.training.checkpoint import read_info
@@ -74,25 +79,25 @@ def run(
         if replayed is not None and source is None:
             raise ConfigError("--replayed is of copies: give --copies, too, or leave it out")
         failed = failed_copies(replayed, source) if replayed and source else frozenset()
-        ranges, begun = read_action_range(action_range, mapping), stage1 or init_from
-        known = read_info(begun).action_range if begun else ranges
+        ranges, begun = read_action_range(action_range, next(iter(mapping), None)), stage1 or init_from
+        info = read_info(begun) if begun else None
+        known = info.action_range if info else ranges
         # Those that leave the range are dropped later, by what they are after resampling.
         checked = None if config.drop_outside else known
-        meaning = read_mapping(mapping) if mapping else None
         cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
         with progress("adapt") as report:
-            read = read_demonstrations(
+            demonstrations, said = read_sets(
                 demos,
-                count,
-                mapping=meaning,
+                mapping,
+                given,
+                count=count,
+                draw=draw,
                 ranges=checked,
+                rate_hz=info.rate_hz if info and config.resample else None,
                 frames=cache,
                 progress=report,
-                draw=draw,
             )
-            demonstrations, said = moving(read, demos)
-            if said:
-                print(said)
+            print("\n".join(said), end="\n" if said else "")
             checkpoint = adapt(
                 out,
                 demonstrations,

@@ -6,6 +6,7 @@ from pathlib import Path
 from tyro.conf import OmitArgPrefixes, UseAppendAction
 
 from shared.errors import ConfigError
+from trainer.commands.numbers import read_numbers
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import PretrainConfig
 from trainer.progress import progress
@@ -41,7 +42,7 @@ def run(
         ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
     """
     check_number("--cache-gb", cache_gb, above=0)
-    given = None if weights is None else _numbers("--weights", weights)
+    given = None if weights is None else read_numbers("--weights", weights)
     if not data:
         raise ConfigError("--data is missing; give a dataset's directory, its URI, or its job's URL")
     from shared.remote_dataset import open_dataset
@@ -71,13 +72,6 @@ def run(
                 ranks=ranks,
             )
         say_trained(out, checkpoint, ranks)
-
-
-def _numbers(name: str, text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ConfigError(f"{name} is {text!r}; it must be numbers with commas between them, such as 3,1") from None
 
 
 def _say(text: str) -> None:

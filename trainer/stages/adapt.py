@@ -128,7 +128,16 @@ def adapt(
     loop = TrainingLoop(head.to(device), windows, config.training, folder, progress, ranks)
     precision, rate_hz = config.training.precision, info.rate_hz
     loop.run(
-        validation(head, windows.validation, task.normalizer, precision, lambda: learned, rate_hz, info.limits),
+        validation(
+            head,
+            windows.validation,
+            task.normalizer,
+            precision,
+            lambda: learned,
+            rate_hz,
+            info.limits,
+            windows.held_out_sets,
+        ),
         _publisher(folder, info, task.vision, config.training.keep),
     )
     if ranks.is_first:

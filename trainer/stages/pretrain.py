@@ -195,8 +195,12 @@ def validation(
     basis: Callable[[], MotionBasis | None],
     rate_hz: float,
     limits: JointLimits | None = None,
+    parts: Callable[[], Mapping[str, slice]] = dict,
 ) -> Validate:
-    """Measures held-out loss, action error and motion; asks for the windows once, for the basis at each call."""
+    """Measures held-out loss, action error and motion; asks for the windows once, for the basis at each call.
+
+    Of each of the `parts` that the windows have, they are measured once more, as "part/name".
+    """
     held_out: list[Batch | None] = []
 
     def validate() -> Mapping[str, float]:
@@ -205,6 +209,13 @@ def validation(
         batch = held_out[0]
         if batch is None:
             return {}
+        found = measure(batch)
+        for name, part in parts().items():
+            own = Batch(batch.actions[part], batch.condition[part], tuple(seen[part] for seen in batch.pictures))
+            found |= {f"{name}/{key}": value for key, value in measure(own).items()}
+        return found
+
+    def measure(batch: Batch) -> dict[str, float]:
         error = action_error(head, batch, normalizer, precision, basis=basis(), rate_hz=rate_hz, limits=limits)
         return {"validation_loss": noise_loss(head, batch, precision), **error}
 

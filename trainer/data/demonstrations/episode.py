@@ -103,6 +103,7 @@ class Episode:
             where none was recorded.
         objects: likewise observed poses of the task's objects, those that were recorded, (T, 9) each.
         initial_state: (1+nq+nv,) that simulator's time, generalized positions and velocities at its start; else empty.
+        set_number: which of `Demonstrations.sets` it is of, from 0.
     """
 
     name: str
@@ -115,11 +116,27 @@ class Episode:
     tool: NDArray[np.float32] | None = None
     objects: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     initial_state: FloatArray = field(default_factory=lambda: np.zeros(0))
+    set_number: int = 0
+
+
+@dataclass(frozen=True)
+class DemonstrationSet:
+    """One of several sets of demonstrations that are trained on together.
+
+    Attributes:
+        path: where it was read.
+        task: its name.
+        share: of the windows that are drawn.
+    """
+
+    path: str
+    task: str
+    share: float
 
 
 @dataclass(frozen=True, eq=False)
 class Demonstrations:
-    """Episodes of one task by one robot, all with the same observation.
+    """Episodes by one robot, all with the same observation; of one task, unless several sets were joined.
 
     Attributes:
         task: its name.
@@ -133,6 +150,8 @@ class Demonstrations:
         cameras: height and width of each camera's pictures.
         objects: what the task is about, where poses of it were recorded.
         drawn: how many of the episodes a seed drew, the rest being held out (`chosen`); None where none did.
+        sets: where they come from several (`joined.py`), each of these; their episodes follow one another in this
+            order. Empty where there is one alone.
     """
 
     task: str
@@ -146,6 +165,12 @@ class Demonstrations:
     cameras: dict[str, tuple[int, int]] = field(default_factory=dict)
     objects: tuple[MovedObject, ...] = ()
     drawn: int | None = None
+    sets: tuple[DemonstrationSet, ...] = ()
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Of each set of the windows that are drawn; of one alone, all."""
+        return tuple(one.share for one in self.sets) or (1.0,)
 
     @property
     def number(self) -> int:

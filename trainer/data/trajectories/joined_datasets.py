@@ -11,7 +11,7 @@ from shared.follow import ShardSource
 from shared.manifest import DatasetHeader
 from trainer.config import PretrainConfig
 from trainer.data.action import ActionRange
-from trainer.settings import check_numbers
+from trainer.data.shares import shares_of
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class JoinedDatasets:
 
         Raises ConfigError where there is not one weight above 0 for each, or a dataset is there twice.
         """
-        given = [1.0] * len(sources) if weights is None else weights
-        check_numbers("weights", given, len(sources), above=0)
+        shares = shares_of(weights, len(sources))
         ids = [source.header.dataset_id for source in sources]
         for place, one in enumerate(ids):
             if one in ids[:place]:
@@ -43,9 +42,7 @@ class JoinedDatasets:
                     f"dataset {one[:12]} is given as number {ids.index(one) + 1} and as number {place + 1}; give it "
                     "once, with the weight that it shall have"
                 )
-        # By the greatest first: a sum of very large weights would not be finite.
-        parts = [weight / max(given) for weight in given]
-        return cls(tuple(sources), tuple(part / sum(parts) for part in parts))
+        return cls(tuple(sources), shares)
 
     @property
     def header(self) -> DatasetHeader:
