@@ -1,6 +1,7 @@
 """`python -m trainer adapt`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tyro.conf import OmitArgPrefixes, UseAppendAction
 
@@ -10,6 +11,9 @@ from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import AdaptConfig
 from trainer.progress import progress
 from trainer.settings import check_number
+
+if TYPE_CHECKING:
+    from shared.follow import ShardSource
 
 
 def run(
@@ -66,7 +70,6 @@ def run(
     check_number("--draw", draw, 0)
     check_number("--frames-gb", frames_gb, above=0)
     from trainer.commands.action_range import read_action_range
-    from trainer.data.copies.opening import failed_copies, open_copies
     from trainer.data.demonstrations.formats.frame_cache import FrameCache
     from trainer.data.motion_basis import read_basis
     from trainer.stages.adapt import adapt
@@ -75,24 +78,20 @@ def run(
 
     with Ranks.joined() as ranks:
         claim(out, resume, overwrite, ranks)
-        source = None if copies is None else open_copies(copies, out / "shards")
-        if replayed is not None and source is None:
-            raise ConfigError("--replayed is of copies: give --copies, too, or leave it out")
-        failed = failed_copies(replayed, source) if replayed and source else frozenset()
+        source, failed = _copies(copies, replayed, out / "shards")
         ranges, begun = read_action_range(action_range, next(iter(mapping), None)), stage1 or init_from
         info = read_info(begun) if begun else None
-        known = info.action_range if info else ranges
-        # Those that leave the range are dropped later, by what they are after resampling.
-        checked = None if config.drop_outside else known
         cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
         with progress("adapt") as report:
+            known = info.action_range if info else ranges
             demonstrations, said = read_sets(
                 demos,
                 mapping,
                 given,
                 count=count,
                 draw=draw,
-                ranges=checked,
+                # Those that leave the range are dropped later, by what they are after resampling.
+                ranges=None if config.drop_outside else known,
                 rate_hz=info.rate_hz if info and config.resample else None,
                 frames=cache,
                 progress=report,
@@ -116,3 +115,15 @@ def run(
                 ranks=ranks,
             )
         say_trained(out, checkpoint, ranks)
+
+
+def _copies(copies: str | None, replayed: Path | None, cache: Path) -> "tuple[ShardSource | None, frozenset[int]]":
+    """The dataset of copies, and the ids of those that failed."""
+    from trainer.data.copies.opening import failed_copies, open_copies
+
+    if copies is None:
+        if replayed is not None:
+            raise ConfigError("--replayed is of copies: give --copies, too, or leave it out")
+        return None, frozenset()
+    source = open_copies(copies, cache)
+    return source, frozenset() if replayed is None else failed_copies(replayed, source)

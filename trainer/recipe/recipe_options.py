@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import ConfigError
-from trainer.config import HeadName, Precision, check_choices
+from trainer.config import HeadName, Precision
+from trainer.settings import check_choices
 
 FIRST_ROLLOUT_SEED = 100_000
 """Of the initial states that policies are compared on."""

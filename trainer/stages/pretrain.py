@@ -25,15 +25,9 @@ from trainer.data.trajectories.stream import TrajectoryStream
 from trainer.evaluation.action_error import action_error, noise_loss
 from trainer.model.action_head import ActionHead
 from trainer.progress import Progress, silent
-from trainer.training.checkpoint import (
-    BACKBONE,
-    CheckpointInfo,
-    Stage1Record,
-    build_head,
-    load_checkpoint,
-    save_backbone,
-    save_checkpoint,
-)
+from trainer.training.backbone_files import save_backbone
+from trainer.training.checkpoint import BACKBONE, build_head, load_checkpoint, save_checkpoint
+from trainer.training.checkpoint_info import CheckpointInfo, Stage1Record
 from trainer.training.kept_policies import remove_others
 from trainer.training.loop import Publish, TrainingLoop, Validate
 from trainer.training.ranks import ALONE, Ranks

@@ -167,8 +167,9 @@ for _ in range(20):
     if not child:
         pretrain(run.path, data, config)
         os._exit(1)
-    before = run.policies()
-    while run.policies() == before:
+    # The newest: that an old one is removed says nothing of a new one.
+    before = run.policies()[-1:]
+    while run.policies()[-1:] == before:
         assert os.waitpid(child, os.WNOHANG) == (0, 0)
         time.sleep(0.001)
     time.sleep(drawn.uniform(0, 0.05))
