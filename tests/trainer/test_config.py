@@ -91,6 +91,7 @@ NAN, INFINITE = float("nan"), float("inf")
         (AdaptConfig, "validation_windows", (-1,)),
         (AdaptConfig, "observation_noise", (-0.1, 1.0, NAN)),
         (AdaptConfig, "crop", (0.0, 1.1, NAN)),
+        (AdaptConfig, "color_jitter", ((0.1,), (-0.1, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, NAN, 0.0, 0.0))),
         (AdaptConfig, "copies_share", (0.0, 1.0, NAN)),
         (AdaptConfig, "directions", (-1, 17)),
     ],
@@ -108,6 +109,6 @@ def test_no_number_is_forgotten() -> None:
         name
         for kind in (HeadConfig, TrainingConfig, PretrainConfig, AdaptConfig)
         for name, hint in get_type_hints(kind).items()
-        if hint in (int, float, int | None, float | None, tuple[float, float])
+        if hint in (int, float, int | None, float | None, tuple[float, float], tuple[float, float, float, float])
     }
     assert numbers == tested

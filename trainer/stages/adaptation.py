@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from shared.errors import ConfigError
 from shared.follow import ShardSource
 from trainer import tensor_file
 from trainer.config import AdaptConfig
@@ -74,6 +75,9 @@ class Adaptation:
         dropped = given - len(demonstrations.episodes)
         scaling = observation_scaling(demonstrations, config.observation_scaling)
         cameras = cameras_of(demonstrations.cameras, config.crop)
+        if any(config.color_jitter) and (not cameras or vision is not None):
+            why = "--vision makes features of pictures once" if cameras else "these demonstrations have no pictures"
+            raise ConfigError(f"color_jitter changes pictures in training, but {why}; leave it out")
         frozen = None if vision is None else FrozenVision.load(vision, cameras)
         if stage1 is not None and stage1.policy is not None:
             stage1.check_begins(config, demonstrations.observation_widths, cameras)

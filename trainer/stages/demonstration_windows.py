@@ -20,6 +20,7 @@ from trainer.data.motion_basis import MOST_WINDOWS
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.shares import windows_of_each
 from trainer.model.observation import Camera, ObservationScaling, least_spread
+from trainer.stages.color_jitter import changed, draw_changes
 from trainer.stages.pictures import EpisodePictures, Pictures
 from trainer.stages.window_order import ORDER_STREAM, WindowOrder
 from trainer.training.ranks import ALONE, Ranks
@@ -76,13 +77,16 @@ class DemonstrationWindows:
         steps = self._training[on_device]
         observations, crops = self._seen(steps), self._crops_at(self._position, chosen)
         # All in one copy.
-        noise = self._noise(observations.shape)
-        sent = send(self._device, *noise, *crops)
+        noise, changes = self._noise(observations.shape), self._color_changes(size)
+        sent = send(self._device, *noise, *changes, *crops)
         for added in sent[: len(noise)]:
             observations = observations + added
         batch: Batch | RankBatch = Batch(self._actions[steps], observations.flatten(1))
         if crops:
-            batch = self._ranks.share(batch)._replace(pictures=sent[len(noise) :])
+            pictures = sent[len(noise) + len(changes) :]
+            for change in sent[len(noise) :][: len(changes)]:
+                pictures = tuple(changed(seen, change[:, camera]) for camera, seen in enumerate(pictures))
+            batch = self._ranks.share(batch)._replace(pictures=pictures)
         self._position += size
         return batch
 
@@ -138,6 +142,14 @@ class DemonstrationWindows:
         # What networks made of pictures comes first, and has none.
         noise[..., : noise.shape[-1] - self._low_dim] = 0
         return [noise]
+
+    def _color_changes(self, size: int) -> list[Tensor]:
+        """What is changed of this rank's pictures at this place in the order, where something is."""
+        ranges, seed = self._config.color_jitter, self._config.training.seed
+        if not self._pictures or not any(ranges):
+            return []
+        places = self._ranks.part(np.arange(self._position, self._position + size))
+        return [draw_changes(ranges, seed, places, len(self._pictures))]
 
     def _crops_at(self, position: int, chosen: IntArray) -> list[Tensor]:
         """This rank's crops of the batch at a place; those of the next are begun, and made beside the step."""
