@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from shared.errors import ConfigError
@@ -24,6 +25,7 @@ from trainer.stages.demonstration_windows import DemonstrationWindows, fingerpri
 from trainer.stages.frozen_vision import FrozenVision
 from trainer.stages.pretrain import learn_basis
 from trainer.stages.pretrained import Stage1, accepted, inside, normalizer_of
+from trainer.stages.relative_windows import normalizer_for, observed_states, state_columns
 from trainer.stages.windows_with_copies import WindowsWithCopies, with_copies
 from trainer.training.checkpoint_info import CheckpointInfo
 from trainer.training.ranks import Ranks
@@ -70,6 +72,7 @@ class Adaptation:
         """Raises ConfigError or CheckpointError as `adapt`."""
         demonstrations = accepted(demonstrations, config, stage1)
         normalizer = normalizer_of(config.head, stage1, action_range)
+        normalizer = normalizer_for(normalizer, demonstrations, config.head)
         given = len(demonstrations.episodes)
         demonstrations = inside(demonstrations, normalizer, config)
         dropped = given - len(demonstrations.episodes)
@@ -98,6 +101,9 @@ class Adaptation:
             "demonstrations": fingerprint(self.demonstrations),
             "action_range": self.normalizer.to_json(),
         }
+        if self.config.head.relative_actions:
+            states = [observed_states(self.demonstrations, episode) for episode in self.demonstrations.episodes]
+            data |= {"states": {"sha256": tensor_file.sha256(np.concatenate(states).tobytes())}}
         data |= {"vision": {"sha256": self.vision.sha256}} if self.vision else {}
         if copies is not None:
             data["copies"] = {"dataset_id": copies.header.dataset_id, "count": copies.header.count}
@@ -121,6 +127,7 @@ class Adaptation:
             stage1=self.used.info.stage1 if self.used else None,
             joint_limits=self.stage1.info.joint_limits if self.stage1 else None,
             demonstrated=describe_motion(actions, config.head.action, shown.rate_hz),
+            state_columns=state_columns(shown) if config.head.relative_actions else None,
         )  # fmt: skip
 
     def with_copies(

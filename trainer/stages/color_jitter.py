@@ -50,7 +50,7 @@ def changed(pictures: Tensor, changes: Tensor) -> Tensor:
 
 
 def _grey(colors: Tensor) -> Tensor:
-    red, green, blue = colors.split(1, dim=-1)
+    red, green, blue = torch.split(colors, 1, dim=-1)
     return _GREY[0] * red + _GREY[1] * green + _GREY[2] * blue
 
 
@@ -58,7 +58,7 @@ def _turned(colors: Tensor, turn: Tensor) -> Tensor:
     """Colours (..., 3) from 0 to 1 with their hue turned, by way of hue, saturation and value."""
     value, least = colors.amax(-1, keepdim=True), colors.amin(-1, keepdim=True)
     chroma = value - least
-    red, green, blue = colors.split(1, dim=-1)
+    red, green, blue = torch.split(colors, 1, dim=-1)
     safe = torch.where(chroma > 0, chroma, torch.ones_like(chroma))
     # In sixths of a turn: red is at 0, green at 2, blue at 4.
     sixths = torch.where(

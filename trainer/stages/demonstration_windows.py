@@ -18,10 +18,12 @@ from trainer.data.batches import Batch, RankBatch
 from trainer.data.demonstrations.episode import Demonstrations, Episode
 from trainer.data.motion_basis import MOST_WINDOWS
 from trainer.data.normalization import ActionNormalizer
+from trainer.data.relative_actions import relative
 from trainer.data.shares import windows_of_each
 from trainer.model.observation import Camera, ObservationScaling, least_spread
 from trainer.stages.color_jitter import changed, draw_changes
 from trainer.stages.pictures import EpisodePictures, Pictures
+from trainer.stages.relative_windows import observed_states
 from trainer.stages.window_order import ORDER_STREAM, WindowOrder
 from trainer.training.ranks import ALONE, Ranks
 from trainer.training.transfer import send
@@ -52,7 +54,14 @@ class DemonstrationWindows:
         self._config, self._n_obs_steps = config, config.head.n_obs_steps
         self._span = WindowSpan(config.head.horizon, config.head.n_obs_steps - 1, config.head.n_action_steps - 1)
         episodes = demonstrations.episodes
-        actions = normalizer.normalize(np.concatenate([episode.actions for episode in episodes]))
+        actions = np.concatenate([episode.actions for episode in episodes])
+        self._states: Tensor | None = None
+        if config.head.relative_actions:
+            states = np.concatenate([observed_states(demonstrations, episode) for episode in episodes])
+            self._states = torch.from_numpy(states).to(device)
+            self._center, self._scale = (torch.from_numpy(one).to(device) for one in normalizer.affine())
+        else:
+            actions = normalizer.normalize(actions)
         observations = np.concatenate([joined_observations(demonstrations, episode) for episode in episodes])
         self._actions = torch.from_numpy(actions).to(device)
         scaled = scaling.apply(torch.from_numpy(observations).to(device))
@@ -81,7 +90,7 @@ class DemonstrationWindows:
         sent = send(self._device, *noise, *changes, *crops)
         for added in sent[: len(noise)]:
             observations = observations + added
-        batch: Batch | RankBatch = Batch(self._actions[steps], observations.flatten(1))
+        batch: Batch | RankBatch = Batch(self._windows(steps), observations.flatten(1))
         if crops:
             pictures = sent[len(noise) + len(changes) :]
             for change in sent[len(noise) :][: len(changes)]:
@@ -97,7 +106,7 @@ class DemonstrationWindows:
             return None
         crops = [torch.from_numpy(one.center_crops(shown[:, : self._n_obs_steps])) for one in self._pictures]
         steps = torch.from_numpy(shown).to(self._device)
-        return Batch(self._actions[steps], self._seen(steps).flatten(1), send(self._device, *crops))
+        return Batch(self._windows(steps), self._seen(steps).flatten(1), send(self._device, *crops))
 
     def held_out_sets(self) -> dict[str, slice]:
         """Which windows of `validation` are of which set, where there are several and it has some."""
@@ -121,7 +130,7 @@ class DemonstrationWindows:
         counts = windows_of_each(self._shares, 0, min(most, len(self._training_steps)))
         pairs = zip(self._training_of_sets, counts, strict=True)
         chosen = np.concatenate([_spread(own, int(count)) for own, count in pairs])
-        return self._actions[torch.from_numpy(chosen).to(self._device)].cpu().numpy()
+        return self._windows(torch.from_numpy(chosen).to(self._device)).cpu().numpy()
 
     def state(self) -> dict[str, Any]:
         """Windows given so far."""
@@ -130,6 +139,14 @@ class DemonstrationWindows:
     def restore(self, state: dict[str, Any]) -> None:
         """Goes to a place that `state` gave."""
         self._position = int(state["position"])
+
+    def _windows(self, steps: Tensor) -> Tensor:
+        """Normalized actions of windows (n, horizon); relative ones to what was observed at their current step."""
+        actions = self._actions[steps]
+        if self._states is None:
+            return actions
+        now = self._states[steps[:, self._n_obs_steps - 1]]
+        return (relative(actions, now, self._config.head.action) - self._center) / self._scale
 
     def _seen(self, steps: Tensor) -> Tensor:
         return self._observations[steps[:, : self._n_obs_steps]]

@@ -19,8 +19,10 @@ from trainer.data.action import ActionRange
 from trainer.data.batches import Batch
 from trainer.data.motion_basis import MotionBasis
 from trainer.data.normalization import ActionNormalizer
+from trainer.data.relative_actions import with_range
 from trainer.data.trajectories.joined_datasets import JoinedDatasets
 from trainer.data.trajectories.joined_streams import JoinedStreams, stage1_streams
+from trainer.data.trajectories.relative_stream import RelativeStream, distances_of
 from trainer.data.trajectories.stream import TrajectoryStream
 from trainer.evaluation.action_error import action_error, noise_loss
 from trainer.model.action_head import ActionHead
@@ -78,13 +80,17 @@ def pretrain(
     config = with_threads(config, folder, overwrite=overwrite)
     begun = None if init_from is None else _begun(init_from, config, action_range)
     ranges = begun[1].action_range if begun else {**datasets.action_range, **(action_range or {})}
-    normalizer = ActionNormalizer(ranges, config.head.action)
+    ranged = with_range(ranges, config.head, lambda: distances_of(datasets.sources, config))
+    normalizer = ActionNormalizer(ranged, config.head.action)
     data = datasets.to_json() | {"action_range": normalizer.to_json()}
     data |= {"init_from": {"backbone": begun[1].backbone}} if begun else {}
     ranks.check(config.training.batch_size)
     device = ranks.device(config.training.device)
     cache = folder.path / "decoded"
+    stream: TrajectoryStream | JoinedStreams | RelativeStream
     stream = stage1_streams(datasets, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
+    if config.head.relative_actions:
+        stream, normalizer = RelativeStream(stream, normalizer, config, device), normalizer.of_relative()
     if ranks.is_first:
         folder.begin(1, to_json(config), data, overwrite=overwrite)
     ranks.wait()
@@ -129,7 +135,10 @@ class _GrowingBasis:
     """The motion basis of the shards that training has come to; it takes a second, and changes with them alone."""
 
     def __init__(
-        self, stream: TrajectoryStream | JoinedStreams, normalizer: ActionNormalizer, directions: int | None
+        self,
+        stream: TrajectoryStream | JoinedStreams | RelativeStream,
+        normalizer: ActionNormalizer,
+        directions: int | None,
     ) -> None:
         self._stream, self._normalizer, self._directions = stream, normalizer, directions
         self._known: tuple[int | tuple[int, ...], MotionBasis | None] | None = None

@@ -160,6 +160,10 @@ def with_copies(
         raise ConfigError(
             f"kinematics can't tell {what} of copies; train on them in Stage 1 alone (pretrain --condition objects)"
         )
+    if config.head.relative_actions:
+        raise ConfigError(
+            "relative_actions are relative to an observed state, which copies have not; leave --copies out"
+        )
     if demonstrations.sets:
         raise ConfigError("--copies are of one set of demonstrations; give that one alone as --demos")
     own, copied = batch_parts(config)
