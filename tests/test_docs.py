@@ -21,6 +21,7 @@ OTHER_PAGES = {
     "docs/object-stores.md": ("tests/test_object_stores.py",),
     "docs/own-environment.md": ("tests/test_own_environment.py",),
     "docs/policies.md": ("tests/trainer/deployment/serving/test_serving.py", "tests/trainer/deployment/test_export.py"),
+    "docs/recorded-motion.md": ("tests/test_recorded_motion.py",),
     "docs/rest.md": ("tests/services/api/test_docs.py",),
     "docs/robots.md": ("tests/services/api/test_robots_page.py",),
     "docs/your-data.md": ("tests/test_your_data.py",),

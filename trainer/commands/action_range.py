@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from shared.errors import ConfigError
-from trainer.data.action import POSITION, ActionRange
-
-_MARGIN = 0.05
+from trainer.data.action import POSITION, ActionRange, range_of
 
 
 def read_action_range(path: Path | None, mapping: Path | None = None) -> ActionRange | None:
@@ -30,8 +28,7 @@ def read_action_range(path: Path | None, mapping: Path | None = None) -> ActionR
         joints = "joint_position", slice(None, -1)
         name, numbers = joints if demonstrations.action_space == "joint_position" else ("position", POSITION)
         values = np.concatenate([episode.actions[:, numbers] for episode in demonstrations.episodes])
-        low, high = values.min(0) - _MARGIN, values.max(0) + _MARGIN
-        return {name: {"min": low.tolist(), "max": high.tolist()}}
+        return {name: range_of(values)}
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:

@@ -11,7 +11,12 @@ from trainer.progress import progress
 from trainer.settings import check_number
 
 if TYPE_CHECKING:
+    from trainer.data.demonstrations.episode import Demonstrations
+    from trainer.data.demonstrations.mapping.mapping import Mapping
+    from trainer.data.demonstrations.motion_report.limits import KnownLimits
     from trainer.data.demonstrations.proposal.chain import Chain
+
+_GIVE = "give --robot with --service or HEADSTART_URL, or --urdf with --tip"
 
 
 def run(
@@ -26,8 +31,12 @@ def run(
     urdf: Path | None = None,
     tip: str | None = None,
     base: str | None = None,
+    table: float | None = None,
 ) -> None:
     """Show what a data set holds, or with a mapping, whether it is what the mapping says; or propose a mapping.
+
+    With a mapping it also says what is wrong with the motion: lag, drift between episodes, broken limits, numbers that
+    never move, and how near the table the tool goes.
 
     Args:
         demos: a robomimic file, the folder of a LeRobot data set, or our simulator's file.
@@ -36,17 +45,22 @@ def run(
         action_range: JSON (such as a dataset.json) that positions and joints must lie in.
         frames: folder that pictures are decoded to.
         propose: mapping file (.toml) to write, by agreement of commands, observations and the arm's kinematics.
-        robot: of a proposal: the arm, as the service calls it; by default what the data set says.
-        service: of a proposal: URL of the service that knows the arm; by default HEADSTART_URL.
-        urdf: of a proposal: the arm's URDF, instead of the service's.
+        robot: the arm, as the service calls it: for a proposal, and for limits and drift. By default what the data set
+            says.
+        service: URL of the service that knows the arm; by default HEADSTART_URL.
+        urdf: the arm's URDF, instead of the service's.
         tip: link of the URDF that is the tool; by default the service's for this robot.
         base: link of the URDF that poses are relative to; by default the service's, or the one that never moves.
+        table: height [m] in the base frame: count the steps in which the tool is below it.
     """
     check_number("--count", count, 1)
     if propose is not None:
         if mapping is not None:
             raise ConfigError("--propose writes a mapping, and --mapping checks one; leave one of them out")
-        _propose(demos, propose, robot, _chain(robot, service, urdf, tip, base))
+        arm = _arm(robot, service, urdf, tip, base)
+        if arm is None:
+            print(f"note: without the arm's kinematics, much can't be told; {_GIVE}")
+        _propose(demos, propose, robot, arm and arm[0])
         return
     from trainer.commands.action_range import read_action_range
     from trainer.data.demonstrations import open_source, read_demonstrations
@@ -65,6 +79,29 @@ def run(
             demos, count, mapping=meaning, ranges=ranges, frames=FrameCache(frames), progress=report
         )
     print("\n".join(describe_demonstrations(demonstrations, meaning)))
+    named = robot or (demonstrations.robot if service else None)
+    _faults(demos, meaning, count, demonstrations, _arm(named, service, urdf, tip, base), table)
+
+
+def _faults(
+    demos: Path,
+    meaning: "Mapping | None",
+    count: int | None,
+    demonstrations: "Demonstrations",
+    arm: "tuple[Chain, KnownLimits] | None",
+    table: float | None,
+) -> None:
+    """Says what is wrong with the motion of demonstrations that have been read."""
+    from trainer.data.demonstrations import open_source
+    from trainer.data.demonstrations.motion_report.recordings import read_recordings, recordings_of
+    from trainer.data.demonstrations.motion_report.report import describe_motion_faults
+
+    if meaning is None:
+        recordings = recordings_of(demonstrations)
+    else:
+        recordings = read_recordings(open_source(demos), demos, meaning, count)
+    chain, limits = arm or (None, None)
+    print("\n".join(describe_motion_faults(recordings, chain, limits, table)))
 
 
 def _propose(demos: Path, out: Path, robot: str | None, chain: "Chain | None") -> None:
@@ -84,10 +121,11 @@ def _propose(demos: Path, out: Path, robot: str | None, chain: "Chain | None") -
     print(f"wrote {out}; {asked}check it with --mapping {out}")
 
 
-def _chain(
+def _arm(
     robot: str | None, service: str | None, urdf: Path | None, tip: str | None, base: str | None
-) -> "Chain | None":
-    """The arm's kinematics, from a URDF or the service; None, which is said, where neither is given."""
+) -> "tuple[Chain, KnownLimits] | None":
+    """The arm's kinematics and limits, from a URDF or the service; None where neither is given."""
+    from trainer.data.demonstrations.motion_report.limits import KnownLimits
     from trainer.data.demonstrations.proposal.chain import read_chain
 
     if urdf is not None:
@@ -97,17 +135,15 @@ def _chain(
             content = urdf.read_bytes()
         except OSError as error:
             raise ConfigError(f"{urdf}: can't be read ({error.strerror}); give a URDF") from error
-        return read_chain(content, str(urdf), tip, base)
+        chain = read_chain(content, str(urdf), tip, base)
+        return chain, KnownLimits.of_chain(chain)
     url = service or os.environ.get("HEADSTART_URL", "")
     if robot is None or not url:
-        print(
-            "note: without the arm's kinematics, much can't be told; give --robot with --service or HEADSTART_URL, or "
-            "--urdf with --tip"
-        )
         return None
     from shared.client import Client
 
     with Client(url) as client:
         known = client.robot(robot)
         content = client.robot_urdf(robot)
-    return read_chain(content, f"the URDF of {robot}", tip or known["tool_frame"], base or known["base_frame"])
+    chain = read_chain(content, f"the URDF of {robot}", tip or known["tool_frame"], base or known["base_frame"])
+    return chain, KnownLimits.of_robot(known)

@@ -1,7 +1,9 @@
 """`python -m trainer pretrain`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tyro.conf import OmitArgPrefixes, UseAppendAction
 
@@ -12,39 +14,60 @@ from trainer.config import PretrainConfig
 from trainer.progress import progress
 from trainer.settings import check_number
 
+if TYPE_CHECKING:
+    from shared.follow import ShardSource
+
 
 def run(
     data: UseAppendAction[tuple[str, ...]],
     out: Path,
     config: OmitArgPrefixes[PretrainConfig] = PretrainConfig(),  # noqa: B008
+    demos: UseAppendAction[tuple[Path, ...]] = (),
     weights: str | None = None,
     action_range: Path | None = None,
-    mapping: Path | None = None,
+    mapping: UseAppendAction[tuple[Path, ...]] = (),
+    count: int | None = None,
+    draw: int | None = None,
     init_from: Path | None = None,
     cache_gb: float = 100.0,
     ahead: bool = True,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Stage 1: pretrain a head on trajectories, finished or still being made.
+    """Stage 1: pretrain a head on trajectories, finished or still being made, or on recorded motion.
 
     Args:
         data: dataset directory, its URI (s3://bucket/prefix), or job URL (http://host:8000/v1/jobs/ID); once for each
-            dataset, needed at least once.
+            dataset.
         out: run folder.
         config: settings.
-        weights: of several datasets, in their order, with commas: their shares of the windows that are drawn (3,1 is
-            three quarters of the first). Equal by default.
-        action_range: JSON or demonstrations whose range replaces the dataset's.
-        mapping: of those demonstrations, if they aren't our simulator's.
+        demos: demonstrations, as `adapt` takes them, whose motion alone is trained on; once for each data set. They may
+            be joined with datasets.
+        weights: of several datasets, in their order, those of --data before those of --demos, with commas: their shares
+            of the windows that are drawn (3,1 is three quarters of the first). Equal by default.
+        action_range: JSON or demonstrations whose range replaces the dataset's; widened by what is recorded.
+        mapping: what the columns of demonstrations mean, if they aren't our simulator's: one for all of --demos and for
+            --action-range, or one for each of --demos in their order.
+        count: use the first so many of each --demos.
+        draw: use so many that this seed draws, instead of the first; held out are others.
         init_from: Stage-1 checkpoint or run folder whose weights a new run begins with.
         cache_gb: of shards kept on the disk, once as they came and once decoded; what is dropped is fetched again.
         ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
     """
     check_number("--cache-gb", cache_gb, above=0)
+    check_number("--count", count, 1)
+    check_number("--draw", draw, 0)
     given = None if weights is None else read_numbers("--weights", weights)
-    if not data:
-        raise ConfigError("--data is missing; give a dataset's directory, its URI, or its job's URL")
+    if not data and not demos:
+        raise ConfigError(
+            "--data is missing; give a dataset's directory, its URI, or its job's URL; or demonstrations with --demos"
+        )
+    if not demos and (count or draw is not None):
+        raise ConfigError("--count and --draw are of --demos; give these too, or leave them out")
+    if len(mapping) > 1 and len(mapping) != len(demos):
+        raise ConfigError(f"there are {len(mapping)} --mapping for {len(demos)} --demos; give one for each, or one")
+    if len(mapping) > 1 and action_range is not None and action_range.suffix != ".json":
+        raise ConfigError("with a --mapping for each of --demos, give --action-range as JSON, or leave it out")
     from shared.remote_dataset import open_dataset
     from trainer.commands.action_range import read_action_range
     from trainer.data.trajectories.joined_datasets import JoinedDatasets
@@ -56,8 +79,8 @@ def run(
         cache_bytes = cache_gb * 1e9
         shards = out.parent / "shards"
         sources = [open_dataset(one, cache=shards, tell=_say, max_bytes=cache_bytes / len(data)) for one in data]
-        datasets = JoinedDatasets.of(sources, given)
-        ranges = read_action_range(action_range, mapping)
+        datasets = JoinedDatasets.of([*sources, *_recorded(demos, mapping, count, draw)], given)
+        ranges = read_action_range(action_range, mapping[0] if len(mapping) == 1 else None)
         with progress("pretrain") as report:
             checkpoint = pretrain(
                 out,
@@ -72,6 +95,32 @@ def run(
                 ranks=ranks,
             )
         say_trained(out, checkpoint, ranks)
+
+
+def _recorded(
+    demos: Sequence[Path], mappings: Sequence[Path], count: int | None, draw: int | None
+) -> "list[ShardSource]":
+    """The motion of each data set."""
+    if not demos:
+        return []
+    from trainer.data.demonstrations import read_demonstrations
+    from trainer.data.demonstrations.episode import moving
+    from trainer.data.demonstrations.formats.simulator import is_simulators
+    from trainer.data.demonstrations.mapping.mapping_file import read_mapping
+    from trainer.data.trajectories.recorded_motion import RecordedMotion
+
+    meanings = [read_mapping(one) for one in mappings]
+    found: list[ShardSource] = []
+    for place, path in enumerate(demos):
+        # Our simulator's say themselves what they mean.
+        own = len(demos) > 1 and not path.is_dir() and is_simulators(path)
+        meaning = None if own or not meanings else meanings[place % len(meanings)]
+        read = read_demonstrations(path, count, mapping=meaning, pictures=False, draw=draw)
+        demonstrations, said = moving(read, path)
+        if said:
+            _say(said)
+        found.append(RecordedMotion(demonstrations))
+    return found
 
 
 def _say(text: str) -> None:

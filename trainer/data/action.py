@@ -18,6 +18,9 @@ ROTATION = slice(3, 9)
 GRIPPER = -1
 """+1 close, -1 open; in either action."""
 
+RANGE_MARGIN = 0.05
+"""What the range of a motion is widened by on each side [m or rad], for what a policy does beyond it."""
+
 FloatArray = NDArray[np.float32]
 ActionRange = Mapping[str, Mapping[str, Sequence[float]]]
 """{"position": {"min": [3], "max": [3]}, "joint_position": {"min": [dof], "max": [dof]}} in m and rad."""
@@ -35,3 +38,9 @@ def join_action(position: NDArray[Any], rotation_6d: NDArray[Any], gripper: NDAr
 def join_joint_action(joints: NDArray[Any], gripper: NDArray[Any]) -> FloatArray:
     """(..., dof) joint positions and (...) grippers as (..., dof + 1) actions, float32."""
     return np.concatenate([joints, gripper[..., None]], axis=-1).astype(np.float32, copy=False)
+
+
+def range_of(values: NDArray[Any]) -> dict[str, list[float]]:
+    """{"min": [n], "max": [n]} of values (steps, n), widened by RANGE_MARGIN."""
+    low, high = values.min(0) - RANGE_MARGIN, values.max(0) + RANGE_MARGIN
+    return {"min": low.tolist(), "max": high.tolist()}

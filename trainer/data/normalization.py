@@ -112,20 +112,25 @@ class ActionNormalizer:
             )
         if not np.isfinite(actions).all():
             raise ConfigError(f"{what} hold actions that are not finite")
+        bad = self.outside(actions)
+        if bad:
+            in_radians = self._unit == "rad"
+            meant = "joints are in radians" if in_radians else "positions are in metres in the robot's base frame"
+            raise ConfigError(
+                f"{what} leave action_range: {'; '.join(bad)}. Pretrain with a wider range (--action-range), leave the "
+                f"episodes out that leave it (--drop-outside), or check that {meant}"
+            )
+
+    def outside(self, actions: NDArray[np.float32]) -> list[str]:
+        """Each dimension in which actions (..., action_dim) leave the range by more than RANGE_TOLERANCE, in words."""
         values, allowed, unit = actions[..., : len(self._axes)].reshape(-1, len(self._axes)), self._range, self._unit
         low, high = values.min(0), values.max(0)
-        bad = [
+        return [
             f"{axis} is {low[i]:.4f} to {high[i]:.4f} {unit}, the range {allowed.low[i]:.4f} to {allowed.high[i]:.4f} "
             f"{unit}"
             for i, axis in enumerate(self._axes)
             if low[i] < allowed.low[i] - RANGE_TOLERANCE or high[i] > allowed.high[i] + RANGE_TOLERANCE
         ]
-        if bad:
-            meant = "joints are in radians" if unit == "rad" else "positions are in metres in the robot's base frame"
-            raise ConfigError(
-                f"{what} leave action_range: {'; '.join(bad)}. Pretrain with a wider range (--action-range), leave the "
-                f"episodes out that leave it (--drop-outside), or check that {meant}"
-            )
 
     def contains(self, actions: NDArray[np.float32]) -> bool:
         """Whether actions (..., action_dim) lie in the range, to RANGE_TOLERANCE."""

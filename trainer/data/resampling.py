@@ -16,8 +16,9 @@ FloatArray = NDArray[np.float32]
 def resample(demonstrations: Demonstrations, rate_hz: float) -> Demonstrations:
     """The same motions sampled at k / rate_hz, to the last old sample; failed attempts are dropped."""
     ratio = demonstrations.rate_hz / rate_hz
-    actions = resample_actions if demonstrations.action_space == "ee_pose" else resample_joint_actions
-    episodes = tuple(_resample_episode(episode, ratio, actions) for episode in demonstrations.episodes)
+    joints = demonstrations.action_space == "joint_position"
+    ways = (resample_joint_actions, _resample_poses) if joints else (resample_actions, _linear)
+    episodes = tuple(_resample_episode(episode, ratio, *ways) for episode in demonstrations.episodes)
     return replace(demonstrations, rate_hz=rate_hz, episodes=episodes, failed=())
 
 
@@ -35,9 +36,10 @@ def resample_joint_actions(actions: FloatArray, times: NDArray[np.float64]) -> F
     return join_joint_action(_linear(actions[:, :-1], times), actions[_previous(times), GRIPPER])
 
 
-def _resample_episode(
-    episode: Episode, ratio: float, resampled: Callable[[FloatArray, NDArray[np.float64]], FloatArray]
-) -> Episode:
+_Resampled = Callable[[FloatArray, NDArray[np.float64]], FloatArray]
+
+
+def _resample_episode(episode: Episode, ratio: float, resampled: _Resampled, counterpart: _Resampled) -> Episode:
     steps = len(episode.actions)
     times = np.minimum(np.arange(int((steps - 1) / ratio + 1e-9) + 1) * ratio, steps - 1)
     return replace(
@@ -46,6 +48,7 @@ def _resample_episode(
         observations=_resample_observations(episode.observations, times),
         tool=None if episode.tool is None else _resample_poses(episode.tool, times),
         joints=None if episode.joints is None else _linear(episode.joints, times),
+        counterpart=None if episode.counterpart is None else counterpart(episode.counterpart, times),
         objects={name: _resample_poses(poses, times) for name, poses in episode.objects.items()},
         images={camera: replace(seen, rows=seen.rows[_previous(times)]) for camera, seen in episode.images.items()},
     )

@@ -1,4 +1,4 @@
-"""Stage 1: the head learns how the arm moves, from generated trajectories."""
+"""Stage 1: the head learns how the arm moves, from generated trajectories or recorded ones."""
 
 import math
 import shutil
@@ -54,10 +54,12 @@ def pretrain(
 
     Args:
         run: the run's folder; made where it is not there.
-        source: the dataset, on disk or over HTTP, finished or growing; or several of them that are joined.
+        source: the dataset, on disk or over HTTP, finished or growing; or recorded motion (RecordedMotion); or several
+            of these that are joined.
         config: of the stage.
         action_range: its entries replace the dataset's of the same name, so that a head can serve a wider region
-            or another arm; of several datasets, it is the range that holds all of theirs.
+            or another arm; of several datasets, it is the range that holds all of theirs. It is widened to hold what
+            was recorded.
         init_from: a Stage-1 checkpoint, or its run folder, whose weights this run begins with; its range goes on.
         cache_bytes: of decoded shards kept on the disk, beyond those that a batch needs.
         ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
@@ -79,9 +81,15 @@ def pretrain(
     datasets.check(config)
     config = with_threads(config, folder, overwrite=overwrite)
     begun = None if init_from is None else _begun(init_from, config, action_range)
-    ranges = begun[1].action_range if begun else {**datasets.action_range, **(action_range or {})}
-    ranged = with_range(ranges, config.head, lambda: distances_of(datasets.sources, config))
-    normalizer = ActionNormalizer(ranged, config.head.action)
+    if begun:
+        normalizer = ActionNormalizer(begun[1].action_range, config.head.action)
+        for motion in datasets.recorded:
+            motion.check_inside(normalizer)
+    else:
+        normalizer = datasets.normalizer(config.head.action, action_range)
+    if config.head.relative_actions:
+        ranges = with_range(normalizer.to_json(), config.head, lambda: distances_of(datasets.sources, config))
+        normalizer = ActionNormalizer(ranges, config.head.action)
     data = datasets.to_json() | {"action_range": normalizer.to_json()}
     data |= {"init_from": {"backbone": begun[1].backbone}} if begun else {}
     ranks.check(config.training.batch_size)
@@ -100,8 +108,8 @@ def pretrain(
     info = CheckpointInfo(
         stage=1, head=config.head, mode="normal", backbone=None, condition_dim=stream.condition_dim,
         action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, cameras={},
-        robot=header.robot.name, rate_hz=header.rate_hz, action_label="command", task="", step=config.training.steps,
-        seconds=0.0, device=device.type, joint_limits=header.robot.to_json()["limits"],
+        robot=header.robot.name, rate_hz=header.rate_hz, action_label=datasets.action_label, task="",
+        step=config.training.steps, seconds=0.0, device=device.type, joint_limits=datasets.joint_limits,
         stage1=Stage1Record(header.dataset_id, config.condition, 0.0, datasets.shares_by_id),
     )  # fmt: skip
     head = fresh_head(config.training.seed, lambda: begun[0] if begun else build_head(info)).to(device)

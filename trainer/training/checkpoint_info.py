@@ -56,7 +56,7 @@ class CheckpointInfo:
         robot: name of the arm whose actions it predicts.
         rate_hz: actions per second.
         action_label: what the action at t is: "command", the pose commanded at t, or "reached"; Stage 1's is
-            "command", since generated trajectories are followed exactly.
+            "command" where its trajectories were generated, since these are followed exactly.
         task: of the demonstrations; "" in Stage 1.
         step: gradient steps.
         seconds: they took, as `TrainingLoop.seconds` counts them.

@@ -102,7 +102,10 @@ class Episode:
         tool: observed pose of the tool centre point before each action, position 3 [m] and rotation_6d 6, (T, 9); None
             where none was recorded.
         joints: likewise observed joint positions, (T, dof) [rad or m].
-        objects: likewise observed poses of the task's objects, those that were recorded, (T, 9) each.
+        counterpart: the motion in the other action space at the step of each action, observed where it was not
+            commanded: joint positions (T, dof) [rad or m] where actions are poses, poses (T, 9) where they are joints;
+            None where they were not recorded.
+        objects: observed poses of the task's objects before each action, those that were recorded, (T, 9) each.
         initial_state: (1+nq+nv,) that simulator's time, generalized positions and velocities at its start; else empty.
         set_number: which of `Demonstrations.sets` it is of, from 0.
     """
@@ -116,6 +119,7 @@ class Episode:
     seed: int = -1
     tool: NDArray[np.float32] | None = None
     joints: NDArray[np.float32] | None = None
+    counterpart: NDArray[np.float32] | None = None
     objects: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     initial_state: FloatArray = field(default_factory=lambda: np.zeros(0))
     set_number: int = 0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shared.demonstrated_motions import MovedObject
 from shared.errors import ConfigError, DemonstrationError
 from shared.rotation import matrix_to_rot6d
+from trainer.config import ActionName
 from trainer.data.demonstrations.checks.diagnosis import diagnose, other_quaternion_order
 from trainer.data.demonstrations.checks.implausible import Implausible, Ranges
 from trainer.data.demonstrations.checks.normalized import instead_of_range, require_angles
@@ -66,7 +67,7 @@ def read_source(
     used = chosen(meant, count, draw)
     if not used:
         raise DemonstrationError("has no demonstration that the mapping chooses", path)
-    columns = sorted({split_columns(text)[0] for text in (*keys, *_meant_columns(mapping))})
+    columns = sorted({split_columns(text)[0] for text in (*keys, *meant_columns(mapping))})
     raws = [source.read(one.index, columns) for one in used]
     _require_widths(raws, contents, path)
     tracks = checked_tracks(raws, mapping, rate_hz, ranges, path)
@@ -84,6 +85,7 @@ def read_source(
                 raw.name, observations, actions, one.validation, images,
                 tool=None if track.observed.pose is None else _joined(track.observed.pose),
                 joints=_float32(track.observed.joint_position),
+                counterpart=_counterpart(track, mapping.action.space),
                 objects=_objects(raw, mapping, path),
             )
         )  # fmt: skip
@@ -110,6 +112,16 @@ def _objects(raw: RawEpisode, mapping: Mapping, path: Path) -> dict[str, NDArray
 
 def _float32(values: NDArray[np.float64] | None) -> NDArray[np.float32] | None:
     return None if values is None else values.astype(np.float32)
+
+
+def _counterpart(track: Track, space: ActionName) -> NDArray[np.float32] | None:
+    """The motion in the other action space; what is reached later is so in both."""
+    commanded, observed = track.commanded, track.observed
+    if space == "ee_pose":
+        joints = commanded.joint_position if commanded.joint_position is not None else observed.joint_position
+        return None if joints is None else joints.astype(np.float32)
+    pose = commanded.pose or observed.pose
+    return None if pose is None else _joined(pose)
 
 
 def _joined(pose: Pose) -> NDArray[np.float32]:
@@ -213,7 +225,7 @@ def _observation(contents: Contents, mapping: Mapping, path: Path) -> tuple[tupl
     for camera in cameras:
         if camera not in contents.cameras:
             raise ConfigError(f"{path}: has no camera '{camera}'; it has {_listed(contents.cameras)}")
-    for text in (*keys, *_meant_columns(mapping)):
+    for text in (*keys, *meant_columns(mapping)):
         if split_columns(text)[0] not in contents.columns:
             raise ConfigError(f"{path}: has no column '{text}'; it has {_listed(contents.columns)}")
     return keys, cameras
@@ -241,8 +253,8 @@ def _require_widths(raws: Sequence[RawEpisode], contents: Contents, path: Path) 
                 )
 
 
-def _meant_columns(mapping: Mapping) -> Iterator[str]:
-    """The columns that action and state are in."""
+def meant_columns(mapping: Mapping) -> Iterator[str]:
+    """The columns that action, state and objects are in."""
     for part in (mapping.action, mapping.state, *mapping.objects.values()):
         for key in ("position", "rotation", "joint_position", "gripper"):
             entry = getattr(part, key, None)

@@ -13,6 +13,7 @@ from trainer.config import PretrainConfig
 from trainer.data.copies.stage1 import ObjectSteps
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.decoded_shard import Steps
+from trainer.data.trajectories.recorded_motion import RecordedMotion
 from trainer.data.trajectories.shard_cache import GPU_SHARE
 from trainer.data.trajectories.stage1_steps import Stage1Steps
 from trainer.data.trajectories.stream import StreamConfig, TrajectoryStream
@@ -66,6 +67,7 @@ def stage1_stream(
         validation_share=config.validation_share,
         validation_windows=config.validation_windows,
         max_wait=config.max_wait,
+        held_out=source.held_out if isinstance(source, RecordedMotion) else None,
     )
     steps = _stage1_steps(source, normalizer, config)
     return TrajectoryStream(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from shared.errors import TrainingError
 from shared.follow import ShardSource
@@ -60,6 +61,7 @@ class StreamConfig:
         validation_windows: held-out windows, at most.
         max_wait: seconds without a new shard before giving up.
         left_out: ids of trajectories that are not trained on.
+        held_out: ids of those held out, instead of a share.
     """
 
     seed: int
@@ -70,6 +72,13 @@ class StreamConfig:
     validation_windows: int = 0
     max_wait: float = 600.0
     left_out: frozenset[int] = frozenset()
+    held_out: frozenset[int] | None = None
+
+    def is_held_out(self, ids: IntArray) -> NDArray[np.bool_]:
+        """Which trajectories, by their ids (n,), are held out."""
+        if self.held_out is None:
+            return is_validation(ids, self.validation_share)
+        return np.isin(ids, list(self.held_out))
 
 
 class TrajectoryStream:
@@ -127,9 +136,9 @@ class TrajectoryStream:
             config.seed,
             header.count,
             header.shard_rows,
-            config.validation_share,
+            config.validation_share if config.held_out is None else 0.0,
             config.windows_per_row,
-            left_out=config.left_out,
+            left_out=config.left_out | (config.held_out or frozenset()),
         )
         self._shards = header.shards
         self._pass, self._position = 0, 0
@@ -179,7 +188,7 @@ class TrajectoryStream:
         """Windows of held-out trajectories of the first shards; None where there are none among them."""
         shards = min(self._order.block_shards, self._shards)
         ids = np.arange(min(shards * self._order.shard_rows, self._order.count), dtype=np.int64)
-        held_out = ids[is_validation(ids, self._config.validation_share)]
+        held_out = ids[self._config.is_held_out(ids)]
         if not held_out.size or not self._config.validation_windows:
             return None
         self.cache.wait(shards, lambda text: None)

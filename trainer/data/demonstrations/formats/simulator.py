@@ -27,6 +27,8 @@ from trainer.data.demonstrations.formats.hdf5 import open_hdf5, values
 from trainer.poses import Frames
 
 FORMAT_VERSION = 1
+_JOINTS = slice(1, 8)
+"""Of a state: after the time, generalized positions begin with the arm's seven joints."""
 ACTION_ENCODING = "site_in_world: position 3, rotation vector 3, gripper 1 (+1 close)"
 
 
@@ -156,8 +158,10 @@ def _read_episode(demo: h5py.Group, name: str, header: Header) -> Episode:
         key: values(demo, f"obs/{key}", (length, width)).astype(np.float32)
         for key, width in header.observation_widths.items()
     }
+    states = values(demo, "states", (length, None))
     return Episode(
         name=name,
+        counterpart=states[:, _JOINTS].astype(np.float32) if states.shape[1] >= _JOINTS.stop else None,
         tool=_pose(observations, "tcp") if {"tcp_position", "tcp_rotation_6d"} <= observations.keys() else None,
         objects={thing: _pose(observations, thing) for thing in header.yaw_symmetry},
         seed=int(demo.attrs["seed"]),
@@ -165,7 +169,7 @@ def _read_episode(demo: h5py.Group, name: str, header: Header) -> Episode:
         validation=is_validation(index),
         observations=observations,
         actions=_from_site(values(demo, "actions", (length, 7)), header.frames).astype(np.float32),
-        initial_state=values(demo, "states", (length, None))[0],
+        initial_state=states[0],
     )
 
 

@@ -26,6 +26,7 @@ class Chain:
         names: of the joints, from the base to the tool.
         lower: lowest position of each joint, (dof,) [rad, or m if it slides].
         upper: highest, likewise.
+        velocity: greatest speed of each joint, (dof,) [rad/s or m/s]; infinite where it is not said.
         slides: whether each joint slides, (dof,).
         axes: of each joint in its own frame, unit vectors (dof, 3).
         fixed: poses of each joint's frame in the one before, and at last of the tool in the last joint's: positions
@@ -35,6 +36,7 @@ class Chain:
     names: tuple[str, ...]
     lower: FloatArray
     upper: FloatArray
+    velocity: FloatArray
     slides: NDArray[np.bool_]
     axes: FloatArray
     fixed: Pose
@@ -102,7 +104,7 @@ def read_chain(urdf: bytes, where: str, tip: str, base: str | None = None) -> Ch
 
 
 def _chain(path: Sequence[Element], where: str) -> Chain:
-    names, lower, upper, slides, axes, positions, rotations = [], [], [], [], [], [], []
+    names, lower, upper, velocity, slides, axes, positions, rotations = [], [], [], [], [], [], [], []
     pose: Pose = (np.zeros(3), np.eye(3))
     for joint in path:
         pose = compose(pose, _origin(joint, where))
@@ -116,6 +118,7 @@ def _chain(path: Sequence[Element], where: str) -> Chain:
         names.append(name)
         lower.append(low)
         upper.append(high)
+        velocity.append(_numbers(joint, "limit", "velocity", (0.0,), where)[0] or math.inf)
         slides.append(kind == "prismatic")
         axes.append(axis / np.linalg.norm(axis))
         positions.append(pose[0])
@@ -124,7 +127,9 @@ def _chain(path: Sequence[Element], where: str) -> Chain:
     if not names:
         raise RobotError(f"{where}: no joint moves the tool")
     fixed = np.array([*positions, pose[0]]), np.array([*rotations, pose[1]])
-    return Chain(tuple(names), np.array(lower), np.array(upper), np.array(slides), np.array(axes), fixed)
+    return Chain(
+        tuple(names), np.array(lower), np.array(upper), np.array(velocity), np.array(slides), np.array(axes), fixed
+    )
 
 
 def _end(joint: Element, tag: str) -> str:

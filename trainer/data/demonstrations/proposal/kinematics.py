@@ -125,9 +125,9 @@ def _other_zeros(
             continue
         for start in range(_STARTS):
             drawn = np.random.default_rng(start).uniform(-2, 2, (len(signs), chain.dof))
-            offsets, left = _fit_offsets(chain, values, one[3], signs, drawn if start else np.zeros_like(drawn), _FIRST)
+            offsets, left = fit_offsets(chain, values, one[3], signs, drawn if start else np.zeros_like(drawn), _FIRST)
             likely = np.argsort(left)[:_LIKELY]
-            offsets, _ = _fit_offsets(chain, values, one[3], signs[likely], offsets[likely], _ROUNDS)
+            offsets, _ = fit_offsets(chain, values, one[3], signs[likely], offsets[likely], _ROUNDS)
             for sign, offset in zip(signs[likely], offsets, strict=True):
                 offset = np.where(np.abs(offset) < _NO_OFFSET, 0.0, np.round(offset, 4))
                 if not within_limits(values * sign + offset, chain):
@@ -143,7 +143,7 @@ def _can_turn(chain: Chain, values: FloatArray, seen: Pose) -> bool:
     return bool(geodesic_angle(seen[1], seen[1][:1]).max() < turned + NEAR)
 
 
-def _fit_offsets(
+def fit_offsets(
     chain: Chain, values: FloatArray, seen: Pose, signs: FloatArray, offsets: FloatArray, rounds: int
 ) -> tuple[FloatArray, FloatArray]:
     """(n, dof) offsets of joints, for each of (n, dof) signs, by Gauss and Newton from where they are; what is left."""

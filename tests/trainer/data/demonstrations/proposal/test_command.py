@@ -1,5 +1,6 @@
 """`python -m trainer inspect --propose`: a file that is a mapping, or asks before it is one."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,8 +37,13 @@ def test_a_service_says_the_kinematics_and_the_mapping_holds(
     assert mapping.robot == "so101"
     assert mapping.state.joint_position is not None
     assert mapping.state.joint_position.unit == "deg"
-    assert main(["inspect", str(data), "--mapping", str(out)]) == 0
-    assert "checked: every assumption of the mapping holds" in capsys.readouterr().out
+    assert main(["inspect", str(data), "--mapping", str(out), "--service", service.url]) == 0
+    said = capsys.readouterr().out
+    assert "checked: every assumption of the mapping holds" in said
+    assert "drift between episodes, joints against poses, by the arm's kinematics: none" in said
+    # The service knows all of an arm's limits, and the arm's name is in the mapping.
+    assert re.search("limits: .*jerk", said)
+    assert "are not known" not in said
     assert main(["inspect", str(data), "--robot", "so101", "--service", service.url, "--propose", str(out)]) == 2
     assert "is there already" in capsys.readouterr().err
 
