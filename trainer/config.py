@@ -96,6 +96,8 @@ class AdaptConfig:
         crop: share of each side of a picture that is seen: a random part in training, else the middle.
         color_jitter: greatest change of brightness, contrast and saturation (shares of what they are) and of hue (in
             turns of its circle) of pictures in training, drawn for each window and camera; 0 0 0 0 changes nothing.
+        freeze_vision: leave the cameras' networks as --vision-weights gives them; what follows them, 32 keypoints and
+            64 features a camera, is trained.
         resample: accept demonstrations at another rate than Stage 1's, by interpolation.
         other_robot: accept demonstrations of another robot than Stage 1's.
         drop_outside: leave out the demonstrations that leave the action range, as long as they are fewer than half.
@@ -113,6 +115,7 @@ class AdaptConfig:
     observation_noise: float = 0.0
     crop: float = 0.9
     color_jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    freeze_vision: bool = False
     resample: bool = False
     other_robot: bool = False
     drop_outside: bool = False

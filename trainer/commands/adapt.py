@@ -33,6 +33,7 @@ def run(
     frames: Path | None = None,
     frames_gb: float = 50.0,
     vision: Path | None = None,
+    vision_weights: Path | None = None,
     init_from: Path | None = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -61,6 +62,7 @@ def run(
         frames_gb: most gigabytes in it.
         vision: run folder of a policy with the same cameras, whose networks are taken over, frozen: pictures become
             features once, and training costs as little as without them.
+        vision_weights: file of a ResNet-18's weights as torchvision publishes them, which cameras' networks begin with.
         init_from: policy or run folder whose weights a new run begins with, instead of Stage 1.
     """
     if not demos:
@@ -108,6 +110,7 @@ def run(
                 copies=source,
                 left_out=failed,
                 vision=vision,
+                vision_weights=vision_weights,
                 init_from=init_from,
                 features=cache.folder / "features",
                 overwrite=overwrite,
