@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from shared.errors import ConfigError
 from trainer.head_config import (
@@ -25,13 +25,13 @@ from trainer.head_config import (
     default_sampling_steps,
 )
 from trainer.settings import check_choices, check_number, check_numbers
-from trainer.training_config import Precision, Switch, TrainingConfig
+from trainer.training_config import Precision, Schedule, Switch, TrainingConfig
 
 __all__ = [
     "CONDITIONINGS", "DIFFUSION_STEPS", "FLOW_STEPS", "SAMPLING_STEPS", "TOKEN_CONDITIONINGS", "ActionName",
     "AdaptConfig", "ConditioningName", "Endpoints", "Gates", "HeadConfig", "HeadName", "Mode", "Precision",
-    "PredictionType", "PretrainConfig", "Scaling", "SizeName", "Stage1Condition", "Switch", "TrainingConfig",
-    "default_sampling_steps", "from_json", "to_json",
+    "PredictionType", "PretrainConfig", "Scaling", "Schedule", "SizeName", "Stage1Condition", "Switch",
+    "TrainingConfig", "default_sampling_steps", "from_json", "to_json",
 ]  # fmt: skip
 
 Mode = Literal["normal", "decoupled", "pretrained_body", "finetune", "random_frozen", "random_body"]
@@ -78,6 +78,8 @@ class PretrainConfig:
         check_number("validation_share", self.validation_share, 0, below=1)
         check_number("validation_windows", self.validation_windows, 0, whole=True)
         check_number("max_wait", self.max_wait, above=0)
+        if self.training.vision_learning_rate is not None:
+            raise ConfigError("vision_learning_rate is of cameras' networks, which Stage 1 has none of; leave it out")
         _check_directions(self.directions, self.head)
 
 
@@ -143,6 +145,8 @@ def to_json(config: Any) -> dict[str, Any]:
 
 def from_json(kind: type[T], value: Mapping[str, Any]) -> T:
     """Reads what `to_json` wrote. Raises ConfigError naming an unknown key or a bad value."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{kind.__name__} is {value!r}; it must be an object of settings")
     hints = get_type_hints(kind)
     unknown = sorted(set(value) - set(hints))
     if unknown:
@@ -151,9 +155,19 @@ def from_json(kind: type[T], value: Mapping[str, Any]) -> T:
     for name, entry in value.items():
         if dataclasses.is_dataclass(hints[name]) and isinstance(hints[name], type):
             fields[name] = from_json(hints[name], entry)
-        else:
-            fields[name] = tuple(entry) if isinstance(entry, list) else entry
+            continue
+        _check_type(name, entry, hints[name])
+        fields[name] = tuple(entry) if isinstance(entry, list) else entry
     return kind(**fields)
+
+
+def _check_type(name: str, entry: Any, hint: Any) -> None:
+    """What the settings' own checks leave to the command line, which reads text by the type."""
+    if entry is None and type(None) not in get_args(hint):
+        raise ConfigError(f"{name} is null; it must have a value")
+    for kind, word in ((bool, "true or false"), (str, "text")):
+        if hint is kind and not isinstance(entry, kind):
+            raise ConfigError(f"{name} is {entry!r}; it must be {word}")
 
 
 def _check_directions(directions: int | None, head: HeadConfig) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 from trainer.settings import check_choices, check_number, check_numbers
 
 Switch = Literal["auto", "on", "off"]
+Schedule = Literal["cosine", "linear", "constant"]
 Precision = Literal["auto", "bf16", "fp32"]
 
 _MOST_STEPS = 99_999_999
@@ -20,9 +21,13 @@ class TrainingConfig:
 
     Attributes:
         steps: gradient steps.
-        batch_size: windows in a step.
-        learning_rate: reached after the warm-up, then cosine to zero at `steps`.
-        warmup_steps: of linear warm-up.
+        batch_size: windows in a step, of all processes together.
+        accumulate: micro-batches that a step's batch is computed in, one after the other, in less memory: the same
+            numbers, but for the order in which they are added.
+        learning_rate: reached after the warm-up.
+        vision_learning_rate: of the cameras' networks, on the same schedule; None is `learning_rate`.
+        schedule: of the learning rate after the warm-up: half a cosine or a line down to zero at `steps`, or constant.
+        warmup_steps: of linear warm-up; at most half of `steps` where the schedule has an end.
         betas: of AdamW.
         weight_decay: on weight matrices; never on biases, norms, positions and the conditioning's projection.
         clip_norm: greatest norm of the gradient.
@@ -42,11 +47,15 @@ class TrainingConfig:
         saving_share: of the time that training may stand still for saving, which goes on in the background.
         keep: how many of the last policies are kept; beside them, the best by its held-out error.
         tensorboard: also write TensorBoard events.
+        wandb: also send the same numbers to Weights & Biases, or with WANDB_MODE=offline keep them for its client.
     """
 
     steps: int = 2000
     batch_size: int = 128
+    accumulate: int = 1
     learning_rate: float = 1e-3
+    vision_learning_rate: float | None = None
+    schedule: Schedule = "cosine"
     warmup_steps: int = 100
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 1e-3
@@ -64,13 +73,15 @@ class TrainingConfig:
     saving_share: float = 0.05
     keep: int = 2
     tensorboard: bool = True
+    wandb: bool = False
 
     def __post_init__(self) -> None:
         check_choices(self)
         check_number("steps", self.steps, 1, _MOST_STEPS, whole=True)
-        for name in ("batch_size", "threads", "log_every", "checkpoint_every", "keep"):
+        for name in ("batch_size", "accumulate", "threads", "log_every", "checkpoint_every", "keep"):
             check_number(name, getattr(self, name), 1, whole=True)
-        check_number("learning_rate", self.learning_rate, _LEAST_RATE, 1)
+        for name in ("learning_rate", "vision_learning_rate"):
+            check_number(name, getattr(self, name), _LEAST_RATE, 1)
         check_number("warmup_steps", self.warmup_steps, 0, whole=True)
         check_numbers("betas", self.betas, 2, least=0, below=1)
         check_number("weight_decay", self.weight_decay, 0, below=1)

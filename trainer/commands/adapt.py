@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import OmitArgPrefixes, UseAppendAction
 
 from shared.errors import ConfigError
+from trainer.commands.config_file import ConfigFile
 from trainer.commands.demonstration_sets import read_sets, read_weights
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import AdaptConfig
@@ -37,6 +38,7 @@ def run(
     init_from: Path | None = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    config_file: ConfigFile = None,
 ) -> None:
     """Stage 2: adapt a pretrained head to demonstrations, or train one of the baselines on them.
 

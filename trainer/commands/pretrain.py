@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import OmitArgPrefixes, UseAppendAction
 
 from shared.errors import ConfigError
+from trainer.commands.config_file import ConfigFile
 from trainer.commands.numbers import read_numbers
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import PretrainConfig
@@ -33,6 +34,7 @@ def run(
     ahead: bool = True,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    config_file: ConfigFile = None,
 ) -> None:
     """Stage 1: pretrain a head on trajectories, finished or still being made, or on recorded motion.
 

@@ -47,17 +47,8 @@ def train_decoupled(options: RecipeOptions, console: Console) -> Path:
     if options.demos is not None:
         recipe = with_demonstrations(recipe, options.demos, console)
     folder = options.runs / (options.name or _name(recipe, options))
-    settings = {
-        "recipe": asdict(recipe),
-        "data": options.data,
-        "demos": options.demos and str(options.demos),
-        "resample": options.resample,
-        "other_robot": options.other_robot,
-        "device": options.device,
-        "precision": options.precision,
-    }
     with only_one(folder):
-        keep_same(folder, settings)
+        keep_same(folder, {"recipe": asdict(recipe), **options.to_json()})
         # Of a GPU, two trainings would share the time and need twice the memory.
         return _Run(RecipeFiles(recipe, options, folder), console, None if device == "cpu" else device).run()
 

@@ -31,6 +31,7 @@ from trainer.training.loop import Publish, TrainingLoop
 from trainer.training.ranks import ALONE, Ranks
 from trainer.training.run_folder import RunFolder
 from trainer.training.threads import with_threads
+from trainer.training.wandb_log import check_wandb
 
 
 def adapt(
@@ -86,7 +87,8 @@ def adapt(
     """
     folder = RunFolder(run)
     config = with_threads(config, folder, overwrite=overwrite)
-    ranks.check(config.training.batch_size)
+    ranks.check(config.training)
+    check_wandb(config.training)
     device = ranks.device(config.training.device)
     pretrained = Stage1.chosen(stage1, backbone, init_from, vision)
     if overwrite and pretrained is not None and pretrained.lies_in(folder):

@@ -87,6 +87,9 @@ class Adaptation:
             raise ConfigError(f"color_jitter changes pictures in training, but {why}; leave it out")
         frozen = None if vision is None else FrozenVision.load(vision, cameras)
         begun = _pretrained_vision(vision_weights, config, cameras, vision, stage1)
+        if config.training.vision_learning_rate is not None and (frozen or not cameras):
+            why = "--vision freezes them" if frozen else f"the demonstrations of {demonstrations.task} have no cameras"
+            raise ConfigError(f"vision_learning_rate is of cameras' networks that are trained, and {why}; leave it out")
         if stage1 is not None and stage1.policy is not None:
             stage1.check_begins(config, demonstrations.observation_widths, cameras)
             scaling = stage1.info.scaling

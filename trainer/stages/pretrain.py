@@ -35,6 +35,7 @@ from trainer.training.loop import Publish, TrainingLoop, Validate
 from trainer.training.ranks import ALONE, Ranks
 from trainer.training.run_folder import RunFolder
 from trainer.training.threads import with_threads
+from trainer.training.wandb_log import check_wandb
 
 
 def pretrain(
@@ -92,7 +93,8 @@ def pretrain(
         normalizer = ActionNormalizer(ranges, config.head.action)
     data = datasets.to_json() | {"action_range": normalizer.to_json()}
     data |= {"init_from": {"backbone": begun[1].backbone}} if begun else {}
-    ranks.check(config.training.batch_size)
+    ranks.check(config.training)
+    check_wandb(config.training)
     device = ranks.device(config.training.device)
     cache = folder.path / "decoded"
     stream: TrajectoryStream | JoinedStreams | RelativeStream

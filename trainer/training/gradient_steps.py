@@ -1,10 +1,12 @@
 """What one gradient step computes: noise, loss, gradient, AdamW, the moving average."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shared.philox import philox_uint64
@@ -16,7 +18,7 @@ from trainer.model.compilation import Forward, compiled
 from trainer.model.compute_copy import compute_copy
 from trainer.model.diffusion import forward_process
 from trainer.training.moving_average import MovingAverage
-from trainer.training.optimization import build_optimizer, learning_rate
+from trainer.training.optimization import build_optimizer, set_rates
 from trainer.training.ranks import Ranks
 from trainer.training.transfer import send
 
@@ -42,6 +44,7 @@ class GradientSteps:
         self.weights: dict[str, Tensor] = dict(head.trained_parameters())
         self.average = MovingAverage(self.weights, config.average_power)
         self.optimizer = build_optimizer(head.trained_parameters(), config, self._device)
+        self._parallel: nn.Module = head
         self._forward: Forward | None = None
         self._has_dropout = any(isinstance(part, torch.nn.Dropout) and part.p > 0 for part in head.modules())
         self._process = forward_process(head.prediction_type, self._device)
@@ -57,14 +60,15 @@ class GradientSteps:
         config = self._config
         dtype = compute_dtype(self._device, config.precision)
         head = self._head if dtype == torch.float32 else compute_copy(self._head, dtype, self.weights.values())
-        forward = self._ranks.parallel(head)
+        self._parallel = self._ranks.parallel(head)
         # By the whole run's length: a resumed run must compute as the uninterrupted one does. What a compiler chooses
         # by measuring may differ from one run to the next.
         switch = "off" if config.deterministic and config.compile == "auto" else config.compile
-        self._forward = forward
+        self._forward = self._parallel
         if worth_compiling(switch, self._device, config.steps):
             tell("compiling")
-            self._forward = compiled(forward, lambda tried: self._loss(step, batch, tried))
+            first, *_ = self._micro_batches(step, batch)
+            self._forward = compiled(self._parallel, lambda tried: self._loss(tried, first))
 
     def __call__(self, step: int, batch: RankBatch) -> Tensor:
         """Makes gradient step `step`, from 0, on this rank's windows, once it is `ready`.
@@ -73,19 +77,40 @@ class GradientSteps:
             The loss, or NaN where the gradient is not finite, on its device: reading it would make a GPU wait.
         """
         assert self._forward is not None
-        rate = learning_rate(self._config, step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        loss = self._loss(step, batch, self._forward)
-        loss.backward()  # type: ignore[no-untyped-call]
+        set_rates(self.optimizer, self._config, step)
+        loss = self._backward(self._forward, self._micro_batches(step, batch))
         norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), self._config.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update()
-        return self._ranks.mean(loss.detach() + 0 * norm)
+        return self._ranks.mean(loss + 0 * norm)
 
-    def _loss(self, step: int, batch: RankBatch, forward: Forward) -> Tensor:
+    def _backward(self, forward: Forward, parts: Sequence["_MicroBatch"]) -> Tensor:
+        """The gradient of the mean loss, which it returns, added up over the parts."""
+        losses = []
+        for number, part in enumerate(parts, start=1):
+            # The ranks exchange their gradients once, with those of the last part.
+            with nullcontext() if number == len(parts) else self._ranks.unsynchronized(self._parallel):
+                loss = self._loss(forward, part) / len(parts)
+                loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _micro_batches(self, step: int, batch: RankBatch) -> list["_MicroBatch"]:
+        """The parts of a batch that are computed one after the other, with noise that was drawn for all of it."""
         noise, timesteps = self._draw(step, batch.actions)
+        size = len(batch.actions) // self._config.accumulate
+        return [
+            _MicroBatch(
+                RankBatch(batch.actions[own], batch.condition[own], tuple(seen[own] for seen in batch.pictures)),
+                noise[own],
+                timesteps[own],
+            )
+            for own in (slice(start, start + size) for start in range(0, len(batch.actions), size))
+        ]
+
+    def _loss(self, forward: Forward, part: "_MicroBatch") -> Tensor:
+        batch, noise, timesteps = part
         noisy = self._process.add_noise(batch.actions, noise, timesteps)
         with autocast(self._device, self._config.precision):
             predicted = forward(noisy, timesteps, batch.condition, batch.pictures)
@@ -102,3 +127,11 @@ class GradientSteps:
             torch.manual_seed(seed + self._ranks.rank)
         noise, timesteps = send(self._device, self._ranks.part(noise), self._ranks.part(timesteps))
         return noise, timesteps
+
+
+class _MicroBatch(NamedTuple):
+    """Windows that are computed at once, with their noise and timesteps."""
+
+    batch: RankBatch
+    noise: Tensor
+    timesteps: Tensor

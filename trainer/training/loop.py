@@ -17,7 +17,7 @@ from trainer.training.interruption import Interruption
 from trainer.training.loss_record import LossRecord
 from trainer.training.meter import Meter
 from trainer.training.metrics import MetricsLog
-from trainer.training.optimization import learning_rate
+from trainer.training.optimization import learning_rates
 from trainer.training.ranks import ALONE, Ranks
 from trainer.training.run_folder import RunFolder
 from trainer.training.saving import Saver
@@ -90,7 +90,7 @@ class TrainingLoop:
         saver = Saver(self.config.saving_share, 60 * self.config.save_minutes)
         metrics = None
         if self.ranks.is_first:
-            metrics = MetricsLog(self.folder.path, self.step, self.config.tensorboard)
+            metrics = MetricsLog(self.folder.path, self.step, self.config)
         try:
             with Interruption() as interruption, deterministic_algorithms(self.config.deterministic):
                 self._run(metrics, interruption, validate, saver, publish)
@@ -184,7 +184,7 @@ class TrainingLoop:
             {
                 "step": self.step,
                 "loss": float(np.mean(losses)),
-                "learning_rate": learning_rate(self.config, self.step - 1),
+                **learning_rates(self.config, self.step - 1),
                 "steps_per_s": rate,
                 "windows_per_s": rate * self.config.batch_size,
                 "data_wait": data_wait,

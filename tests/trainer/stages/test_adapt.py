@@ -101,7 +101,7 @@ def test_finetune_starts_from_stage_1_and_random_gates_as_asked(
     stage1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A learning rate that moves nothing shows what a run starts from; none so small can be asked for.
-    monkeypatch.setattr("trainer.training.gradient_steps.learning_rate", lambda config, step: 1e-30)
+    monkeypatch.setattr("trainer.training.optimization.learning_rate", lambda config, step, peak: 1e-30)
     still = replace(config(), training=training(1))
     first = load_checkpoint(stage1)[0]
     started = load_checkpoint(

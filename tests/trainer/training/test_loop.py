@@ -319,7 +319,7 @@ def test_a_damaged_training_state_is_named(tmp_path: Path) -> None:
 
 def test_learning_rate_warms_up_and_falls_to_zero() -> None:
     config = training(1000, learning_rate=1e-3, warmup_steps=100)
-    rates = [learning_rate(config, step) for step in range(1000)]
+    rates = [learning_rate(config, step, 1e-3) for step in range(1000)]
     assert rates[0] == 1e-5
     assert rates[99] == rates[100] == 1e-3
     assert rates[550] == pytest.approx(0.5e-3)
