@@ -70,6 +70,8 @@ NAN, INFINITE = float("nan"), float("inf")
         (HeadConfig, "dropout", (-0.1, 1.0, NAN)),
         (TrainingConfig, "steps", (0, -1, 10**8, 2.5)),
         (TrainingConfig, "batch_size", (0, -4)),
+        (TrainingConfig, "accumulate", (0, -1, 1.5)),
+        (TrainingConfig, "vision_learning_rate", (0.0, -1e-3, 2.0, NAN, INFINITE)),
         (TrainingConfig, "learning_rate", (0.0, -1e-3, 1e-30, 2.0, NAN, INFINITE)),
         (TrainingConfig, "warmup_steps", (-1,)),
         (TrainingConfig, "betas", ((1.0, 1.0), (0.9, 1.0), (-0.1, 0.999), (0.9, NAN), (0.9,))),
