@@ -24,7 +24,7 @@ from trainer.head_config import (
     SizeName,
     default_sampling_steps,
 )
-from trainer.settings import check_choices, check_number
+from trainer.settings import check_choices, check_number, check_numbers
 from trainer.training_config import Precision, Schedule, Switch, TrainingConfig
 
 __all__ = [
@@ -96,6 +96,10 @@ class AdaptConfig:
         observation_noise: standard deviation of the noise that is added to scaled low-dimensional observations in
             training, where most lie in [-1, 1]: a policy that has seen it is less lost beside its demonstrations.
         crop: share of each side of a picture that is seen: a random part in training, else the middle.
+        color_jitter: greatest change of brightness, contrast and saturation (shares of what they are) and of hue (in
+            turns of its circle) of pictures in training, drawn for each window and camera; 0 0 0 0 changes nothing.
+        freeze_vision: leave the cameras' networks as --vision-weights gives them; what follows them, 32 keypoints and
+            64 features a camera, is trained.
         resample: accept demonstrations at another rate than Stage 1's, by interpolation.
         other_robot: accept demonstrations of another robot than Stage 1's.
         drop_outside: leave out the demonstrations that leave the action range, as long as they are fewer than half.
@@ -112,6 +116,8 @@ class AdaptConfig:
     observation_scaling: Scaling = "min_max"
     observation_noise: float = 0.0
     crop: float = 0.9
+    color_jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    freeze_vision: bool = False
     resample: bool = False
     other_robot: bool = False
     drop_outside: bool = False
@@ -124,6 +130,8 @@ class AdaptConfig:
         check_number("validation_windows", self.validation_windows, 0, whole=True)
         check_number("observation_noise", self.observation_noise, 0, below=1)
         check_number("crop", self.crop, above=0, most=1)
+        check_numbers("color_jitter", self.color_jitter, 4, least=0, below=1)
+        check_number("the hue of color_jitter", self.color_jitter[3], 0, 0.5)
         check_number("copies_share", self.copies_share, above=0, below=1)
         _check_directions(self.directions, self.head)
 

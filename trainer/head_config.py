@@ -48,6 +48,8 @@ class HeadConfig:
         paper_key_values: key and value projections of cross_attn and prefix in the backbone, where Stage 2 freezes
             them, as in the paper, instead of in the conditioning.
         action: what a step of a window is: a pose (10 numbers) or joint positions (dof + 1).
+        relative_actions: poses in the frame of the tool as it is now, joints as offsets from where they are; the
+            gripper as it is. A policy still answers in the base frame, or with joint positions.
         prediction_type: what the output is: noise, velocity or actions of diffusion, in diffusers' words, or the
             velocity of flow matching (`flow`), which takes fewer sampling steps.
         dropout: inside the blocks while the backbone trains (the paper: 0.1 in dp_mlp, 0.3 in the transformers).
@@ -63,6 +65,7 @@ class HeadConfig:
     paper_film: bool = False
     paper_key_values: bool = False
     action: ActionName = "ee_pose"
+    relative_actions: bool = False
     prediction_type: PredictionType = "epsilon"
     dropout: float = 0.0
     horizon: int = 16

@@ -70,6 +70,8 @@ NAN, INFINITE = float("nan"), float("inf")
         (HeadConfig, "dropout", (-0.1, 1.0, NAN)),
         (TrainingConfig, "steps", (0, -1, 10**8, 2.5)),
         (TrainingConfig, "batch_size", (0, -4)),
+        (TrainingConfig, "accumulate", (0, -1, 1.5)),
+        (TrainingConfig, "vision_learning_rate", (0.0, -1e-3, 2.0, NAN, INFINITE)),
         (TrainingConfig, "learning_rate", (0.0, -1e-3, 1e-30, 2.0, NAN, INFINITE)),
         (TrainingConfig, "warmup_steps", (-1,)),
         (TrainingConfig, "betas", ((1.0, 1.0), (0.9, 1.0), (-0.1, 0.999), (0.9, NAN), (0.9,))),
@@ -91,6 +93,7 @@ NAN, INFINITE = float("nan"), float("inf")
         (AdaptConfig, "validation_windows", (-1,)),
         (AdaptConfig, "observation_noise", (-0.1, 1.0, NAN)),
         (AdaptConfig, "crop", (0.0, 1.1, NAN)),
+        (AdaptConfig, "color_jitter", ((0.1,), (-0.1, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, NAN, 0.0, 0.0))),
         (AdaptConfig, "copies_share", (0.0, 1.0, NAN)),
         (AdaptConfig, "directions", (-1, 17)),
     ],
@@ -108,6 +111,6 @@ def test_no_number_is_forgotten() -> None:
         name
         for kind in (HeadConfig, TrainingConfig, PretrainConfig, AdaptConfig)
         for name, hint in get_type_hints(kind).items()
-        if hint in (int, float, int | None, float | None, tuple[float, float])
+        if hint in (int, float, int | None, float | None, tuple[float, float], tuple[float, float, float, float])
     }
     assert numbers == tested

@@ -3,38 +3,38 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import OmitArgPrefixes, UseAppendAction
 
 from shared.errors import ConfigError
 from trainer.commands.config_file import ConfigFile
+from trainer.commands.demonstration_sets import read_sets, read_weights
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import AdaptConfig
-from trainer.progress import Progress, progress
+from trainer.progress import progress
 from trainer.settings import check_number
 
 if TYPE_CHECKING:
     from shared.follow import ShardSource
-    from trainer.data.action import ActionRange
-    from trainer.data.demonstrations.episode import Demonstrations
-    from trainer.data.demonstrations.formats.frame_cache import FrameCache
 
 
 def run(
-    demos: Path,
+    demos: UseAppendAction[tuple[Path, ...]],
     out: Path,
     config: OmitArgPrefixes[AdaptConfig] = AdaptConfig(),  # noqa: B008
+    weights: str | None = None,
     count: int | None = None,
     draw: int | None = None,
     stage1: Path | None = None,
     backbone: Path | None = None,
     action_range: Path | None = None,
     basis: Path | None = None,
-    mapping: Path | None = None,
+    mapping: UseAppendAction[tuple[Path, ...]] = (),
     copies: str | None = None,
     replayed: Path | None = None,
     frames: Path | None = None,
     frames_gb: float = 50.0,
     vision: Path | None = None,
+    vision_weights: Path | None = None,
     init_from: Path | None = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -43,17 +43,20 @@ def run(
     """Stage 2: adapt a pretrained head to demonstrations, or train one of the baselines on them.
 
     Args:
-        demos: demonstrations: our simulator's file, a robomimic file, or the folder of a LeRobot data set.
+        demos: demonstrations: our simulator's file, a robomimic file, or the folder of a LeRobot data set; once for
+            each set, where several are mixed.
         out: run folder.
         config: settings.
-        count: use the first so many demonstrations.
+        weights: of several sets, in their order, with commas: their shares of the windows that are drawn (3,1 is three
+            quarters of the first). Equal by default.
+        count: use the first so many demonstrations, of each set.
         draw: use so many that this seed draws, instead of the first.
         stage1: run folder or checkpoint of Stage 1; modes that start from it need it.
         backbone: file of Stage 1's backbone, if it isn't in its run's backbones/.
         action_range: where there is no Stage 1: JSON or demonstrations that say the range of actions.
         basis: motion basis that `python -m trainer basis` wrote; by default Stage 1's, or the demonstrations' own.
         mapping: what the columns of the demonstrations mean (.toml or .json, docs/your-data.md), if they aren't our
-            simulator's.
+            simulator's; once for each set that needs one, in their order, or once for all.
         copies: copies of the demonstrations to train on beside them, while they are made, too: what
             `python -m trainer copies` wrote, or the directory or job's URL of a dataset that was made of their motions.
         replayed: what `python -m trainer replay --out` wrote of these copies: those that failed are not trained on.
@@ -61,8 +64,12 @@ def run(
         frames_gb: most gigabytes in it.
         vision: run folder of a policy with the same cameras, whose networks are taken over, frozen: pictures become
             features once, and training costs as little as without them.
+        vision_weights: file of a ResNet-18's weights as torchvision publishes them, which cameras' networks begin with.
         init_from: policy or run folder whose weights a new run begins with, instead of Stage 1.
     """
+    if not demos:
+        raise ConfigError("--demos is missing; give a file or folder of demonstrations")
+    given = read_weights(weights)
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
     check_number("--frames-gb", frames_gb, above=0)
@@ -76,15 +83,27 @@ def run(
     with Ranks.joined() as ranks:
         claim(out, resume, overwrite, ranks)
         source, failed = _copies(copies, replayed, out / "shards")
-        ranges, begun = read_action_range(action_range, mapping), stage1 or init_from
-        known = read_info(begun).action_range if begun else ranges
+        ranges, begun = read_action_range(action_range, next(iter(mapping), None)), stage1 or init_from
+        info = read_info(begun) if begun else None
         cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
         with progress("adapt") as report:
-            # Those that leave the range are dropped later, by what they are after resampling.
-            checked = None if config.drop_outside else known
+            known = info.action_range if info else ranges
+            demonstrations, said = read_sets(
+                demos,
+                mapping,
+                given,
+                count=count,
+                draw=draw,
+                # Those that leave the range are dropped later, by what they are after resampling.
+                ranges=None if config.drop_outside else known,
+                rate_hz=info.rate_hz if info and config.resample else None,
+                frames=cache,
+                progress=report,
+            )
+            print("\n".join(said), end="\n" if said else "")
             checkpoint = adapt(
                 out,
-                _demonstrations(demos, count, draw, mapping, checked, cache, report),
+                demonstrations,
                 config,
                 stage1=stage1,
                 backbone=backbone,
@@ -93,6 +112,7 @@ def run(
                 copies=source,
                 left_out=failed,
                 vision=vision,
+                vision_weights=vision_weights,
                 init_from=init_from,
                 features=cache.folder / "features",
                 overwrite=overwrite,
@@ -112,25 +132,3 @@ def _copies(copies: str | None, replayed: Path | None, cache: Path) -> "tuple[Sh
         return None, frozenset()
     source = open_copies(copies, cache)
     return source, frozenset() if replayed is None else failed_copies(replayed, source)
-
-
-def _demonstrations(
-    demos: Path,
-    count: int | None,
-    draw: int | None,
-    mapping: Path | None,
-    ranges: "ActionRange | None",
-    frames: "FrameCache",
-    report: Progress,
-) -> "Demonstrations":
-    """Those that move; says where others are left out."""
-    from trainer.data.demonstrations import read_demonstrations
-    from trainer.data.demonstrations.episode import moving
-    from trainer.data.demonstrations.mapping.mapping_file import read_mapping
-
-    meaning = read_mapping(mapping) if mapping else None
-    read = read_demonstrations(demos, count, mapping=meaning, ranges=ranges, frames=frames, progress=report, draw=draw)
-    demonstrations, said = moving(read, demos)
-    if said:
-        print(said)
-    return demonstrations

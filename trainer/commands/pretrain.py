@@ -9,6 +9,7 @@ from tyro.conf import OmitArgPrefixes, UseAppendAction
 
 from shared.errors import ConfigError
 from trainer.commands.config_file import ConfigFile
+from trainer.commands.numbers import read_numbers
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import PretrainConfig
 from trainer.progress import progress
@@ -58,7 +59,7 @@ def run(
     check_number("--cache-gb", cache_gb, above=0)
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
-    given = None if weights is None else _numbers("--weights", weights)
+    given = None if weights is None else read_numbers("--weights", weights)
     if not data and not demos:
         raise ConfigError(
             "--data is missing; give a dataset's directory, its URI, or its job's URL; or demonstrations with --demos"
@@ -122,13 +123,6 @@ def _recorded(
             _say(said)
         found.append(RecordedMotion(demonstrations))
     return found
-
-
-def _numbers(name: str, text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ConfigError(f"{name} is {text!r}; it must be numbers with commas between them, such as 3,1") from None
 
 
 def _say(text: str) -> None:

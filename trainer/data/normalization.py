@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from shared.errors import ConfigError
 from trainer.config import ActionName
 from trainer.data.action import POSE_DIM, POSITION, RANGE_TOLERANCE, ActionRange
+from trainer.data.relative_actions import RANGE_NAMES
 
 _AXES = ("x", "y", "z")
 
@@ -58,15 +59,18 @@ class ActionNormalizer:
         action_dim: numbers in one of them.
         position: range of ee positions [m]; `ee_pose` actions need it.
         joint_position: range of joints [rad or m]; `joint_position` actions need it.
+        relative: whether the actions are relative to a state (data/relative_actions.py), and have a range of their own.
     """
 
-    def __init__(self, action_range: ActionRange, action: ActionName = "ee_pose") -> None:
+    def __init__(self, action_range: ActionRange, action: ActionName = "ee_pose", *, relative: bool = False) -> None:
         """Raises ConfigError where the range that the action needs is missing, or one makes no sense."""
         if not isinstance(action_range, Mapping):
             raise ConfigError(f"action_range needs to be an object with 'position', got {action_range!r}")
         self.action = action
         self.position = _read_range(action_range, "position")
         self.joint_position = _read_range(action_range, "joint_position")
+        self.relative = relative
+        self._relative_ranges = {name: _read_range(action_range, name) for name in RANGE_NAMES.values()}
         if self.position is not None and self.position.low.size != 3:
             raise ConfigError(f"action_range 'position' needs three minima, got {self.position.low.tolist()}")
         if action == "joint_position":
@@ -75,6 +79,13 @@ class ActionNormalizer:
             self.action_dim = self._range.low.size + 1
         else:
             self._range, self._unit, self._axes, self.action_dim = self._position_range, "m", _AXES, POSE_DIM
+        if relative:
+            self._range = self._relative_range(action_range)
+            self._axes = tuple(f"relative {axis}" for axis in self._axes)
+
+    def of_relative(self) -> "ActionNormalizer":
+        """Of the same actions relative to a state. Raises ConfigError where their range is missing."""
+        return ActionNormalizer(self.to_json(), self.action, relative=True)
 
     def normalize(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
         """(..., action_dim) actions in metres or radians to normalized ones, as a new array."""
@@ -142,8 +153,18 @@ class ActionNormalizer:
 
     def to_json(self) -> dict[str, dict[str, list[float]]]:
         """The action_range, which makes an equal normalizer."""
-        ranges = {"position": self.position, "joint_position": self.joint_position}
-        return {name: entry.to_json() for name, entry in ranges.items() if entry is not None}
+        ranges: dict[str, Range | None] = {"position": self.position, "joint_position": self.joint_position}
+        return {name: entry.to_json() for name, entry in (ranges | self._relative_ranges).items() if entry is not None}
+
+    def _relative_range(self, action_range: ActionRange) -> Range:
+        name = RANGE_NAMES[self.action]
+        found = self._relative_ranges[name]
+        if found is None or found.low.shape != self._range.low.shape:
+            raise ConfigError(
+                f"action_range has no '{name}' of {len(self._axes)} numbers, which relative actions need; it has "
+                f"{sorted(action_range)}"
+            )
+        return found
 
     @property
     def _position_range(self) -> Range:

@@ -47,6 +47,7 @@ def _resample_episode(episode: Episode, ratio: float, resampled: _Resampled, cou
         actions=resampled(episode.actions, times),
         observations=_resample_observations(episode.observations, times),
         tool=None if episode.tool is None else _resample_poses(episode.tool, times),
+        joints=None if episode.joints is None else _linear(episode.joints, times),
         counterpart=None if episode.counterpart is None else counterpart(episode.counterpart, times),
         objects={name: _resample_poses(poses, times) for name, poses in episode.objects.items()},
         images={camera: replace(seen, rows=seen.rows[_previous(times)]) for camera, seen in episode.images.items()},

@@ -140,6 +140,8 @@ def _description(info: CheckpointInfo, steps: int | None, basis: MotionBasis | N
         "rate_hz": info.rate_hz,
         "action": info.head.action,
         "action_label": info.action_label,
+        "relative_actions": info.head.relative_actions,
+        "state_columns": info.state_columns,
         "horizon": info.head.horizon,
         "n_obs_steps": info.head.n_obs_steps,
         "n_action_steps": info.head.n_action_steps,

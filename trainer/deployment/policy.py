@@ -16,6 +16,7 @@ from shared.rotation import matrix_to_rot6d, rot6d_to_matrix
 from trainer.config import Precision
 from trainer.data.action import ROTATION
 from trainer.data.motion_basis import chosen_basis
+from trainer.data.relative_actions import absolute, relative
 from trainer.device import choose_device
 from trainer.model.action_head import ActionHead
 from trainer.model.frozen_backbones import FrozenBackbones
@@ -131,9 +132,10 @@ class Policy:
         observations: NDArray[np.float32],
         pictures: Mapping[str, NDArray[np.uint8]] | None = None,
         prefix: NDArray[np.float32] | None = None,
+        state: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Actions for a batch of observations: the first `n_action_steps` of what `predict` returns."""
-        return self.predict(observations, pictures, prefix)[:, : self.n_action_steps]
+        return self.predict(observations, pictures, prefix, state)[:, : self.n_action_steps]
 
     @torch.inference_mode(False)
     def predict(
@@ -141,6 +143,7 @@ class Policy:
         observations: NDArray[np.float32],
         pictures: Mapping[str, NDArray[np.uint8]] | None = None,
         prefix: NDArray[np.float32] | None = None,
+        state: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """All that is predicted from now on for a batch of observations.
 
@@ -152,14 +155,16 @@ class Policy:
                 n_obs_steps - 1 that were commanded last, then those that will still be carried out before this answer
                 is. The answer goes on from them without a jump. NaN in all of a robot's where it has none, as at the
                 beginning of an episode; None where no robot has any.
+            state: of a policy of relative actions, each arm as it is now, (n, 9) position [m] and rotation_6d of the
+                tool in the base frame, or (n, dof) joints [rad]; None where it is seen (`info.state_columns`).
 
         Returns:
             (n, horizon - n_obs_steps + 1, action_dim) in metres or radians, the first to be executed now. Rotations
             are orthonormal.
 
         Raises:
-            ConfigError: the observations, pictures or the prefix have another shape, or hold a number that is not
-                finite; says which.
+            ConfigError: the observations, pictures, the prefix or the state have another shape, or hold a number that
+                is not finite, or a state is missing; says which.
         """
         expected = (self.n_obs_steps, self.info.condition_dim)
         if observations.ndim != 3 or observations.shape[1:] != expected:
@@ -176,11 +181,14 @@ class Policy:
         condition = self._scaling.apply(torch.from_numpy(observations).to(self._device)).flatten(1)
         crops = tuple(torch.from_numpy(one).to(self._device) for one in seen)
         step_noise = (lambda index: noise(1 + index)) if self._stochastic else None
-        fixed = None if prefix is None else self._fixed(prefix, len(observations))
+        now = self._state(state, observations)
+        fixed = None if prefix is None else self._fixed(prefix, len(observations), now)
         sampled = self._sampler(condition, noise(0), step_noise, crops, fixed)
         actions = self._normalizer.denormalize(sampled.cpu().numpy())[:, self.n_obs_steps - 1 :]
         if self._normalizer.action == "ee_pose":
             actions[..., ROTATION] = matrix_to_rot6d(rot6d_to_matrix(actions[..., ROTATION]))
+        if now is not None:
+            actions = absolute(torch.from_numpy(actions).double(), now, self._normalizer.action).float().numpy()
         return actions
 
     def _require_finite(self, observations: NDArray[np.float32]) -> None:
@@ -225,7 +233,28 @@ class Policy:
             seen.append(np.ascontiguousarray(camera.center(camera.resized(given))))
         return seen
 
-    def _fixed(self, prefix: NDArray[np.float32], count: int) -> Tensor:
+    def _state(self, given: NDArray[np.float32] | None, observations: NDArray[np.float32]) -> Tensor | None:
+        """What relative actions are relative to, (n, 9) or (n, dof) float64; None where actions are absolute.
+
+        Raises ConfigError where it is missing, has another shape or is not finite.
+        """
+        if not self._normalizer.relative:
+            if given is not None:
+                raise ConfigError("this policy's actions are absolute; leave the state out")
+            return None
+        shape = len(observations), self._normalizer.action_dim - 1
+        if given is None and self.info.state_columns is not None:
+            given = observations[:, -1, self.info.state_columns]
+        if given is None:
+            raise ConfigError(
+                "this policy's actions are relative to the arm's state, which it does not see: give `state`, "
+                f"{shape} numbers"
+            )
+        if given.shape != shape or not np.isfinite(given).all():
+            raise ConfigError(f"the state has shape {given.shape}, expected {shape} finite numbers")
+        return torch.from_numpy(given.astype(np.float64))
+
+    def _fixed(self, prefix: NDArray[np.float32], count: int, now: Tensor | None) -> Tensor:
         """A prefix, normalized. Raises ConfigError where it has another shape, or is not finite."""
         horizon, numbers = self.info.head.horizon, self._normalizer.action_dim
         shape = prefix.shape
@@ -235,6 +264,8 @@ class Policy:
         if not (finite | lacking).all():
             robot = int(np.argmin(finite | lacking))
             raise ConfigError(f"the prefix of robot {robot} holds numbers that are not finite; NaN in all means none")
+        if now is not None:
+            prefix = relative(torch.from_numpy(prefix).double(), now, self._normalizer.action).numpy()
         return torch.from_numpy(self._normalizer.normalize(prefix.astype(np.float32))).to(self._device)
 
     def _noise(self, keys: NDArray[np.int64], draw: int) -> NDArray[np.float32]:

@@ -62,7 +62,8 @@ def action_error(
         return found
     split = split_errors(ours, theirs, normalizer.action, basis.kept if basis else _SLOW_DIRECTIONS)
     found |= split | describe_chunks(ours, theirs, normalizer.action, rate_hz)
-    if limits is not None and normalizer.action == "joint_position":
+    # Offsets from a state break no position limit.
+    if limits is not None and normalizer.action == "joint_position" and not normalizer.relative:
         found |= joint_limit_breaks(ours, limits, rate_hz)
     return found
 

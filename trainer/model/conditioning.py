@@ -208,7 +208,12 @@ def stage1_conditioning(config: HeadConfig, backbone: Backbone, condition_dim: i
 
 
 def stage2_conditioning(
-    config: HeadConfig, backbone: Backbone, obs_dim: int, kept: Mapping[str, Tensor] | None, cameras: int = 0
+    config: HeadConfig,
+    backbone: Backbone,
+    obs_dim: int,
+    kept: Mapping[str, Tensor] | None,
+    cameras: int = 0,
+    pretrained_vision: bool = False,
 ) -> Conditioning:
     """Stage 2's: an observation encoder, and a projection that starts from what is kept of Stage 1's.
 
@@ -218,6 +223,7 @@ def stage2_conditioning(
         obs_dim: numbers in the low-dimensional part of one observation step.
         kept: of Stage 1's conditioning; None where there was no Stage 1.
         cameras: whose pictures are seen beside it.
+        pretrained_vision: whether their networks are of the kind that begins from a published one.
     """
     obs_dim += PICTURE_FEATURES * cameras
     inputs, steps = config.n_obs_steps * obs_dim, config.n_obs_steps
@@ -228,7 +234,7 @@ def stage2_conditioning(
     else:
         conditioning = VectorConditioning(config, backbone, inputs, LowDimEncoder(inputs), OBSERVATION_WIDTH)
     if cameras:
-        conditioning.vision = PictureEncoder(cameras, steps)
+        conditioning.vision = PictureEncoder(cameras, steps, pretrained_vision)
     if kept is not None:
         conditioning.start_from(kept)
     return conditioning

@@ -60,19 +60,27 @@ class ObservationScaling:
 
     @classmethod
     def from_samples(
-        cls, samples: NDArray[Any], kind: Scaling, least_spread: NDArray[Any] | float = LEAST_SPREAD
+        cls,
+        samples: NDArray[Any],
+        kind: Scaling,
+        least_spread: NDArray[Any] | float = LEAST_SPREAD,
+        weights: NDArray[np.float64] | None = None,
     ) -> "ObservationScaling":
         """Statistics of (n, obs_dim) samples: `min_max` maps them onto [-1, 1], `standard` to unit variance.
 
         No dimension is magnified more than 1 / `least_spread` times, (obs_dim,) or the same for all: what hardly
         changes in demonstrations would else be the loudest as soon as a policy leaves them a little.
+        Mean and variance are those of samples by their `weights` (n,), where these are given; a range has none.
         """
         samples = samples.astype(np.float64)
         if kind == "min_max":
             low, high = samples.min(0), samples.max(0)
             center, spread = (low + high) / 2, (high - low) / 2
-        else:
+        elif weights is None:
             center, spread = samples.mean(0), samples.std(0)
+        else:
+            center = np.average(samples, 0, weights)
+            spread = np.sqrt(np.average((samples - center) ** 2, 0, weights))
         return cls(center, 1 / np.maximum(spread, least_spread))
 
     @property

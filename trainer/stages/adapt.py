@@ -19,7 +19,7 @@ from trainer.model.modes import MODES
 from trainer.progress import Progress, silent
 from trainer.stages.adaptation import Adaptation
 from trainer.stages.demonstration_windows import DemonstrationWindows
-from trainer.stages.frozen_vision import FrozenVision
+from trainer.stages.frozen_vision import VISION
 from trainer.stages.pretrain import fresh_head, validation
 from trainer.stages.pretrained import Stage1
 from trainer.stages.windows_with_copies import WindowsWithCopies
@@ -46,6 +46,7 @@ def adapt(
     copies: ShardSource | None = None,
     left_out: frozenset[int] = frozenset(),
     vision: Path | None = None,
+    vision_weights: Path | None = None,
     init_from: Path | str | None = None,
     features: Path | None = None,
     overwrite: bool = False,
@@ -66,6 +67,7 @@ def adapt(
         copies: a dataset of copies of the demonstrations, finished or growing, to train on beside them.
         left_out: ids of copies that are not trained on.
         vision: checkpoint or run folder of a policy with the same cameras, whose networks are taken over, frozen.
+        vision_weights: state dict of a ResNet-18 as torchvision publishes it, which cameras' networks begin with.
         init_from: a policy, or its run folder, whose weights this run begins with, instead of Stage 1; its action
             range, observation scaling and motion basis go on.
         features: folder in which what these make of pictures is kept; in the run's folder where it is not given.
@@ -93,7 +95,7 @@ def adapt(
         raise ConfigError(
             f"--overwrite would remove {pretrained.backbone}, which this run begins with; choose another --out"
         )
-    task = Adaptation.checked(demonstrations, config, pretrained, action_range, basis, vision)
+    task = Adaptation.checked(demonstrations, config, pretrained, action_range, basis, vision, vision_weights)
     decoded = folder.path / "decoded"
     # Before anything is touched: copies may not be of these demonstrations.
     mixed = None if copies is None else task.with_copies(copies, left_out, decoded, device)
@@ -120,15 +122,19 @@ def _train(
     """Trains to the end, measured on held-out windows and published with the motion basis that it is projected onto."""
     basis, training = task.basis(windows), loop.config
     info = replace(info, motion_basis=None if basis is None else basis.to_json())
-    measure = validation(
-        loop.head, windows.validation, task.normalizer, training.precision, lambda: basis, info.rate_hz, info.limits
-    )
-    loop.run(measure, _publisher(loop.folder, info, task.vision, training.keep))
+    measured = loop.head, windows.validation, task.normalizer, training.precision, lambda: basis
+    measure = validation(*measured, info.rate_hz, info.limits, windows.held_out_sets)
+    loop.run(measure, _publisher(loop.folder, info, _frozen_vision(loop), training.keep))
 
 
-def _publisher(folder: RunFolder, info: CheckpointInfo, vision: FrozenVision | None, keep: int) -> Publish:
+def _frozen_vision(loop: TrainingLoop) -> dict[str, Tensor]:
+    """What of the cameras' networks is not trained, on the CPU."""
+    every = loop.head.state_dict().items()
+    return {name: value.cpu() for name, value in every if name.startswith(VISION) and name not in loop.weights}
+
+
+def _publisher(folder: RunFolder, info: CheckpointInfo, frozen: Mapping[str, Tensor], keep: int) -> Publish:
     """Writes a checkpoint, and removes those that are not kept."""
-    frozen = vision.weights if vision else {}
 
     def publish(step: int, seconds: float, held_out: Mapping[str, float]) -> Callable[[Mapping[str, Tensor]], None]:
         made = replace(info, step=step, seconds=seconds, held_out=dict(held_out) or None)

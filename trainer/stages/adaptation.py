@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from shared.errors import ConfigError
@@ -24,6 +25,8 @@ from trainer.stages.demonstration_windows import DemonstrationWindows, fingerpri
 from trainer.stages.frozen_vision import FrozenVision
 from trainer.stages.pretrain import learn_basis
 from trainer.stages.pretrained import Stage1, accepted, inside, normalizer_of
+from trainer.stages.pretrained_vision import PretrainedVision
+from trainer.stages.relative_windows import normalizer_for, observed_states, state_columns
 from trainer.stages.windows_with_copies import WindowsWithCopies, with_copies
 from trainer.training.checkpoint_info import CheckpointInfo
 from trainer.training.ranks import Ranks
@@ -43,6 +46,7 @@ class Adaptation:
         scaling: of the observations.
         cameras: that are seen.
         vision: networks that are taken over, frozen.
+        pretrained_vision: what the cameras' networks begin with.
         known_basis: motion basis that is known from elsewhere.
         dropped: demonstrations that were left out, since they leave the action range.
     """
@@ -54,6 +58,7 @@ class Adaptation:
     scaling: ObservationScaling
     cameras: dict[str, Camera]
     vision: FrozenVision | None
+    pretrained_vision: PretrainedVision | None
     known_basis: MotionBasis | None
     dropped: int
 
@@ -66,16 +71,22 @@ class Adaptation:
         action_range: ActionRange | None,
         basis: MotionBasis | None,
         vision: Path | None,
+        vision_weights: Path | None = None,
     ) -> "Adaptation":
         """Raises ConfigError or CheckpointError as `adapt`."""
         demonstrations = accepted(demonstrations, config, stage1)
         normalizer = normalizer_of(config.head, stage1, action_range)
+        normalizer = normalizer_for(normalizer, demonstrations, config.head)
         given = len(demonstrations.episodes)
         demonstrations = inside(demonstrations, normalizer, config)
         dropped = given - len(demonstrations.episodes)
         scaling = observation_scaling(demonstrations, config.observation_scaling)
         cameras = cameras_of(demonstrations.cameras, config.crop)
+        if any(config.color_jitter) and (not cameras or vision is not None):
+            why = "--vision makes features of pictures once" if cameras else "these demonstrations have no pictures"
+            raise ConfigError(f"color_jitter changes pictures in training, but {why}; leave it out")
         frozen = None if vision is None else FrozenVision.load(vision, cameras)
+        begun = _pretrained_vision(vision_weights, config, cameras, vision, stage1)
         if config.training.vision_learning_rate is not None and (frozen or not cameras):
             why = "--vision freezes them" if frozen else f"the demonstrations of {demonstrations.task} have no cameras"
             raise ConfigError(f"vision_learning_rate is of cameras' networks that are trained, and {why}; leave it out")
@@ -83,7 +94,7 @@ class Adaptation:
             stage1.check_begins(config, demonstrations.observation_widths, cameras)
             scaling = stage1.info.scaling
         known = stage1.info.basis if stage1 and basis is None else basis
-        return cls(demonstrations, config, stage1, normalizer, scaling, cameras, frozen, known, dropped)
+        return cls(demonstrations, config, stage1, normalizer, scaling, cameras, frozen, begun, known, dropped)
 
     @property
     def used(self) -> Stage1 | None:
@@ -98,7 +109,12 @@ class Adaptation:
             "demonstrations": fingerprint(self.demonstrations),
             "action_range": self.normalizer.to_json(),
         }
+        if self.config.head.relative_actions:
+            states = [observed_states(self.demonstrations, episode) for episode in self.demonstrations.episodes]
+            data |= {"states": {"sha256": tensor_file.sha256(np.concatenate(states).tobytes())}}
         data |= {"vision": {"sha256": self.vision.sha256}} if self.vision else {}
+        if self.pretrained_vision:
+            data |= {"vision_weights": {"sha256": self.pretrained_vision.sha256}}
         if copies is not None:
             data["copies"] = {"dataset_id": copies.header.dataset_id, "count": copies.header.count}
             data["copies"] |= {"left_out": sorted(left_out)} if left_out else {}
@@ -121,7 +137,17 @@ class Adaptation:
             stage1=self.used.info.stage1 if self.used else None,
             joint_limits=self.stage1.info.joint_limits if self.stage1 else None,
             demonstrated=describe_motion(actions, config.head.action, shown.rate_hz),
+            state_columns=state_columns(shown) if config.head.relative_actions else None,
+            vision_weights=self._vision_weights,
         )  # fmt: skip
+
+    @property
+    def _vision_weights(self) -> str | None:
+        if self.pretrained_vision is not None:
+            return self.pretrained_vision.sha256
+        if self.vision is not None:
+            return self.vision.began_with
+        return self.stage1.info.vision_weights if self.stage1 and self.stage1.policy is not None else None
 
     def with_copies(
         self, copies: ShardSource, left_out: frozenset[int], folder: Path, device: torch.device
@@ -135,6 +161,8 @@ class Adaptation:
     ) -> DemonstrationWindows:
         """Batches of demonstrations; networks that are taken over are put into the head, and their features kept."""
         parts = self.demonstrations, self.normalizer, self.scaling, self.config, device
+        if self.pretrained_vision is not None:
+            self.pretrained_vision.put_into(head)
         if self.vision is None:
             return DemonstrationWindows(*parts, self.cameras, ranks=ranks)
         self.vision.put_into(head)
@@ -163,3 +191,18 @@ class Adaptation:
                 basis.needed(motion, normalizer),
             )  # fmt: skip
         return basis
+
+
+def _pretrained_vision(
+    path: Path | None, config: AdaptConfig, cameras: dict[str, Camera], vision: Path | None, stage1: Stage1 | None
+) -> PretrainedVision | None:
+    """What the cameras' networks begin with. Raises ConfigError where they can't."""
+    if path is None:
+        if config.freeze_vision:
+            raise ConfigError("freeze_vision is of --vision-weights; give these, too, or leave it out")
+        return None
+    if not cameras:
+        raise ConfigError(f"--vision-weights {path} are for cameras, and these demonstrations have no pictures")
+    if vision is not None or (stage1 is not None and stage1.policy is not None):
+        raise ConfigError("--vision and --init-from bring networks of their own; leave --vision-weights out")
+    return PretrainedVision.load(path, frozen=config.freeze_vision)

@@ -18,19 +18,22 @@ from trainer.data.batches import Batch, RankBatch
 from trainer.data.demonstrations.episode import Demonstrations, Episode
 from trainer.data.motion_basis import MOST_WINDOWS
 from trainer.data.normalization import ActionNormalizer
+from trainer.data.relative_actions import relative
+from trainer.data.shares import windows_of_each
 from trainer.model.observation import Camera, ObservationScaling, least_spread
+from trainer.stages.color_jitter import changed, draw_changes
 from trainer.stages.pictures import EpisodePictures, Pictures
+from trainer.stages.relative_windows import observed_states
+from trainer.stages.window_order import ORDER_STREAM, WindowOrder
 from trainer.training.ranks import ALONE, Ranks
 from trainer.training.transfer import send
 
-# Ids that no trajectory has.
-_ORDER_STREAM = np.array([2**62 + 2**61], np.int64)
-_NOISE_STREAM = _ORDER_STREAM + 1
-_COPIES_NOISE_STREAM = _ORDER_STREAM + 2
+_NOISE_STREAM = ORDER_STREAM + 1
+_COPIES_NOISE_STREAM = ORDER_STREAM + 2
 
 
 class DemonstrationWindows:
-    """A BatchSource over demonstrations, which lie on the device as one tensor; each epoch is a seeded permutation.
+    """A BatchSource over demonstrations, which lie on the device as one tensor, in the order of `WindowOrder`.
 
     A window that is acted on at t starts at t - (n_obs_steps - 1) and may reach past either end of its episode, where
     the edge step is repeated.
@@ -51,7 +54,14 @@ class DemonstrationWindows:
         self._config, self._n_obs_steps = config, config.head.n_obs_steps
         self._span = WindowSpan(config.head.horizon, config.head.n_obs_steps - 1, config.head.n_action_steps - 1)
         episodes = demonstrations.episodes
-        actions = normalizer.normalize(np.concatenate([episode.actions for episode in episodes]))
+        actions = np.concatenate([episode.actions for episode in episodes])
+        self._states: Tensor | None = None
+        if config.head.relative_actions:
+            states = np.concatenate([observed_states(demonstrations, episode) for episode in episodes])
+            self._states = torch.from_numpy(states).to(device)
+            self._center, self._scale = (torch.from_numpy(one).to(device) for one in normalizer.affine())
+        else:
+            actions = normalizer.normalize(actions)
         observations = np.concatenate([joined_observations(demonstrations, episode) for episode in episodes])
         self._actions = torch.from_numpy(actions).to(device)
         scaled = scaling.apply(torch.from_numpy(observations).to(device))
@@ -60,45 +70,67 @@ class DemonstrationWindows:
         self._pictures = [EpisodePictures(episodes, name, camera) for name, camera in (cameras or {}).items()]
         self._device, self._ranks = device, ranks
         # Pictures are cropped on the CPU: asking a GPU which ones would make it wait at every step.
-        self._training_steps = self._window_steps(episodes, held_out=False)
-        self._held_out_steps = self._window_steps(episodes, held_out=True)
+        self._shares = demonstrations.shares
+        training, self._held_out_steps = (self._window_steps(episodes, held_out=which) for which in (False, True))
+        self._training_of_sets, self._training_steps = training, np.concatenate(training)
         self._training = torch.from_numpy(self._training_steps).to(device)
         self._position = 0
-        self._permutation: tuple[int, IntArray, Tensor] | None = None
+        self._order = WindowOrder([len(own) for own in training], self._shares, config.training.seed, device)
         self._cropping = ThreadPoolExecutor(1, "cropping")
         self._ahead: tuple[int, Future[list[Pictures]]] | None = None
 
     def next(self, tell: Callable[[str], None]) -> Batch | RankBatch:
-        """The next batch, with pictures this rank's part of it; a batch may span two epochs."""
+        """The next batch, with pictures this rank's part of it; a batch may span two passes."""
         size = self._config.training.batch_size
-        chosen, on_device = self._order_at(self._position)
+        chosen, on_device = self._order.at(self._position, size)
         steps = self._training[on_device]
         observations, crops = self._seen(steps), self._crops_at(self._position, chosen)
         # All in one copy.
-        noise = self._noise(observations.shape)
-        sent = send(self._device, *noise, *crops)
+        noise, changes = self._noise(observations.shape), self._color_changes(size)
+        sent = send(self._device, *noise, *changes, *crops)
         for added in sent[: len(noise)]:
             observations = observations + added
-        batch: Batch | RankBatch = Batch(self._actions[steps], observations.flatten(1))
+        batch: Batch | RankBatch = Batch(self._windows(steps), observations.flatten(1))
         if crops:
-            batch = self._ranks.share(batch)._replace(pictures=sent[len(noise) :])
+            pictures = sent[len(noise) + len(changes) :]
+            for change in sent[len(noise) :][: len(changes)]:
+                pictures = tuple(changed(seen, change[:, camera]) for camera, seen in enumerate(pictures))
+            batch = self._ranks.share(batch)._replace(pictures=pictures)
         self._position += size
         return batch
 
     def validation(self) -> Batch | None:
-        """Windows of held-out episodes, evenly spread over them; None where no episode is held out."""
-        count = min(self._config.validation_windows, len(self._held_out_steps))
-        if not count:
+        """Windows of held-out episodes, evenly spread over those of each set; None where no episode is held out."""
+        shown = np.concatenate(self._shown())
+        if not len(shown):
             return None
-        shown = self._held_out_steps[_spread(len(self._held_out_steps), count)]
         crops = [torch.from_numpy(one.center_crops(shown[:, : self._n_obs_steps])) for one in self._pictures]
         steps = torch.from_numpy(shown).to(self._device)
-        return Batch(self._actions[steps], self._seen(steps).flatten(1), send(self._device, *crops))
+        return Batch(self._windows(steps), self._seen(steps).flatten(1), send(self._device, *crops))
+
+    def held_out_sets(self) -> dict[str, slice]:
+        """Which windows of `validation` are of which set, where there are several and it has some."""
+        ends = np.cumsum([0, *map(len, self._shown())]).tolist()
+        parts = {f"set_{number + 1}": slice(*ends[number : number + 2]) for number in range(len(self._shares))}
+        return {name: part for name, part in parts.items() if part.stop > part.start and len(parts) > 1}
+
+    def _shown(self) -> list[IntArray]:
+        """Steps of the held-out windows that are shown of each set, by its share."""
+        shares = [share * bool(len(own)) for share, own in zip(self._shares, self._held_out_steps, strict=True)]
+        if not any(shares):
+            return self._held_out_steps
+        counts = windows_of_each([share / sum(shares) for share in shares], 0, self._config.validation_windows)
+        return [_spread(own, int(count)) for own, count in zip(self._held_out_steps, counts, strict=True)]
 
     def motion_windows(self, most: int = MOST_WINDOWS) -> NDArray[np.float32]:
-        """Normalized actions of up to `most` training windows, evenly spread, (n, horizon, action_dim)."""
-        chosen = self._training_steps[_spread(len(self._training_steps), min(most, len(self._training_steps)))]
-        return self._actions[torch.from_numpy(chosen).to(self._device)].cpu().numpy()
+        """Normalized actions of up to `most` training windows, evenly spread, of each set by its share.
+
+        Shape (n, horizon, action_dim).
+        """
+        counts = windows_of_each(self._shares, 0, min(most, len(self._training_steps)))
+        pairs = zip(self._training_of_sets, counts, strict=True)
+        chosen = np.concatenate([_spread(own, int(count)) for own, count in pairs])
+        return self._windows(torch.from_numpy(chosen).to(self._device)).cpu().numpy()
 
     def state(self) -> dict[str, Any]:
         """Windows given so far."""
@@ -107,6 +139,14 @@ class DemonstrationWindows:
     def restore(self, state: dict[str, Any]) -> None:
         """Goes to a place that `state` gave."""
         self._position = int(state["position"])
+
+    def _windows(self, steps: Tensor) -> Tensor:
+        """Normalized actions of windows (n, horizon); relative ones to what was observed at their current step."""
+        actions = self._actions[steps]
+        if self._states is None:
+            return actions
+        now = self._states[steps[:, self._n_obs_steps - 1]]
+        return (relative(actions, now, self._config.head.action) - self._center) / self._scale
 
     def _seen(self, steps: Tensor) -> Tensor:
         return self._observations[steps[:, : self._n_obs_steps]]
@@ -120,6 +160,14 @@ class DemonstrationWindows:
         noise[..., : noise.shape[-1] - self._low_dim] = 0
         return [noise]
 
+    def _color_changes(self, size: int) -> list[Tensor]:
+        """What is changed of this rank's pictures at this place in the order, where something is."""
+        ranges, seed = self._config.color_jitter, self._config.training.seed
+        if not self._pictures or not any(ranges):
+            return []
+        places = self._ranks.part(np.arange(self._position, self._position + size))
+        return [draw_changes(ranges, seed, places, len(self._pictures))]
+
     def _crops_at(self, position: int, chosen: IntArray) -> list[Tensor]:
         """This rank's crops of the batch at a place; those of the next are begun, and made beside the step."""
         if not self._pictures:
@@ -130,7 +178,7 @@ class DemonstrationWindows:
         else:
             crops = self._random_crops(position, chosen)
         later = position + len(chosen)
-        self._ahead = later, self._cropping.submit(self._random_crops, later, self._order_at(later)[0])
+        self._ahead = later, self._cropping.submit(self._random_crops, later, self._order.at(later, len(chosen))[0])
         return [torch.from_numpy(one) for one in crops]
 
     def _random_crops(self, position: int, chosen: IntArray) -> list[Pictures]:
@@ -139,44 +187,25 @@ class DemonstrationWindows:
         places, seed = self._ranks.part(np.arange(position, position + len(chosen))), self._config.training.seed
         return [one.random_crops(steps, seed, places, camera) for camera, one in enumerate(self._pictures)]
 
-    def _order_at(self, position: int) -> tuple[IntArray, Tensor]:
-        """Which windows the batch at a place has, in the CPU's memory and on the device."""
-        count, size = len(self._training_steps), self._config.training.batch_size
-        parts, end = list[tuple[IntArray, Tensor]](), position + size
-        while position < end:
-            epoch, place = divmod(position, count)
-            order, on_device = self._permuted(epoch)
-            inside = slice(place, place + end - position)
-            parts.append((order[inside], on_device[inside]))
-            position += len(parts[-1][0])
-        return np.concatenate([chosen for chosen, _ in parts]), torch.cat([on_device for _, on_device in parts])
-
-    def _permuted(self, epoch: int) -> tuple[IntArray, Tensor]:
-        """The order of an epoch, in the CPU's memory and on the device."""
-        if self._permutation is None or self._permutation[0] != epoch:
-            keys = philox_uint64(self._config.training.seed, _ORDER_STREAM, epoch, len(self._training_steps))[0]
-            order = np.argsort(keys, kind="stable")
-            self._permutation = epoch, order, torch.from_numpy(order).to(self._device)
-        return self._permutation[1:]
-
-    def _window_steps(self, episodes: Sequence[Episode], *, held_out: bool) -> IntArray:
-        """Steps of every window in the joined tensors, (windows, horizon)."""
-        begin, parts = 0, [np.empty((0, self._span.horizon), np.int64)]
+    def _window_steps(self, episodes: Sequence[Episode], *, held_out: bool) -> list[IntArray]:
+        """Of each set, steps of every window in the joined tensors, (windows, horizon)."""
+        begin, parts = 0, [[np.empty((0, self._span.horizon), np.int64)] for _ in self._shares]
         for episode in episodes:
             length = len(episode.actions)
             if episode.validation == held_out:
                 first, last = self._span.bounds(np.array([length], np.int64))
                 starts: IntArray = np.arange(first[0], last[0] + 1)
                 inside = np.clip(starts[:, None] + np.arange(self._span.horizon), 0, length - 1)
-                parts.append(begin + inside)
+                parts[episode.set_number].append(begin + inside)
             begin += length
-        return np.concatenate(parts)
+        return [np.concatenate(own) for own in parts]
 
 
-def _spread(count: int, wanted: int) -> IntArray:
-    """So many of `count` places, evenly spread, the first and the last among them."""
-    places: IntArray = torch.linspace(0, count - 1, wanted).round().long().numpy()
-    return places
+def _spread(windows: IntArray, wanted: int) -> IntArray:
+    """So many of some windows, or all, evenly spread, the first and the last among them."""
+    places = torch.linspace(0, len(windows) - 1, min(wanted, len(windows))).round().long().numpy()
+    chosen: IntArray = windows[places]
+    return chosen
 
 
 def observation_noise(config: AdaptConfig, shape: torch.Size, place: int, *, of_copies: bool = False) -> Tensor:
@@ -193,12 +222,29 @@ def joined_observations(demonstrations: Demonstrations, episode: Episode) -> NDA
 
 
 def observation_scaling(demonstrations: Demonstrations, kind: Scaling) -> ObservationScaling:
-    """Statistics of the training episodes. Raises TrainingError where all are held out."""
-    training = [joined_observations(demonstrations, e) for e in demonstrations.episodes if not e.validation]
+    """Statistics of the training episodes; of several sets, the range of all, or mean and spread of the mixture.
+
+    Raises TrainingError where all of them, or all of a set, are held out.
+    """
+    training = [e for e in demonstrations.episodes if not e.validation]
     if not training:
         raise TrainingError("every demonstration is held out; collect more of them")
     least = least_spread(demonstrations.observation_widths)
-    return ObservationScaling.from_samples(np.concatenate(training), kind, least)
+    samples = np.concatenate([joined_observations(demonstrations, episode) for episode in training])
+    return ObservationScaling.from_samples(samples, kind, least, _step_weights(demonstrations, training))
+
+
+def _step_weights(demonstrations: Demonstrations, training: Sequence[Episode]) -> NDArray[np.float64] | None:
+    """What each step of the training episodes counts, by its set's share, (steps,); None where there is one set."""
+    if not demonstrations.sets:
+        return None
+    of = np.repeat([e.set_number for e in training], [len(e.actions) for e in training])
+    counts = np.bincount(of, minlength=len(demonstrations.sets))
+    if not counts.all():
+        empty = demonstrations.sets[int(np.argmin(counts))]
+        raise TrainingError(f"{empty.path} has no demonstration to train on that could have its share; leave it out")
+    weights: NDArray[np.float64] = (np.array(demonstrations.shares) / counts)[of]
+    return weights
 
 
 def fingerprint(demonstrations: Demonstrations) -> dict[str, Any]:
@@ -217,4 +263,14 @@ def fingerprint(demonstrations: Demonstrations) -> dict[str, Any]:
         "action_label": demonstrations.action_label,
         "demonstrations": demonstrations.number,
         "sha256": digest.hexdigest(),
+        **({"sets": _sets(demonstrations)} if demonstrations.sets else {}),
     }
+
+
+def _sets(demonstrations: Demonstrations) -> list[dict[str, Any]]:
+    """Not by their paths: files may move."""
+    counts = np.bincount([episode.set_number for episode in demonstrations.episodes])
+    return [
+        {"task": one.task, "share": one.share, "episodes": int(count)}
+        for one, count in zip(demonstrations.sets, counts, strict=True)
+    ]

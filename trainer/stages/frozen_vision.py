@@ -26,7 +26,8 @@ from trainer.progress import Progress, silent
 from trainer.stages.pictures import EpisodePictures
 from trainer.training.checkpoint import KIND, find_checkpoint, read_info
 
-_PREFIX = "conditioning.vision."
+VISION = "conditioning.vision."
+"""What the names of their weights begin with in a head."""
 _BATCH = 64
 
 
@@ -38,11 +39,13 @@ class FrozenVision:
         cameras: whose networks they are, in order.
         weights: of all of them, by their names in a checkpoint.
         sha256: of the weights.
+        began_with: hash of the file that the networks began with; None where they are our own.
     """
 
     cameras: Mapping[str, Camera]
     weights: Mapping[str, Tensor]
     sha256: str
+    began_with: str | None = None
 
     @classmethod
     def load(cls, path: Path | str, cameras: Mapping[str, Camera]) -> "FrozenVision":
@@ -58,14 +61,14 @@ class FrozenVision:
         if not cameras:
             raise ConfigError(f"{path} has no cameras, so there are no networks to take over; leave --vision out")
         tensors, _ = tensor_file.read(find_checkpoint(path), KIND)
-        weights = {name: value for name, value in tensors.items() if name.startswith(_PREFIX)}
-        return cls(dict(cameras), weights, tensor_file.sha256(tensor_file.pack(weights, {})))
+        weights = {name: value for name, value in tensors.items() if name.startswith(VISION)}
+        return cls(dict(cameras), weights, tensor_file.sha256(tensor_file.pack(weights, {})), info.vision_weights)
 
     def put_into(self, head: ActionHead) -> None:
         """Gives a head these networks, and freezes them there."""
         vision = head.conditioning.vision
         assert vision is not None
-        vision.load_state_dict({name.removeprefix(_PREFIX): value for name, value in self.weights.items()})
+        vision.load_state_dict({name.removeprefix(VISION): value for name, value in self.weights.items()})
         vision.requires_grad_(False)
 
     def features(
@@ -96,8 +99,8 @@ class FrozenVision:
         return np.concatenate(rows)
 
     def _encoder(self, index: int) -> CameraEncoder:
-        prefix = f"{_PREFIX}cameras.{index}."
-        encoder = CameraEncoder().eval()
+        prefix = f"{VISION}cameras.{index}."
+        encoder = CameraEncoder(self.began_with is not None).eval()
         own = {name.removeprefix(prefix): value for name, value in self.weights.items() if name.startswith(prefix)}
         encoder.load_state_dict(own)
         return encoder

@@ -19,8 +19,10 @@ from trainer.data.action import ActionRange
 from trainer.data.batches import Batch
 from trainer.data.motion_basis import MotionBasis
 from trainer.data.normalization import ActionNormalizer
+from trainer.data.relative_actions import with_range
 from trainer.data.trajectories.joined_datasets import JoinedDatasets
 from trainer.data.trajectories.joined_streams import JoinedStreams, stage1_streams
+from trainer.data.trajectories.relative_stream import RelativeStream, distances_of
 from trainer.data.trajectories.stream import TrajectoryStream
 from trainer.evaluation.action_error import action_error, noise_loss
 from trainer.model.action_head import ActionHead
@@ -86,13 +88,19 @@ def pretrain(
             motion.check_inside(normalizer)
     else:
         normalizer = datasets.normalizer(config.head.action, action_range)
+    if config.head.relative_actions:
+        ranges = with_range(normalizer.to_json(), config.head, lambda: distances_of(datasets.sources, config))
+        normalizer = ActionNormalizer(ranges, config.head.action)
     data = datasets.to_json() | {"action_range": normalizer.to_json()}
     data |= {"init_from": {"backbone": begun[1].backbone}} if begun else {}
     ranks.check(config.training)
     check_wandb(config.training)
     device = ranks.device(config.training.device)
     cache = folder.path / "decoded"
+    stream: TrajectoryStream | JoinedStreams | RelativeStream
     stream = stage1_streams(datasets, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
+    if config.head.relative_actions:
+        stream, normalizer = RelativeStream(stream, normalizer, config, device), normalizer.of_relative()
     if ranks.is_first:
         folder.begin(1, to_json(config), data, overwrite=overwrite)
     ranks.wait()
@@ -137,7 +145,10 @@ class _GrowingBasis:
     """The motion basis of the shards that training has come to; it takes a second, and changes with them alone."""
 
     def __init__(
-        self, stream: TrajectoryStream | JoinedStreams, normalizer: ActionNormalizer, directions: int | None
+        self,
+        stream: TrajectoryStream | JoinedStreams | RelativeStream,
+        normalizer: ActionNormalizer,
+        directions: int | None,
     ) -> None:
         self._stream, self._normalizer, self._directions = stream, normalizer, directions
         self._known: tuple[int | tuple[int, ...], MotionBasis | None] | None = None
@@ -197,8 +208,12 @@ def validation(
     basis: Callable[[], MotionBasis | None],
     rate_hz: float,
     limits: JointLimits | None = None,
+    parts: Callable[[], Mapping[str, slice]] = dict,
 ) -> Validate:
-    """Measures held-out loss, action error and motion; asks for the windows once, for the basis at each call."""
+    """Measures held-out loss, action error and motion; asks for the windows once, for the basis at each call.
+
+    Of each of the `parts` that the windows have, they are measured once more, as "part/name".
+    """
     held_out: list[Batch | None] = []
 
     def validate() -> Mapping[str, float]:
@@ -207,6 +222,13 @@ def validation(
         batch = held_out[0]
         if batch is None:
             return {}
+        found = measure(batch)
+        for name, part in parts().items():
+            own = Batch(batch.actions[part], batch.condition[part], tuple(seen[part] for seen in batch.pictures))
+            found |= {f"{name}/{key}": value for key, value in measure(own).items()}
+        return found
+
+    def measure(batch: Batch) -> dict[str, float]:
         error = action_error(head, batch, normalizer, precision, basis=basis(), rate_hz=rate_hz, limits=limits)
         return {"validation_loss": noise_loss(head, batch, precision), **error}
 

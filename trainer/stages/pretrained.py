@@ -16,6 +16,7 @@ from trainer.data.normalization import ActionNormalizer
 from trainer.data.resampling import resample
 from trainer.model.modes import MODES
 from trainer.model.observation import Camera
+from trainer.stages.relative_windows import actions_of
 from trainer.training.backbone_files import backbone_path
 from trainer.training.checkpoint import find_checkpoint, load_checkpoint
 from trainer.training.checkpoint_info import CheckpointInfo
@@ -125,6 +126,11 @@ def accepted(demonstrations: Demonstrations, config: AdaptConfig, stage1: Stage1
     if stage1 is None:
         return demonstrations
     info = stage1.info
+    if info.head.relative_actions != config.head.relative_actions:
+        raise ConfigError(
+            f"Stage 1's actions are {_kind(info.head)}, this run's {_kind(config.head)}; pass --relative-actions to "
+            "both or to neither"
+        )
     if pretrained:
         _check_shape(config.head, info.head)
     if demonstrations.robot != info.robot and not config.other_robot:
@@ -140,6 +146,10 @@ def accepted(demonstrations: Demonstrations, config: AdaptConfig, stage1: Stage1
             "pass --resample to interpolate them, or pretrain at their rate"
         )
     return resample(demonstrations, info.rate_hz)
+
+
+def _kind(head: HeadConfig) -> str:
+    return "relative to the current state" if head.relative_actions else "absolute"
 
 
 def _check_shape(wanted: HeadConfig, found: HeadConfig) -> None:
@@ -167,11 +177,12 @@ def inside(demonstrations: Demonstrations, normalizer: ActionNormalizer, config:
     Raises ConfigError where some leave it and they may not, or are too many to be exceptions.
     """
     episodes = demonstrations.episodes
-    kept = tuple(episode for episode in episodes if normalizer.contains(episode.actions))
+    kept = tuple(one for one in episodes if normalizer.contains(actions_of(demonstrations, one, config.head)))
     dropped = len(episodes) - len(kept)
     if not dropped or not config.drop_outside or 2 * dropped >= len(episodes):
         what = f"{dropped} of {len(episodes)} demonstrations" if dropped else "the demonstrations"
-        normalizer.check(np.concatenate([episode.actions for episode in episodes]), f"{what} of {demonstrations.task}")
+        every = np.concatenate([actions_of(demonstrations, episode, config.head) for episode in episodes])
+        normalizer.check(every, f"{what} of {demonstrations.task}")
         return demonstrations
     _log.warning("%d of %d demonstrations leave the action range and are left out", dropped, len(episodes))
     missed = sum(not episode.validation for episode in episodes) - sum(not episode.validation for episode in kept)

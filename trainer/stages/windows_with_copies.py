@@ -88,6 +88,10 @@ class WindowsWithCopies:
         """Windows of held-out demonstrations."""
         return self._demonstrations.validation()
 
+    def held_out_sets(self) -> dict[str, slice]:
+        """Of the demonstrations, which with copies are one set."""
+        return self._demonstrations.held_out_sets()
+
     def motion_windows(self) -> NDArray[np.float32]:
         """Of the demonstrations."""
         return self._demonstrations.motion_windows()
@@ -156,6 +160,12 @@ def with_copies(
         raise ConfigError(
             f"kinematics can't tell {what} of copies; train on them in Stage 1 alone (pretrain --condition objects)"
         )
+    if config.head.relative_actions:
+        raise ConfigError(
+            "relative_actions are relative to an observed state, which copies have not; leave --copies out"
+        )
+    if demonstrations.sets:
+        raise ConfigError("--copies are of one set of demonstrations; give that one alone as --demos")
     own, copied = batch_parts(config)
     steps = CopySteps(CopiedObservations(motions, demonstrations), normalizer, scaling, config.head.n_obs_steps)
     head = config.head

@@ -41,7 +41,8 @@ def build_head(
         conditioning = stage1_conditioning(info.head, backbone, info.condition_dim, steps)
     else:
         cameras = len(info.cameras)
-        conditioning = stage2_conditioning(info.head, backbone, info.condition_dim, kept, cameras)
+        pretrained = info.vision_weights is not None
+        conditioning = stage2_conditioning(info.head, backbone, info.condition_dim, kept, cameras, pretrained)
     return ActionHead(backbone, conditioning, info.head.prediction_type)
 
 

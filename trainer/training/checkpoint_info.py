@@ -14,7 +14,7 @@ from trainer.data.motion_basis import MotionBasis
 from trainer.data.normalization import ActionNormalizer
 from trainer.model.observation import Camera, ObservationScaling
 
-_ADDED = ("motion_basis", "demonstrated", "joint_limits", "held_out")
+_ADDED = ("motion_basis", "demonstrated", "joint_limits", "held_out", "state_columns", "vision_weights")
 """Fields of CheckpointInfo that have come since the first release."""
 
 
@@ -66,6 +66,10 @@ class CheckpointInfo:
         demonstrated: the motion of the demonstrations it was trained on (smoothness.describe_motion).
         joint_limits: of the arm, as the dataset's header has them; None where no dataset told.
         held_out: what held-out windows said of it (evaluate.action_error); None where it was not measured.
+        state_columns: of relative actions, which numbers of an observation step are the state that they are relative
+            to; None where they are absolute, or the state is not seen and has to be told.
+        vision_weights: hash of the file that the cameras' networks began with, whose norms they have; None where they
+            are our own.
     """
 
     stage: Literal[1, 2]
@@ -89,6 +93,8 @@ class CheckpointInfo:
     demonstrated: dict[str, float] | None = None
     joint_limits: dict[str, list[float]] | None = None
     held_out: dict[str, float] | None = None
+    state_columns: list[int] | None = None
+    vision_weights: str | None = None
 
     @property
     def limits(self) -> JointLimits | None:
@@ -103,7 +109,7 @@ class CheckpointInfo:
     @property
     def normalizer(self) -> ActionNormalizer:
         """Of its actions."""
-        return ActionNormalizer(self.action_range, self.head.action)
+        return ActionNormalizer(self.action_range, self.head.action, relative=self.head.relative_actions)
 
     @property
     def scaling(self) -> ObservationScaling:

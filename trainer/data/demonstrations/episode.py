@@ -101,11 +101,13 @@ class Episode:
         seed: of our simulator's environment; -1 where it was not made there.
         tool: observed pose of the tool centre point before each action, position 3 [m] and rotation_6d 6, (T, 9); None
             where none was recorded.
+        joints: likewise observed joint positions, (T, dof) [rad or m].
         counterpart: the motion in the other action space at the step of each action, observed where it was not
             commanded: joint positions (T, dof) [rad or m] where actions are poses, poses (T, 9) where they are joints;
             None where they were not recorded.
         objects: observed poses of the task's objects before each action, those that were recorded, (T, 9) each.
         initial_state: (1+nq+nv,) that simulator's time, generalized positions and velocities at its start; else empty.
+        set_number: which of `Demonstrations.sets` it is of, from 0.
     """
 
     name: str
@@ -116,14 +118,31 @@ class Episode:
     success: bool = True
     seed: int = -1
     tool: NDArray[np.float32] | None = None
+    joints: NDArray[np.float32] | None = None
     counterpart: NDArray[np.float32] | None = None
     objects: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     initial_state: FloatArray = field(default_factory=lambda: np.zeros(0))
+    set_number: int = 0
+
+
+@dataclass(frozen=True)
+class DemonstrationSet:
+    """One of several sets of demonstrations that are trained on together.
+
+    Attributes:
+        path: where it was read.
+        task: its name.
+        share: of the windows that are drawn.
+    """
+
+    path: str
+    task: str
+    share: float
 
 
 @dataclass(frozen=True, eq=False)
 class Demonstrations:
-    """Episodes of one task by one robot, all with the same observation.
+    """Episodes by one robot, all with the same observation; of one task, unless several sets were joined.
 
     Attributes:
         task: its name.
@@ -137,6 +156,8 @@ class Demonstrations:
         cameras: height and width of each camera's pictures.
         objects: what the task is about, where poses of it were recorded.
         drawn: how many of the episodes a seed drew, the rest being held out (`chosen`); None where none did.
+        sets: where they come from several (`joined.py`), each of these; their episodes follow one another in this
+            order. Empty where there is one alone.
     """
 
     task: str
@@ -150,6 +171,12 @@ class Demonstrations:
     cameras: dict[str, tuple[int, int]] = field(default_factory=dict)
     objects: tuple[MovedObject, ...] = ()
     drawn: int | None = None
+    sets: tuple[DemonstrationSet, ...] = ()
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Of each set of the windows that are drawn; of one alone, all."""
+        return tuple(one.share for one in self.sets) or (1.0,)
 
     @property
     def number(self) -> int:

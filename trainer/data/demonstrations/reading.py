@@ -84,6 +84,7 @@ def read_source(
             Episode(
                 raw.name, observations, actions, one.validation, images,
                 tool=None if track.observed.pose is None else _joined(track.observed.pose),
+                joints=_float32(track.observed.joint_position),
                 counterpart=_counterpart(track, mapping.action.space),
                 objects=_objects(raw, mapping, path),
             )
@@ -107,6 +108,10 @@ def _objects(raw: RawEpisode, mapping: Mapping, path: Path) -> dict[str, NDArray
         return {name: _joined(pose) for name, pose in object_poses(raw, mapping).items()}
     except ValueError as error:
         raise DemonstrationError(f"{raw.name}: objects: {error}", path) from error
+
+
+def _float32(values: NDArray[np.float64] | None) -> NDArray[np.float32] | None:
+    return None if values is None else values.astype(np.float32)
 
 
 def _counterpart(track: Track, space: ActionName) -> NDArray[np.float32] | None:

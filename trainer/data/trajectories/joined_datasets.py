@@ -12,8 +12,8 @@ from shared.manifest import DatasetHeader
 from trainer.config import ActionName, PretrainConfig
 from trainer.data.action import ActionRange
 from trainer.data.normalization import ActionNormalizer
+from trainer.data.shares import shares_of
 from trainer.data.trajectories.recorded_motion import RecordedMotion
-from trainer.settings import check_numbers
 
 if TYPE_CHECKING:
     from trainer.data.demonstrations.episode import ActionLabel
@@ -40,8 +40,7 @@ class JoinedDatasets:
 
         Raises ConfigError where there is not one weight above 0 for each, or a dataset is there twice.
         """
-        given = [1.0] * len(sources) if weights is None else weights
-        check_numbers("weights", given, len(sources), above=0)
+        shares = shares_of(weights, len(sources))
         ids = [source.header.dataset_id for source in sources]
         for place, one in enumerate(ids):
             if one in ids[:place]:
@@ -49,9 +48,7 @@ class JoinedDatasets:
                     f"dataset {one[:12]} is given as number {ids.index(one) + 1} and as number {place + 1}; give it "
                     "once, with the weight that it shall have"
                 )
-        # By the greatest first: a sum of very large weights would not be finite.
-        parts = [weight / max(given) for weight in given]
-        return cls(tuple(sources), tuple(part / sum(parts) for part in parts))
+        return cls(tuple(sources), shares)
 
     @property
     def header(self) -> DatasetHeader:

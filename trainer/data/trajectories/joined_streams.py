@@ -11,31 +11,15 @@ import torch
 from torch import Tensor
 
 from shared.errors import ConfigError
-from shared.order import IntArray
 from trainer.config import PretrainConfig
 from trainer.data.action import FloatArray
 from trainer.data.batches import Batch
 from trainer.data.motion_basis import MOST_WINDOWS
 from trainer.data.normalization import ActionNormalizer
+from trainer.data.shares import windows_of_each
 from trainer.data.trajectories.joined_datasets import JoinedDatasets
 from trainer.data.trajectories.stage1_stream import stage1_stream
 from trainer.data.trajectories.stream import TrajectoryStream
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 divided by the golden ratio: its multiples, modulo 2^64, spread more evenly than those of any other number."""
-
-
-def windows_of_each(shares: Sequence[float], first: int, count: int) -> IntArray:
-    """How many of the windows `first` to `first` + `count` - 1 of all are of each dataset, (datasets,).
-
-    Which dataset a window is of is a function of its number alone. In any stretch of windows, each dataset's part is
-    its share to within a few windows.
-    """
-    # One more than their numbers: the first would be at the edge.
-    turns = np.arange(first + 1, first + count + 1, dtype=np.uint64) * _GOLDEN
-    points = (turns >> np.uint64(11)) * 2.0**-53
-    chosen = np.searchsorted(np.cumsum(shares)[:-1], points, side="right")
-    return np.bincount(chosen, minlength=len(shares)).astype(np.int64)
 
 
 class JoinedStreams:

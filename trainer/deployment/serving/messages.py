@@ -15,7 +15,7 @@ from shared.errors import RequestError
 from trainer.deployment.serving.names import NAME_CHARACTERS
 from trainer.training.checkpoint_info import CheckpointInfo
 
-_KEYS = {"policy", "observations", "pictures", "prefix", "n_action_steps", "sessions", "steps"}
+_KEYS = {"policy", "observations", "pictures", "prefix", "current_state", "n_action_steps", "sessions", "steps"}
 _FLOATS = ("float32", "float64")
 _OVERHEAD_BYTES = 65536
 _LIST_BYTES = 9
@@ -30,6 +30,7 @@ class Observations(NamedTuple):
         pictures: of each camera, (n, n_obs_steps, height, width, 3).
         prefix: the actions that are fixed already, (n, m, action_dim), NaN in all of a robot's that has none; None
             where no robot has any.
+        state: of relative actions, each arm as it is now, (n, action_dim - 1); None where the policy sees it.
         n_action_steps: actions to answer with.
         sessions: name of each robot, or None where chunks are not to be ensembled.
         steps: control steps of each robot since its episode began; as long as `sessions`.
@@ -38,6 +39,7 @@ class Observations(NamedTuple):
     low_dim: NDArray[np.float32]
     pictures: dict[str, NDArray[np.uint8]]
     prefix: NDArray[np.float32] | None
+    state: NDArray[np.float32] | None
     n_action_steps: int
     sessions: list[str] | None
     steps: list[int]
@@ -47,7 +49,8 @@ def most_bytes(info: CheckpointInfo, robots: int) -> int:
     """Most bytes that a message of so many robots can need."""
     pixels = sum(3 * math.prod(camera.size) for camera in info.cameras.values())
     step = _LIST_BYTES * info.condition_dim + pixels
-    prefix = info.head.horizon * _LIST_BYTES * info.normalizer.action_dim
+    # Of the prefix, and of a state.
+    prefix = (info.head.horizon + 1) * _LIST_BYTES * info.normalizer.action_dim
     return robots * (info.head.n_obs_steps * step + prefix + 2 * NAME_CHARACTERS) + _OVERHEAD_BYTES
 
 
@@ -74,11 +77,12 @@ def read_map(value: Mapping[str, Any], info: CheckpointInfo, most_robots: int) -
         raise _wrong(("", f"asks for {robots} robots; 1 to {most_robots} are answered in one message"))
     joined = np.concatenate(low_dim, axis=-1) if low_dim else np.zeros((robots, info.head.n_obs_steps, 0), np.float32)
     prefix = None if value.get("prefix") is None else _prefix(value["prefix"], robots, info)
+    state = _state(value.get("current_state"), robots, info)
     n_action_steps, longest = value.get("n_action_steps", info.head.n_action_steps), info.head.longest_answer
     if type(n_action_steps) is not int or not 1 <= n_action_steps <= longest:
         raise _wrong(("/n_action_steps", f"must be 1 to {longest}, all that is predicted from now on"))
     sessions, steps = _sessions(value, robots)
-    return Observations(joined, pictures, prefix, n_action_steps, sessions, steps)
+    return Observations(joined, pictures, prefix, state, n_action_steps, sessions, steps)
 
 
 def write_actions(actions: NDArray[np.float32], rate_hz: float) -> bytes:
@@ -136,6 +140,18 @@ def _prefix(value: Any, robots: int, info: CheckpointInfo) -> NDArray[np.float32
     if (unknown.any(1) != unknown.all(1)).any():
         raise _wrong(("/prefix", "must be NaN in all of a robot's numbers or in none"))
     return values
+
+
+def _state(value: Any, robots: int, info: CheckpointInfo) -> NDArray[np.float32] | None:
+    """What relative actions are relative to; None where there is none, or the policy sees it."""
+    relative, seen = info.head.relative_actions, info.state_columns is not None
+    if value is None and (seen or not relative):
+        return None
+    if value is None:
+        raise _wrong(("/current_state", "is missing: this policy's actions are relative to the arm's state"))
+    if not relative:
+        raise _wrong(("/current_state", "is not taken: this policy's actions are absolute"))
+    return _floats(value, "/current_state", (robots, info.normalizer.action_dim - 1))
 
 
 def _floats(value: Any, pointer: str, shape: tuple[int | None, ...], *, lacking: bool = False) -> NDArray[np.float32]:

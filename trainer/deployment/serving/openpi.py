@@ -113,6 +113,8 @@ def read_observation(sent: Mapping[Any, Any], info: CheckpointInfo, keys: Openpi
     }
     if sent.get("prefix") is not None:
         value["prefix"] = array(_values(sent["prefix"], "/prefix").astype(np.float32)[None])
+    if info.head.relative_actions and sent.get("current_state") is not None:
+        value["current_state"] = array(_values(sent["current_state"], "/current_state").astype(np.float32)[None])
     return read_map(value, info, 1)
 
 

@@ -48,6 +48,8 @@ class ServedPolicy:
             "rate_hz": info.rate_hz,
             "action": info.head.action,
             "action_label": info.action_label,
+            "relative_actions": info.head.relative_actions,
+            "needs_state": info.head.relative_actions and info.state_columns is None,
             "action_dim": info.normalizer.action_dim,
             "n_obs_steps": policy.n_obs_steps,
             "n_action_steps": policy.n_action_steps,
@@ -71,7 +73,7 @@ class ServedPolicy:
             raise ProblemError(
                 422, "this server does not ensemble; leave out sessions and steps, or start it with --ensemble"
             )
-        chunks = self._policy.predict(asked.low_dim, asked.pictures, asked.prefix)
+        chunks = self._policy.predict(asked.low_dim, asked.pictures, asked.prefix, asked.state)
         if asked.sessions is not None and self._ensemble is not None:
             for index, (session, step) in enumerate(zip(asked.sessions, asked.steps, strict=True)):
                 chunks[index] = self._ensemble(session, step, chunks[index])
@@ -81,5 +83,5 @@ class ServedPolicy:
         """The answer to an unpacked message of openpi's. Raises HeadstartError where it has none."""
         began = time.perf_counter()
         asked = read_observation(message, self._policy.info, self._openpi_keys)
-        (chunk,) = self._policy.predict(asked.low_dim, asked.pictures, asked.prefix)[:, : asked.n_action_steps]
+        (chunk,) = self._policy.predict(*asked[:4])[:, : asked.n_action_steps]
         return write_answer(chunk, self._policy.info.rate_hz, 1000 * (time.perf_counter() - began))

@@ -43,12 +43,12 @@ def run_summarize(folder: Path, count: int | None) -> None:
 def run_adapt(folder: Path, count: int | None) -> None:
     config = AdaptConfig(mode="normal", training=training(1))
     adapt.run(
-        folder / "set",
+        (folder / "set",),
         folder / "run",
         config,
-        count,
+        count=count,
         action_range=folder / "range.json",
-        mapping=folder / "mapping.json",
+        mapping=(folder / "mapping.json",),
     )
 
 

@@ -24,8 +24,9 @@ from tests.trainer.example import make_dataset, training
 from trainer.config import HeadConfig, PretrainConfig
 from trainer.data.batches import Batch
 from trainer.data.normalization import ActionNormalizer
+from trainer.data.shares import windows_of_each
 from trainer.data.trajectories.joined_datasets import JoinedDatasets
-from trainer.data.trajectories.joined_streams import JoinedStreams, stage1_streams, windows_of_each
+from trainer.data.trajectories.joined_streams import JoinedStreams, stage1_streams
 from trainer.data.trajectories.stage1_stream import stage1_stream
 from trainer.data.trajectories.stream import TrajectoryStream
 from trainer.stages.pretrain import pretrain
