@@ -78,8 +78,8 @@ test-compose: setup ## Build the images and run them on a real Docker engine
 test-openapi: setup ## Call every operation of the REST API in more than 3,000 right and wrong ways
 	SCHEMATHESIS_EXAMPLES=60 $(RUN) -m pytest tests/services/api/test_openapi.py --timeout 3600 -rP $(ARGS)
 
-test-lerobot: setup ## Open exports in the real lerobot of LEROBOT_PYTHON, a Python that has it
-	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export $(ARGS)
+test-lerobot: setup ## Open exports, datasets and policies, in the real lerobot of LEROBOT_PYTHON, a Python that has it
+	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export tests/lerobot_plugin $(ARGS)
 
 bench: setup ## Print every benchmark's figures, one JSON object each; peers has packages of its own
 	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vxE "peers|closed_loop"); do \
