@@ -35,7 +35,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt $(wildcard packages/*/pyproject.t
 	@echo "==> virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	@echo "==> packages, at the versions in constraints.txt (3.8 GB on disk, a few minutes)"
-	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,environments,dev]' -e packages/headstart-client
+	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,hub,simulation,environments,dev]' -e packages/headstart-client
 	@echo "==> robosuite, and gym-aloha and openpi-client (tests'), without their dependencies: they would pull numpy below 2"
 	@echo "    or bring FFmpeg once more"
 	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -c constraints.txt robosuite gym-aloha openpi-client

@@ -34,7 +34,8 @@ def run(
     """Stage 2: adapt a pretrained head to demonstrations, or train one of the baselines on them.
 
     Args:
-        demos: demonstrations: our simulator's file, a robomimic file, or the folder of a LeRobot data set.
+        demos: demonstrations: our simulator's file, a robomimic file, or the folder of a LeRobot data set; or
+            one of these on the Hugging Face Hub: hf://user/name, or hf://user/name@revision.
         out: run folder.
         config: settings.
         count: use the first so many demonstrations.

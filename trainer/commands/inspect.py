@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from shared.errors import ConfigError
+from trainer.hub import demonstrations_here
 from trainer.progress import progress
 from trainer.settings import check_number
 
@@ -30,7 +31,7 @@ def run(
     """Show what a data set holds, or with a mapping, whether it is what the mapping says; or propose a mapping.
 
     Args:
-        demos: a robomimic file, the folder of a LeRobot data set, or our simulator's file.
+        demos: a robomimic file, the folder of a LeRobot data set, or our simulator's file; or hf://user/name@revision.
         mapping: what its columns mean (.toml or .json, docs/your-data.md).
         count: read the first so many demonstrations.
         action_range: JSON (such as a dataset.json) that positions and joints must lie in.
@@ -43,6 +44,7 @@ def run(
         base: link of the URDF that poses are relative to; by default the service's, or the one that never moves.
     """
     check_number("--count", count, 1)
+    demos = demonstrations_here(demos)
     if propose is not None:
         if mapping is not None:
             raise ConfigError("--propose writes a mapping, and --mapping checks one; leave one of them out")

@@ -59,7 +59,7 @@ class HeadstartPolicy(PreTrainedPolicy):
         if not folder.is_dir():
             raise FileNotFoundError(
                 f"{folder} is no folder here. Exported programs are code, so they are not fetched: fetch the policy "
-                "itself (`python -m trainer fetch`), and export it with --lerobot"
+                "itself (`headstart fetch`), and export it with --lerobot"
             )
         config = config or PreTrainedConfig.from_pretrained(folder)
         policy = cls(config, folder)
