@@ -1,10 +1,11 @@
 """Run by a Python that has the real lerobot and the plugin, not by ours: `python plugin_check.py EXPORTS FOLDER`.
 
 Every export has an episode with the actions of our own policy beside it. It is recorded as a LeRobot data set, read
-back, and the exported policy asked step by step as LeRobot asks; some of them by lerobot-eval. Prints one JSON object
-with the largest difference of each; fails by AssertionError.
+back, and the exported policy asked step by step as LeRobot asks; some of them by lerobot-eval and lerobot-rollout.
+Prints one JSON object with the largest difference of each; fails by AssertionError.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -17,7 +18,7 @@ import torch
 from lerobot.configs.policies import PreTrainedConfig
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
-from lerobot.scripts import lerobot_eval
+from lerobot.scripts import lerobot_eval, lerobot_rollout
 from lerobot.utils.import_utils import register_third_party_plugins
 
 
@@ -111,6 +112,17 @@ def evaluated(folder: Path, out: Path) -> np.ndarray[Any, Any]:
     return told
 
 
+def commanded(folder: Path) -> np.ndarray[Any, Any]:
+    """The actions that lerobot-rollout commands a robot with, (steps, action_dim)."""
+    os.environ["EPISODE"] = str(folder)
+    options = {"strategy.type": "base", "policy.path": folder, "robot.type": "episode", "fps": 20, "device": "cpu"}
+    sys.argv = ["lerobot-rollout", *(f"--{name}={value}" for name, value in options.items()), "--task=reach"]
+    with contextlib.suppress(EOFError):
+        lerobot_rollout.main()
+    told: np.ndarray[Any, Any] = np.load(folder / "commanded.npy")
+    return told
+
+
 def main() -> None:
     """Compares."""
     register_third_party_plugins()
@@ -127,6 +139,9 @@ def main() -> None:
     for name in ("pose", "camera"):
         told = evaluated(exports / name, folder / f"eval-{name}")
         differences[f"{name} eval"] = float(np.abs(told - np.load(exports / name / "episode.npz")["actions"]).max())
+    for name in ("joint", "camera"):
+        told = commanded(exports / name)
+        differences[f"{name} rollout"] = float(np.abs(told - np.load(exports / name / "episode.npz")["actions"]).max())
     versions = {"lerobot": lerobot.__version__, "torch": torch.__version__, "python": sys.version.split()[0]}
     print(json.dumps({**versions, "differences": differences}))
 

@@ -239,7 +239,7 @@ def test_demonstrations_are_fetched(hub: Hub, ask: Trainer, tmp_path: Path) -> N
             assert "/new: http://127.0.0.1:9 can't be reached" in err
 
 
-def test_every_command_that_takes_a_run_takes_its_address(low_dim_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_a_run_is_read_its_address_will_do(low_dim_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
     def fetched(*arguments: object) -> Path:
