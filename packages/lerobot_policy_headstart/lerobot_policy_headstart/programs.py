@@ -51,7 +51,7 @@ class Denoiser(nn.Module):
         self._projection: Tensor
         self._hold: Tensor
         self.register_buffer("_projection", projection, persistent=False)
-        self.register_buffer("_hold", torch.tensor(hold).reshape(horizon, -1), persistent=False)
+        self.register_buffer("_hold", torch.tensor(hold), persistent=False)
 
     @torch.no_grad()
     def forward(

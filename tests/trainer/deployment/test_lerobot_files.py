@@ -185,7 +185,7 @@ def test_what_can_not_be_told_in_the_robots_units_is_refused(
 
 def test_the_pages_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    head = replace(HEADS["dp_mlp-adaln_zero"], action="joint_position")
+    head = replace(HEADS["dp_mlp-adaln_zero"], action="joint_position", n_obs_steps=1)
     ranges = {"joint_position": {"min": [-2.0, -1.0], "max": [2.0, 1.5]}}
     config = AdaptConfig("random_body", head, training=training(1))
     adapt(tmp_path / "runs/my-policy", make_demonstrations(action="joint_position"), config, action_range=ranges)
@@ -200,7 +200,12 @@ def test_the_pages_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     # -2 to 2 rad, of which 0.1 is the zero; the other joint turns the other way.
     assert np.allclose(written["action.mean"], [np.rad2deg(-0.1), np.rad2deg(-0.25 - 0.2), 50], atol=1e-4)
     assert np.allclose(written["action.std"], [np.rad2deg(2), np.rad2deg(-1.25), -50], atol=1e-4)
-    assert Policy.load("exported").info.head.action == "joint_position"
+    # Of one observed step there is nothing that chunks could go on from.
+    policy, seen = Policy.load("exported", precision="fp32"), np.full((1, 1, 9), 0.1, np.float32)
+    drawn = torch.from_numpy(module("noise").noise_of(0, seen, [], (16, 3)))
+    condition = policy.info.scaling.apply(torch.from_numpy(seen)).flatten(1)
+    made = module("programs").Denoiser(Path("exported"))(condition, (), drawn, None).numpy()
+    assert np.abs(policy.info.normalizer.denormalize(made)[:, :8] - policy(seen)).max() < 1e-5
 
 
 def toml(table: dict[str, Any]) -> str:
