@@ -24,7 +24,7 @@ from trainer.simulation.rollout import Rollout, rollout
 from trainer.simulation.strip import render_strip
 from trainer.simulation.task import ONLOOKER, Task
 from trainer.tensor_file import publish
-from trainer.training.checkpoint import CheckpointInfo
+from trainer.training.checkpoint_info import CheckpointInfo
 from trainer.training.training_summary import training_summary
 
 COMMITTED_STEPS = 1
