@@ -35,7 +35,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt $(wildcard packages/*/pyproject.t
 	@echo "==> virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	@echo "==> packages, at the versions in constraints.txt (3.8 GB on disk, a few minutes)"
-	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,simulation,environments,dev]' -e packages/headstart-client
+	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,hub,simulation,environments,dev]' -e packages/headstart-client
 	@echo "==> robosuite, and gym-aloha and openpi-client (tests'), without their dependencies: they would pull numpy below 2"
 	@echo "    or bring FFmpeg once more"
 	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) --no-deps -c constraints.txt robosuite gym-aloha openpi-client
@@ -78,8 +78,8 @@ test-compose: setup ## Build the images and run them on a real Docker engine
 test-openapi: setup ## Call every operation of the REST API in more than 3,000 right and wrong ways
 	SCHEMATHESIS_EXAMPLES=60 $(RUN) -m pytest tests/services/api/test_openapi.py --timeout 3600 -rP $(ARGS)
 
-test-lerobot: setup ## Open exports in the real lerobot of LEROBOT_PYTHON, a Python that has it
-	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export $(ARGS)
+test-lerobot: setup ## Open exports, datasets and policies, in the real lerobot of LEROBOT_PYTHON, a Python that has it
+	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export tests/lerobot_plugin $(ARGS)
 
 bench: setup ## Print the figures of the benchmarks that take minutes, one JSON object each
 	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vxE "peers|closed_loop|keep_outs"); do \

@@ -35,6 +35,10 @@ COMMANDS = (
     Command("evaluate", "trainer", "evaluate", "Roll a policy out in simulation."),
     Command("policy", "trainer", "serve", "Serve a policy: observations in, action chunks out."),
     Command("export-policy", "trainer", "export", "Write a policy as a program that needs no Headstart."),
+    Command("push", "trainer", "push", "Publish a policy or a pretrained head on the Hugging Face Hub, with a card."),
+    Command(
+        "fetch", "trainer", "fetch", "Fetch a policy or a pretrained head from the Hub, by its hash where it is given."
+    ),
     Command("inspect", "trainer", "inspect", "Say what is in demonstrations, and whether they can be trained on."),
     Command("summarize", "trainer", "summarize", "Describe demonstrations, so that trajectories can be like them."),
     Command("motions", "trainer", "motions", "Take out of demonstrations what copies are made of."),

@@ -18,6 +18,7 @@ from shared.errors import ConfigError
 PARTS = {
     "services": "make trajectories and serve them",
     "trainer": "pretrain, adapt, serve and export policies",
+    "hub": "fetch from the Hugging Face Hub, and push to it",
     "simulation": "record demonstrations and roll policies out",
 }
 """The extras of this package, and what each is for."""

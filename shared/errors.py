@@ -15,6 +15,7 @@
     │   ├── DatasetCancelledError     its job was cancelled
     │   └── DatasetStalledError       no commit arrived within max_wait
     ├── ServiceError              the service could not be reached, or answered with a problem
+    ├── HubError                  the Hub could not be reached, or has no such repository for this user
     ├── DemonstrationError        a demonstration file that can't be used as asked; carries the path
     ├── SummaryError              a summary of demonstrations that isn't one; carries the place in it
     ├── SimulationError           a task or simulator problem
@@ -130,6 +131,10 @@ class ServiceError(HeadstartError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class HubError(HeadstartError):
+    """The Hugging Face Hub could not be reached, or refused; or what lies there is not what was asked for."""
 
 
 class DemonstrationError(HeadstartError):

@@ -18,6 +18,7 @@ PAGES = ("README.md", "docs/audit.md", "docs/recipe.md", "docs/report.md", "docs
 OTHER_PAGES = {
     "docs/deployment.md": ("tests/services/test_deployment.py",),
     "docs/exports.md": ("tests/services/export/test_docs.py",),
+    "docs/lerobot.md": ("tests/trainer/deployment/test_lerobot_files.py",),
     "docs/object-stores.md": ("tests/test_object_stores.py",),
     "docs/own-environment.md": ("tests/test_own_environment.py",),
     "docs/policies.md": ("tests/trainer/deployment/serving/test_serving.py", "tests/trainer/deployment/test_export.py"),

@@ -110,7 +110,7 @@ def test_the_doctor_finds_everything_here(capsys: pytest.CaptureFixture[str]) ->
     assert main(["doctor", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(part["name"], part["missing"], part["unfit"]) for part in found["parts"]] == [
-        ("services", [], []), ("trainer", [], []), ("simulation", [], []),
+        ("services", [], []), ("trainer", [], []), ("hub", [], []), ("simulation", [], []),
     ]  # fmt: skip
     assert found["machine"]["cores"] >= 1
     assert found["packages"]["torch"].startswith("2.13.0")

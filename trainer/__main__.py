@@ -2,7 +2,7 @@
 
 Demonstrations are made by demonstrate, given pictures by render, checked by inspect and described by summarize; motions
 takes out of them what the service makes copies of, and copies asks it for them. Replay commands such copies in the
-simulator, to see which of them do the task.
+simulator, to see which of them do the task. Push and fetch are of the Hugging Face Hub.
 
 Errors that a user can mend are printed as one line, with exit code 2. Ctrl-C, SIGTERM and SIGHUP save first; exit code
 130.
@@ -18,7 +18,7 @@ from shared.errors import HeadstartError
 
 COMMANDS = (
     "serve", "train", "pretrain", "basis", "adapt", "inspect", "demonstrate", "render", "motions", "copies", "replay",
-    "summarize", "evaluate", "export",
+    "summarize", "evaluate", "export", "push", "fetch",
 )  # fmt: skip
 """Modules of trainer.commands, each with a function `run`."""
 

@@ -43,8 +43,9 @@ def run(
     """Stage 2: adapt a pretrained head to demonstrations, or train one of the baselines on them.
 
     Args:
-        demos: demonstrations: our simulator's file, a robomimic file, or the folder of a LeRobot data set; once for
-            each set, where several are mixed.
+        demos: demonstrations: our simulator's file, a robomimic file, or the folder of a LeRobot data set; or
+            one of these on the Hugging Face Hub: hf://user/name, or hf://user/name@revision. Once for each set, where
+            several are mixed.
         out: run folder.
         config: settings.
         weights: of several sets, in their order, with commas: their shares of the windows that are drawn (3,1 is three

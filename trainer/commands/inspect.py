@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from shared.errors import ConfigError
+from trainer.hub import demonstrations_here
 from trainer.progress import progress
 from trainer.settings import check_number
 
@@ -40,7 +41,7 @@ def run(
     never move, and how near the table the tool goes.
 
     Args:
-        demos: a robomimic file, the folder of a LeRobot data set, or our simulator's file.
+        demos: a robomimic file, the folder of a LeRobot data set, or our simulator's file; or hf://user/name@revision.
         mapping: what its columns mean (.toml or .json, docs/your-data.md).
         count: read the first so many demonstrations.
         action_range: JSON (such as a dataset.json) that positions and joints must lie in.
@@ -57,6 +58,7 @@ def run(
         table: height [m] in the base frame: count the steps in which the tool is below it.
     """
     check_number("--count", count, 1)
+    demos = demonstrations_here(demos)
     if propose is not None:
         if mapping is not None:
             raise ConfigError("--propose writes a mapping, and --mapping checks one; leave one of them out")

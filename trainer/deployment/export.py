@@ -2,8 +2,8 @@
 
     encode.pt2     torch.export: scaled observations (and pictures) to features, once for each observation
     denoise.pt2    torch.export: noisy actions, timesteps and features to the head's prediction
-    policy.json    what is seen, how it is scaled, how actions are scaled back, the sampler's coefficients, and the
-                   projection onto the motion basis
+    policy.json    what is seen, how it is scaled, how actions are scaled back, the sampler's coefficients, the
+                   projection onto the motion basis, and how a chunk goes on from the actions before it
 
 They hold no device: `.module().to("cuda")` runs them there. docs/policies.md has the script that runs them.
 """
@@ -21,7 +21,9 @@ from torch.export import Dim
 from shared.errors import CheckpointError, ConfigError
 from trainer import tensor_file
 from trainer.data.motion_basis import MotionBasis, chosen_basis
+from trainer.deployment.lerobot_files import LeRobotNames, lerobot_files
 from trainer.model.action_head import ActionHead
+from trainer.model.constraint import hold_gain
 from trainer.model.diffusion import sampling_steps
 from trainer.training.backbone_files import backbone_path, link_backbone
 from trainer.training.checkpoint import find_checkpoint, load_checkpoint
@@ -63,6 +65,7 @@ def export_policy(
     sampling_steps: int | None = None,
     bundle: bool = False,
     directions: int | None = None,
+    lerobot: LeRobotNames | None = None,
 ) -> None:
     """Writes a Stage-2 checkpoint's programs into a folder, in float32 and for any number of robots.
 
@@ -74,10 +77,12 @@ def export_policy(
             matching.
         bundle: also copy the checkpoint and its backbone, so that `out` is a run folder that needs no other file.
         directions: of the motion basis that is written down, instead of the checkpoint's number; 0 is no basis.
+        lerobot: also write what LeRobot wants beside the programs, by these names.
 
     Raises:
         CheckpointError: it can't be loaded, or is Stage 1's.
-        ConfigError: the folder is the run's own, or the basis has not so many directions.
+        ConfigError: the folder is the run's own, the basis has not so many directions, or the policy does not fit the
+            names.
     """
     path = find_checkpoint(checkpoint)
     head, info = load_checkpoint(path, backbone)
@@ -86,6 +91,7 @@ def export_policy(
     if out.resolve() == path.parent.parent.resolve():
         raise ConfigError(f"{out} is the run's own folder; export into another")
     _, basis = chosen_basis(info.basis, directions)
+    beside = {} if lerobot is None else lerobot_files(info, lerobot)
     head.requires_grad_(False)
     programs = _programs(head, info)
     out.mkdir(parents=True, exist_ok=True)
@@ -94,6 +100,8 @@ def export_policy(
         torch.export.save(program, part)
         part.replace(out / f"{name}.pt2")
     tensor_file.publish(out / "policy.json", json.dumps(_description(info, sampling_steps, basis), indent=1).encode())
+    for name, content in beside.items():
+        tensor_file.publish(out / name, content)
     if bundle:
         tensor_file.publish(out / "checkpoints" / path.name, path.read_bytes())
         if info.backbone is not None:
@@ -133,7 +141,9 @@ def _of_any_device(program: torch.export.ExportedProgram) -> torch.export.Export
 def _description(info: CheckpointInfo, steps: int | None, basis: MotionBasis | None) -> dict[str, Any]:
     """policy.json."""
     center, scale = info.normalizer.affine()
-    scaling = info.scaling
+    scaling, past = info.scaling, info.head.n_obs_steps - 1
+    projection = None if basis is None else basis.projection()
+    gain = hold_gain(None if projection is None else torch.from_numpy(projection), info.head.horizon, past)
     return {
         "robot": info.robot,
         "task": info.task,
@@ -153,6 +163,7 @@ def _description(info: CheckpointInfo, steps: int | None, basis: MotionBasis | N
         ],
         "action_scaling": {"center": center.tolist(), "scale": scale.tolist()},
         "prediction_type": info.head.prediction_type,
-        "projection": None if basis is None else basis.projection().tolist(),
+        "projection": None if projection is None else projection.tolist(),
+        "hold": gain.tolist(),
         "sampler": [asdict(step) for step in sampling_steps(steps, info.head.prediction_type)],
     }

@@ -67,8 +67,7 @@ class Constraint:
             motion = torch.zeros(numbers, dtype=torch.float64)
             motion[:GRIPPER] = 1
             free = eye[:, :count]
-            gain = free if self._projection is None else self._gain(self._projection, count)
-            ways = (projection, gain, motion), (eye, free, 1 - motion)
+            ways = (projection, hold_gain(self._projection, horizon, count), motion), (eye, free, 1 - motion)
             kept = torch.zeros(horizon * numbers, horizon * numbers, dtype=torch.float64)
             taken = torch.zeros(horizon * numbers, count * numbers, dtype=torch.float64)
             for onto, turn, which in ways:
@@ -78,19 +77,22 @@ class Constraint:
             self._matrices[key] = next(made), next(made)
         return self._matrices[key]
 
-    @staticmethod
-    def _gain(projection: Tensor, count: int) -> Tensor:
-        """(horizon, count) from the gap in the first actions to what it changes of the window.
 
-        The best linear estimate of the window's error from that of its first steps, for errors within the basis that
-        are alike in steps near each other: the window turns from the prefix to what is denoised, and does not jump.
-        """
-        steps = torch.arange(len(projection), dtype=torch.float64)
-        alike = torch.exp(-0.5 * ((steps[:, None] - steps) / _REACH_STEPS) ** 2)
-        covariance = projection @ alike @ projection
-        first = covariance[:count, :count] + _LEFT * torch.eye(count, dtype=torch.float64)
-        gain: Tensor = torch.linalg.solve(first, covariance[:count])
-        return gain.T
+def hold_gain(projection: Tensor | None, horizon: int, count: int) -> Tensor:
+    """(horizon, count) float64, from the gap in the first actions to what it changes of the window.
+
+    Within a basis, the best linear estimate of the window's error from that of its first steps, for errors that are
+    alike in steps near each other: the window turns from the prefix to what is denoised, and does not jump. Without
+    one (None), only the first steps change.
+    """
+    if projection is None:
+        return torch.eye(horizon, dtype=torch.float64)[:, :count]
+    steps = torch.arange(horizon, dtype=torch.float64)
+    alike = torch.exp(-0.5 * ((steps[:, None] - steps) / _REACH_STEPS) ** 2)
+    covariance = projection @ alike @ projection
+    first = covariance[:count, :count] + _LEFT * torch.eye(count, dtype=torch.float64)
+    gain: Tensor = torch.linalg.solve(first, covariance[:count])
+    return gain.T
 
 
 def _product(rows: Tensor, matrix: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from shared.errors import CheckpointError
 from trainer import tensor_file
 from trainer.data.trajectories.stage1_steps import condition_steps
+from trainer.hub import policy_here
 from trainer.model.action_head import ActionHead
 from trainer.model.backbones import Backbone, build_backbone
 from trainer.model.conditioning import stage1_conditioning, stage2_conditioning
@@ -57,8 +58,11 @@ def save_checkpoint(path: Path, info: CheckpointInfo, weights: Mapping[str, Tens
 
 
 def find_checkpoint(path: Path | str) -> Path:
-    """The checkpoint at `path`, or the latest of the run folder there. Raises CheckpointError where it has none."""
-    path = Path(path)
+    """The checkpoint at `path`, or the latest of the run folder there, which may be on the Hub (hf://user/name@revision).
+
+    Raises CheckpointError where it has none, HubError where it can't be fetched.
+    """
+    path = policy_here(Path(path))
     if not path.is_dir():
         return path
     found = sorted((path / "checkpoints").glob("step-*.safetensors"))

@@ -18,6 +18,7 @@ from trainer.data.demonstrations.formats.simulator import is_simulators, read_si
 from trainer.data.demonstrations.mapping.mapping import Mapping
 from trainer.data.demonstrations.reading import read_source
 from trainer.data.demonstrations.source import Source
+from trainer.hub import demonstrations_here
 from trainer.progress import Progress, silent
 
 __all__ = ["open_source", "read_demonstrations"]
@@ -37,7 +38,8 @@ def read_demonstrations(
     """The demonstrations of a data set, or the first `count` of them, or those that a seed draws.
 
     Args:
-        path: a file of our simulator or of robomimic's layout, or the folder of a LeRobot data set.
+        path: a file of our simulator or of robomimic's layout, or the folder of a LeRobot data set; or where one lies
+            on the Hub (hf://user/name@revision), which is fetched.
         count: how many; None for all.
         mapping: what its columns mean; for our simulator's none.
         ranges: that positions and joints must lie in, as in dataset.json.
@@ -48,10 +50,11 @@ def read_demonstrations(
 
     Raises:
         ConfigError: the mapping is missing, or does not fit the data set.
+        HubError: it can't be fetched.
         DemonstrationError: the data set isn't there, isn't whole or has fewer; `count` is below 1; or it is not what
             the mapping says. Names the demonstration.
     """
-    path = Path(path)
+    path = demonstrations_here(Path(path))
     if draw is not None and count is None:
         raise ConfigError("--draw draws some of the demonstrations; say with --count how many")
     if count is not None and count < 1:
