@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BODY: dict[str, Any] = {"robot": "panda", "count": 230, "seed": 5, "shard_rows": 20}
 """Twelve shards, the last one short."""
 REQUEST = TrajectoryRequest.parse(BODY)
-LONG_BODY: dict[str, Any] = {"robot": "panda", "count": 500_000, "seed": 6, "shard_rows": 4800}
-"""Shards that take many seconds each."""
+LONG_BODY: dict[str, Any] = {"robot": "panda", "count": 500_000, "rate_hz": 2, "seed": 6, "shard_rows": 48_000}
+"""Shards that take many seconds each, and little room on a disk."""
 
 
 def contents(dataset: Dataset) -> list[str]:

@@ -150,7 +150,7 @@ def test_rows_stream_in_order_while_they_are_made(client: Client, tmp_path: Path
 
 
 def test_a_stream_waits_for_its_jobs_turn_for_longer_than_other_calls(client: Client, service: RunningService) -> None:
-    first = client.submit({**BODY, "count": 500_000, "shard_rows": 4800, "seed": 80})
+    first = client.submit({**BODY, "count": 500_000, "rate_hz": 2, "shard_rows": 48_000, "seed": 80})
     second = client.submit({**BODY, "seed": 81, "count": 40})
     with Client(service.url, timeout=3) as hasty:
         rows = hasty.stream(second["id"])
@@ -200,7 +200,7 @@ def test_events_tell_every_commit_once_and_how_the_job_ended(client: Client) -> 
 
 
 def test_a_job_is_deleted_once_it_has_ended(client: Client) -> None:
-    job = client.submit({**BODY, "count": 500_000, "shard_rows": 4800, "seed": 79})
+    job = client.submit({**BODY, "count": 500_000, "rate_hz": 2, "shard_rows": 48_000, "seed": 79})
     with pytest.raises(ServiceError) as caught:
         client.delete(job["id"])
     assert caught.value.status == 409
@@ -209,7 +209,7 @@ def test_a_job_is_deleted_once_it_has_ended(client: Client) -> None:
     client.delete(job["id"])
     with pytest.raises(ServiceError, match="there is no job"):
         client.job(job["id"])
-    again = client.submit({**BODY, "count": 500_000, "shard_rows": 4800, "seed": 79})["id"]
+    again = client.submit({**BODY, "count": 500_000, "rate_hz": 2, "shard_rows": 48_000, "seed": 79})["id"]
     with pytest.raises(ServiceError, match=r"is still (queued|running)"):
         client.wait(again, timeout=0)
     client.cancel(again)
@@ -236,7 +236,7 @@ def test_a_dataset_is_opened_by_path_or_url(client: Client, service: RunningServ
 
 
 def test_a_cancelled_job_ends_its_followers(client: Client, tmp_path: Path) -> None:
-    job = client.submit({**BODY, "count": 500_000, "shard_rows": 4800})
+    job = client.submit({**BODY, "count": 500_000, "rate_hz": 2, "shard_rows": 48_000})
     remote = RemoteDataset(client, job["id"], tmp_path)
     assert client.cancel(job["id"])["state"] in ("cancelling", "cancelled")
     with pytest.raises(DatasetCancelledError):

@@ -13,7 +13,8 @@ def _reference(seed: int, stream: int, counter: int) -> np.random.Philox:
 
 @given(
     seed=st.integers(0, 2**64 - 1),
-    streams=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=4),
+    # Of up to eight NumPy's own generator draws.
+    streams=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=12),
     counter=st.integers(0, 2**63 - 1),
     n=st.integers(1, 13),
 )

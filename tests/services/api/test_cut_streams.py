@@ -98,7 +98,7 @@ def cut(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def _cut(service: RunningService, saved: Path, how: str) -> Path:
     with httpx.Client(base_url=service.url, timeout=60, trust_env=False) as api:
-        job = api.post("/v1/jobs", json={**BODY, "count": 100_000}).raise_for_status().json()
+        job = api.post("/v1/jobs", json={**BODY, "count": 100_000, "rate_hz": 2}).raise_for_status().json()
         while api.get(f"/v1/jobs/{job['id']}").json()["progress"]["shards_committed"] < 2:
             time.sleep(0.05)
         # The only worker makes a shard of this one for many seconds: the other job's stream runs dry.

@@ -77,7 +77,7 @@ def test_a_job_is_trained_on_while_it_is_made_through_a_killed_service(data: Pat
 def test_a_cancelled_job_ends_training(data: Path, tmp_path: Path) -> None:
     with running_service(data, *ENGINE) as service, Client(service.url) as client:
         client.wait_ready()
-        job = client.submit({**BODY, "count": 500_000, "shard_rows": 4800})
+        job = client.submit({**BODY, "count": 500_000, "rate_hz": 2, "shard_rows": 48_000})
         stream = _stream(RemoteDataset(client, job["id"], tmp_path / "cache"), tmp_path / "live")
         canceller = threading.Timer(0.3, lambda: client.cancel(job["id"]))
         canceller.start()
