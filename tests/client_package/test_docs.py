@@ -23,8 +23,17 @@ def test_the_package_needs_what_it_says_and_no_more() -> None:
     assert {"numpy", "httpx", "msgpack", "ruckig", "websockets"} <= loaded
     assert not loaded & {"torch", "ray", "pinocchio", "pyarrow", "tqdm", "services", "trainer", "shared"}
     loaded = _loaded("from headstart_client import generate")
-    assert {"httpx", "pyarrow", "tqdm"} <= loaded
+    assert {"httpx", "pyarrow"} <= loaded
     assert not loaded & {"torch", "ray", "pinocchio", "matplotlib", "ruckig", "services", "trainer", "shared"}
+
+
+def test_what_an_extra_is_for_says_which_one_is_missing() -> None:
+    without = "import sys; sys.modules.update(dict.fromkeys(['pyarrow', 'tqdm', 'obstore', 'rerun']))"
+    for name, extra in (("generate", "data"), ("recording", "viewer")):
+        path = str(ROOT / "packages" / "headstart-client")
+        code = f"{without}; from headstart_client import {name}"
+        done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": path}, capture_output=True, text=True)
+        assert done.stderr.splitlines()[-1].endswith(f"pip install 'headstart-client[{extra}]'")
 
 
 def _loaded(code: str) -> set[str]:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from headstart_client.data.dataset import StoredDataset
 from headstart_client.data.remote_dataset import PATIENCE_S, RemoteDataset, open_dataset
 from headstart_client.errors import HeadstartError, ServiceError
@@ -49,6 +47,8 @@ def generate(
         ServiceError: the service can't be reached, refuses the request, or the job failed.
         HeadstartError: no URL, and no services here; or what they say of the request.
     """
+    from tqdm.auto import tqdm
+
     body, kept = {"robot": robot, "count": count, **request}, _kept(folder)
     made_here = _here() if url is None else None
     with tqdm(total=count, desc=robot, unit=" rows", disable=not progress) as bar:
