@@ -32,7 +32,8 @@ from trainer.data.normalization import ActionNormalizer
 from trainer.deployment.policy import Policy
 from trainer.deployment.serving.messages import array
 from trainer.recipe.machine import describe_machine
-from trainer.training.checkpoint import CheckpointInfo, build_head, save_checkpoint
+from trainer.training.checkpoint import build_head, save_checkpoint
+from trainer.training.checkpoint_info import CheckpointInfo
 
 OBS_DIM = 40
 HEADS = {

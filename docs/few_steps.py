@@ -22,7 +22,7 @@ from trainer.intervals import difference_interval, rate_interval
 from trainer.recipe.machine import describe_machine
 from trainer.simulation.rollout import rollout
 from trainer.simulation.task import find_task
-from trainer.training.checkpoint import CheckpointInfo
+from trainer.training.checkpoint_info import CheckpointInfo
 
 KEPT = Path(__file__).resolve().parent / "results" / "few_steps"
 STEPS = (10, 4, 2, 1)

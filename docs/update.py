@@ -18,6 +18,7 @@ from docs.closed_loop import closed_loop_table
 from docs.few_steps import few_steps_table
 from docs.paper_comparison import comparison_table
 from docs.smoothing import smoothing_table
+from docs.training_settings import settings_table
 from services.catalogue import ARMS
 from services.catalogue.default_limits import RULE
 from shared import records
@@ -141,6 +142,7 @@ PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "heads": (ROOT / "docs" / "adding-a-head.md", heads_table),
     "paper": (ROOT / "docs" / "recipe.md", comparison_table),
     "presets": (ROOT / "docs" / "recipe.md", presets_table),
+    "training-settings": (ROOT / "docs" / "training.md", settings_table),
     "robots": (ROOT / "docs" / "robots.md", robots_table),
     "benchmarks": (RESULTS / "benchmarks.md", benchmark_tables),
     "fit": (ROOT / "docs" / "report.md", lambda: benchmark_table("fit")),

@@ -53,18 +53,20 @@ def _run(given: list[str], called: str | None) -> None:
     import tyro
 
     if called is not None:
-        tyro.cli(_function(given[0]), prog=called, args=given[1:])
+        tyro.cli(_function(given[0], given[1:]), prog=called, args=given[1:])
         return
     app = tyro.extras.SubcommandApp()
     for name in COMMANDS:
-        app.command(name=name)(_function(name))
+        app.command(name=name)(_function(name, given[1:] if given[:1] == [name] else []))
     app.cli(prog="python -m trainer", description=__doc__, args=given)
 
 
-def _function(name: str) -> Callable[..., None]:
-    """What runs a command."""
+def _function(name: str, arguments: Sequence[str]) -> Callable[..., None]:
+    """What runs a command with these arguments."""
+    from trainer.commands.config_file import with_config_file
+
     run: Callable[..., None] = importlib.import_module(f"trainer.commands.{name}").run
-    return run
+    return with_config_file(name, run, arguments)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -1,7 +1,8 @@
-"""Numbers that a user sets, checked by name before anything is touched."""
+"""What a user sets, checked by name before anything is touched."""
 
 import math
 from collections.abc import Sequence
+from typing import Any, get_args, get_type_hints
 
 from shared.errors import ConfigError
 
@@ -59,6 +60,14 @@ def check_numbers(
         raise ConfigError(f"{name} is {values!r}; it must be {count} number{'' if count == 1 else 's'}")
     for value in values:
         check_number(name, value, least, above=above, below=below)
+
+
+def check_choices(config: Any) -> None:
+    """Raises ConfigError where a field with named choices has none of them."""
+    for name, hint in get_type_hints(type(config)).items():
+        choices = get_args(hint)
+        if choices and all(isinstance(choice, str) for choice in choices) and getattr(config, name) not in choices:
+            raise ConfigError(f"{name} is {getattr(config, name)!r}; it must be one of {', '.join(choices)}")
 
 
 def _shown(bound: float) -> str:

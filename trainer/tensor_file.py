@@ -4,14 +4,14 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from shared.errors import CheckpointError, TrainingError
 
@@ -144,3 +144,25 @@ def count_numbers(path: Path) -> int:
 def sha256(content: bytes) -> str:
     """In hexadecimal."""
     return hashlib.sha256(content).hexdigest()
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path, there: Set[str] = frozenset()) -> None:
+    """Copies tensors into a module that has exactly these, and those that are there already.
+
+    Raises CheckpointError, naming the file they are of, where it has others.
+    """
+    wanted = {name: value.shape for name, value in module.state_dict().items() if name not in there}
+    found = {name: value.shape for name, value in tensors.items()}
+    different = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if different:
+        name = different[0]
+        raise CheckpointError(
+            f"does not fit its head: '{name}' is {_shape(found.get(name))}, expected {_shape(wanted.get(name))}"
+            f"{f' (and {len(different) - 1} more)' if len(different) > 1 else ''}; choose the head it was trained with",
+            path,
+        )
+    module.load_state_dict(dict(tensors), strict=False)
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else str(tuple(shape))

@@ -48,6 +48,18 @@ class HalfSpaceClaim(_Part):
         return np.asarray(self.offset - points @ self.unit_normal)
 
 
+class ObjectClaim(_Part):
+    """How large an object is [m], if that is said."""
+
+    size: _Point | None = None
+
+
+class WorkspaceClaim(_Part):
+    """The objects of a workspace that has some."""
+
+    objects: dict[str, ObjectClaim] = Field(default_factory=dict)
+
+
 class Claims(_Part):
     """The parts of a resolved request that an audit holds rows to, with the request's defaults."""
 
@@ -57,6 +69,7 @@ class Claims(_Part):
     keep_out: Annotated[
         tuple[Annotated[BoxClaim | HalfSpaceClaim, Field(discriminator="kind")], ...], Field(max_length=100)
     ] = ()
+    workspace: WorkspaceClaim = WorkspaceClaim()
 
     @classmethod
     def of(cls, header: DatasetHeader) -> "Claims":
@@ -71,6 +84,10 @@ class Claims(_Part):
             raise DatasetFormatError(
                 f"its request can't be read: {where}: {first['msg']}; restore it", "dataset.json"
             ) from None
+
+    def size_of(self, name: str) -> _Point | None:
+        """Edge lengths of the box around an object [m], or None."""
+        return self.workspace.objects.get(name, ObjectClaim()).size
 
     def limits(self, header: DatasetHeader) -> JointLimits:
         """The robot's limits under the fastest speed scale."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from services.audit.claims import Claims
 from services.audit.findings import AuditReport
 from services.audit.geometry import read_geometry
-from services.audit.moments import Moments
+from services.audit.moments import Moments, posture_between
 from services.audit.pinocchio_model import Frames, Kinematics
 from services.audit.sphere_bounds import closer_gaps, sphere_centres, sphere_gaps
 
@@ -73,7 +73,8 @@ class CollisionCheck:
     def __init__(self, kinematics: Kinematics, claims: Claims) -> None:
         """Reads the robot's shapes. Raises RobotError."""
         self._kinematics = kinematics
-        self._geometry = geometry = read_geometry(kinematics, claims)
+        self.geometry = geometry = read_geometry(kinematics, claims)
+        """The shapes, and which of them have to stay apart."""
         self.reach = geometry.travel.max(0) if len(geometry.travel) else np.zeros(kinematics.dof)
         """How far each joint moves any pair, at most, for each unit of its own motion, shape (dof,)."""
         self._data = kinematics.model.createData()
@@ -93,18 +94,18 @@ class CollisionCheck:
         within = (row[1:] == row[:-1]) & sound[row[1:]]
         moved = _moved(moments).T
         moved[:, ~within] = 0.0
-        centres, near = sphere_centres(self._geometry, frames), []
-        for pair, reach in enumerate(self._geometry.travel):
+        centres, near = sphere_centres(self.geometry, frames), []
+        for pair, reach in enumerate(self.geometry.travel):
             marked = self._near(pair, frames, centres, within, reach @ moved)
             if marked is not None:
                 near.append((pair, marked))
         least = np.full((len(ids), 2), CLEAR)
         if near:
-            of_near = self._geometry.travel[[pair for pair, _ in near]] @ moved
+            of_near = self.geometry.travel[[pair for pair, _ in near]] @ moved
             travel = np.concatenate([np.zeros((len(near), 1)), np.cumsum(of_near, axis=1)], axis=1)
             self._walk(moments, Stretches.of(near, travel), travel, least)
         for kind, name in enumerate(("self-collision", "keep-outs")):
-            if (self._geometry.keep_out == kind).any():
+            if (self.geometry.keep_out == kind).any():
                 report.measure(name, -least[sound, kind], 0.0, "m", ids[sound])
 
     def _near(
@@ -119,11 +120,11 @@ class CollisionCheck:
             within: where a moment and its next are of one row, shape (N - 1,).
             moved: how far the pair moves there [m], shape (N - 1,).
         """
-        gaps = sphere_gaps(self._geometry, centres, pair)
+        gaps = sphere_gaps(self.geometry, centres, pair)
         near = within & ~_apart(gaps, moved)
         if near.any():
             samples = np.flatnonzero(np.append(near, False) | np.append(False, near))
-            gaps[samples] = closer_gaps(self._geometry, frames, pair, samples)
+            gaps[samples] = closer_gaps(self.geometry, frames, pair, samples)
             near = within & ~_apart(gaps, moved)
         return near if near.any() else None
 
@@ -144,7 +145,7 @@ class CollisionCheck:
             sample = np.minimum(found - left.column * samples, left.last - 1)
             before, after = travel[left.column, sample], travel[left.column, sample + 1]
             share = np.clip((left.here - before) / np.maximum(after - before, _SMALL), 0, 1)
-            postures = _between(moments, sample, share)
+            postures = posture_between(moments, sample, share)
             left = left.cleared(self._distances(postures, left.pair, moments.row[sample], least))
 
     def _distances(self, q: FloatArray, pair: IntArray, row: IntArray, least: FloatArray) -> FloatArray:
@@ -156,7 +157,7 @@ class CollisionCheck:
             row: shape (m,).
             least: of each row and kind of pair, shape (n, 2) [m]; an overlap is noted only if the meshes overlap too.
         """
-        model, hulls, found = self._kinematics.model, self._geometry.hulls, np.empty(len(q))
+        model, hulls, found = self._kinematics.model, self.geometry.hulls, np.empty(len(q))
         for i, posture in enumerate(self._kinematics.configurations(q)):
             number = int(pair[i])
             pin.updateGeometryPlacements(model, self._data, hulls, self._hulls, posture)
@@ -164,12 +165,12 @@ class CollisionCheck:
             if noted <= 0:
                 # Without a depth it is an overlap all the same.
                 noted = min(noted, -_SMALL) if self._meshes_overlap(number, posture) else 0.0
-            kind = int(self._geometry.keep_out[number])
+            kind = int(self.geometry.keep_out[number])
             least[row[i], kind] = min(least[row[i], kind], noted)
         return found
 
     def _meshes_overlap(self, pair: int, posture: FloatArray) -> bool:
-        model, meshes = self._kinematics.model, self._geometry.meshes
+        model, meshes = self._kinematics.model, self.geometry.meshes
         pin.updateGeometryPlacements(model, self._data, meshes, self._meshes, posture)
         return bool(pin.computeCollision(meshes, self._meshes, pair))
 
@@ -189,16 +190,3 @@ def _moved(moments: Moments) -> FloatArray:
         turn = -b / (2 * a)
     peak = np.where((turn > 0) & (turn < 1), np.abs(before - a * np.where(np.isfinite(turn), turn, 0) ** 2), 0.0)
     return np.maximum(np.maximum(np.abs(before), np.abs(after)), peak)
-
-
-def _between(moments: Moments, moment: IntArray, u: FloatArray) -> FloatArray:
-    """Postures (m, dof) a share u after moments: cubic Hermite interpolation."""
-    t, u = moments.seconds[moment][:, None], u[:, None]
-    before, after = moments.q[moment], moments.q[moment + 1]
-    leaving, arriving = t * moments.qd[moment], t * moments.qd[moment + 1]
-    return (
-        (1 + 2 * u) * (1 - u) ** 2 * before
-        + u * (1 - u) ** 2 * leaving
-        + u**2 * (3 - 2 * u) * after
-        - u**2 * (1 - u) * arriving
-    )

@@ -72,6 +72,19 @@ def stored(rows: Rows) -> Moments:
     return Moments(segment_row[of], q, qd, np.maximum(np.diff(clock), 0.0))
 
 
+def posture_between(moments: Moments, moment: IntArray, u: FloatArray) -> FloatArray:
+    """Postures (m, dof) a share u after moments: cubic Hermite interpolation."""
+    t, u = moments.seconds[moment][:, None], u[:, None]
+    before, after = moments.q[moment], moments.q[moment + 1]
+    leaving, arriving = t * moments.qd[moment], t * moments.qd[moment + 1]
+    return (
+        (1 + 2 * u) * (1 - u) ** 2 * before
+        + u * (1 - u) ** 2 * leaving
+        + u**2 * (3 - 2 * u) * after
+        - u**2 * (1 - u) * arriving
+    )
+
+
 def straight_motions(rows: Rows, families: list[str]) -> tuple[FloatArray, IntArray, IntArray]:
     """Configurations along every motion that is to be a straight line, (M, dof), the first of each motion and M, and
     each motion's row. Which ones those are follows from the family: all of a cartesian_line, and the second, third,

@@ -9,6 +9,7 @@ from services.audit.claims import Claims
 from services.audit.collision_check import CollisionCheck
 from services.audit.copy_check import CopiesCheck
 from services.audit.findings import AuditReport
+from services.audit.held_check import HeldCheck
 from services.audit.lines import check_lines
 from services.audit.moments import ALLOWED, exact_from_hz, sampled, stored
 from services.audit.motion_check import check_continuity, check_samples, check_tool, keeps_limits
@@ -36,6 +37,9 @@ class ShardAudit:
         self._collision = CollisionCheck(self._kinematics, self._claims) if kept_apart else None
         motions = motions_of(dataset)
         self._copies = None if motions is None else CopiesCheck(motions)
+        self._held: HeldCheck | None = None
+        if motions is not None and self._collision is not None:
+            self._held = HeldCheck(self._kinematics, self._claims, self._collision.geometry, motions)
 
     def check(self, commit: Commit, chosen: NDArray[np.bool_]) -> AuditReport:
         """What is found in a shard; the motion only of the rows that are chosen."""
@@ -76,11 +80,13 @@ class ShardAudit:
         if rows.profile_first is not None:
             check_lines(report, self._kinematics, rows, part.column("family").to_pylist())
         if self._collision is not None:
-            self._check_collisions(report, rows, along, frames)
+            self._check_collisions(report, part, rows, along, frames)
         report.rows_in_motion += len(rows.ids)
         report.samples += int(rows.first[-1])
 
-    def _check_collisions(self, report: AuditReport, rows: Rows, along: NDArray[np.bool_], frames: Frames) -> None:
+    def _check_collisions(
+        self, report: AuditReport, table: pa.Table, rows: Rows, along: NDArray[np.bool_], frames: Frames
+    ) -> None:
         """Looks for collisions along the profiles of the rows marked, and through the samples of the others."""
         assert self._collision is not None
         exact, n = exact_from_hz(self._collision.reach, self._limits.jerk), len(rows.ids)
@@ -96,9 +102,13 @@ class ShardAudit:
             moments = stored(rows)
             kept = sound & along & keeps_limits(self._limits, moments, n)
             self._collision.check(report, rows.ids, moments, kept, self._kinematics.frames(moments.q))
+            if self._held is not None:
+                self._held.check(report, table, rows, moments, kept)
             sound &= ~along
         if sound.any():
             self._collision.check(report, rows.ids, sampled(rows), sound, frames)
+            if self._held is not None:
+                self._held.check(report, table, rows, sampled(rows), sound)
 
 
 def _parts(table: pa.Table, wanted: NDArray[np.int64]) -> list[pa.Table]:

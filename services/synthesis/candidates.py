@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.checks import validation
 from services.synthesis.checks.validation import Samples
-from services.synthesis.collision.collisions import collisions
+from services.synthesis.collision.collisions import collisions, collisions_within
 from services.synthesis.collision.gaps import CLEAR
-from services.synthesis.collision.separations import Separations, separations
-from services.synthesis.copies.copying import CopySamples, followed, make_copies, sample_copies
+from services.synthesis.collision.separations import Separations, separations, separations_of_held
+from services.synthesis.copies.copying import Copies, CopySamples, followed, make_copies, sample_copies
+from services.synthesis.copies.held import carried_boxes
 from services.synthesis.draw.sampling import Candidates, draw_candidates
 from services.synthesis.ends import Ends
 from services.synthesis.motion.motions import Motions
@@ -108,6 +109,7 @@ def _make_copies(
     apart = _apart(request, robot)
     if apart is not None:
         accepted &= _clear(reasons, robot, apart, motions, np.flatnonzero(accepted))
+        accepted &= _hand_is_clear(request, workspace, robot, reasons, copies, motions, np.flatnonzero(accepted))
     family = np.full(len(ids), FAMILIES.index("demonstrated"))
     return Batch(DrawnCopies(ids, attempts, family), reasons, motions, duration, samples, accepted, copied)
 
@@ -148,6 +150,26 @@ def _clear(reasons: list[str], robot: RobotModel, apart: Separations, motions: M
             validation.SELF_COLLISION if apart.second[met[row]] >= 0 else validation.KEEP_OUT
         )
     return np.asarray(met == CLEAR)
+
+
+def _hand_is_clear(
+    request: TrajectoryRequest,
+    workspace: Objects,
+    robot: RobotModel,
+    reasons: list[str],
+    copies: Copies,
+    motions: Motions,
+    rows: IntArray,
+) -> BoolArray:
+    """Rejects some rows if what the hand holds in them meets something; which of all rows are not."""
+    clear = np.ones(len(motions.candidate), np.bool_)
+    for box in carried_boxes(workspace, robot, copies, motions.candidate[rows]):
+        apart = separations_of_held(robot, box.corners, request.self_collision, request.keep_out)
+        chosen = rows[box.rows]
+        met = collisions_within(robot, apart, motions.profiles, motions.first, chosen, box.times)
+        clear[chosen[met != CLEAR]] = False
+    _reject(reasons, motions.candidate[~clear], validation.HELD_COLLISION)
+    return clear
 
 
 def _drop(reasons: list[str], motions: Motions, failed: dict[str, BoolArray]) -> Motions:

@@ -6,14 +6,8 @@ from pathlib import Path
 import torch
 
 from trainer import tensor_file
-from trainer.training.checkpoint import (
-    KIND,
-    backbone_path,
-    find_checkpoint,
-    link_backbone,
-    read_info,
-    save_checkpoint,
-)
+from trainer.training.backbone_files import backbone_path, link_backbone
+from trainer.training.checkpoint import KIND, find_checkpoint, read_info, save_checkpoint
 
 
 def make_adapters(run: Path, folder: Path, count: int) -> list[Path]:

@@ -62,7 +62,9 @@ def test_deterministic_algorithms_are_asked_for_while_it_trains(
 
 def test_what_is_deterministic_is_not_compiled_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("trainer.training.loop.worth_compiling", lambda switch, device, steps: asked.append(switch))
+    monkeypatch.setattr(
+        "trainer.training.gradient_steps.worth_compiling", lambda switch, device, steps: asked.append(switch)
+    )
     for on in (False, True):
         config = training(1, deterministic=on, compile="auto")
         source = Windows(random_windows(16, 2 * OBS_DIM), config.batch_size)

@@ -12,7 +12,8 @@ from tests.trainer.training.test_loop import make_loop
 from trainer.__main__ import main
 from trainer.commands import pretrain
 from trainer.config import PretrainConfig
-from trainer.training.checkpoint import load_checkpoint, save_backbone, save_checkpoint
+from trainer.training.backbone_files import save_backbone
+from trainer.training.checkpoint import load_checkpoint, save_checkpoint
 from trainer.training.run_folder import RunFolder
 from trainer.training.threads import available_threads, with_threads
 

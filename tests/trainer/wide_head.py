@@ -16,7 +16,9 @@ from trainer.deployment.policies import load_policies
 from trainer.deployment.policy import Policy
 from trainer.model.backbones import Backbone, add_backbone
 from trainer.model.backbones.time_encoder import TimeEncoder
-from trainer.training.checkpoint import CheckpointInfo, build_head, save_backbone, save_checkpoint
+from trainer.training.backbone_files import save_backbone
+from trainer.training.checkpoint import build_head, save_checkpoint
+from trainer.training.checkpoint_info import CheckpointInfo
 
 WIDTH, LAYERS = 1024, 24
 

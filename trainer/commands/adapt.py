@@ -1,14 +1,22 @@
 """`python -m trainer adapt`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tyro.conf import OmitArgPrefixes
 
 from shared.errors import ConfigError
+from trainer.commands.config_file import ConfigFile
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import AdaptConfig
-from trainer.progress import progress
+from trainer.progress import Progress, progress
 from trainer.settings import check_number
+
+if TYPE_CHECKING:
+    from shared.follow import ShardSource
+    from trainer.data.action import ActionRange
+    from trainer.data.demonstrations.episode import Demonstrations
+    from trainer.data.demonstrations.formats.frame_cache import FrameCache
 
 
 def run(
@@ -30,6 +38,7 @@ def run(
     init_from: Path | None = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    config_file: ConfigFile = None,
 ) -> None:
     """Stage 2: adapt a pretrained head to demonstrations, or train one of the baselines on them.
 
@@ -58,11 +67,7 @@ def run(
     check_number("--draw", draw, 0)
     check_number("--frames-gb", frames_gb, above=0)
     from trainer.commands.action_range import read_action_range
-    from trainer.data.copies.opening import failed_copies, open_copies
-    from trainer.data.demonstrations import read_demonstrations
-    from trainer.data.demonstrations.episode import moving
     from trainer.data.demonstrations.formats.frame_cache import FrameCache
-    from trainer.data.demonstrations.mapping.mapping_file import read_mapping
     from trainer.data.motion_basis import read_basis
     from trainer.stages.adapt import adapt
     from trainer.training.checkpoint import read_info
@@ -70,32 +75,16 @@ def run(
 
     with Ranks.joined() as ranks:
         claim(out, resume, overwrite, ranks)
-        source = None if copies is None else open_copies(copies, out / "shards")
-        if replayed is not None and source is None:
-            raise ConfigError("--replayed is of copies: give --copies, too, or leave it out")
-        failed = failed_copies(replayed, source) if replayed and source else frozenset()
+        source, failed = _copies(copies, replayed, out / "shards")
         ranges, begun = read_action_range(action_range, mapping), stage1 or init_from
         known = read_info(begun).action_range if begun else ranges
-        # Those that leave the range are dropped later, by what they are after resampling.
-        checked = None if config.drop_outside else known
-        meaning = read_mapping(mapping) if mapping else None
         cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
         with progress("adapt") as report:
-            read = read_demonstrations(
-                demos,
-                count,
-                mapping=meaning,
-                ranges=checked,
-                frames=cache,
-                progress=report,
-                draw=draw,
-            )
-            demonstrations, said = moving(read, demos)
-            if said:
-                print(said)
+            # Those that leave the range are dropped later, by what they are after resampling.
+            checked = None if config.drop_outside else known
             checkpoint = adapt(
                 out,
-                demonstrations,
+                _demonstrations(demos, count, draw, mapping, checked, cache, report),
                 config,
                 stage1=stage1,
                 backbone=backbone,
@@ -111,3 +100,37 @@ def run(
                 ranks=ranks,
             )
         say_trained(out, checkpoint, ranks)
+
+
+def _copies(copies: str | None, replayed: Path | None, cache: Path) -> "tuple[ShardSource | None, frozenset[int]]":
+    """The dataset of copies, and the ids of those that failed."""
+    from trainer.data.copies.opening import failed_copies, open_copies
+
+    if copies is None:
+        if replayed is not None:
+            raise ConfigError("--replayed is of copies: give --copies, too, or leave it out")
+        return None, frozenset()
+    source = open_copies(copies, cache)
+    return source, frozenset() if replayed is None else failed_copies(replayed, source)
+
+
+def _demonstrations(
+    demos: Path,
+    count: int | None,
+    draw: int | None,
+    mapping: Path | None,
+    ranges: "ActionRange | None",
+    frames: "FrameCache",
+    report: Progress,
+) -> "Demonstrations":
+    """Those that move; says where others are left out."""
+    from trainer.data.demonstrations import read_demonstrations
+    from trainer.data.demonstrations.episode import moving
+    from trainer.data.demonstrations.mapping.mapping_file import read_mapping
+
+    meaning = read_mapping(mapping) if mapping else None
+    read = read_demonstrations(demos, count, mapping=meaning, ranges=ranges, frames=frames, progress=report, draw=draw)
+    demonstrations, said = moving(read, demos)
+    if said:
+        print(said)
+    return demonstrations

@@ -6,6 +6,7 @@ from pathlib import Path
 from tyro.conf import OmitArgPrefixes, UseAppendAction
 
 from shared.errors import ConfigError
+from trainer.commands.config_file import ConfigFile
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import PretrainConfig
 from trainer.progress import progress
@@ -24,6 +25,7 @@ def run(
     ahead: bool = True,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    config_file: ConfigFile = None,
 ) -> None:
     """Stage 1: pretrain a head on trajectories, finished or still being made.
 

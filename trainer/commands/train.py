@@ -2,10 +2,14 @@
 
 from tyro.conf import OmitArgPrefixes
 
+from trainer.commands.config_file import ConfigFile
 from trainer.recipe.recipe_options import RecipeOptions
 
 
-def run(options: OmitArgPrefixes[RecipeOptions] = RecipeOptions()) -> None:  # noqa: B008
+def run(
+    options: OmitArgPrefixes[RecipeOptions] = RecipeOptions(),  # noqa: B008
+    config_file: ConfigFile = None,
+) -> None:
     """Run the whole recipe: generate, pretrain, demonstrate, adapt, roll out, report."""
     from rich.console import Console
 

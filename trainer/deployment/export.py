@@ -23,7 +23,9 @@ from trainer import tensor_file
 from trainer.data.motion_basis import MotionBasis, chosen_basis
 from trainer.model.action_head import ActionHead
 from trainer.model.diffusion import sampling_steps
-from trainer.training.checkpoint import CheckpointInfo, backbone_path, find_checkpoint, link_backbone, load_checkpoint
+from trainer.training.backbone_files import backbone_path, link_backbone
+from trainer.training.checkpoint import find_checkpoint, load_checkpoint
+from trainer.training.checkpoint_info import CheckpointInfo
 
 _EXAMPLES = 2
 """Of a batch that programs are traced with; one would be taken for a constant."""

@@ -20,7 +20,8 @@ from trainer.device import choose_device
 from trainer.model.action_head import ActionHead
 from trainer.model.frozen_backbones import FrozenBackbones
 from trainer.model.sampler import Sampler
-from trainer.training.checkpoint import CheckpointInfo, load_checkpoint
+from trainer.training.checkpoint import load_checkpoint
+from trainer.training.checkpoint_info import CheckpointInfo
 
 
 class Policy:

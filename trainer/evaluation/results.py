@@ -25,7 +25,7 @@ from trainer.simulation.strip import render_strip
 from trainer.simulation.task import ONLOOKER, Task
 from trainer.simulation.watched_episode import Onlooker
 from trainer.tensor_file import publish
-from trainer.training.checkpoint import CheckpointInfo
+from trainer.training.checkpoint_info import CheckpointInfo
 from trainer.training.training_summary import training_summary
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from shared.errors import ConfigError
 from trainer.data.demonstrations.mapping.mapping import split_columns
 from trainer.simulation.task import Task
 from trainer.simulation.watched_episode import Part, Seen
-from trainer.training.checkpoint import CheckpointInfo
+from trainer.training.checkpoint_info import CheckpointInfo
 
 _OBSERVED, _PICTURE = "obs/", "_image"
 """What robomimic's files call observations and pictures of cameras."""

@@ -1,10 +1,16 @@
 """What the recipe is asked for, apart from it: the command line needs no more."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shared.errors import ConfigError
-from trainer.config import HeadName, Precision, check_choices
+from trainer.config import HeadName, Precision
+from trainer.settings import check_choices
+
+_RECORDED = ("data", "demos", "device", "precision", "resample", "other_robot")
+"""Options that recipe.json has beside the recipe itself."""
 
 FIRST_ROLLOUT_SEED = 100_000
 """Of the initial states that policies are compared on."""
@@ -44,6 +50,32 @@ class RecipeOptions:
     parallel: int = 0
     resample: bool = False
     other_robot: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """What recipe.json says beside the recipe, which has the preset's name and the head."""
+        demos = None if self.demos is None else str(self.demos)
+        return {**{name: getattr(self, name) for name in _RECORDED}, "demos": demos}
+
+    @classmethod
+    def read(cls, path: Path) -> "RecipeOptions":
+        """Those of a run's recipe.json or folder; where it went is not among them.
+
+        Raises ConfigError where it can't be read, or has an option that this release does not know.
+        """
+        path = path / "recipe.json" if path.is_dir() else path
+        try:
+            content = json.loads(path.read_text())
+            recipe = content["recipe"]
+            given = {"preset": recipe["name"], "head": recipe["head"]}
+            given |= {name: value for name, value in content.items() if name != "recipe"}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path} can't be read as a recipe's recipe.json: {error!r}") from error
+        unknown = sorted(set(given) - {"preset", "head", *_RECORDED})
+        if unknown:
+            raise ConfigError(f"{path}: the recipe has no option {unknown}; it has {sorted(_RECORDED)}")
+        if given.get("demos") is not None:
+            given["demos"] = Path(given["demos"])
+        return cls(**given)
 
     def __post_init__(self) -> None:
         check_choices(self)

@@ -25,20 +25,15 @@ from trainer.data.trajectories.stream import TrajectoryStream
 from trainer.evaluation.action_error import action_error, noise_loss
 from trainer.model.action_head import ActionHead
 from trainer.progress import Progress, silent
-from trainer.training.checkpoint import (
-    BACKBONE,
-    CheckpointInfo,
-    Stage1Record,
-    build_head,
-    load_checkpoint,
-    save_backbone,
-    save_checkpoint,
-)
+from trainer.training.backbone_files import save_backbone
+from trainer.training.checkpoint import BACKBONE, build_head, load_checkpoint, save_checkpoint
+from trainer.training.checkpoint_info import CheckpointInfo, Stage1Record
 from trainer.training.kept_policies import remove_others
 from trainer.training.loop import Publish, TrainingLoop, Validate
 from trainer.training.ranks import ALONE, Ranks
 from trainer.training.run_folder import RunFolder
 from trainer.training.threads import with_threads
+from trainer.training.wandb_log import check_wandb
 
 
 def pretrain(
@@ -87,7 +82,8 @@ def pretrain(
     normalizer = ActionNormalizer(ranges, config.head.action)
     data = datasets.to_json() | {"action_range": normalizer.to_json()}
     data |= {"init_from": {"backbone": begun[1].backbone}} if begun else {}
-    ranks.check(config.training.batch_size)
+    ranks.check(config.training)
+    check_wandb(config.training)
     device = ranks.device(config.training.device)
     cache = folder.path / "decoded"
     stream = stage1_streams(datasets, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)

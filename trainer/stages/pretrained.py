@@ -16,7 +16,9 @@ from trainer.data.normalization import ActionNormalizer
 from trainer.data.resampling import resample
 from trainer.model.modes import MODES
 from trainer.model.observation import Camera
-from trainer.training.checkpoint import CheckpointInfo, backbone_path, find_checkpoint, load_checkpoint
+from trainer.training.backbone_files import backbone_path
+from trainer.training.checkpoint import find_checkpoint, load_checkpoint
+from trainer.training.checkpoint_info import CheckpointInfo
 from trainer.training.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -42,6 +44,22 @@ class Stage1:
     backbone: Path
     kept: Mapping[str, Tensor]
     policy: Mapping[str, Tensor] | None = None
+
+    @classmethod
+    def chosen(
+        cls, stage1: Path | str | None, backbone: Path | None, init_from: Path | str | None, vision: Path | None
+    ) -> "Stage1 | None":
+        """Stage 1 or a policy, whichever is to be begun with; None where neither is.
+
+        Raises ConfigError where options are given that don't go together, and else as `load` and `of_policy`.
+        """
+        if backbone is not None and stage1 is None:
+            raise ConfigError("a backbone is Stage 1's: give --stage1, its checkpoint, too, or leave --backbone out")
+        if init_from is not None and (stage1 is not None or vision is not None):
+            raise ConfigError("--init-from begins with a whole policy; leave --stage1 and --vision out")
+        if init_from is not None:
+            return cls.of_policy(init_from)
+        return None if stage1 is None else cls.load(stage1, backbone)
 
     @classmethod
     def load(cls, path: Path | str, backbone: Path | None) -> "Stage1":

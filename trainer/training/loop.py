@@ -1,38 +1,29 @@
 """The training loop of both stages: denoising with AdamW, a moving average, exact resume."""
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from shared.philox import philox_uint64
 from trainer.config import TrainingConfig
 from trainer.data.batches import Batch, BatchSource, RankBatch
-from trainer.device import autocast, compute_dtype, deterministic_algorithms, worth_compiling
+from trainer.device import deterministic_algorithms
 from trainer.model.action_head import ActionHead
-from trainer.model.compilation import Forward, compiled
-from trainer.model.compute_copy import compute_copy
-from trainer.model.diffusion import forward_process
 from trainer.progress import Progress, silent
+from trainer.training.gradient_steps import GradientSteps
 from trainer.training.interruption import Interruption
 from trainer.training.loss_record import LossRecord
+from trainer.training.meter import Meter
 from trainer.training.metrics import MetricsLog
-from trainer.training.moving_average import MovingAverage
-from trainer.training.optimization import build_optimizer, learning_rate
+from trainer.training.optimization import learning_rates
 from trainer.training.ranks import ALONE, Ranks
 from trainer.training.run_folder import RunFolder
 from trainer.training.saving import Saver
 from trainer.training.stopwatch import Stopwatch
 from trainer.training.threads import available_threads
 from trainer.training.training_state import TrainingState, load_training_state, save_training_state
-from trainer.training.transfer import send
-
-# An id that no trajectory has, so that noise and sample order come from different streams.
-_NOISE_STREAM = np.array([2**63], np.uint64)
 
 Validate = Callable[[], Mapping[str, float]]
 """What held-out windows say of the head."""
@@ -44,10 +35,9 @@ weights, which it is given on the CPU, in a thread of its own."""
 class TrainingLoop:
     """One run of gradient steps, from wherever its folder says it stopped.
 
-    A step is a function of the weights, the batch, the seed and the step's number: no random state is carried along.
-
     Attributes:
         step: gradient steps done.
+        weights: the trained ones, by name.
         average: the moving average of the trained weights.
     """
 
@@ -68,15 +58,10 @@ class TrainingLoop:
         self.head, self.source, self.config, self.folder = head, source, config, folder
         self.progress = progress if self.ranks.is_first else silent
         self.device = next(head.parameters()).device
-        self.weights: dict[str, Tensor] = dict(head.trained_parameters())
-        self.average = MovingAverage(self.weights, config.average_power)
+        self._gradient = GradientSteps(head, config, ranks)
+        self.weights, self.average = self._gradient.weights, self._gradient.average
         self.step = self._saved_step = 0
         self._stopwatch = Stopwatch(self.device)
-        self._optimizer = build_optimizer(head.trained_parameters(), config, self.device)
-        self._forward: Forward | None = None
-        self._has_dropout = any(isinstance(part, torch.nn.Dropout) and part.p > 0 for part in head.modules())
-        self._process = forward_process(head.prediction_type, self.device)
-        self._generator = torch.Generator()
         self._losses = LossRecord()
         if folder.training_state.exists():
             self._restore()
@@ -105,7 +90,7 @@ class TrainingLoop:
         saver = Saver(self.config.saving_share, 60 * self.config.save_minutes)
         metrics = None
         if self.ranks.is_first:
-            metrics = MetricsLog(self.folder.path, self.step, self.config.tensorboard)
+            metrics = MetricsLog(self.folder.path, self.step, self.config)
         try:
             with Interruption() as interruption, deterministic_algorithms(self.config.deterministic):
                 self._run(metrics, interruption, validate, saver, publish)
@@ -125,7 +110,7 @@ class TrainingLoop:
     ) -> None:
         steps, config = self.config.steps, self.config
         self.head.train()
-        meter = _Meter()
+        meter = Meter()
         while self.step < steps:
             self._stopwatch.start()
             place = self.source.state()
@@ -183,52 +168,13 @@ class TrainingLoop:
             The loss, or NaN where the gradient is not finite, on its device: reading it would make a GPU wait.
         """
         own = self.ranks.share(batch)
-        if self._forward is None:
+        if not self._gradient.ready:
             self._stopwatch.stop()
-            self._forward = self._choose_forward(own)
+            self._gradient.prepare(self.step, own, lambda text: self.progress(self.step, self.config.steps, text))
             self._stopwatch.start()
-        rate = learning_rate(self.config, self.step)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        loss = self._loss(own, self._forward)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip_norm)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        self.average.update()
-        return self.ranks.mean(loss.detach() + 0 * norm)
+        return self._gradient(self.step, own)
 
-    def _loss(self, batch: RankBatch, forward: Forward) -> Tensor:
-        noise, timesteps = self._draw(batch.actions)
-        noisy = self._process.add_noise(batch.actions, noise, timesteps)
-        with autocast(self.device, self.config.precision):
-            predicted = forward(noisy, timesteps, batch.condition, batch.pictures)
-        return F.mse_loss(predicted.float(), self._process.target(batch.actions, noise, timesteps))
-
-    def _draw(self, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """This rank's noise and timesteps of this step, drawn on the CPU so that every device sees the same."""
-        seed = int(philox_uint64(self.config.seed, _NOISE_STREAM, self.step, 1)[0, 0]) & 0xFFFFFFFF
-        self._generator.manual_seed(seed)
-        windows = len(actions) * self.ranks.count
-        noise = torch.randn((windows, *actions.shape[1:]), generator=self._generator)
-        timesteps = self._process.draw(windows, self._generator)
-        if self._has_dropout:
-            torch.manual_seed(seed + self.ranks.rank)
-        noise, timesteps = send(self.device, self.ranks.part(noise), self.ranks.part(timesteps))
-        return noise, timesteps
-
-    def _choose_forward(self, batch: RankBatch) -> Forward:
-        dtype = compute_dtype(self.device, self.config.precision)
-        head = self.head if dtype == torch.float32 else compute_copy(self.head, dtype, self.weights.values())
-        # By the whole run's length: a resumed run must compute as the uninterrupted one does. What a compiler chooses
-        # by measuring may differ from one run to the next.
-        switch = "off" if self.config.deterministic and self.config.compile == "auto" else self.config.compile
-        if not worth_compiling(switch, self.device, self.config.steps):
-            return self.ranks.parallel(head)
-        self.progress(self.step, self.config.steps, "compiling")
-        return compiled(self.ranks.parallel(head), lambda forward: self._loss(batch, forward))
-
-    def _log(self, metrics: MetricsLog | None, meter: "_Meter") -> None:
+    def _log(self, metrics: MetricsLog | None, meter: Meter) -> None:
         losses = self._read_losses()
         rate, data_wait = meter.read()
         self._losses.clear()
@@ -238,7 +184,7 @@ class TrainingLoop:
             {
                 "step": self.step,
                 "loss": float(np.mean(losses)),
-                "learning_rate": learning_rate(self.config, self.step - 1),
+                **learning_rates(self.config, self.step - 1),
                 "steps_per_s": rate,
                 "windows_per_s": rate * self.config.batch_size,
                 "data_wait": data_wait,
@@ -283,7 +229,7 @@ class TrainingLoop:
 
         def take() -> Callable[[], None]:
             written = None if publish is None else publish(self.step, self.seconds, measured)
-            state = TrainingState.taken(self.weights, self.average, self._optimizer, extra)
+            state = TrainingState.taken(self.weights, self.average, self._gradient.optimizer, extra)
 
             def write() -> None:
                 # The policy first: a run that is killed in between makes the same one again.
@@ -297,33 +243,8 @@ class TrainingLoop:
             saver.save(take)
 
     def _restore(self) -> None:
-        extra = load_training_state(self.folder.training_state, self.weights, self.average, self._optimizer)
+        extra = load_training_state(self.folder.training_state, self.weights, self.average, self._gradient.optimizer)
         self.step = self._saved_step = int(extra["step"])
         self._stopwatch = Stopwatch(self.device, float(extra["seconds"]))
         self._losses.restore(extra["losses"])
         self.source.restore(extra["source"])
-
-
-class _Meter:
-    """Step rate and the share of time spent waiting for data, between two lines of the metrics."""
-
-    def __init__(self) -> None:
-        self._mark = self._step_end = time.perf_counter()
-        self._steps, self._wait = 0, 0.0
-
-    def data_arrived(self) -> None:
-        """Called when a step has its batch."""
-        self._wait += time.perf_counter() - self._step_end
-        self._steps += 1
-
-    def step_ended(self) -> None:
-        """Called at the end of a step."""
-        self._step_end = time.perf_counter()
-
-    def read(self) -> tuple[float, float]:
-        """Steps per second and share of waiting since the last reading."""
-        now = time.perf_counter()
-        seconds = now - self._mark
-        rate, wait = self._steps / seconds, self._wait / seconds
-        self._mark, self._steps, self._wait = now, 0, 0.0
-        return rate, wait

@@ -9,7 +9,7 @@ numbers are added.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -21,6 +21,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from shared.errors import ConfigError
+from trainer.config import TrainingConfig
 from trainer.data.batches import Batch, RankBatch
 from trainer.device import choose_device
 
@@ -85,13 +86,19 @@ class Ranks:
             )
         return choose_device(f"cuda:{self.local}" if name in ("auto", "cuda") and torch.cuda.is_available() else name)
 
-    def check(self, batch_size: int) -> None:
+    def check(self, training: TrainingConfig) -> None:
         """Raises ConfigError where a batch can't be shared equally, or torchrun's processes have not joined."""
         started = int(os.environ.get("WORLD_SIZE", "1"))
         if started != self.count:
             raise ConfigError(f"torchrun started {started} processes, {self.count} of which train; see Ranks.joined")
-        if batch_size % self.count:
-            raise ConfigError(f"batches of {batch_size} can't be shared by {self.count} processes; use a multiple")
+        size, parts = training.batch_size, training.accumulate
+        if size % (self.count * parts):
+            shares = [f"shared by {self.count} processes"] if self.count > 1 else []
+            shares += [f"accumulated in {parts} equal parts"] if parts > 1 else []
+            raise ConfigError(
+                f"batches of {size} can't be {' and '.join(shares)}; use a --batch-size that is a multiple of "
+                f"{self.count * parts}"
+            )
 
     def share(self, batch: Batch | RankBatch) -> RankBatch:
         """This rank's part of a batch."""
@@ -110,6 +117,10 @@ class Ranks:
         if not self.grouped:
             return module
         return DistributedDataParallel(module, broadcast_buffers=False)
+
+    def unsynchronized(self, module: nn.Module) -> AbstractContextManager[None]:
+        """While entered, the gradients of a `parallel` module are added up on each rank by itself."""
+        return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a number over the ranks."""

@@ -13,16 +13,18 @@ import torch
 from shared.errors import ConfigError
 from trainer import tensor_file
 from trainer.json_lines import read_lines
+from trainer.run_config import Stage, with_defaults
 
 _WRITTEN = (
     # First: without it, the folder holds no run.
     "config.json", "metrics.jsonl", "checkpoints", "backbones", "decoded", "features", "tensorboard",
+    "wandb", "wandb-id",
     "non-finite-step-*.safetensors", "result.json", "result-*.json", "rollouts-*.jsonl", "strip-*.png",
 )  # fmt: skip
 """Everything that training and evaluating a run write."""
 
 
-_FREE = tuple(f"config.training.{name}" for name in ("keep", "save_minutes", "saving_share", "tensorboard"))
+_FREE = tuple(f"config.training.{name}" for name in ("keep", "save_minutes", "saving_share", "tensorboard", "wandb"))
 """Settings that change nothing of what is learned: a run may be gone on with by others."""
 
 
@@ -94,11 +96,13 @@ class RunFolder:
             for path in self.path.glob(pattern):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def begin(self, stage: int, config: Mapping[str, Any], data: Mapping[str, Any], *, overwrite: bool = False) -> None:
+    def begin(
+        self, stage: Stage, config: Mapping[str, Any], data: Mapping[str, Any], *, overwrite: bool = False
+    ) -> None:
         """Writes config.json, or checks that an earlier start wrote the same, but for fewer steps.
 
-        A run that is lengthened goes on by the schedule of the longer one: the learning rate jumps once to what that
-        has at this step, and falls to zero at the new end.
+        A run that is lengthened goes on by the schedule of the longer one: where that has an end, the learning rate
+        jumps once to what it is at this step, and falls to zero at the new end; a constant one stays as it is.
 
         Args:
             stage: 1 or 2.
@@ -123,6 +127,9 @@ class RunFolder:
     def _go_on(self, wanted: Mapping[str, Any]) -> None:
         """Checks that the run that lies here is the one that is wanted, or a shorter one, which is lengthened."""
         found = self._recorded()
+        if isinstance(found.get("config"), dict):
+            # Of an earlier release it may say less.
+            found |= {"config": with_defaults(found["config"], wanted["stage"])}
         before, after = _steps(found), _steps(wanted)
         longer = before is not None and after is not None and after > before
         settings = found | {"config": _with_steps(found["config"], after)} if longer else found

@@ -6,7 +6,9 @@ from typing import Any
 
 from trainer import tensor_file
 from trainer.json_lines import read_lines
-from trainer.training.checkpoint import CheckpointInfo, backbone_path, find_checkpoint, read_info
+from trainer.training.backbone_files import backbone_path
+from trainer.training.checkpoint import find_checkpoint, read_info
+from trainer.training.checkpoint_info import CheckpointInfo
 
 _ERRORS = ("position_mm", "rotation_deg", "joint_rad", "gripper_accuracy")
 _SPLIT_ERRORS = ("slow_position_mm", "fast_position_mm", "slow_joint_rad", "fast_joint_rad")

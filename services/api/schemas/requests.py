@@ -60,6 +60,7 @@ _SAID: dict[str, dict[str, tuple[Any, str | None]]] = {
         "max": (_SPAN["max"], "m"),
         "yaw_deg": (_SPAN["yaw_deg"], "deg"),
         "height": ([0.02, 0.05], "m"),
+        "size": ([0.04, 0.04, 0.04], "m"),
     },
     "Objects": {
         "motions": (_SHA256, None),

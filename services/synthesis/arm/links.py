@@ -69,7 +69,7 @@ def robot_links(robot: RobotModel) -> Links:
         names=names,
         joint=np.array(joints, np.int64),
         hulls=tuple(_hull(vertices) for _, _, vertices in parts),
-        capsules=np.array([_capsule(vertices) for _, _, vertices in parts]).reshape(-1, 7),
+        capsules=np.array([capsule(vertices) for _, _, vertices in parts]).reshape(-1, 7),
         pairs=np.array(pairs, np.int64).reshape(-1, 2),
         reach=np.array([reach(robot, joint, vertices) for _, joint, vertices in parts]).reshape(-1, robot.frames),
     )
@@ -149,7 +149,7 @@ def _hull(vertices: FloatArray) -> Any:
     return coal.Convex.convexHull(points, True, "Qt")
 
 
-def _capsule(vertices: FloatArray) -> FloatArray:
+def capsule(vertices: FloatArray) -> FloatArray:
     """A capsule around the points, along their longest principal axis: two end points and a radius, shape (7,)."""
     centre = (vertices.min(0) + vertices.max(0)) / 2
     axis = _principal_axis(vertices - vertices.mean(0))

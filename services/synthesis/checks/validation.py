@@ -38,6 +38,8 @@ SELF_COLLISION = "self_collision"
 """Two links of the arm come together."""
 KEEP_OUT = "keep_out"
 """A link that moves, or the tool centre point, enters a keep-out."""
+HELD_COLLISION = "held_collision"
+"""What the hand holds meets a link of the arm, or enters a keep-out."""
 OBJECTS_TOO_NEAR = "objects_too_near"
 """No arrangement of the objects was found in which they keep their distance."""
 COPY_UNREACHABLE = "copy_unreachable"
@@ -66,6 +68,8 @@ ADVICE = {
     COPY_JOINT_LIMIT: "joints meet their limits where demonstrations are carried; narrow where the objects may lie",
     COPY_TOO_FAST: "carried demonstrations are too fast for the arm, or pass singularities; narrow where the objects "
     "may lie, or copy slower demonstrations",
+    HELD_COLLISION: "what is held meets the arm or a keep-out; move the keep-outs or where the objects may lie, or "
+    "check the sizes of the objects",
     KEEP_OUT: "links enter a keep-out; move the workspace away from the keep-outs, or make them smaller",
 }
 """What to change in a request whose candidates fail for a reason."""

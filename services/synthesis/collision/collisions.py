@@ -15,6 +15,7 @@ from services.synthesis.collision.walk import walk
 from services.synthesis.compiled import compiled
 from services.synthesis.motion.timing import Profiles
 from services.synthesis.motion.turns import timeline, turning_times
+from services.synthesis.numerics.offsets import offsets
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -37,6 +38,20 @@ def collisions(
     walk(_pairs(robot, apart), motions, *turning_times(motions), met)
     found[chosen] = met
     return found
+
+
+def collisions_within(
+    robot: RobotModel, apart: Separations, profiles: Profiles, first: IntArray, chosen: IntArray, times: FloatArray
+) -> IntArray:
+    """The same of some motions, shape (m,), looked at from one time of theirs to another, shape (m, 2) [s]."""
+    met, motions = np.full(len(chosen), CLEAR), timeline(profiles, first, chosen)
+    begins, turns = turning_times(motions)
+    cuts = [
+        np.concatenate([[begin], own[(own > begin) & (own < end)], [end]])
+        for own, (begin, end) in zip(np.split(turns, begins[1:-1]), times, strict=True)
+    ]
+    walk(_pairs(robot, apart), motions, offsets(np.array([len(own) for own in cuts])), np.concatenate(cuts), met)
+    return met
 
 
 def colliding_postures(robot: RobotModel, apart: Separations, q: FloatArray) -> IntArray:

@@ -12,7 +12,7 @@ import coal
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synthesis.arm.links import reach, robot_links
+from services.synthesis.arm.links import capsule, reach, robot_links
 from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.collision.bounds import BOX, HALF_SPACE
 from services.synthesis.collision.capsules import link_frames
@@ -27,6 +27,8 @@ LINK_CLEARANCE = 0.005
 """Hulls of two links nearer than this [m] count as colliding, unless they are nearer at home."""
 KEEP_OUT_CLEARANCE = 0.002
 """Hulls nearer than this [m] to a keep-out count as being in it."""
+HELD_CLEARANCE = 1e-4
+"""A box that is held, less what it may reach into others, counts as colliding nearer than this [m]."""
 TOUCHING_SHARE, TOUCHING_POSTURES = 0.3, 100
 """Links whose hulls touch in a larger share of so many postures are not checked: links that met there were no arm's."""
 FOLLOWER_SHARE = 0.9
@@ -90,6 +92,35 @@ def separations(robot: RobotModel, self_collision: bool, keep_out: tuple[KeepOut
         pairs.append((body, -1 - solid))
         clearance.append(KEEP_OUT_CLEARANCE)
     return _separations(bodies, pairs, clearance, keep_out)
+
+
+def separations_of_held(
+    robot: RobotModel, corners: FloatArray, self_collision: bool, keep_out: tuple[KeepOut, ...]
+) -> Separations:
+    """What is held, whose corners (V, 3) are given in the frame of the last joint, from every keep-out and from the
+    links that the hand is kept apart from. Raises RobotError."""
+    arm, last = _bodies(robot), robot.dof - 1
+    moved_by = _moved_by(robot, last)
+    bodies = Bodies(
+        joint=np.append(arm.joint, last),
+        capsules=np.concatenate([arm.capsules, [capsule(corners)]]),
+        corners=np.concatenate([arm.corners, corners]),
+        first_corner=np.append(arm.first_corner, arm.first_corner[-1] + len(corners)),
+        shapes=arm.shapes,
+        reach=np.concatenate([arm.reach, [reach(robot, last, corners)]]),
+        moved_by=np.concatenate([arm.moved_by, [moved_by]]),
+        gear=arm.gear,
+    )
+    pairs = [(len(arm.joint), link) for link in _links_off_the_hand(robot)] if self_collision else []
+    pairs += [(len(arm.joint), -1 - solid) for solid in range(len(keep_out))]
+    return _separations(bodies, pairs, [HELD_CLEARANCE] * len(pairs), keep_out)
+
+
+def _links_off_the_hand(robot: RobotModel) -> list[int]:
+    """The links that a link which goes with the last joint is kept apart from."""
+    with_hand = _bodies(robot).moved_by[:, robot.dof - 1]
+    pairs = list(_link_pairs(robot)) + [(b, a) for a, b in _link_pairs(robot)]
+    return sorted({b for a, b in pairs if with_hand[a] and not with_hand[b]})
 
 
 def _separations(

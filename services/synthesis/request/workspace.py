@@ -284,22 +284,26 @@ class Known(NamedTuple):
 
 Planar = tuple[Coordinate, Coordinate]
 Degrees = Annotated[float, Field(strict=True, ge=-360, le=360)]
+Length = Annotated[float, Field(strict=True, ge=0.001, le=2)]
 
 
 class ObjectSpan(RequestPart):
-    """Where one object may lie; what is left out is as far as the demonstrations had it.
+    """Where one object may lie, and how large it is; what is left out is as far as the demonstrations had it.
 
     Attributes:
         min: least x and y in the base frame [m].
         max: greatest.
         yaw_deg: least and greatest yaw about the base's z axis.
         height: least and greatest height of its origin in the base frame [m]; by default the demonstration's own.
+        size: of a box around it, along its own axes and with its origin in the middle [m]. While the hand holds it, it
+            is kept out of what the arm is kept out of; what has no size is not checked.
     """
 
     min: Planar | None = None
     max: Planar | None = None
     yaw_deg: tuple[Degrees, Degrees] | None = None
     height: tuple[Coordinate, Coordinate] | None = None
+    size: tuple[Length, Length, Length] | None = None
 
     @model_validator(mode="after")
     def _is_ordered(self) -> Self:

@@ -25,7 +25,8 @@ from trainer.model import backbones
 from trainer.model.frozen_backbones import FrozenBackbones
 from trainer.stages.adapt import adapt
 from trainer.stages.pretrain import pretrain
-from trainer.training.checkpoint import load_backbone, load_checkpoint
+from trainer.training.backbone_files import load_backbone
+from trainer.training.checkpoint import load_checkpoint
 
 WIDE = {
     "position": {"min": [-1.0, -1.0, -1.0], "max": [1.0, 1.0, 2.0]},

@@ -1,6 +1,8 @@
 """The recipe on a GPU: every training is told of it, and they take turns on it."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -10,6 +12,7 @@ from rich.console import Console
 
 from shared.errors import ConfigError
 from tests.trainer.example import make_dataset
+from trainer.__main__ import main
 from trainer.config import HeadConfig, HeadName
 from trainer.recipe import recipe, steps
 from trainer.recipe.recipe_options import RecipeOptions
@@ -62,6 +65,8 @@ def test_the_papers_preset_of_every_head_is_for_the_gpu_alone(
         assert step.alone_on == "cuda"
     assert {step.alone_on for step in made if step not in trainings} == {None}
     (folder,) = (tmp_path / "runs").iterdir()
+    # What it was asked for is read back from its folder.
+    assert RecipeOptions.read(folder) == replace(options, runs=RecipeOptions.runs)
     assert folder.name.startswith("paper-data" if head == "dp_mlp" else f"paper-{head}-data")
     named = "" if head == "dp_mlp" else f" HEAD={head}"
     assert recipe._command(options).startswith(f"make train-decoupled PRESET=paper{named} DEVICE=cuda PRECISION=bf16 ")
@@ -81,6 +86,21 @@ def test_what_needs_the_gpu_alone_waits_for_it(tmp_path: Path) -> None:
         running.append(type("Running", (), {"step": step})())
     assert started == ["a", "c"]
     assert steps._next(made, {"a"}, running[1:]) is made[1]
+
+
+def test_another_run_of_a_recipe_begins_with_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = {"recipe": {"name": "few", "head": "dp_t"}, **RecipeOptions(device="cpu", resample=True).to_json()}
+    (tmp_path / "recipe.json").write_text(json.dumps(recorded | {"demos": "own.hdf5"}))
+    seen: list[RecipeOptions] = []
+    monkeypatch.setattr(recipe, "train_decoupled", lambda options, console: seen.append(options))
+    assert main(["train", "--config", str(tmp_path), "--device", "cuda", "--name", "again"]) == 0
+    wanted = RecipeOptions("few", demos=Path("own.hdf5"), name="again", head="dp_t", device="cuda", resample=True)
+    assert seen == [wanted]
+    (tmp_path / "recipe.json").write_text(json.dumps(recorded | {"seeds": 3}))
+    with pytest.raises(ConfigError, match=r"recipe\.json: the recipe has no option \['seeds'\]; it has \['data'"):
+        RecipeOptions.read(tmp_path)
+    with pytest.raises(ConfigError, match=r"nowhere can't be read as a recipe's recipe\.json"):
+        RecipeOptions.read(tmp_path / "nowhere")
 
 
 def test_a_bad_setting_is_named_before_anything_is_touched(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from trainer.data.demonstrations.episode import Demonstrations
 from trainer.deployment.policy import Policy
 from trainer.stages.adapt import adapt
 from trainer.stages.pretrain import pretrain
-from trainer.training.checkpoint import BACKBONE_KIND, KIND, load_checkpoint, pack_backbone, read_info, save_checkpoint
+from trainer.training.backbone_files import BACKBONE_KIND, pack_backbone
+from trainer.training.checkpoint import KIND, load_checkpoint, read_info, save_checkpoint
 
 WIDE = {
     "position": {"min": [-1.0, -1.0, -1.0], "max": [1.0, 1.0, 2.0]},
@@ -100,7 +101,7 @@ def test_finetune_starts_from_stage_1_and_random_gates_as_asked(
     stage1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A learning rate that moves nothing shows what a run starts from; none so small can be asked for.
-    monkeypatch.setattr("trainer.training.loop.learning_rate", lambda config, step: 1e-30)
+    monkeypatch.setattr("trainer.training.optimization.learning_rate", lambda config, step, peak: 1e-30)
     still = replace(config(), training=training(1))
     first = load_checkpoint(stage1)[0]
     started = load_checkpoint(

@@ -188,6 +188,7 @@ def make_timed_loop(
     """Each step takes 1 s; each fetching 0.25 s, after a wait of 1000 s in every third; compiling and saving 1000 s."""
     loop = make_loop(path, training(12, checkpoint_every=5), on_next=on_next)
     update, fetch, take = loop.average.update, loop.source.next, TrainingState.taken
+    prepare = loop._gradient.prepare
 
     def slow_fetch(tell: Callable[[str], None]) -> Batch | RankBatch:
         clock.pass_by(0.25)
@@ -200,9 +201,9 @@ def make_timed_loop(
         clock.pass_by(1)
         update()
 
-    def slow_compile(batch: Batch) -> ActionHead:
+    def slow_compile(*args: Any) -> None:
         clock.pass_by(1000)
-        return loop.head
+        prepare(*args)
 
     def slow_copy(*args: Any) -> TrainingState:
         clock.pass_by(1000)
@@ -210,7 +211,7 @@ def make_timed_loop(
 
     monkeypatch.setattr(loop.source, "next", slow_fetch)
     monkeypatch.setattr(loop.average, "update", slow_update)
-    monkeypatch.setattr(loop, "_choose_forward", slow_compile)
+    monkeypatch.setattr(loop._gradient, "prepare", slow_compile)
     monkeypatch.setattr("trainer.training.loop.TrainingState.taken", slow_copy)
     return loop
 
@@ -318,7 +319,7 @@ def test_a_damaged_training_state_is_named(tmp_path: Path) -> None:
 
 def test_learning_rate_warms_up_and_falls_to_zero() -> None:
     config = training(1000, learning_rate=1e-3, warmup_steps=100)
-    rates = [learning_rate(config, step) for step in range(1000)]
+    rates = [learning_rate(config, step, 1e-3) for step in range(1000)]
     assert rates[0] == 1e-5
     assert rates[99] == rates[100] == 1e-3
     assert rates[550] == pytest.approx(0.5e-3)
@@ -328,7 +329,7 @@ def test_learning_rate_warms_up_and_falls_to_zero() -> None:
 
 def test_weight_decay_spares_biases_norms_and_modulation(tmp_path: Path) -> None:
     loop = make_loop(tmp_path, training(1, weight_decay=0.5), "normal")
-    decayed, plain = loop._optimizer.param_groups
+    decayed, plain = loop._gradient.optimizer.param_groups
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.5, 0.0)
     names = {id(value): name for name, value in loop.weights.items()}
     matrices = {names[id(value)] for value in decayed["params"]}

@@ -13,7 +13,7 @@ import torch
 from shared.errors import ConfigError
 from tests.pages import ROOT
 from tests.trainer.data.demonstrations.written import LIFT, unpack_lift
-from tests.trainer.example import make_dataset
+from tests.trainer.example import make_dataset, training
 from trainer import tensor_file
 from trainer.training.checkpoint import KIND
 from trainer.training.ranks import ALONE, Ranks
@@ -74,6 +74,15 @@ def test_two_processes_have_the_loss_curve_of_one(pretrained: tuple[Path, Path])
     assert all(torch.allclose(value, second[name], atol=1e-5) for name, value in first.items())
 
 
+def test_two_processes_that_accumulate_have_the_losses_of_one_that_does_not(pretrained: tuple[Path, Path]) -> None:
+    run = pretrained[0].parent / "accumulated"
+    done = start(run.parent, f"{PRETRAIN} --accumulate 2", 2, run)
+    assert done.returncode == 0, done.stderr
+    one, two = ([line["loss"] for line in lines(path) if "loss" in line] for path in (pretrained[0], run))
+    assert len(one) == 10
+    assert two == pytest.approx(one, rel=1e-6)
+
+
 def test_a_signal_to_one_of_two_processes_stops_both_before_a_step_and_loses_nothing(
     pretrained: tuple[Path, Path],
 ) -> None:
@@ -108,14 +117,16 @@ def test_two_processes_that_share_pictures_learn_as_one(tmp_path: Path) -> None:
 
 
 def test_what_several_processes_can_not_do_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    ALONE.check(7)
+    ALONE.check(training(1, batch_size=7))
     with monkeypatch.context() as environment:
         environment.setenv("WORLD_SIZE", "2")
-        Ranks(0, 2).check(8)
-        with pytest.raises(ConfigError, match="batches of 7 can't be shared by 2 processes; use a multiple"):
-            Ranks(0, 2).check(7)
+        Ranks(0, 2).check(training(1, batch_size=8, accumulate=4))
+        with pytest.raises(ConfigError, match="batches of 7 can't be shared by 2 processes; use a --batch-size that"):
+            Ranks(0, 2).check(training(1, batch_size=7))
+        with pytest.raises(ConfigError, match=r"by 2 processes and accumulated in 3 equal parts; .* multiple of 6"):
+            Ranks(0, 2).check(training(1, batch_size=8, accumulate=3))
         with pytest.raises(ConfigError, match="torchrun started 2 processes, 1 of which train"):
-            ALONE.check(8)
+            ALONE.check(training(1))
     with pytest.raises(ConfigError, match="device 'cuda:1' is one GPU, and there are 2 processes; pass --device cuda"):
         Ranks(1, 2, 1).device("cuda:1")
     assert Ranks(1, 2, 1).device("cpu") == torch.device("cpu")

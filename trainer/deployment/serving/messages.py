@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.errors import RequestError
 from trainer.deployment.serving.names import NAME_CHARACTERS
-from trainer.training.checkpoint import CheckpointInfo
+from trainer.training.checkpoint_info import CheckpointInfo
 
 _KEYS = {"policy", "observations", "pictures", "prefix", "n_action_steps", "sessions", "steps"}
 _FLOATS = ("float32", "float64")

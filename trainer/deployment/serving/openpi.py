@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from shared.errors import ConfigError, RequestError
 from trainer.deployment.serving.messages import Observations, array, read_map
-from trainer.training.checkpoint import CheckpointInfo
+from trainer.training.checkpoint_info import CheckpointInfo
 
 _DTYPES = {"<f4", "<f8", "<f2", "|u1", "|i1", "<i4", "<i8"}
 _SOURCE = re.compile(r"([^\[\]]+)(?:\[(\d+):(\d+)\])?")

@@ -10,7 +10,7 @@ from shared.errors import RequestError
 from trainer.config import HeadConfig
 from trainer.deployment.serving.messages import Observations, array, most_bytes, read_map, unpack
 from trainer.model.observation import Camera
-from trainer.training.checkpoint import CheckpointInfo
+from trainer.training.checkpoint_info import CheckpointInfo
 
 INFO = CheckpointInfo(
     stage=2, head=HeadConfig(), mode="normal", backbone=None, condition_dim=5,

@@ -22,7 +22,8 @@ from trainer.simulation.observation import observation_widths
 from trainer.simulation.rollout import rollout
 from trainer.simulation.task import find_task
 from trainer.stages.adapt import adapt
-from trainer.training.checkpoint import CheckpointInfo, load_checkpoint
+from trainer.training.checkpoint import load_checkpoint
+from trainer.training.checkpoint_info import CheckpointInfo
 
 KEYS = """
 [observations]
