@@ -84,8 +84,8 @@ test-lerobot: setup ## Open exports in the real lerobot of LEROBOT_PYTHON, a Pyt
 test-install: setup ## Install the client package into clean Pythons 3.10 and 3.13, where those are, and use it there
 	$(RUN) -m pytest -m install tests/client_package/test_clean_environments.py $(ARGS)
 
-bench: setup ## Print every benchmark's figures, one JSON object each; peers has packages of its own
-	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vxE "peers|closed_loop"); do \
+bench: setup ## Print the figures of the benchmarks that take minutes, one JSON object each
+	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vxE "peers|closed_loop|keep_outs"); do \
 	  echo "==> $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
 
 train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, HEAD, DEVICE, PRECISION, DATA, DEMOS, NAME)

@@ -10,7 +10,6 @@ from services.synthesis.candidates import make_batch
 from services.synthesis.draw.sampling import Candidates
 from services.synthesis.ranges import action_range
 from services.synthesis.request.trajectory_request import TrajectoryRequest
-from services.synthesis.tally import Tally
 
 CANDIDATES = 1500
 
@@ -34,7 +33,7 @@ def mix_segments(request: TrajectoryRequest) -> list[Row]:
     """The accepted rows among the first candidates of a request in joint space."""
     robot = robot_model(request.arm)
     ids = np.arange(CANDIDATES)
-    batch = make_batch(request, robot, action_range(request), ids, np.zeros_like(ids), Tally())
+    batch = make_batch(request, robot, action_range(request), ids, np.zeros_like(ids))
     motions, rows = batch.motions, []
     assert isinstance(batch.candidates, Candidates)
     seconds = motions.profiles.duration + motions.dwell

@@ -103,7 +103,8 @@ class Engine(Protocol):
             True if all shards were made, False if it was stopped. Only whole shards are ever committed.
 
         Raises:
-            HeadstartError, OSError: what the first failed shard raised; the others in the making are dropped.
+            SynthesisError: what was raised for the first shard in order that can't be made, whichever was found first.
+            HeadstartError, OSError: what any other failed shard raised; the others in the making are dropped.
             EngineError: a shard's worker died more than MAX_DEATHS times.
         """
         ...

@@ -37,7 +37,7 @@ def make_part(dataset: Dataset, part: ShardPlan) -> None:
 
 def made_in_parts(dataset: Dataset, plan: ShardPlan) -> ShardRows:
     """A shard's rows, from its parts: those that are there, and those that are made here."""
-    return joined([_part(dataset, plan.part_plan(part)) for part in range(plan.parts)])
+    return joined(plan.request, [_part(dataset, plan.part_plan(part)) for part in range(plan.parts)])
 
 
 def remove_parts(dataset: Dataset, parts: Sequence[ShardPlan]) -> None:

@@ -20,8 +20,10 @@ from services.engine.engine import (
     usual,
 )
 from services.engine.fair_share import FairShare, Share
+from services.engine.first_failure import FirstFailure
 from services.engine.worker import Worker, WorkerDiedError
 from services.synthesis.pipeline import ShardPlan
+from shared.errors import SynthesisError
 from shared.manifest import Commit
 from shared.storage import Location
 
@@ -66,9 +68,10 @@ class ProcessEngine:
     ) -> bool:
         waiting, again, deaths = iter(plans), deque[ShardPlan](), Counter[ShardTask]()
         busy: dict[Worker, ShardPlan] = {}
-        left = True
+        left, failure = True, FirstFailure()
         try:
             while not should_stop():
+                failure.raise_before([*busy.values(), *again])
                 while left and share.take(0.0 if busy else POLL_S):
                     plan = again.popleft() if again else next(waiting, None)
                     left = plan is not None
@@ -91,6 +94,11 @@ class ProcessEngine:
                             raise dying_workers(plan) from None
                         again.append(plan)
                         left = True
+                        continue
+                    except SynthesisError as error:
+                        self._idle.append(worker)
+                        failure.add(plan, error)
+                        waiting, left = iter(()), bool(again)
                         continue
                     except Exception:
                         self._idle.append(worker)

@@ -11,10 +11,11 @@ from typing import Any
 
 from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, ShardTask, dying_workers, never, usual
 from services.engine.fair_share import FairShare, Share
+from services.engine.first_failure import FirstFailure
 from services.engine.ray_driver import drive
 from services.engine.worker import Child, WorkerDiedError
 from services.synthesis.pipeline import ShardPlan
-from shared.errors import EngineError
+from shared.errors import EngineError, SynthesisError
 from shared.manifest import Commit
 from shared.storage import Location, absolute
 
@@ -91,6 +92,7 @@ class RayEngine:
             self._runs[run.number] = run
             try:
                 while not should_stop():
+                    run.raise_failure()
                     try:
                         if not self._give(run):
                             return True
@@ -204,7 +206,7 @@ class _Run:
         self.workers = 0
         self._root = root
         self._waiting, self._again = iter(plans), deque[ShardPlan]()
-        self._deaths, self._losses = Counter[ShardTask](), 0
+        self._deaths, self._losses, self._failure = Counter[ShardTask](), 0, FirstFailure()
 
     def next_plan(self) -> ShardPlan | None:
         """What the worker that was taken is to make; where that is nothing, it is given back."""
@@ -225,7 +227,7 @@ class _Run:
     def take(self) -> Commit | None:
         """Waits POLL_S for a shard, and gives its commit; None without one, and for a part.
 
-        Raises what it raised, or WorkerDiedError.
+        Raises what it raised, or WorkerDiedError. That a request is impossible is raised by `raise_failure`.
         """
         try:
             driver, answer, *more = self.answers.get(timeout=POLL_S if self.running else 0.0)
@@ -240,7 +242,11 @@ class _Run:
         plan = self.running.pop(task)
         self.share.give_back(wants_more=self.left)
         if answer == "raised":
-            raise value
+            if not isinstance(value, SynthesisError):
+                raise value
+            self._failure.add(plan, value)
+            self._waiting, self.left = iter(()), bool(self._again)
+            return None
         if answer == "lost":
             _log.warning("shard %d: %s", plan.index, value)
             self._deaths[task] += 1
@@ -252,6 +258,10 @@ class _Run:
         self._losses, (self.workers,) = 0, rest
         commit: Commit | None = value
         return commit
+
+    def raise_failure(self) -> None:
+        """Raises why the request is impossible, once all shards are made that might say it in other words."""
+        self._failure.raise_before([*self.running.values(), *self._again])
 
     def lose_all(self, lost: Any) -> None:
         """Ray is lost: what was in the making is made again. Raises EngineError if that happens again and again."""

@@ -1,5 +1,6 @@
 """A batch of candidates from draw to checked samples; each ends as a row or with the reason it was rejected."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from services.synthesis.collision.separations import Separations, separations, s
 from services.synthesis.copies.copying import Copies, CopySamples, followed, make_copies, sample_copies
 from services.synthesis.copies.held import carried_boxes
 from services.synthesis.draw.sampling import Candidates, draw_candidates
-from services.synthesis.ends import Ends
+from services.synthesis.ends import NO_REDRAWS, Ends, Redrawn
 from services.synthesis.motion.motions import Motions
 from services.synthesis.motion.profiles import row_durations, sample_rows
 from services.synthesis.numerics.offsets import offsets
@@ -23,13 +24,12 @@ from services.synthesis.request.families import FAMILIES
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from services.synthesis.request.workspace import Objects
 from services.synthesis.solve import line_knots
-from services.synthesis.tally import Tally
 from shared.manifest import Ranges
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-
+Texts = NDArray[np.object_]
 
 _COPY_REASONS = {
     line_knots.UNREACHABLE: validation.COPY_UNREACHABLE,
@@ -52,7 +52,8 @@ class Batch:
 
     Attributes:
         candidates: as drawn.
-        reasons: why each candidate was rejected, "" where it was accepted.
+        reasons: why each candidate was rejected, "" where it was accepted, shape (n,).
+        redrawn: ends of candidates, rejected or not, that were drawn anew.
         motions: of the rows that were sampled.
         duration: of those rows [s].
         samples: of those rows.
@@ -61,7 +62,8 @@ class Batch:
     """
 
     candidates: Candidates | DrawnCopies
-    reasons: list[str]
+    reasons: Texts
+    redrawn: Redrawn
     motions: Motions
     duration: FloatArray
     samples: Samples
@@ -70,18 +72,23 @@ class Batch:
 
 
 def make_batch(
-    request: TrajectoryRequest, robot: RobotModel, ranges: Ranges, ids: IntArray, attempts: IntArray, tally: Tally
+    request: TrajectoryRequest,
+    robot: RobotModel,
+    ranges: Ranges,
+    ids: IntArray,
+    attempts: IntArray,
+    on_draws: Callable[[IntArray, IntArray, Texts], None] = lambda family, waypoint, reasons: None,
 ) -> Batch:
-    """Makes one candidate for each (id, attempt); ends that are drawn anew are counted in the tally."""
+    """Makes one candidate for each (id, attempt); for `on_draws` see Ends."""
     if isinstance(request.workspace, Objects):
         return _make_copies(request, request.workspace, robot, ranges, ids, attempts)
     candidates = draw_candidates(request, robot, ids, attempts)
-    search = Ends(request, robot, _apart(request, robot), candidates, tally)
+    search = Ends(request, robot, _apart(request, robot), candidates, on_draws)
     motions, reasons = search.motions(), search.reasons
     motions = _drop(reasons, motions, validation.check_profiles(motions, robot.planning_limits))
     duration, samples = _sample(request, robot, motions)
     accepted = _check(request, robot, ranges, reasons, motions, samples)
-    return Batch(candidates, reasons, motions, duration, samples, accepted)
+    return Batch(candidates, np.array(reasons, object), search.redrawn(), motions, duration, samples, accepted)
 
 
 def _make_copies(
@@ -111,7 +118,22 @@ def _make_copies(
         accepted &= _clear(reasons, robot, apart, motions, np.flatnonzero(accepted))
         accepted &= _hand_is_clear(request, workspace, robot, reasons, copies, motions, np.flatnonzero(accepted))
     family = np.full(len(ids), FAMILIES.index("demonstrated"))
-    return Batch(DrawnCopies(ids, attempts, family), reasons, motions, duration, samples, accepted, copied)
+    drawn = DrawnCopies(ids, attempts, family)
+    return Batch(drawn, np.array(reasons, object), NO_REDRAWS, motions, duration, samples, accepted, copied)
+
+
+def first_accepted(batch: Batch) -> tuple[Batch, BoolArray]:
+    """A batch of several candidates of a trajectory, those of each together and in order, as one at a time are made.
+
+    Returns the batch with at most one accepted of each trajectory, and which candidates count, shape (n,): those that
+    come after the accepted one don't.
+    """
+    ids, accepted = batch.candidates.ids, batch.reasons == ""
+    before = np.cumsum(accepted) - accepted
+    begins = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))
+    of_others = np.repeat(before[begins], np.diff(np.append(begins, len(ids))))
+    counted = before == of_others
+    return replace(batch, accepted=batch.accepted & counted[batch.motions.candidate]), counted
 
 
 def _apart(request: TrajectoryRequest, robot: RobotModel) -> Separations | None:

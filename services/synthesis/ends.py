@@ -5,6 +5,9 @@ collides, likewise. So each end is drawn as was asked for, among those that are 
 waypoint before leads to.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +23,6 @@ from services.synthesis.request.families import SAME, ends
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from services.synthesis.request.workspace import Fitted
 from services.synthesis.solve import line_knots
-from services.synthesis.tally import Tally
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -39,6 +41,16 @@ _REASONS = {
 }
 
 
+class Redrawn(NamedTuple):
+    """Ends that were drawn anew: candidate and reason of each, shape (m,)."""
+
+    candidate: IntArray
+    reason: Texts
+
+
+NO_REDRAWS = Redrawn(np.zeros(0, np.int64), np.zeros(0, object))
+
+
 class Ends:
     """The search for the ends of n candidates.
 
@@ -53,13 +65,24 @@ class Ends:
         robot: RobotModel,
         apart: Separations | None,
         candidates: Candidates,
-        tally: Tally,
+        on_draws: Callable[[IntArray, IntArray, Texts], None],
     ) -> None:
+        """Takes what was drawn.
+
+        Args:
+            request: of the candidates.
+            robot: the arm.
+            apart: what has to stay apart, if anything.
+            candidates: as drawn; their targets are replaced.
+            on_draws: called with family and waypoint of ends (m,) as they are looked at, and with why each is not
+                free, "" where it is; what it raises ends the search.
+        """
         self._request, self._robot, self._apart, self._candidates = request, robot, apart, candidates
-        self._tally = tally
+        self._on_draws = on_draws
         self.waypoints = Waypoints(robot, candidates, request.goal, isinstance(request.workspace, Fitted))
         self.reasons = [""] * len(candidates.ids)
         self._end = ends(candidates.family, candidates.arrival.shape[1])
+        self._redraws = [NO_REDRAWS]
         self._redrawn = np.zeros(candidates.arrival.shape, np.int64)
         self._clear = np.zeros(candidates.arrival.shape, np.bool_)
 
@@ -81,6 +104,11 @@ class Ends:
             rows = self._redraw(rows, row, waypoint, reason)
         return Motions.join(done)
 
+    def redrawn(self) -> Redrawn:
+        """The ends that were drawn anew so far."""
+        candidate, reason = (np.concatenate(parts) for parts in zip(*self._redraws, strict=True))
+        return Redrawn(candidate, reason)
+
     def _find_ends(self, rows: IntArray) -> tuple[IntArray, IntArray, Texts]:
         """Looks once for the waypoints of some candidates that can be looked for; of those that can't be reached or
         where the arm collides candidate, waypoint and reason."""
@@ -95,7 +123,7 @@ class Ends:
             q = self.waypoints.q[row[reached], waypoint[reached]]
             reason[reached] = self._names(colliding_postures(self._robot, self._apart, q))
         bad = np.flatnonzero(reason != "")
-        self._tally.add_draws(self._candidates.family[row], waypoint, reason == "")
+        self._on_draws(self._candidates.family[row], waypoint, reason)
         return row[bad], waypoint[bad], reason[bad]
 
     def _complete(self, rows: IntArray, bad: IntArray) -> IntArray:
@@ -135,7 +163,7 @@ class Ends:
         self._reject(row[tired], reason[tired])
         kept = np.array([not self.reasons[index] for index in row.tolist()], np.bool_)
         row, end, reason = row[kept], end[kept], reason[kept]
-        self._tally.add_redraws(self._candidates.family[row], reason)
+        self._redraws.append(Redrawn(row, reason))
         self._redrawn[row, end] += 1
         together = self._end[row] == end[:, None]
         place, some = np.nonzero(together & (np.arange(together.shape[1]) <= self._candidates.segments[row, None]))

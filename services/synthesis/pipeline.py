@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from services.synthesis.arm.robot_model import robot_model
-from services.synthesis.candidates import make_batch
+from services.synthesis.candidates import first_accepted, make_batch
+from services.synthesis.feasibility import check_feasible
+from services.synthesis.pending import MAX_ATTEMPTS, Pending, batch_size
 from services.synthesis.ranges import action_range
 from services.synthesis.request.shard_size import SHARD_BYTES
 from services.synthesis.request.trajectory_request import TrajectoryRequest
@@ -21,14 +23,8 @@ from services.synthesis.tally import Tally
 from shared.errors import SynthesisError
 from shared.robots import RobotSpec
 
-MAX_ATTEMPTS = 1000
-"""Candidates drawn for one row before the request is called impossible."""
 MAX_SHARD_BYTES = 2 * SHARD_BYTES
 """Bytes of a shard's values: far more than is expected of any request that is accepted."""
-BATCH_SAMPLES = 2**17
-"""Samples, or so, that are made together: few batches for many short rows, and bounded memory for long ones."""
-LARGEST_BATCH = 2048
-"""Candidates worked on together, at most."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +59,7 @@ class ShardRows:
 
     Attributes:
         table: in the schema of shared.records, sorted by trajectory_id.
+        nbytes: of the list columns' values.
         attempts: candidates drawn; rows plus rejections.
         rejections: how many candidates failed, by reason.
         rejections_by_family: likewise, for each family that has any.
@@ -70,6 +67,7 @@ class ShardRows:
     """
 
     table: pa.Table
+    nbytes: int
     attempts: int
     rejections: dict[str, int]
     rejections_by_family: dict[str, dict[str, int]]
@@ -81,19 +79,20 @@ class ShardRows:
         return sum(sum(counts.values()) for counts in self.redraws_by_family.values())
 
 
-def joined(parts: Sequence[ShardRows]) -> ShardRows:
+def joined(request: TrajectoryRequest, parts: Sequence[ShardRows]) -> ShardRows:
     """A shard's rows from those of its parts, in order: the same as if it had been made whole.
 
     Raises SynthesisError if they are more than a shard's may be.
     """
     table = pa.concat_tables([part.table for part in parts]).combine_chunks()
-    attempts, rejections = sum(part.attempts for part in parts), _sum([part.rejections for part in parts])
-    if table.nbytes > MAX_SHARD_BYTES:
-        raise _too_large(table.num_rows, attempts, rejections)
+    nbytes = sum(part.nbytes for part in parts)
+    if nbytes > MAX_SHARD_BYTES:
+        raise _too_large(request)
     return ShardRows(
         table,
-        attempts,
-        rejections,
+        nbytes,
+        sum(part.attempts for part in parts),
+        _sum([part.rejections for part in parts]),
         _sum_by_family([part.rejections_by_family for part in parts]),
         _sum_by_family([part.redraws_by_family for part in parts]),
     )
@@ -149,42 +148,38 @@ def synthesize(plan: ShardPlan, batch_rows: int | None = None) -> ShardRows:
         batch_rows: candidates worked on together; by default as many as have about BATCH_SAMPLES samples.
 
     Raises:
-        SynthesisError: a row was rejected MAX_ATTEMPTS times, or nothing of a family was accepted; carries the counts.
+        SynthesisError: none of the first candidates of a family was accepted, or none of those of a trajectory,
+            the lowest of which it names; carries the counts. All of it is a function of the request.
     """
     request = plan.request
-    robot = robot_model(request.arm)
-    ranges = action_range(request)
-    buffer = RowBuffer(request)
-    tally = Tally()
+    check_feasible(request)
+    robot, ranges = robot_model(request.arm), action_range(request)
+    pending = Pending(np.arange(plan.first_id, plan.first_id + plan.rows, dtype=np.int64))
+    buffer, tally = RowBuffer(request), Tally()
     sampled_rows = sampled = 0
-    ids = np.arange(plan.first_id, plan.first_id + plan.rows, dtype=np.int64)
-    attempts = np.zeros(plan.rows, np.int64)
-    while len(ids):
-        size = batch_rows or _batch_rows(request, sampled_rows, sampled)
-        batch = make_batch(request, robot, ranges, ids[:size], attempts[:size], tally)
-        buffer.append(batch)
+    while len(pending):
+        ids, attempts = pending.take(batch_rows or batch_size(request, sampled_rows, sampled), tally)
+        batch, counted = first_accepted(make_batch(request, robot, ranges, ids, attempts))
         sampled_rows, sampled = sampled_rows + len(batch.accepted), sampled + int(batch.samples.first[-1])
-        tally.add(batch.candidates.family, batch.reasons)
-        failed = np.array([bool(reason) for reason in batch.reasons])
-        ids = np.concatenate([ids[size:], batch.candidates.ids[failed]])
-        attempts = np.concatenate([attempts[size:], batch.candidates.attempts[failed] + 1])
-        if attempts.max(initial=0) >= MAX_ATTEMPTS:
-            raise tally.error(f"one trajectory was rejected {MAX_ATTEMPTS} times running")
+        buffer.append(batch)
+        tally.add(batch, counted)
+        pending.settle(batch, counted)
         if buffer.nbytes > MAX_SHARD_BYTES:
-            raise _too_large(plan.rows, tally.tried, tally.rejections)
-    return ShardRows(buffer.table(), tally.tried, tally.rejections, tally.rejections_by_family, tally.redraws_by_family)
-
-
-def _too_large(rows: int, attempts: int, rejections: dict[str, int]) -> SynthesisError:
-    return SynthesisError(
-        f"a shard of {rows} rows takes more than {MAX_SHARD_BYTES} bytes; lower shard_rows or rate_hz, or "
-        "raise the lower end of speed_scale or tool_speed",
-        attempts,
-        rejections,
+            raise _too_large(request)
+    if pending.given_up is not None:
+        raise tally.given_up(pending.given_up, MAX_ATTEMPTS)
+    return ShardRows(
+        buffer.table(),
+        buffer.nbytes,
+        tally.tried,
+        tally.rejections,
+        tally.rejections_by_family,
+        tally.redraws_by_family,
     )
 
 
-def _batch_rows(request: TrajectoryRequest, rows: int, samples: int) -> int:
-    """Candidates for the next batch, from how many samples so many rows before it had."""
-    of_each = samples / rows if rows else request.expected_row_s * request.rate_hz
-    return max(1, min(int(BATCH_SAMPLES / of_each), LARGEST_BATCH))
+def _too_large(request: TrajectoryRequest) -> SynthesisError:
+    return SynthesisError(
+        f"a shard of {request.shard_rows} rows takes more than {MAX_SHARD_BYTES} bytes; lower shard_rows or rate_hz, "
+        "or raise the lower end of speed_scale or tool_speed"
+    )

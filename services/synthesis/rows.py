@@ -44,7 +44,7 @@ class RowBuffer:
         self._lists: dict[str, list[_ListPart]] = {column.name: [] for column in columns if column.is_list}
         self._scalars: dict[str, list[NDArray[Any]]] = {}
         self.nbytes = 0
-        """Of the list columns' values collected so far."""
+        """Of the list columns' values of the rows collected so far."""
 
     def append(self, batch: Batch) -> None:
         """Adds the accepted rows of a batch."""
@@ -62,8 +62,9 @@ class RowBuffer:
         for name, values in scalars.items():
             self._scalars.setdefault(name, []).append(values)
         for name, parts in self._lists.items():
-            parts.append(_accepted(*_column(batch, name), rows))
-            self.nbytes += parts[-1].values.nbytes
+            values, first = _column(batch, name)
+            parts.append(_accepted(values, first, rows))
+            self.nbytes += int(np.diff(first)[rows].sum()) * values.shape[1] * values.itemsize
 
     def table(self) -> pa.Table:
         """The rows, sorted by trajectory_id. Empties the buffer column by column, so that nothing is held twice."""

@@ -5,18 +5,13 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from services.synthesis.candidates import Batch
 from services.synthesis.checks import validation
 from services.synthesis.request.families import FAMILIES
 from shared.errors import SynthesisError
 
-IntArray = NDArray[np.int64]
-Texts = NDArray[np.object_]
-
-HOPELESS_AFTER = 2000
-"""Candidates of one family rejected, or draws of one of its waypoints that failed, in a shard, without one accepted
-before the request is called impossible."""
-_WIDTH = 1000
-"""More than the waypoints of any candidate."""
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 
 class Tally:
@@ -24,38 +19,27 @@ class Tally:
 
     def __init__(self) -> None:
         self._tried = np.zeros(len(FAMILIES), np.int64)
+        self._accepted = np.zeros(len(FAMILIES), np.int64)
         self._rejected: dict[str, Counter[str]] = {}
         self._redrawn: dict[str, Counter[str]] = {}
-        self._found: set[int] = set()
-        self._missed: Counter[int] = Counter()
+        self._failed: dict[int, Counter[str]] = {}
+        """Of trajectories without an accepted candidate so far: both together, by reason."""
 
-    def add(self, family: IntArray, reasons: list[str]) -> None:
-        """Counts candidates of families (n,), indices into FAMILIES; a reason is "" where a candidate was accepted."""
-        self._tried += np.bincount(family, minlength=len(FAMILIES))
-        for index, reason in zip(family.tolist(), reasons, strict=True):
-            if reason:
-                self._rejected.setdefault(FAMILIES[index], Counter())[reason] += 1
-        for name, counts in self._rejected.items():
-            tried = int(self._tried[FAMILIES.index(name)])
-            if tried >= HOPELESS_AFTER and counts.total() == tried:
-                raise self._hopeless(name)
-
-    def add_redraws(self, family: IntArray, reasons: Texts) -> None:
-        """Counts ends that are drawn anew, of candidates of families (m,), for reasons (m,)."""
-        for index, reason in zip(family.tolist(), reasons, strict=True):
-            self._redrawn.setdefault(FAMILIES[index], Counter())[reason] += 1
-
-    def add_draws(self, family: IntArray, waypoint: IntArray, free: NDArray[np.bool_]) -> None:
-        """Takes note of which waypoints (m,) of which families (m,) can be free at all, shape (m,).
-
-        Raises SynthesisError if one never was in so many draws.
-        """
-        key = family * _WIDTH + waypoint
-        self._found.update(key[free].tolist())
-        self._missed.update(key[~free].tolist())
-        for place, count in self._missed.items():
-            if count >= HOPELESS_AFTER and place not in self._found:
-                raise self._hopeless(FAMILIES[place // _WIDTH])
+    def add(self, batch: Batch, counted: BoolArray) -> None:
+        """Counts some candidates of a batch, `counted` of shape (n,)."""
+        ids, family, accepted = batch.candidates.ids, batch.candidates.family, counted & (batch.reasons == "")
+        self._tried += np.bincount(family[counted], minlength=len(FAMILIES))
+        self._accepted += np.bincount(family[accepted], minlength=len(FAMILIES))
+        for row in np.flatnonzero(counted & ~accepted):
+            self._rejected.setdefault(FAMILIES[family[row]], Counter())[batch.reasons[row]] += 1
+            self._failed.setdefault(int(ids[row]), Counter())[batch.reasons[row]] += 1
+        for row, reason in zip(batch.redrawn.candidate.tolist(), batch.redrawn.reason, strict=True):
+            if counted[row]:
+                self._redrawn.setdefault(FAMILIES[family[row]], Counter())[reason] += 1
+                if not accepted[row]:
+                    self._failed[int(ids[row])][reason] += 1
+        for trajectory in ids[accepted].tolist() if self._failed else []:
+            self._failed.pop(trajectory, None)
 
     @property
     def tried(self) -> int:
@@ -65,7 +49,7 @@ class Tally:
     @property
     def rejections(self) -> dict[str, int]:
         """Rejected candidates by reason."""
-        return dict(sorted(_sum(self._rejected).items()))
+        return dict(sorted(sum(self._rejected.values(), Counter[str]()).items()))
 
     @property
     def rejections_by_family(self) -> dict[str, dict[str, int]]:
@@ -77,25 +61,26 @@ class Tally:
         """Ends drawn anew by family and reason."""
         return {family: dict(sorted(counts.items())) for family, counts in sorted(self._redrawn.items())}
 
-    def error(self, happened: str, family: str | None = None) -> SynthesisError:
-        """What happened, and what to change for the commonest reason, of all that failed or of what did of a family.
+    @property
+    def candidates_per_row(self) -> FloatArray:
+        """How many candidates of each family there are to an accepted one, or to the first that is still to come."""
+        return np.asarray(self._tried / np.maximum(self._accepted, 1))
 
-        A redrawn end counts like a rejected candidate here: both are draws that failed.
-        """
-        failed = _sum(self._rejected) + _sum(self._redrawn)
-        of_family = failed if family is None else self._failed(family)
-        reason, count = of_family.most_common(1)[0]
-        text = f"{happened}; {count} of {of_family.total()} rejections were {reason!r}: {validation.ADVICE[reason]}"
-        attempts = self.tried + _sum(self._redrawn).total()
-        return SynthesisError(text, attempts, dict(sorted(failed.items())))
+    def has_rows(self, family: int) -> bool:
+        """Whether any candidate of this family, an index into FAMILIES, was accepted."""
+        return bool(self._accepted[family])
 
-    def _hopeless(self, family: str) -> SynthesisError:
-        failed = self._failed(family).total()
-        return self.error(f"none of {failed} candidates of family {family!r} was accepted", family)
-
-    def _failed(self, family: str) -> Counter[str]:
-        return self._rejected.get(family, Counter()) + self._redrawn.get(family, Counter())
+    def given_up(self, trajectory: int, candidates: int) -> SynthesisError:
+        """The error of a trajectory none of whose candidates was accepted: with counts of that trajectory alone."""
+        happened = f"none of {candidates} candidates of trajectory {trajectory} was accepted"
+        return not_accepted(happened, self._failed[trajectory])
 
 
-def _sum(counts: dict[str, Counter[str]]) -> Counter[str]:
-    return sum(counts.values(), Counter[str]())
+def not_accepted(happened: str, failed: Counter[str]) -> SynthesisError:
+    """What happened, with what to change for the commonest reason of draws that failed.
+
+    A redrawn end counts like a rejected candidate here: both are draws that failed.
+    """
+    reason, count = min(failed.items(), key=lambda item: (-item[1], item[0]))
+    text = f"{happened}; {count} of {failed.total()} rejections were {reason!r}: {validation.ADVICE[reason]}"
+    return SynthesisError(text, failed.total(), dict(sorted(failed.items())))

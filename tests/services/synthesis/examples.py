@@ -16,7 +16,6 @@ from services.synthesis.pipeline import ShardPlan, ShardRows, synthesize
 from services.synthesis.ranges import action_range
 from services.synthesis.request.families import WAYPOINT_FAMILIES
 from services.synthesis.request.trajectory_request import TrajectoryRequest
-from services.synthesis.tally import Tally
 from shared.records import list_column
 from tests.shared.summary_example import example_summary
 
@@ -91,7 +90,7 @@ def accepted_candidates(request: TrajectoryRequest, rows: ShardRows) -> Candidat
     """The candidates that became a shard's rows, their targets as they were redrawn."""
     robot, ids = robot_model(request.arm), rows.table["trajectory_id"].to_numpy()
     attempts = rows.table["attempts"].to_numpy().astype(np.int64) - 1
-    batch = make_batch(request, robot, action_range(request), ids, attempts, Tally())
+    batch = make_batch(request, robot, action_range(request), ids, attempts)
     assert not any(batch.reasons)
     assert isinstance(batch.candidates, Candidates)
     return batch.candidates

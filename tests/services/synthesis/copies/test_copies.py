@@ -14,7 +14,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
 from services.catalogue import find_arm
-from services.synthesis import pipeline
+from services.synthesis import pending
 from services.synthesis.arm.robot_model import robot_model
 from services.synthesis.copies.copying import as_written
 from services.synthesis.copies.layout import demonstrated_layouts, draw_layouts, spans
@@ -273,7 +273,7 @@ def test_the_same_rows_whatever_the_batch_and_the_shards(monkeypatch: pytest.Mon
         "start_jitter": {"position": 0.02, "angle_deg": 5.0}}))]  # fmt: skip
     joined = pa.concat_tables(parts).combine_chunks()
     assert content_hash(joined) == expected
-    monkeypatch.setattr(pipeline, "BATCH_SAMPLES", 500)
+    monkeypatch.setattr(pending, "BATCH_SAMPLES", 500)
     assert content_hash(synthesize(plan).table) == expected
 
 
