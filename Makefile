@@ -54,7 +54,7 @@ fix: setup ## Apply what the linters can fix
 	$(VENV)/bin/ruff format .
 
 test: setup ## Run the test suite, the recipe in tiny form included
-	$(RUN) -m pytest -m "not browser and not cluster and not compose and not lerobot and not heads and not gpu" -n 2 --dist loadfile --no-loadscope-reorder --durations 25 $(ARGS)
+	$(RUN) -m pytest -m "not browser and not cluster and not compose and not lerobot and not heads and not gpu and not install" -n 2 --dist loadfile --no-loadscope-reorder --durations 25 $(ARGS)
 
 test-heads: setup ## Train every head with every conditioning until it fits its windows
 	$(RUN) -m pytest tests/trainer/test_overfitting.py $(ARGS)
@@ -81,6 +81,9 @@ test-openapi: setup ## Call every operation of the REST API in more than 3,000 r
 test-lerobot: setup ## Open exports, datasets and policies, in the real lerobot of LEROBOT_PYTHON, a Python that has it
 	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export tests/lerobot_plugin $(ARGS)
 
+test-install: setup ## Install the client package into clean Pythons 3.10 and 3.13, where those are, and use it there
+	$(RUN) -m pytest -m install tests/client_package/test_clean_environments.py $(ARGS)
+
 bench: setup ## Print the figures of the benchmarks that take minutes, one JSON object each
 	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vxE "peers|closed_loop|keep_outs"); do \
 	  echo "==> $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
@@ -105,4 +108,4 @@ clean: ## Remove caches; keeps .venv, data and runs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup check fix test test-heads test-gpu mutants test-browser test-cluster test-compose test-openapi test-lerobot bench train-decoupled up down docs lock clean
+.PHONY: help setup check fix test test-heads test-gpu mutants test-browser test-cluster test-compose test-openapi test-lerobot test-install bench train-decoupled up down docs lock clean

@@ -36,6 +36,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks._bars import Bar, conclude
+from headstart_client.data.commit_block import BLOCK, pack_block
 from services.engine.engine import EngineName
 from services.jobs import Tally, begin, make_dataset
 from services.jobs.header import dataset_header
@@ -43,7 +44,6 @@ from services.synthesis.pipeline import ShardPlan, plan_shards
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared import records
 from shared.client import Client
-from shared.commit_block import BLOCK, pack_block
 from shared.dataset import Dataset
 from shared.manifest import Commit, DatasetHeader
 from shared.statistics import column_statistics

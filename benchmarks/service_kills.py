@@ -20,12 +20,12 @@ from typing import Any
 import psutil
 
 from benchmarks._bars import Bar, conclude
+from headstart_client.service.job import Job
 from services.engine import InlineEngine
 from services.jobs import begin, make_dataset
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.client import Client
 from shared.dataset import Dataset
-from shared.job import Job
 from tests.services.example import RunningService, child_processes
 
 VICTIMS = ("api", "worker", "head")

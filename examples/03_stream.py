@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from shared.client import Client
+from headstart_client import Client
 
 ROBOT = "panda"
 REQUEST = {"robot": ROBOT, "workspace": {"kind": "reachable"}, "shard_rows": 100}

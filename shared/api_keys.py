@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import ipaddress
 import os
 import re
 import secrets
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from headstart_client.service.loopback import is_loopback
 from shared.errors import ConfigError
 
 _LEAST_CHARACTERS = 16
@@ -72,16 +72,6 @@ def _is_own(place: str) -> bool:
     """Whether that names this machine in a way that nobody's name server can point elsewhere."""
     parts = _PLACE.fullmatch(place)
     return parts is not None and is_loopback(parts[1] or parts[2])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def keys_of(host: str, key: str | None, file: Path | None) -> tuple[str, ...]:

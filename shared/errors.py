@@ -29,9 +29,45 @@ Messages say what was wrong, where, and what to do. Programs print them as one l
 from collections.abc import Mapping
 from pathlib import Path
 
+from headstart_client.errors import (
+    CommitConflictError,
+    CorruptShardError,
+    DatasetCancelledError,
+    DatasetError,
+    DatasetFailedError,
+    DatasetFormatError,
+    DatasetStalledError,
+    GeneratorVersionError,
+    HeadstartError,
+    ObjectStoreError,
+    ServiceError,
+)
 
-class HeadstartError(Exception):
-    """Base of every error that is meant for a user to read."""
+__all__ = [
+    "CheckpointError",
+    "CommitConflictError",
+    "ConfigError",
+    "CorruptShardError",
+    "DatasetCancelledError",
+    "DatasetError",
+    "DatasetFailedError",
+    "DatasetFormatError",
+    "DatasetStalledError",
+    "DemonstrationError",
+    "EngineError",
+    "GeneratorVersionError",
+    "HeadstartError",
+    "HubError",
+    "MotionsError",
+    "ObjectStoreError",
+    "RequestError",
+    "RobotError",
+    "ServiceError",
+    "SimulationError",
+    "SummaryError",
+    "SynthesisError",
+    "TrainingError",
+]
 
 
 class RequestError(HeadstartError):
@@ -71,66 +107,6 @@ class SynthesisError(HeadstartError):
 
 class EngineError(HeadstartError):
     """The workers that make shards could not be started, or kept dying."""
-
-
-class DatasetError(HeadstartError):
-    """A dataset directory or one of its files.
-
-    Attributes:
-        path: the file or directory that is wrong.
-    """
-
-    def __init__(self, message: str, path: Path | str) -> None:
-        super().__init__(f"{path}: {message}")
-        self.message = message
-        self.path = str(path)
-
-    def __reduce__(self) -> tuple[type["DatasetError"], tuple[str, str]]:
-        return type(self), (self.message, self.path)
-
-
-class DatasetFormatError(DatasetError):
-    """Not a dataset of ours, or one of another major version."""
-
-
-class ObjectStoreError(DatasetError):
-    """The object store that holds it does not answer, or refuses."""
-
-
-class CorruptShardError(DatasetError):
-    """A shard whose bytes are not those that were committed."""
-
-
-class CommitConflictError(DatasetError):
-    """Two different contents for one shard index."""
-
-
-class GeneratorVersionError(DatasetError):
-    """Begun by another generator_version: resuming would mix two generators' output."""
-
-
-class DatasetFailedError(DatasetError):
-    """The job that was making this dataset failed."""
-
-
-class DatasetCancelledError(DatasetError):
-    """The job that was making this dataset was cancelled."""
-
-
-class DatasetStalledError(DatasetError):
-    """No commit arrived within the follower's max_wait."""
-
-
-class ServiceError(HeadstartError):
-    """The service could not be reached, or answered with a problem.
-
-    Attributes:
-        status: the HTTP status, or None when there was no answer.
-    """
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class HubError(HeadstartError):

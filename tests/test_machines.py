@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from headstart_client.data.object_store import below
 from services.engine import InlineEngine
 from services.jobs import begin
 from services.synthesis.pipeline import plan_shards
@@ -17,7 +18,6 @@ from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.client import Client
 from shared.dataset import Dataset
 from shared.manifest import Commit
-from shared.object_store import below
 from tests.machines import HERE, Machine, network
 from tests.object_server import BUCKET, ENVIRONMENT, running_object_server
 from tests.pages import ROOT

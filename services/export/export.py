@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from headstart_client.data.commits import Commits
 from services.export.episodes import Content, Episodes, read_episodes
 from services.export.lerobot_v3 import LeRobotV3
 from services.export.lerobot_v21 import LeRobotV21
 from services.export.output import whole_or_nothing
 from services.export.robomimic import Robomimic
-from shared.commits import Commits
 from shared.errors import ConfigError
 from shared.follow import ShardSource
 

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from headstart_client.data.object_store import ObjectStorage, below
 from services.jobs.errors import StorageError
 from shared.dataset import Dataset
 from shared.errors import DatasetError, ObjectStoreError
-from shared.object_store import ObjectStorage, below
 
 _LOOK_EVERY_S = 5.0
 

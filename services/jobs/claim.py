@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from headstart_client.data.object_store import ObjectStorage
 from shared.errors import ConfigError, DatasetError
-from shared.object_store import ObjectStorage
 from shared.storage import Location
 
 _FILE = ".service"

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 
+from headstart_client.data.commit_block import BLOCK
 from services.catalogue.robot_folder import write_robot
 from services.engine import Engine
 from services.engine.parts import in_parts, part_plans, remove_parts
@@ -11,7 +12,6 @@ from services.jobs.progress import Tally
 from services.synthesis.pipeline import plan_shards
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from services.synthesis.request.workspace import Fitted, Objects
-from shared.commit_block import BLOCK
 from shared.dataset import Dataset
 from shared.errors import DatasetError, EngineError, HeadstartError
 from shared.manifest import Commit

@@ -4,10 +4,10 @@ import time
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from headstart_client.data.index_set import IndexSet
 from services.synthesis.pipeline import robot_spec
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared import records
-from shared.index_set import IndexSet
 from shared.manifest import Commit, DatasetHeader, Totals
 
 _LEAST_S, _MOST_PACKED = 1.0, 2.0

@@ -4,6 +4,7 @@ import html
 import json
 from collections.abc import Callable
 
+from headstart_client.data.commits import DatasetState
 from services.report.copies import CopiesSection
 from services.report.demonstrations import Comparison, DemonstrationSection
 from services.report.joints import JointSection
@@ -14,7 +15,6 @@ from services.report.rejections import rejections_section
 from services.report.spread import SpreadSection
 from services.report.trajectories import TrajectorySection
 from services.report.workspace import WorkspaceSection
-from shared.commits import DatasetState
 from shared.dataset import Dataset
 from shared.demonstrated_motions import DemonstratedMotions
 from shared.errors import DatasetError

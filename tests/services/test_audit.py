@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+from headstart_client.data.commit_block import pack_block
 from services.__main__ import main
 from services.audit import AuditReport, audit_dataset
 from services.engine import InlineEngine
@@ -18,7 +19,6 @@ from services.jobs import begin, make_dataset
 from services.synthesis.request.families import WAYPOINT_FAMILIES
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared import records
-from shared.commit_block import pack_block
 from shared.dataset import Dataset
 from shared.errors import DatasetFormatError
 from tests.shared.example import remove_commits

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from headstart_client.data.object_store import ObjectStorage
 from services.jobs import claim
 from services.jobs.claim import claimed
 from shared.errors import ConfigError
-from shared.object_store import ObjectStorage
 from tests.pages import ROOT
 from tests.services.example import RunningService, running_service
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from headstart_client.data.object_store import ObjectStorage
 from services.engine import Engine, InlineEngine, ProcessEngine
 from services.jobs import (
     IdempotencyError,
@@ -34,7 +35,6 @@ from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from shared.errors import EngineError, GeneratorVersionError, SynthesisError
 from shared.manifest import Commit
-from shared.object_store import ObjectStorage
 from shared.storage import Location
 from tests.services.example import LONG_BODY, REQUEST, child_processes, contents
 

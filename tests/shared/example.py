@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from shared import records
+from headstart_client.data import records
 from shared.dataset import Dataset
 from shared.manifest import DatasetHeader
 from shared.robots import JointLimits, RobotSpec

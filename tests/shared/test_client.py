@@ -13,14 +13,14 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from shared.arrow_stream import record_batches
+from headstart_client.data.arrow_stream import record_batches
+from headstart_client.data.commits import Commits
+from headstart_client.service.connection import NONE
+from headstart_client.service.job import Event, Trajectory
 from shared.client import Client
-from shared.commits import Commits
-from shared.connection import NONE
 from shared.dataset import Dataset, verify_shard
 from shared.errors import CorruptShardError, DatasetCancelledError, DatasetFormatError, ServiceError
 from shared.follow import wait_for_shards
-from shared.job import Event, Trajectory
 from shared.manifest import Commit
 from shared.remote_dataset import RemoteDataset, open_dataset
 from tests.services.catalogue.own import GANTRY

@@ -1,6 +1,6 @@
 """A block of commits says what its commits said, one by one and in sum."""
 
-from shared.commit_block import CommitBlock, pack_block
+from headstart_client.data.commit_block import CommitBlock, pack_block
 from shared.manifest import Commit, Totals
 
 

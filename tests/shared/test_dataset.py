@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shared import records
+from headstart_client.data import records
 from shared.dataset import Dataset
 from shared.errors import (
     CommitConflictError,

@@ -1,6 +1,6 @@
 import random
 
-from shared.index_set import IndexSet
+from headstart_client.data.index_set import IndexSet
 
 
 def test_it_is_what_a_set_of_its_indices_would_be() -> None:

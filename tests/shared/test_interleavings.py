@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shared import commit_folder, records
+from headstart_client.data import commit_folder, records
 from shared.dataset import Dataset
 from tests.shared.example import HEADER, example_table
 from tests.shared.interleaving import Program, walk

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import commit_folder, storage
+from headstart_client.data import commit_folder, storage
 from shared.dataset import Dataset
 from shared.errors import CorruptShardError, DatasetError
 from tests.shared.example import HEADER, example_table

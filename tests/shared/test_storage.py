@@ -10,10 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from headstart_client.data.object_store import ObjectStorage
 from shared.dataset import Dataset
 from shared.errors import CommitConflictError, CorruptShardError, DatasetError, DatasetFormatError
 from shared.follow import wait_for_shards
-from shared.object_store import ObjectStorage
 from shared.remote_dataset import open_dataset
 from shared.storage import LocalStorage, Storage, absolute, open_storage
 from tests.shared.example import HEADER, example_table

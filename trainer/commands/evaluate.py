@@ -19,6 +19,7 @@ def run(
     device: str = "cpu",
     sampling_steps: int | None = None,
     video: Path | None = None,
+    record: Path | None = None,
     environments: int = 1,
     patience: float = 60.0,
 ) -> None:
@@ -36,6 +37,8 @@ def run(
         device: of the policy: auto, cpu, cuda, ...
         sampling_steps: of the sampler, instead of the policy's own number.
         video: folder for videos of the first 4 rollouts.
+        record: file (.rrd) for a recording of the first 4 rollouts, for the Rerun viewer: commands, chunks, pictures
+            unless --video takes those (docs/executor.md).
         environments: processes side by side, of a task that isn't one of ours.
         patience: seconds that its environment may take to begin an episode, or for a step, before the rollout has
             failed.
@@ -50,7 +53,7 @@ def run(
     from trainer.evaluation.rollout_motion import describe
 
     way = Way(directions, hold, sampling_steps)
-    where = Where(device, environments, patience, video)
+    where = Where(device, environments, patience, video, record)
     with progress(f"evaluate {task}") as report:
         result = evaluate(run, task, episodes, first_seed, report, way, where)
     found = result_file(run, way)
@@ -59,3 +62,5 @@ def run(
         print(f"failed by its environment: {fault}")
     if video is not None:
         print(f"videos: {video}")
+    if record is not None:
+        print(f"recording: {record}; look at it with `rerun {record}`")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.image
 import numpy as np
@@ -23,9 +23,13 @@ from trainer.simulation.robosuite_task import RobosuiteTask
 from trainer.simulation.rollout import Rollout, rollout
 from trainer.simulation.strip import render_strip
 from trainer.simulation.task import ONLOOKER, Task
+from trainer.simulation.watched_episode import Onlooker
 from trainer.tensor_file import publish
 from trainer.training.checkpoint_info import CheckpointInfo
 from trainer.training.training_summary import training_summary
+
+if TYPE_CHECKING:
+    from trainer.evaluation.rollout_recording import RolloutRecording
 
 COMMITTED_STEPS = 1
 """Actions of a chunk that are carried out while the next one is asked for, which goes on from them: 50 ms at 20 Hz."""
@@ -67,12 +71,14 @@ class Where:
         environments: processes side by side, of a task that isn't ours.
         patience_s: how long its environment may take to begin an episode, or for a step.
         video: folder for videos of the first rollouts.
+        record: file for a recording of the first rollouts, for the Rerun viewer.
     """
 
     device: str = "cpu"
     environments: int = 1
     patience_s: float = PATIENCE_S
     video: Path | None = None
+    record: Path | None = None
 
 
 def evaluate(
@@ -156,17 +162,24 @@ class _Rollouts:
             if video is not None:
                 stack.callback(video.discard)
                 missing = [seed for seed in seeds if seed in missing or video.watches(seed)]
+            recording = self._recording(seeds[:FILMED])
+            if recording is not None:
+                stack.callback(recording.close)
+                missing = [seed for seed in seeds if seed in missing or recording.watches(seed)]
 
             def finished(result: Rollout) -> None:
                 if video is not None:
                     video.finish(result.seed)
+                if recording is not None:
+                    recording.add(result)
                 self.known[result.seed] = line = {**_outcome(result, self._policy.info, self._task), **self._this}
                 file.write(json.dumps(line) + "\n")
                 file.flush()
                 done = [self.known[seed] for seed in seeds if seed in self.known]
                 progress(len(done), len(seeds), f"{_successes(done)} of {len(done)} succeeded")
 
-            rolled = self.roll_out(missing, video, finished) if missing else []
+            onlooker = video or (recording if ONLOOKER in self._task.cameras else None)
+            rolled = self.roll_out(missing, onlooker, finished) if missing else []
         faults = [self.known[seed]["fault"] for seed in seeds if "fault" in self.known[seed]]
         if len(faults) == len(seeds):
             raise SimulationError(f"no rollout of {self._task.name} could be carried out; the first: {faults[0]}")
@@ -175,7 +188,7 @@ class _Rollouts:
     def roll_out(
         self,
         seeds: Sequence[int],
-        onlooker: VideoFolder | None = None,
+        onlooker: Onlooker | None = None,
         finished: Callable[[Rollout], None] | None = None,
     ) -> list[Rollout]:
         """Outcomes, in the order of the seeds."""
@@ -213,6 +226,15 @@ class _Rollouts:
                 'environment has it with render_mode = "rgb_array"'
             )
         return VideoFolder(self._where.video, self._task.name, frozenset(seeds), self._task.rate_hz)
+
+    def _recording(self, seeds: Sequence[int]) -> "RolloutRecording | None":
+        if self._where.record is None:
+            return None
+        try:
+            from trainer.evaluation.rollout_recording import RolloutRecording
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"--record: {error}") from None
+        return RolloutRecording(self._where.record, frozenset(seeds), self._task.rate_hz)
 
 
 def _result(run: Path, task: Task, policy: Policy, way: Way, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:

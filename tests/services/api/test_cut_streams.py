@@ -13,11 +13,11 @@ import polars
 import pyarrow as pa
 import pytest
 
+from headstart_client.data.arrow_stream import record_batches
 from services.api.shared_shards import Readings
 from services.api.stream import arrow_stream
 from services.jobs.dataset_root import open_dataset_root
 from services.jobs.store import stored_job
-from shared.arrow_stream import record_batches
 from shared.client import Client
 from shared.dataset import Dataset
 from shared.errors import ServiceError

@@ -8,10 +8,10 @@ import httpx
 import pyarrow as pa
 import pytest
 
+from headstart_client.data.object_store import ObjectStorage, below
 from services.jobs import StorageError, open_dataset_root
 from shared.client import Client
 from shared.dataset import Dataset
-from shared.object_store import ObjectStorage, below
 from tests.object_server import running_object_server
 from tests.services.api.conftest import problem, wait_until_ended
 from tests.services.example import BODY, RunningService, command, contents

@@ -9,7 +9,7 @@ from threading import Thread
 
 import torch
 
-from shared.commits import DatasetState
+from headstart_client.data.commits import DatasetState
 from shared.follow import ShardSource, wait_for_shards
 from trainer.data.trajectories.decoded_shard import DecodedShard, ShardDecoder, decoded_bytes, joined, remove_decoded
 

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from shared.api_keys import is_loopback
-from shared.errors import ServiceError
+from headstart_client.errors import ServiceError
+from headstart_client.service.loopback import is_loopback
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Connection:
     """Calls to one service. Safe to use from several threads."""
 
     def __init__(self, url: str, api_key: str | None, timeout: float) -> None:
-        """Prepares calls; connects with the first one. See shared.client.Client for the arguments."""
+        """Prepares calls; connects with the first one. See headstart_client.service.client.Client for the arguments."""
         self.url = url.rstrip("/")
         key = _key_from_environment() if api_key is None else api_key
         try:

@@ -15,11 +15,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import obstore
 import pyarrow as pa
-from obstore.exceptions import AlreadyExistsError, BaseError
 
-from shared.errors import DatasetFormatError, ObjectStoreError
+try:
+    import obstore
+    from obstore.exceptions import AlreadyExistsError, BaseError
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "a dataset in an object store needs obstore: pip install 'headstart-client[object-store]'", name=error.name
+    ) from error
+
+from headstart_client.errors import DatasetFormatError, ObjectStoreError
 
 SCHEMES = ("s3", "gs", "az", "abfs", "abfss")
 _OPTIONS = {"endpoint_override": "endpoint", "region": "region"}
@@ -31,7 +37,7 @@ _CONNECT_S = timedelta(seconds=5)
 
 
 class ObjectStorage:
-    """A prefix in a bucket: a shared.storage.Storage."""
+    """A prefix in a bucket: a headstart_client.data.storage.Storage."""
 
     def __init__(self, uri: str, patience: timedelta = timedelta(seconds=60)) -> None:
         """Opens `s3://bucket/prefix[?endpoint_override=http://host:port&region=...]`; connects when first used.

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shared.errors import DatasetFormatError
-from shared.manifest import BY_FAMILY, SHARD_FILE, Commit, Totals
+from headstart_client.data.manifest import BY_FAMILY, SHARD_FILE, Commit, Totals
+from headstart_client.errors import DatasetFormatError
 
 BLOCK = 1024
 """Shards of a block; the last one of a dataset may have fewer."""

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 
 import httpx
 
-from shared.errors import ServiceError
-from shared.job import Event
+from headstart_client.errors import ServiceError
+from headstart_client.service.job import Event
 
 
 def events_of(connect: Callable[[], AbstractContextManager[httpx.Response]]) -> Generator[Event]:

@@ -4,9 +4,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.dataset import verify_shard
-from shared.errors import CorruptShardError
-from shared.manifest import Commit
+from headstart_client.data.dataset import verify_shard
+from headstart_client.data.manifest import Commit
+from headstart_client.errors import CorruptShardError
 
 
 def fetch_shard(download: Callable[[Path], None], commit: Commit, folder: Path) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from shared.errors import ServiceError
+from headstart_client.errors import ServiceError
 
 
 def record_batches(pieces: Iterator[bytes]) -> Iterator[pa.RecordBatch]:

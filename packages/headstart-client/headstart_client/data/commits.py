@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
-from shared.index_set import IndexSet
-from shared.manifest import Commit, State, Totals
+from headstart_client.data.index_set import IndexSet
+from headstart_client.data.manifest import Commit, State, Totals
 
 _TOGETHER = 1024
 """Commits read at once by who goes through all of them."""

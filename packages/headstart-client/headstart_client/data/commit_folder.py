@@ -17,12 +17,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from shared.commit_block import BLOCK, CommitBlock, block_statistics, pack_block
-from shared.commits import Commits
-from shared.errors import DatasetFormatError
-from shared.index_set import IndexSet
-from shared.manifest import Commit, Totals
-from shared.storage import Storage
+from headstart_client.data.commit_block import BLOCK, CommitBlock, block_statistics, pack_block
+from headstart_client.data.commits import Commits
+from headstart_client.data.index_set import IndexSet
+from headstart_client.data.manifest import Commit, Totals
+from headstart_client.data.storage import Storage
+from headstart_client.errors import DatasetFormatError
 
 _FOLDER = "commits"
 _ONE, _SOME = re.compile(r"(\d{8})\.json"), re.compile(r"(\d{8})-(\d{8})\.parquet")

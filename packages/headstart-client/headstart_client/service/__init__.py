@@ -1,0 +1,1 @@
+"""The trajectory service, from Python."""

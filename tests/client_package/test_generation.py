@@ -1,0 +1,95 @@
+"""`generate` and the rows that it gives, by a real service and in this process."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from headstart_client import HeadstartError, ServiceError, Trajectories, generate, open_trajectories
+from tests.services.example import RunningService, running_service
+
+REQUEST: dict[str, Any] = {"robot": "panda", "count": 50, "seed": 5, "shard_rows": 20}
+"""Three shards, the last one short."""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with running_service(
+        tmp_path_factory.mktemp("generation") / "data", "--engine", "process", "--workers", "1"
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Trajectories:
+    return generate(**REQUEST, engine="inline", folder=tmp_path_factory.mktemp("here"), progress=False)
+
+
+def test_a_service_makes_the_rows_that_are_made_here(
+    service: RunningService, here: Trajectories, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = generate(**REQUEST, url=service.url, folder=tmp_path)
+    assert "50/50" in capsys.readouterr().err
+    assert there.table().equals(here.table())
+    assert there.header.dataset_id == here.header.dataset_id
+    assert repr(there) == f"<50 trajectories of panda, {here.header.dataset_id[:12]}>"
+
+    # The same request is the same job, whose shards lie here already.
+    again = generate(**REQUEST, url=service.url, folder=tmp_path, progress=False)
+    assert [file.parent for file in again.files()] == [tmp_path / here.header.dataset_id] * 3
+    assert [pq.read_metadata(file).num_rows for file in again.files()] == [20, 20, 10]
+    assert again.source.page == f"{service.url}/#/jobs/{here.header.dataset_id}"  # type: ignore[union-attr]
+    opened = open_trajectories(f"{service.url}/v1/jobs/{here.header.dataset_id}", tmp_path)
+    assert opened[7]["duration"] == here[7]["duration"]
+
+
+def test_what_a_service_refuses_or_gives_up_is_an_error_that_says_why(service: RunningService, tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match="unknown robot 'pandora'") as refused:
+        generate("pandora", 5, url=service.url, folder=tmp_path, progress=False)
+    assert refused.value.status == 422
+    nowhere = {"kind": "box", "min": [3, 3, 3], "max": [4, 4, 4]}
+    with pytest.raises(ServiceError, match=r"failed: .*unreachable"):
+        generate("panda", 2, url=service.url, folder=tmp_path, progress=False, workspace=nowhere)
+
+
+def test_rows_are_arrays_by_their_place(here: Trajectories) -> None:
+    table, row = here.table(), here[27]
+    assert len(here) == 50
+    assert [one["trajectory_id"] for one in here] == list(range(50))
+    assert row["joint_position"].shape == (row["length"], 7)
+    assert row["gripper"].shape == (row["length"],)
+    assert row["joint_position"].ravel().tolist() == table.column("joint_position")[27].as_py()
+    assert here[-1]["trajectory_id"] == 49
+    assert here.table(["length"]).column_names == ["length"]
+    with pytest.raises(IndexError, match="0 to 49, not 50"):
+        here[50]
+
+
+def test_other_libraries_read_them(here: Trajectories, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert [row["trajectory_id"] for row in here.hugging_face()] == list(range(50))
+    assert len(open_trajectories(here.source.where)) == 50  # type: ignore[union-attr]
+
+
+def test_a_row_is_drawn_between_its_limits(here: Trajectories) -> None:
+    figure, row, limits = here.show(3), here[3], here.header.robot.limits
+    joints, tool = figure.axes[:7], figure.axes[7]
+    for joint, axes in enumerate(joints):
+        drawn = [np.asarray(line.get_ydata()) for line in axes.lines]
+        assert np.array_equal(drawn[0], row["joint_position"][:, joint])
+        assert [drawn[1][0], drawn[2][0]] == [limits.lower[joint], limits.upper[joint]]
+    path: Any = tool.lines[0]
+    assert np.array_equal(np.stack(path.get_data_3d(), 1), row["ee_position"])
+    with pytest.raises(ServiceError, match="no service has a page"):
+        here.open_page()
+
+
+def test_without_url_and_services_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "services.generation_here", None)
+    with pytest.raises(HeadstartError, match=r"give the url= of a service"):
+        generate("panda", 5, folder=tmp_path, progress=False)
