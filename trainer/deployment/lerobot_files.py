@@ -18,7 +18,7 @@ from shared.errors import ConfigError
 from trainer.data.demonstrations.mapping.encodings import joint_positions
 from trainer.data.demonstrations.mapping.mapping import Action, Gripper, Mapping, split_columns
 from trainer.data.normalization import ActionNormalizer
-from trainer.training.checkpoint import CheckpointInfo
+from trainer.training.checkpoint_info import CheckpointInfo
 
 _STATE, _IMAGES = "observation.state", "observation.images."
 _BEFORE, _AFTER = "policy_preprocessor", "policy_postprocessor"

@@ -27,7 +27,8 @@ from trainer.deployment.lerobot_files import LeRobotNames, lerobot_files
 from trainer.deployment.policy import Policy
 from trainer.model.observation import Camera
 from trainer.stages.adapt import adapt
-from trainer.training.checkpoint import CheckpointInfo, find_checkpoint, read_info
+from trainer.training.checkpoint import find_checkpoint, read_info
+from trainer.training.checkpoint_info import CheckpointInfo
 
 PLUGIN = ROOT / "packages/lerobot_policy_headstart/lerobot_policy_headstart"
 JOINTS = {"columns": "action[0:2]", "unit": "deg", "sign": [1, -1], "offset": [0.1, -0.2]}

@@ -105,6 +105,7 @@ def test_networks_begin_with_it_and_are_trained_or_stay(weights: Path, tmp_path:
     vision = load_checkpoint(path)[0].conditioning.vision
     assert vision is not None
     for camera in vision.cameras:
+        assert isinstance(camera.network, nn.Module)
         network = camera.network.state_dict()
         same = {name: torch.equal(network[name], value) for name, value in begun.weights.items()}
         # Norms stay in either case.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from shared.commits import Commits, DatasetState
+from headstart_client.data.commits import Commits, DatasetState
+from headstart_client.data.index_set import IndexSet
 from shared.errors import ConfigError, TrainingError
-from shared.index_set import IndexSet
 from shared.manifest import Commit, DatasetHeader
 from shared.records import COLUMNS
 from shared.robots import JointLimits, RobotSpec

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer.training.checkpoint import CheckpointInfo
+from trainer.training.checkpoint_info import CheckpointInfo
 
 _MOTION = {
     "chunk_jerk_m_per_s3": "median jerk of a chunk [m/s^3]",

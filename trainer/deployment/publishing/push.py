@@ -9,7 +9,8 @@ from shared.errors import ConfigError
 from trainer import tensor_file
 from trainer.deployment.publishing.card import card
 from trainer.hub import HubAddress, hub_errors
-from trainer.training.checkpoint import backbone_path, find_checkpoint, load_checkpoint
+from trainer.training.backbone_files import backbone_path
+from trainer.training.checkpoint import find_checkpoint, load_checkpoint
 
 
 @dataclass(frozen=True)
