@@ -25,6 +25,7 @@ OTHER_PAGES = {
     "docs/recorded-motion.md": ("tests/test_recorded_motion.py",),
     "docs/rest.md": ("tests/services/api/test_docs.py",),
     "docs/robots.md": ("tests/services/api/test_robots_page.py",),
+    "docs/training.md": ("tests/trainer/test_config_file.py",),
     "docs/your-data.md": ("tests/test_your_data.py",),
     "examples/README.md": ("tests/examples/test_examples.py",),
 }

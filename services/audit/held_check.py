@@ -35,8 +35,8 @@ SPACING = 0.005
 class _Carry:
     """One object in one demonstration's hand: the steps between which it is carried, and its pose in the tool frame."""
 
-    first: int
-    last: int
+    first: float
+    last: float
     in_hand: pin.SE3
     box: coal.Box
 
@@ -76,8 +76,9 @@ class HeldCheck:
             at = rows.lists["source_time"][own, 0].astype(np.float64)
             for carry in self._carries[source[row]]:
                 samples = np.flatnonzero((at >= carry.first) & (at <= carry.last))
-                if len(samples):
-                    times = np.arange(samples[0] / rows.rate_hz[row], samples[-1] / rows.rate_hz[row], SPACING)
+                if len(samples) and self._others:
+                    begin, end = samples[[0, -1]] / rows.rate_hz[row]
+                    times = np.linspace(begin, end, 1 + int(np.ceil((end - begin) / SPACING)))
                     q = _postures(moments, slice(int(begins[row]), int(begins[row + 1])), times)
                     depth = self._depth(q, carry)
                     report.measure("what is held", np.array([depth]), TOUCH, "m", rows.ids[row : row + 1])
@@ -118,11 +119,16 @@ def _carry(motion: DemonstratedMotion, hold: Held, size: tuple[float, float, flo
     path = np.array(
         [motion.commanded.rotation[t] @ in_hand.translation + motion.commanded.position[t] for t in own]
     ).reshape(-1, 3)
-    away = np.minimum(np.linalg.norm(path - path[:1], axis=1), np.linalg.norm(path - path[-1:], axis=1)) > LIFTED
+    # What is in the hand from the beginning, or to the end, is taken or left nowhere.
+    from_start, to_end = hold.first == 0, hold.end == motion.steps
+    away = np.ones(len(path), np.bool_)
+    for end, open_end in ((0, from_start), (-1, to_end)):
+        away &= open_end | (np.linalg.norm(path - path[end], axis=1) > LIFTED)
     if size is None or not away.any():
         return None
     steps = hold.first + np.flatnonzero(away)
-    return _Carry(int(steps[0]), int(steps[-1]), in_hand, coal.Box(*size))
+    first, last = -np.inf if from_start else float(steps[0]), np.inf if to_end else float(steps[-1])
+    return _Carry(first, last, in_hand, coal.Box(*size))
 
 
 def _postures(moments: Moments, own: slice, times: FloatArray) -> FloatArray:

@@ -6,7 +6,7 @@ then joins them. A part whose file is not there is made by that task, so a lost 
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pyarrow as pa
 
@@ -48,7 +48,8 @@ def remove_parts(dataset: Dataset, parts: Sequence[ShardPlan]) -> None:
 
 def _part(dataset: Dataset, part: ShardPlan) -> ShardRows:
     content = dataset.storage.read(_name(part))
-    return synthesize(part) if content is None else _unpacked(content)
+    rows = None if content is None else _unpacked(content)
+    return synthesize(part) if rows is None else rows
 
 
 def _name(part: ShardPlan) -> str:
@@ -66,8 +67,11 @@ def _packed(rows: ShardRows) -> pa.Buffer:
     return sink.getvalue()
 
 
-def _unpacked(content: pa.Buffer) -> ShardRows:
+def _unpacked(content: pa.Buffer) -> ShardRows | None:
+    """The rows of a part's file; None of one that another release left."""
     table = pa.ipc.open_stream(content).read_all()
     metadata = dict(table.schema.metadata)
     counts = json.loads(metadata.pop(_COUNTS))
+    if {"table", *counts} != {field.name for field in fields(ShardRows)}:
+        return None
     return ShardRows(table.replace_schema_metadata(metadata), **counts)

@@ -99,6 +99,8 @@ class ProcessEngine:
                         self._idle.append(worker)
                         failure.add(plan, error)
                         waiting, left = iter(()), bool(again)
+                        # Workers that it no longer wants are other jobs'.
+                        share.give_back(0, wants_more=left)
                         continue
                     except Exception:
                         self._idle.append(worker)

@@ -246,6 +246,8 @@ class _Run:
                 raise value
             self._failure.add(plan, value)
             self._waiting, self.left = iter(()), bool(self._again)
+            # Workers that it no longer wants are other jobs'.
+            self.share.give_back(0, wants_more=self.left)
             return None
         if answer == "lost":
             _log.warning("shard %d: %s", plan.index, value)

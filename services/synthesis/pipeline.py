@@ -149,7 +149,8 @@ def synthesize(plan: ShardPlan, batch_rows: int | None = None) -> ShardRows:
 
     Raises:
         SynthesisError: none of the first candidates of a family was accepted, or none of those of a trajectory,
-            the lowest of which it names; carries the counts. All of it is a function of the request.
+            the lowest of which it names; carries the counts. All of it is a function of the request, but that a shard
+            which is too large, too, may say that instead.
     """
     request = plan.request
     check_feasible(request)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.engine import Engine, InlineEngine
+from services.engine.fair_share import FairShare, Share
 from services.engine.first_failure import FirstFailure
 from services.engine.process import ProcessEngine
 from services.jobs import begin, make_dataset
@@ -69,3 +70,20 @@ def test_the_first_shard_in_order_fails_the_job_whichever_fails_first() -> None:
     failure.raise_before(parts[:1])
     with pytest.raises(SynthesisError, match="of the second"):
         failure.raise_before(parts[2:])
+
+
+def test_a_job_that_failed_wants_no_more_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it waits for shards before the one that failed, free workers are other jobs'."""
+    wanted, give_back = [], FairShare.give_back
+
+    def noted(sharing: FairShare, share: Share, workers: int, wants_more: bool) -> None:
+        wanted.append(wants_more)
+        give_back(sharing, share, workers, wants_more)
+
+    monkeypatch.setattr(FairShare, "give_back", noted)
+    engine = ProcessEngine(1)
+    try:
+        _given_up(NOWHERE.model_copy(update={"shard_rows": 256}), tmp_path / "nowhere", engine)
+    finally:
+        engine.close()
+    assert wanted[-1] is False

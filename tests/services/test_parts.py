@@ -1,5 +1,6 @@
 """A shard made in parts, side by side: what is committed is what one worker makes of it whole."""
 
+import json
 import os
 import signal
 import threading
@@ -8,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from services.engine import Engine, open_engine
@@ -122,6 +124,20 @@ def test_a_part_whose_file_is_gone_is_made_anew(whole: Dataset, tmp_path: Path) 
     assert (rows.attempts, rows.rejections) == (one.attempts, one.rejections)
     assert rows.rejections_by_family == one.rejections_by_family
     assert rows.redraws_by_family == one.redraws_by_family
+
+
+def test_a_part_that_another_release_left_is_made_anew(tmp_path: Path) -> None:
+    dataset = begin(REQUEST, tmp_path / "parts")
+    part = in_parts(list(plan_shards(REQUEST)), 2)[0].part_plan(0)
+    make_part(dataset, part)
+    (path,) = (dataset.root / ".tmp").iterdir()
+    table = pa.ipc.open_stream(path.read_bytes()).read_all()
+    counts = json.loads(table.schema.metadata[b"headstart_counts"])
+    del counts["nbytes"]
+    table = table.slice(0, 1).replace_schema_metadata({b"headstart_counts": json.dumps(counts)})
+    with pa.ipc.new_stream(str(path), table.schema) as writer:
+        writer.write_table(table)
+    assert made_in_parts(dataset, in_parts(list(plan_shards(REQUEST)), 2)[0]).table.num_rows == ROWS
 
 
 @pytest.mark.parametrize("engine", ["process"], indirect=True)

@@ -1,6 +1,7 @@
 """--config: a run begins with every setting of another one, as its config.json has them."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.errors import ConfigError
+from tests.pages import commands
 from tests.trainer.data.demonstrations.written import LIFT, unpack_lift
 from tests.trainer.example import make_dataset, training
 from trainer.__main__ import main
@@ -56,7 +58,8 @@ def test_a_run_begun_with_its_own_config_has_the_same_losses(
     changed = replace(OTHERS, training=replace(OTHERS.training, seed=8, steps=3))
     assert settings(tmp_path / "other") == to_json(changed)
     assert losses(tmp_path / "other") != losses(tmp_path / "first")[:3]
-    assert capsys.readouterr().err == ""
+    # Nothing but progress, which is said as time goes by.
+    assert [line for line in capsys.readouterr().err.splitlines() if not line.startswith("pretrain: ")] == []
 
 
 def test_stage_2_too_whose_data_are_given_anew(tmp_path: Path) -> None:
@@ -144,3 +147,14 @@ def test_an_older_run_is_gone_on_with(tmp_path: Path) -> None:
 def test_what_is_read_is_what_was_written() -> None:
     for config in (OTHERS, AdaptConfig("normal", OTHERS.head, OTHERS.training)):
         assert from_json(type(config), to_json(config)) == config
+
+
+def test_the_pages_command_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pretrain(tmp_path / "runs/my-stage1", make_dataset(tmp_path / "data/my-trajectories"), OTHERS)
+    (command,) = commands("docs/training.md")
+    program, *arguments = shlex.split(command.removeprefix(".venv/bin/python -m "))
+    assert program == "trainer"
+    assert main(arguments) == 0
+    begun = replace(OTHERS, training=replace(OTHERS.training, seed=1))
+    assert settings(tmp_path / "runs/my-stage1-1") == to_json(begun)

@@ -50,6 +50,7 @@ class WandbLog:
             x_disable_meta=True,
             x_disable_stats=True,
             x_disable_machine_info=True,
+            host="",
         )
         try:
             self._run = wandb.init(

@@ -43,11 +43,11 @@ def collisions(
 def collisions_within(
     robot: RobotModel, apart: Separations, profiles: Profiles, first: IntArray, chosen: IntArray, times: FloatArray
 ) -> IntArray:
-    """The same of some motions, shape (m,), looked at from one time of theirs to another, shape (m, 2) [s]."""
+    """The same of some motions, shape (m,), from one time of theirs to another, or to their end; shape (m, 2) [s]."""
     met, motions = np.full(len(chosen), CLEAR), timeline(profiles, first, chosen)
     begins, turns = turning_times(motions)
     cuts = [
-        np.concatenate([[begin], own[(own > begin) & (own < end)], [end]])
+        np.concatenate([[begin], own[(own > begin) & (own < end)], [min(end, own[-1])]])
         for own, (begin, end) in zip(np.split(turns, begins[1:-1]), times, strict=True)
     ]
     walk(_pairs(robot, apart), motions, offsets(np.array([len(own) for own in cuts])), np.concatenate(cuts), met)

@@ -61,15 +61,19 @@ def _in_hand(motion: DemonstratedMotion, hold: Held, points: FloatArray) -> Floa
     return _placed(hand.rotation[step].T, np.zeros(3), in_base - hand.position[step])
 
 
-def _lifted(motion: DemonstratedMotion, hold: Held) -> tuple[int, int] | None:
+def _lifted(motion: DemonstratedMotion, hold: Held) -> tuple[float, float] | None:
     """The first step of a hold at which the object is away from where it is taken and from where it is left, and the
-    last, as the hand is commanded; None where there is none."""
+    last, as the hand is commanded; None where there is none. What is held from the beginning, or to the end, and so is
+    taken or left nowhere, is away until then: endlessly, for a copy goes on for a moment after its last step."""
     own, origin = slice(hold.first, hold.end), _in_hand(motion, hold, np.zeros((1, 3)))
     hand = motion.commanded
     path = (hand.rotation[own] * origin[:, None]).sum(-1) + hand.position[own]
     away = [np.sqrt(((path - path[end]) ** 2).sum(1)) > LIFTED for end in (0, -1)]
-    steps = hold.first + np.flatnonzero(away[0] & away[1])
-    return (int(steps[0]), int(steps[-1])) if len(steps) else None
+    from_start, to_end = hold.first == 0, hold.end == motion.steps
+    steps = hold.first + np.flatnonzero((away[0] | from_start) & (away[1] | to_end))
+    if not len(steps):
+        return None
+    return -np.inf if from_start else float(steps[0]), np.inf if to_end else float(steps[-1])
 
 
 def _placed(rotation: FloatArray, position: FloatArray, points: FloatArray) -> FloatArray:
@@ -77,7 +81,7 @@ def _placed(rotation: FloatArray, position: FloatArray, points: FloatArray) -> F
     return np.asarray((rotation * points[:, None]).sum(-1) + position)
 
 
-def _times(copies: Copies, copy: int, steps: tuple[int, int]) -> tuple[float, float]:
+def _times(copies: Copies, copy: int, steps: tuple[float, float]) -> tuple[float, float]:
     """When a copy is at two steps of its source [s]."""
     own = slice(int(copies.first_knot[copy]), int(copies.first_knot[copy + 1]))
     first, last = (float(copies.step[copy]) * _knot_at(copies.time[own], step) for step in steps)
