@@ -1,5 +1,6 @@
 """`generate` and the rows that it gives, by a real service and in this process."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,19 @@ def test_what_a_service_refuses_or_gives_up_is_an_error_that_says_why(service: R
     nowhere = {"kind": "box", "min": [3, 3, 3], "max": [4, 4, 4]}
     with pytest.raises(ServiceError, match=r"failed: .*unreachable"):
         generate("panda", 2, url=service.url, folder=tmp_path, progress=False, workspace=nowhere)
+
+
+def test_a_plain_script_makes_rows_in_processes(tmp_path: Path) -> None:
+    """Without `if __name__ == "__main__"`: its workers ran it again, and died of it."""
+    script = tmp_path / "plain.py"
+    script.write_text(
+        "from headstart_client import generate\n"
+        f"rows = generate('panda', 4, seed=5, folder={str(tmp_path)!r}, workers=1, progress=False)\n"
+        "import __main__\n"
+        "print(__main__.__file__, [row['trajectory_id'] for row in rows])\n"
+    )
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=600, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{script} [0, 1, 2, 3]\n", "")
 
 
 def test_rows_are_arrays_by_their_place(here: Trajectories) -> None:
