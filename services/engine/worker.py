@@ -135,8 +135,9 @@ def _main_hidden() -> Iterator[None]:
     """
     main = vars(sys.modules["__main__"])
     with _STARTING:
-        told = {name: main[name] for name in ("__spec__", "__file__") if name in main}
-        main.update(dict.fromkeys(told))
+        told: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
+        for name in told:
+            main[name] = None
         try:
             yield
         finally:
