@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from headstart_client import HeadstartError, ServiceError, Trajectories, generate, open_trajectories
+from headstart_client import Client, HeadstartError, ServiceError, Trajectories, generate, open_trajectories
+from headstart_client.data.remote_dataset import RemoteDataset
 from tests.services.example import RunningService, running_service
 
 REQUEST: dict[str, Any] = {"robot": "panda", "count": 50, "seed": 5, "shard_rows": 20}
@@ -68,6 +69,13 @@ def test_a_plain_script_makes_rows_in_processes(tmp_path: Path) -> None:
     )
     ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=600, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{script} [0, 1, 2, 3]\n", "")
+
+
+@pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "", "F" * 64, "f" * 63, "f" * 64 + "\n", 7])
+def test_an_id_that_is_none_names_no_folder(name: Any, tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match=r"says that its job is .*; ids are 64 hexadecimal digits"):
+        RemoteDataset(Client("http://127.0.0.1:1"), name, tmp_path / "cache", patience=0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_rows_are_arrays_by_their_place(here: Trajectories) -> None:
