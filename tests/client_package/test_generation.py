@@ -31,6 +31,11 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Trajectories:
     return generate(**REQUEST, engine="inline", folder=tmp_path_factory.mktemp("here"), progress=False)
 
 
+def client_of(rows: Trajectories) -> Client:
+    assert isinstance(rows.source, RemoteDataset)
+    return rows.source.client
+
+
 def test_a_service_makes_the_rows_that_are_made_here(
     service: RunningService, here: Trajectories, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,6 +52,17 @@ def test_a_service_makes_the_rows_that_are_made_here(
     assert again.source.page == f"{service.url}/#/jobs/{here.header.dataset_id}"  # type: ignore[union-attr]
     opened = open_trajectories(f"{service.url}/v1/jobs/{here.header.dataset_id}", tmp_path)
     assert opened[7]["duration"] == here[7]["duration"]
+    # Each closes the client that was made for it, and no other's.
+    for rows in (again, opened):
+        with rows as same:
+            assert same is rows
+            assert client_of(rows).version()
+        with pytest.raises(RuntimeError, match="closed"):
+            client_of(rows).version()
+    with Trajectories(there.source):
+        pass
+    assert client_of(there).version()
+    there.close()
 
 
 def test_what_a_service_refuses_or_gives_up_is_an_error_that_says_why(service: RunningService, tmp_path: Path) -> None:
@@ -86,6 +102,10 @@ def test_rows_are_arrays_by_their_place(here: Trajectories) -> None:
     assert row["gripper"].shape == (row["length"],)
     assert row["joint_position"].ravel().tolist() == table.column("joint_position")[27].as_py()
     assert here[-1]["trajectory_id"] == 49
+    for some in (slice(3), slice(18, 23), slice(-2, None), slice(None, None, -20), slice(60, 90)):
+        assert [one["trajectory_id"] for one in here[some]] == list(range(50))[some]
+    here.close()
+    assert here[:1][0]["duration"] == here[0]["duration"]
     assert here.table(["length"]).column_names == ["length"]
     with pytest.raises(IndexError, match="0 to 49, not 50"):
         here[50]

@@ -71,6 +71,11 @@ class RemoteDataset:
         return self._header
 
     @property
+    def client(self) -> Client:
+        """By which it asks the service."""
+        return self._client
+
+    @property
     def page(self) -> str:
         """URL of the service's page of it."""
         return self._where.replace("/v1/", "/#/")
