@@ -4,6 +4,8 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
@@ -13,6 +15,7 @@ from shared.errors import EngineError
 # Spawned, never forked: Arrow's and Ray's threads do not survive a fork.
 _CONTEXT = multiprocessing.get_context("spawn")
 _FAREWELL_S = 2.0
+_STARTING = threading.Lock()
 
 
 class WorkerDiedError(EngineError):
@@ -28,7 +31,7 @@ class Child:
         os.environ["OMP_NUM_THREADS"] = "1"
         self.connection, theirs = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=target, args=(theirs, *arguments), name="headstart-worker", daemon=True)
-        with _sigint_blocked():
+        with _sigint_blocked(), _main_hidden():
             self._process.start()
         theirs.close()
 
@@ -121,3 +124,21 @@ def _sigint_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Children started meanwhile do not run the program's main module again.
+
+    They need functions of modules only, and a script that is not guarded by `if __name__ == "__main__"` would start
+    children of its own in each.
+    """
+    main = vars(sys.modules["__main__"])
+    with _STARTING:
+        told: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
+        for name in told:
+            main[name] = None
+        try:
+            yield
+        finally:
+            main.update(told)

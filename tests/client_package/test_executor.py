@@ -352,6 +352,24 @@ def test_what_is_made_up_for_and_the_path_together_keep_the_limits() -> None:
     assert states[:, 0, 1].min() > -1e-6
 
 
+def test_what_no_arm_follows_later_in_a_chunk_does_not_make_the_arm_take_over_later() -> None:
+    """It took 6.3 times as long, which mends nothing there, and was 0.11 rad behind after 0.4 s."""
+    limits, times = ArmLimits(*(np.full(2, value) for value in (-3.0, 3.0, 1.0, 10.0, 200.0))), np.arange(60) / 20
+
+    def behind(hurry: float) -> Array:
+        """How far the arm is from a chunk that goes so much faster from 2 s on [rad/s], every 0.1 s up to 1.8 s."""
+        run = Run(Executor(limits, np.zeros(2), rate_hz=200, policy_rate_hz=20))
+        wanted = 0.05 + 0.1 * np.sin(2 * times) + hurry * np.maximum(times - 2.0, 0.0)
+        run.executor.offer(np.column_stack([wanted] * 2), 0.0)
+        run.until(1.8)
+        apart: Array = run.audited()[19::20, 0, 0] - np.interp(np.arange(1, 19) / 10, times, wanted)
+        return np.abs(apart)
+
+    assert behind(1.5)[3:].max() < 3e-3
+    # What can be followed throughout is as it was.
+    assert behind(0.0)[3:].max() < 1e-3
+
+
 @pytest.mark.parametrize("faster", [1.0, 8.0])
 def test_the_prefix_is_what_will_be_commanded_where_the_arm_is_behind_its_path(faster: float) -> None:
     """It was the path: a policy was told of jumps that it never made, and answered with some of its own."""

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from headstart_client import ArmLimits, Command, Executor
+from headstart_client.events import Event
 
 pytest.importorskip("rerun", reason="rerun-sdk (extra [viewer], 170 MB) is not installed")
 
@@ -80,5 +81,42 @@ def test_a_runner_records_what_it_sends(tmp_path: Path) -> None:
     predicted = rows(file, "predicted")
     assert sorted(set(predicted["chunk"])) == list(range(5))
     assert len(rows(file, "camera/front", "EncodedImage:blob")["time"]) == 5
+    said = rows(file, "events", "TextLog:text")["TextLog:text"]
+    assert sorted(text[0] for text in said) == sorted(f"{event.kind}: {event.reason}" for event in executor.events)
     last = [value for value, count in zip(predicted["Scalars:scalars"], predicted["chunk"], strict=True) if count == 4]
     assert np.array_equal(last, answers[4])
+
+
+@pytest.mark.parametrize("nonsense", ["nonsense", [], [[0.0], [0.0, 1.0]], np.zeros((0, 2)), np.zeros(2), None])
+def test_an_answer_that_is_no_chunk_is_refused_as_without_a_recording(nonsense: Any, tmp_path: Path) -> None:
+    """It ended the run: the recording looked at it before the executor did."""
+    executor, asked = Executor(LIMITS, np.zeros(2), rate_hz=100, policy_rate_hz=20), list[Any]()
+
+    def policy(observation: Any, prefix: Any) -> Any:
+        asked.append(nonsense if len(asked) == 1 else np.full((40, 2), 0.01))
+        if len(asked) > 3 and refused():
+            runner.stop()
+        return asked[-1]
+
+    def refused() -> list[str]:
+        said = ("it is no array", "its shape is")
+        return [event.reason for event in executor.events if event.reason.startswith(said)]
+
+    with Recording(tmp_path / "nonsense.rrd") as recording:
+        seen = {"front": [], "depth": np.zeros((2, 4, 6, 2), np.uint8), "ragged": [[1], [1, 2]]}
+        runner = recording.runner(executor, policy, lambda: seen, lambda command: None, ask_every_s=0.05)
+        runner.run()
+    assert len(refused()) == 1
+    assert sorted(set(rows(tmp_path / "nonsense.rrd", "predicted")["chunk"])) == [0, *range(2, len(asked))]
+
+
+def test_events_of_one_moment_and_of_several_executors_are_recorded_once(tmp_path: Path) -> None:
+    one = [Event(1.0, "followed", "a"), Event(1.0, "slowed", "b")]
+    other = [Event(0.5, "followed", "c")]
+    with Recording(tmp_path / "events.rrd") as recording:
+        recording.events(one[:1])
+        recording.events(one)
+        recording.events(other)
+        recording.events([*one, Event(0.9, "unanswered", "d")])
+    said = rows(tmp_path / "events.rrd", "events", "TextLog:text")["TextLog:text"]
+    assert sorted(text[0] for text in said) == ["followed: a", "followed: c", "slowed: b", "unanswered: d"]

@@ -58,7 +58,12 @@ def generate(
 
         if made_here is not None:
             return Trajectories(StoredDataset(made_here(body, kept, engine, workers, show)))
-        return _by_service(body, Client(str(url), api_key), kept, show)
+        client = Client(str(url), api_key)
+        try:
+            return _by_service(body, client, kept, show)
+        except BaseException:
+            client.close()
+            raise
 
 
 def open_trajectories(where: Path | str, folder: Path | str | None = None, api_key: str | None = None) -> Trajectories:
@@ -73,7 +78,8 @@ def open_trajectories(where: Path | str, folder: Path | str | None = None, api_k
         DatasetFormatError: the path is no dataset.
         ServiceError: the URL is no job's, or its service can't be reached.
     """
-    return Trajectories(open_dataset(where, _kept(folder), api_key))
+    dataset = open_dataset(where, _kept(folder), api_key)
+    return Trajectories(dataset, dataset.client if isinstance(dataset, RemoteDataset) else None)
 
 
 def _by_service(body: dict[str, Any], client: Client, kept: Path, show: Callable[[int], None]) -> Trajectories:
@@ -87,7 +93,7 @@ def _by_service(body: dict[str, Any], client: Client, kept: Path, show: Callable
             reason = f": {event.data['reason']}" if event.data["reason"] else ""
             raise ServiceError(f"job {job['id'][:12]} of {client.url} {_ENDS[event.data['state']]}{reason}")
     show(body["count"])
-    return Trajectories(RemoteDataset(client, job["id"], kept))
+    return Trajectories(RemoteDataset(client, job["id"], kept), client)
 
 
 def _here() -> Callable[..., Path]:

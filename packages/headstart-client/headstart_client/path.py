@@ -4,9 +4,12 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart_client.limits import ArmLimits, Array
 from headstart_client.quintic import samples
+
+Mask = NDArray[np.bool_]
 
 _SHARE = 0.5
 """Of every limit that making up for a distance may take."""
@@ -43,18 +46,19 @@ class Path:
         """Through targets (steps, dof), steps at least 2; smoothed further where limits are in the way."""
         for _ in range(_ROUNDS):
             path = cls._spline(targets, gripper, start, step_s)
-            if path._can_be_followed(limits):
+            if path._keeps(limits).all():
                 break
             targets = targets.copy()
             targets[1:-1] = (targets[:-2] + 2 * targets[1:-1] + targets[2:]) / 4
         return path
 
-    def _can_be_followed(self, limits: ArmLimits, first: int = 0) -> bool:
-        """Whether velocity, acceleration and jerk keep their limits from the first knot on."""
-        knots = self.knots[first:]
-        slow, soft = np.abs(knots[:, 1]) <= limits.velocity, np.abs(knots[:, 2]) <= limits.acceleration
-        steady = np.abs(np.diff(knots[:, 2], axis=0)) <= limits.jerk * self.step_s
-        return bool(slow.all() and soft.all() and steady.all())
+    def _keeps(self, limits: ArmLimits) -> Mask:
+        """Which limits are kept: of velocity, acceleration and, up to the next knot, jerk, (3, steps, dof)."""
+        slow = np.abs(self.knots[:, 1]) <= limits.velocity
+        soft = np.abs(self.knots[:, 2]) <= limits.acceleration
+        steady = np.ones_like(slow)
+        steady[:-1] = np.abs(np.diff(self.knots[:, 2], axis=0)) <= limits.jerk * self.step_s
+        return np.stack([slow, soft, steady])
 
     @classmethod
     def _spline(cls, targets: Array, gripper: Array | None, start: float, step_s: float) -> "Path":
@@ -97,8 +101,9 @@ class Path:
     def joined(self, state: Array, time: float, limits: ArmLimits, shortest_s: float) -> "Path":
         """The path that goes on from a state (3, dof) at a time, and is on this one a little later.
 
-        The difference fades by a quintic, which takes so long that it needs at most half of each limit. Knots are kept
-        where the arm can be without leaving its limits afterwards.
+        The difference fades by a quintic, which takes so long that it needs at most half of each limit; longer, where
+        some such time keeps every limit that this path alone keeps. Knots are kept where the arm can be without leaving
+        its limits afterwards.
         """
         apart = state - self.at(time)
         half = [_SHARE * values for values in (limits.velocity, limits.acceleration, limits.jerk)]
@@ -108,11 +113,14 @@ class Path:
         needs = [1.875 * far / half[0], np.sqrt(5.774 * far / half[1]), np.cbrt(60 * far / half[2])]
         needs += [3.936 * fast / half[1], np.sqrt(36 * fast / half[2]), 9 * pushed / half[2]]
         lasts = max(shortest_s, float(np.max(needs)))
-        for _ in range(_ROUNDS):
-            joined = self._fading(apart, time, lasts)
-            if joined._can_be_followed(limits, joined.ahead(time)):
+        # What this path asks beyond a limit by itself, no fading mends.
+        ahead, beyond = self.ahead(time), ~self._keeps(limits)
+        joined = first = self._fading(apart, time, lasts)
+        for rounds in range(_ROUNDS):
+            if (joined._keeps(limits) | beyond)[:, ahead:].all():
                 break
             lasts *= _LONGER
+            joined = self._fading(apart, time, lasts) if rounds < _ROUNDS - 1 else first
         return replace(joined, knots=_reachable(joined.knots, limits))
 
     def _fading(self, apart: Array, time: float, lasts: float) -> "Path":

@@ -14,6 +14,7 @@ answers.
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +36,9 @@ except ModuleNotFoundError as error:
     ) from error
 
 _USUAL = ("followed", "rested")
+_SOURCES = 100
+"""Of events, at most."""
+
 _TOGETHER = 100
 """Commands that are handed over at once: one by one they would keep a fast arm waiting."""
 
@@ -55,7 +59,9 @@ class Recording:
             self._stream.connect_grpc(str(to))
         else:
             self._stream.save(str(to))
-        self._limits, self._chunks, self._told = limits, 0, -np.inf
+        self._limits, self._chunks = limits, 0
+        # The last event of each call, by which the next one finds what is new; and the events of runners.
+        self._told, self._watched = deque[Event](maxlen=_SOURCES), list[Iterable[Event]]()
         self._begins: float | None = None
         self._commands: list[Command] = []
         self._last: float | None = None
@@ -75,7 +81,10 @@ class Recording:
 
     def actions(self, path: str, values: ArrayLike, times: ArrayLike, **counts: int) -> None:
         """Rows (n, width) at `path`, each at its time [s]; all at one place of the time lines named in `counts`."""
-        rows, moments = np.asarray(values, np.float64), self._since(np.asarray(times, np.float64))
+        rows = np.asarray(values, np.float64)
+        if not rows.size:
+            return
+        moments = self._since(np.asarray(times, np.float64))
         indexes: list[Any] = [rr.TimeColumn("time", duration=moments)]
         indexes += [rr.TimeColumn(name, sequence=[number] * len(rows)) for name, number in counts.items()]
         self._stream.send_columns(path, indexes=indexes, columns=rr.Scalars.columns(scalars=rows))
@@ -95,12 +104,17 @@ class Recording:
         self._stream.log(f"{under}camera/{camera}", rr.Image(picture).compress(jpeg_quality=85))
 
     def events(self, events: Iterable[Event]) -> None:
-        """Those of an executor that are newer than all that were recorded."""
-        for event in [event for event in list(events) if event.time > self._told]:
-            self._told = event.time
+        """Those of an executor, in its order, that came after all of it that were recorded."""
+        new = list[Event]()
+        for event in reversed(list(events)):
+            if any(event is told for told in self._told):
+                break
+            new.append(event)
+        for event in reversed(new):
             self._set_time(event.time)
             level = rr.TextLogLevel.INFO if event.kind in _USUAL else rr.TextLogLevel.WARN
             self._stream.log("events", rr.TextLog(f"{event.kind}: {event.reason}", level=level))
+        self._told.extend(new[:1])
 
     def runner(
         self,
@@ -110,20 +124,30 @@ class Recording:
         send: Callable[[Command], None],
         **options: Any,
     ) -> Runner:
-        """A Runner, whose commands, answers, pictures and events are recorded; its arguments are Runner's."""
+        """A Runner, whose commands, answers, pictures and events are recorded; its arguments are Runner's.
+
+        Answers and pictures that are no arrays of numbers are not recorded, and reach the executor and the policy as
+        they are.
+        """
         seen_at = 0.0
+        self._watched.append(executor.events)
 
         def observing() -> Any:
             nonlocal seen_at
             seen, seen_at = observe(), time.monotonic()
             for name, value in seen.items() if isinstance(seen, dict) else ():
-                if np.ndim(value) == 4 and np.asarray(value).dtype == np.uint8:
-                    self.picture(name, value[-1], seen_at)
+                pictures = _array(value)
+                if pictures.dtype == np.uint8 and pictures.ndim == 4 and pictures.size and pictures.shape[-1] == 3:
+                    self.picture(name, pictures[-1], seen_at)
             return seen
 
         def asking(observation: Any, prefix: Array | None) -> Any:
             chunk = policy(observation, prefix)
-            self.chunk(chunk, seen_at, executor.step_s)
+            steps = _array(chunk)
+            if steps.dtype.kind in "biuf" and steps.ndim == 2 and steps.size:
+                self.chunk(steps, seen_at, executor.step_s)
+            else:
+                self._chunks += 1
             return chunk
 
         def sending(command: Command) -> None:
@@ -135,8 +159,10 @@ class Recording:
         return Runner(executor, asking, observing, sending, **options)
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes what is left, the latest events of runners too."""
         self._flush()
+        for events in self._watched:
+            self.events(events)
         if self._last is not None:
             self._limits_at(self._last)
         self._stream.flush()
@@ -176,3 +202,11 @@ class Recording:
             if self._begins is None:
                 self._begins = float(times[0])
         return times - self._begins
+
+
+def _array(value: Any) -> NDArray[Any]:
+    """As an array; an empty one where it is none, whatever it is."""
+    try:
+        return np.asarray(value)
+    except Exception:  # Of anyone's class: a recording must not end a run.
+        return np.empty(0)

@@ -3,7 +3,7 @@
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow as pa
 
@@ -14,6 +14,7 @@ from headstart_client.data.manifest import Commit, DatasetHeader
 from headstart_client.data.remote_dataset import RemoteDataset
 from headstart_client.data.row import row_of
 from headstart_client.errors import ServiceError
+from headstart_client.service.client import Client
 
 if TYPE_CHECKING:
     import datasets
@@ -29,11 +30,14 @@ class Trajectories:
     A row that is not there yet is waited for, up to ten minutes for each new shard (DatasetStalledError). A row is a
     dict by the names of columns (docs/data-format.md): scalars as they are, T samples as arrays (T, width), or (T,)
     where they are of one number.
+
+    Close it, or use it as a context manager, to end its connections to a service; what was not fetched until then can't
+    be read afterwards.
     """
 
-    def __init__(self, source: StoredDataset | RemoteDataset) -> None:
-        """Takes the dataset, of files here or of a service."""
-        self.source = source
+    def __init__(self, source: StoredDataset | RemoteDataset, client: Client | None = None) -> None:
+        """Takes the dataset, of files here or of a service, and the client that `close` closes."""
+        self.source, self._client = source, client
         self._state = DatasetState("growing")
         self._read: tuple[int, pa.Table] | None = None
 
@@ -45,8 +49,16 @@ class Trajectories:
     def __len__(self) -> int:
         return self.header.count
 
-    def __getitem__(self, row: int) -> dict[str, Any]:
-        """One row; from the end where `row` is negative. Raises IndexError beyond the last."""
+    @overload
+    def __getitem__(self, row: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> list[dict[str, Any]]: ...
+
+    def __getitem__(self, row: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        """One row, from the end where `row` is negative, or those of a slice. Raises IndexError beyond the last."""
+        if isinstance(row, slice):
+            return [self[place] for place in range(*row.indices(len(self)))]
         place = row + len(self) if row < 0 else row
         if not 0 <= place < len(self):
             raise IndexError(f"there are trajectories 0 to {len(self) - 1}, not {row}")
@@ -59,6 +71,17 @@ class Trajectories:
         for table in self.tables():
             for place in range(table.num_rows):
                 yield row_of(table, place)
+
+    def close(self) -> None:
+        """Ends its connections."""
+        if self._client is not None:
+            self._client.close()
+
+    def __enter__(self) -> "Trajectories":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         return f"<{len(self)} trajectories of {self.header.robot.name}, {self.header.dataset_id[:12]}>"

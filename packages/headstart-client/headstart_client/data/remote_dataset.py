@@ -21,7 +21,8 @@ from headstart_client.errors import DatasetFormatError, ServiceError
 from headstart_client.service.client import Client
 
 PATIENCE_S = 300.0
-_JOB_URL = re.compile(r"(?P<service>https?://.+?)/v1/jobs/(?P<id>[0-9a-f]{64})/?")
+_JOB_ID = re.compile(r"[0-9a-f]{64}")
+_JOB_URL = re.compile(rf"(?P<service>https?://.+?)/v1/jobs/(?P<id>{_JOB_ID.pattern})/?")
 
 
 class RemoteDataset:
@@ -48,7 +49,12 @@ class RemoteDataset:
             cache: folder under which shards are kept, in one named after the job.
             patience: seconds to wait for a service that is away before raising ServiceError.
             max_bytes: of the shards kept; the one that is read stays, however large.
+
+        Raises ServiceError where the id is none, or the service has no such job.
         """
+        # It names a folder here, and comes from the service.
+        if not _JOB_ID.fullmatch(str(job_id)):
+            raise ServiceError(f"{client.url} says that its job is {str(job_id)[:80]!r}; ids are 64 hexadecimal digits")
         self._client = client.patient(patience)
         self._id = job_id
         self._folder = Path(cache) / job_id
@@ -63,6 +69,11 @@ class RemoteDataset:
     def header(self) -> DatasetHeader:
         """What the dataset is."""
         return self._header
+
+    @property
+    def client(self) -> Client:
+        """By which it asks the service."""
+        return self._client
 
     @property
     def page(self) -> str:
