@@ -74,8 +74,13 @@ def _mapping_of_each(demos: Sequence[Path], mappings: Sequence[Path]) -> list[Pa
     if len(demos) == 1 and len(mappings) < 2:
         return [*mappings, None][:1]
     needed = [path.is_dir() or not is_simulators(path) for path in demos]
-    if len(mappings) == len(demos):
-        return [path if one else None for path, one in zip(mappings, needed, strict=True)]
+    if not any(needed):
+        if mappings:
+            raise ConfigError(
+                f"--mapping {mappings[0]}: all of --demos are of our simulator and say themselves what they mean; "
+                "leave it out"
+            )
+        return [None] * len(demos)
     if len(mappings) not in (1, sum(needed)):
         raise ConfigError(
             f"--mapping is given {len(mappings)} times, and {sum(needed)} of the {len(demos)} sets need one, which is "

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -217,3 +218,28 @@ def test_each_set_has_a_mapping_of_its_own_or_all_have_one(tmp_path: Path) -> No
         _mapping_of_each(folders, [one, two])
     with pytest.raises(ConfigError, match="--mapping is given 2 times, and 1 of the 1 sets"):
         _mapping_of_each(folders[:1], [one, two])
+
+
+def test_sets_of_our_simulator_need_no_mapping(tmp_path: Path) -> None:
+    own, folder, mapping = (
+        [simulators(tmp_path / name) for name in ("a.hdf5", "b.hdf5")],
+        tmp_path / "c",
+        Path("m.toml"),
+    )
+    folder.mkdir()
+    assert _mapping_of_each(own, []) == [None, None]
+    assert _mapping_of_each([own[0], folder, own[1]], [mapping]) == [None, mapping, None]
+    for given in ([mapping], [mapping, mapping]):
+        with pytest.raises(ConfigError, match=r"--mapping m\.toml: all of --demos are of our simulator"):
+            _mapping_of_each(own, given)
+    for given in ([], [mapping] * 2):
+        with pytest.raises(ConfigError, match=f"--mapping is given {len(given)} times, and 1 of the 2 sets need one"):
+            _mapping_of_each([own[0], folder], given)
+
+
+def simulators(path: Path) -> Path:
+    """A file that says that it is our simulator's, and no more."""
+    with h5py.File(path, "w") as file:
+        file.create_group("data").attrs["headstart"] = "{}"
+        file.create_group("failed")
+    return path
