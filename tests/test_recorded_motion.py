@@ -300,7 +300,10 @@ def test_the_command_joins_sets_and_datasets(tmp_path: Path, capsys: pytest.Capt
     for wrong, message in (
         (["pretrain", "--out", str(run)], "--data is missing"),
         (["pretrain", "--out", str(run), "--data", "x", "--count", "3"], "--count and --draw are of --demos"),
-        ([*given, "--mapping", str(columns), "--mapping", str(columns)], "there are 3 --mapping for 2 --demos"),
+        (
+            [*given, "--mapping", str(columns), "--mapping", str(columns)],
+            "--mapping is given 3 times, and 2 of the 2 sets need one",
+        ),
     ):
         assert main([*wrong, "--overwrite"]) == 2
         assert message in capsys.readouterr().err

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from shared.errors import ConfigError
 from trainer.commands.numbers import read_numbers
+from trainer.hub import demonstrations_here
 
 if TYPE_CHECKING:
     from trainer.data.demonstrations.checks.implausible import Ranges
     from trainer.data.demonstrations.episode import Demonstrations
     from trainer.data.demonstrations.formats.frame_cache import FrameCache
+    from trainer.data.demonstrations.mapping.mapping import Mapping
     from trainer.progress import Progress
 
 
@@ -50,21 +52,35 @@ def read_sets(
     from trainer.data.demonstrations import read_demonstrations
     from trainer.data.demonstrations.episode import moving
     from trainer.data.demonstrations.joined import join
-    from trainer.data.demonstrations.mapping.mapping_file import read_mapping
     from trainer.data.shares import shares_of
 
     shares_of(weights, len(demos))
-    meanings = [None if path is None else read_mapping(path) for path in _mapping_of_each(demos, mappings)]
     sets, said = [], list[str]()
-    for path, meaning in zip(demos, meanings, strict=True):
+    for path, (here, meaning) in zip(demos, sets_here(demos, mappings), strict=True):
         read = read_demonstrations(
-            path, count, mapping=meaning, ranges=ranges, frames=frames, progress=progress, draw=draw
+            here, count, mapping=meaning, ranges=ranges, frames=frames, progress=progress, draw=draw
         )
         demonstrations, left_out = moving(read, path)
         said += [left_out] if left_out else []
         sets.append(demonstrations)
     joined, renamed = join(demos, sets, weights, rate_hz)
     return joined, said + renamed
+
+
+def sets_here(demos: Sequence[Path], mappings: Sequence[Path]) -> "list[tuple[Path, Mapping | None]]":
+    """Where each set lies here, those on the Hub fetched, and what its columns mean.
+
+    Raises:
+        ConfigError: the mappings are too few or too many, or one can't be read.
+        HubError: a set can't be fetched.
+    """
+    from trainer.data.demonstrations.mapping.mapping_file import read_mapping
+
+    here = [demonstrations_here(path) for path in demos]
+    return [
+        (path, None if mapping is None else read_mapping(mapping))
+        for path, mapping in zip(here, _mapping_of_each(here, mappings), strict=True)
+    ]
 
 
 def _mapping_of_each(demos: Sequence[Path], mappings: Sequence[Path]) -> list[Path | None]:
@@ -74,8 +90,13 @@ def _mapping_of_each(demos: Sequence[Path], mappings: Sequence[Path]) -> list[Pa
     if len(demos) == 1 and len(mappings) < 2:
         return [*mappings, None][:1]
     needed = [path.is_dir() or not is_simulators(path) for path in demos]
-    if len(mappings) == len(demos):
-        return [path if one else None for path, one in zip(mappings, needed, strict=True)]
+    if not any(needed):
+        if mappings:
+            raise ConfigError(
+                f"--mapping {mappings[0]}: all of --demos are of our simulator and say themselves what they mean; "
+                "leave it out"
+            )
+        return [None] * len(demos)
     if len(mappings) not in (1, sum(needed)):
         raise ConfigError(
             f"--mapping is given {len(mappings)} times, and {sum(needed)} of the {len(demos)} sets need one, which is "

@@ -9,6 +9,7 @@ from tyro.conf import OmitArgPrefixes, UseAppendAction
 
 from shared.errors import ConfigError
 from trainer.commands.config_file import ConfigFile
+from trainer.commands.demonstration_sets import sets_here
 from trainer.commands.numbers import read_numbers
 from trainer.commands.training_run import Overwrite, Resume, claim, say_trained
 from trainer.config import PretrainConfig
@@ -49,7 +50,7 @@ def run(
             of the windows that are drawn (3,1 is three quarters of the first). Equal by default.
         action_range: JSON or demonstrations whose range replaces the dataset's; widened by what is recorded.
         mapping: what the columns of demonstrations mean, if they aren't our simulator's: one for all of --demos and for
-            --action-range, or one for each of --demos in their order.
+            --action-range, or one for each of --demos that needs one, in their order.
         count: use the first so many of each --demos.
         draw: use so many that this seed draws, instead of the first; held out are others.
         init_from: Stage-1 checkpoint or run folder whose weights a new run begins with.
@@ -66,8 +67,6 @@ def run(
         )
     if not demos and (count or draw is not None):
         raise ConfigError("--count and --draw are of --demos; give these too, or leave them out")
-    if len(mapping) > 1 and len(mapping) != len(demos):
-        raise ConfigError(f"there are {len(mapping)} --mapping for {len(demos)} --demos; give one for each, or one")
     if len(mapping) > 1 and action_range is not None and action_range.suffix != ".json":
         raise ConfigError("with a --mapping for each of --demos, give --action-range as JSON, or leave it out")
     from shared.remote_dataset import open_dataset
@@ -107,17 +106,11 @@ def _recorded(
         return []
     from trainer.data.demonstrations import read_demonstrations
     from trainer.data.demonstrations.episode import moving
-    from trainer.data.demonstrations.formats.simulator import is_simulators
-    from trainer.data.demonstrations.mapping.mapping_file import read_mapping
     from trainer.data.trajectories.recorded_motion import RecordedMotion
 
-    meanings = [read_mapping(one) for one in mappings]
     found: list[ShardSource] = []
-    for place, path in enumerate(demos):
-        # Our simulator's say themselves what they mean.
-        own = len(demos) > 1 and not path.is_dir() and is_simulators(path)
-        meaning = None if own or not meanings else meanings[place % len(meanings)]
-        read = read_demonstrations(path, count, mapping=meaning, pictures=False, draw=draw)
+    for path, (here, meaning) in zip(demos, sets_here(demos, mappings), strict=True):
+        read = read_demonstrations(here, count, mapping=meaning, pictures=False, draw=draw)
         demonstrations, said = moving(read, path)
         if said:
             _say(said)

@@ -53,7 +53,15 @@ class _Actions:
 
 
 def lerobot_files(info: CheckpointInfo, names: LeRobotNames) -> dict[str, bytes]:
-    """The files' contents by name. Raises ConfigError where actions can't be told in the data set's units."""
+    """The files' contents by name.
+
+    Raises ConfigError where actions are relative, or can't be told in the data set's units.
+    """
+    if info.head.relative_actions:
+        raise ConfigError(
+            "the policy's actions are relative to the arm's state, which LeRobot would command as if they were places; "
+            "adapt a policy without --relative-actions for it, or `serve` this one"
+        )
     actions = _actions(info.normalizer, None if names.mapping is None else names.mapping.action, names.mapping)
     columns, inputs = _observations(info)
     scaling = info.scaling

@@ -63,8 +63,11 @@ def link_backbone(name: str, source: Path, folder: Path) -> None:
     if target.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
+    # A link to a file that is gone, which would be in the way.
+    target.unlink(missing_ok=True)
     try:
-        os.link(source, target)
+        # In the Hub's cache, files are relative symlinks; a hard link to one leads nowhere from another folder.
+        os.link(source.resolve(), target)
     except OSError:
         part = target.with_suffix(".part")
         shutil.copyfile(source, part)

@@ -37,7 +37,7 @@ class Denoiser(nn.Module):
     """
 
     def __init__(self, folder: Path) -> None:
-        """Opens an export. Raises FileNotFoundError where a file of it is missing."""
+        """Opens an export. Raises FileNotFoundError where a file is missing, ValueError where actions are relative."""
         super().__init__()
         for name in ("policy.json", "encode.pt2", "denoise.pt2"):
             if not (folder / name).is_file():
@@ -45,6 +45,12 @@ class Denoiser(nn.Module):
                     f"{folder} has no {name}; give a folder that `python -m trainer export --lerobot` wrote"
                 )
         self.about: dict[str, Any] = json.loads((folder / "policy.json").read_text())
+        # Earlier exports don't tell: they had none.
+        if self.about.get("relative_actions"):
+            raise ValueError(
+                f"{folder} holds a policy whose actions are relative to the arm's state; LeRobot would command them as "
+                "if they were places. Adapt a policy without --relative-actions"
+            )
         self._encode, self._denoise = Program(folder / "encode.pt2"), Program(folder / "denoise.pt2")
         horizon, hold = self.about["horizon"], self.about["hold"]
         projection = torch.eye(horizon) if self.about["projection"] is None else torch.tensor(self.about["projection"])

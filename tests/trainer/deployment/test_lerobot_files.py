@@ -184,6 +184,18 @@ def test_what_can_not_be_told_in_the_robots_units_is_refused(
         run(low_dim_run, tmp_path / "out", mapping=tmp_path / "mapping.toml")
 
 
+def test_relative_actions_are_refused(info: CheckpointInfo, low_dim_run: Path, tmp_path: Path) -> None:
+    offsets = replace(info, head=replace(info.head, relative_actions=True))
+    with pytest.raises(ConfigError, match="the policy's actions are relative to the arm's state"):
+        lerobot_files(offsets, LeRobotNames())
+    # Exported without --lerobot, its programs are there; the plugin does not run them either.
+    export_policy(low_dim_run, tmp_path)
+    about = json.loads((tmp_path / "policy.json").read_text())
+    (tmp_path / "policy.json").write_text(json.dumps({**about, "relative_actions": True}))
+    with pytest.raises(ValueError, match="holds a policy whose actions are relative to the arm's state"):
+        module("programs").Denoiser(tmp_path)
+
+
 def test_the_pages_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     head = replace(HEADS["dp_mlp-adaln_zero"], action="joint_position", n_obs_steps=1)

@@ -5,18 +5,23 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
 from shared.errors import ConfigError, TrainingError
+from tests.trainer.data.demonstrations.example import mapping as robomimic_mapping
+from tests.trainer.data.demonstrations.example import plain_columns, write_robomimic
 from tests.trainer.example import RANGE, make_demonstrations, training
-from trainer.commands.demonstration_sets import _mapping_of_each
+from trainer.commands.demonstration_sets import _mapping_of_each, sets_here
+from trainer.commands.pretrain import _recorded
 from trainer.config import AdaptConfig, HeadConfig
 from trainer.data.demonstrations.episode import Demonstrations, Images
 from trainer.data.demonstrations.joined import join
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.shares import windows_of_each
+from trainer.hub import HubAddress
 from trainer.stages.adapt import adapt
 from trainer.stages.demonstration_windows import DemonstrationWindows, fingerprint, observation_scaling
 from trainer.stages.window_order import WindowOrder
@@ -217,3 +222,54 @@ def test_each_set_has_a_mapping_of_its_own_or_all_have_one(tmp_path: Path) -> No
         _mapping_of_each(folders, [one, two])
     with pytest.raises(ConfigError, match="--mapping is given 2 times, and 1 of the 1 sets"):
         _mapping_of_each(folders[:1], [one, two])
+
+
+def test_sets_of_our_simulator_need_no_mapping(tmp_path: Path) -> None:
+    own, folder, mapping = (
+        [simulators(tmp_path / name) for name in ("a.hdf5", "b.hdf5")],
+        tmp_path / "c",
+        Path("m.toml"),
+    )
+    folder.mkdir()
+    assert _mapping_of_each(own, []) == [None, None]
+    assert _mapping_of_each([own[0], folder, own[1]], [mapping]) == [None, mapping, None]
+    for given in ([mapping], [mapping, mapping]):
+        with pytest.raises(ConfigError, match=r"--mapping m\.toml: all of --demos are of our simulator"):
+            _mapping_of_each(own, given)
+    for given in ([], [mapping] * 2):
+        with pytest.raises(ConfigError, match=f"--mapping is given {len(given)} times, and 1 of the 2 sets need one"):
+            _mapping_of_each([own[0], folder], given)
+
+
+def test_addresses_are_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mapping, asked = tmp_path / "columns.json", list[str]()
+    mapping.write_text(robomimic_mapping().model_dump_json(exclude_none=True))
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    write_robomimic(tmp_path / "a" / "low_dim.hdf5", 3, plain_columns)
+    simulators(tmp_path / "b" / "demos.hdf5")
+
+    def fetched(address: HubAddress, *_: object) -> Path:
+        asked.append(str(address))
+        return tmp_path / address.name.removeprefix("me/")
+
+    monkeypatch.setattr("trainer.hub.fetched", fetched)
+    addresses = [Path("hf://me/a@v1"), Path("hf://me/b")]
+    found = sets_here(addresses, [mapping])
+    assert asked == ["hf://me/a@v1", "hf://me/b"]
+    assert [path for path, _ in found] == [tmp_path / "a" / "low_dim.hdf5", tmp_path / "b" / "demos.hdf5"]
+    assert [meaning is None for _, meaning in found] == [False, True]
+    # What pretraining reads, of both.
+    asked.clear()
+    (tmp_path / "b" / "demos.hdf5").unlink()
+    write_robomimic(tmp_path / "b" / "demos.hdf5", 3, plain_columns)
+    assert len(_recorded(addresses, [mapping], None, None)) == 2
+    assert asked == ["hf://me/a@v1", "hf://me/b"]
+
+
+def simulators(path: Path) -> Path:
+    """A file that says that it is our simulator's, and no more."""
+    with h5py.File(path, "w") as file:
+        file.create_group("data").attrs["headstart"] = "{}"
+        file.create_group("failed")
+    return path
