@@ -118,6 +118,11 @@ def evaluate(
     if not run.is_dir():
         raise ConfigError(f"{run} is not a run's folder; give the folder that `python -m trainer adapt` wrote")
     policy = Policy.load(run, device=where.device, directions=way.directions, sampling_steps=way.sampling_steps)
+    if policy.info.needs_state:
+        raise ConfigError(
+            f"{run}: the policy's actions are relative to the arm's state, which it does not see, and rollouts do not "
+            "tell; adapt it with the state among its observations (docs/your-data.md)"
+        )
     # Before the first rollout: what can't be told is known now, not after all of them.
     trained = training_summary(run)
     seeds = range(first_seed, first_seed + episodes)
