@@ -324,9 +324,13 @@ def test_the_command_joins_sets_and_datasets(tmp_path: Path, capsys: pytest.Capt
     assert [one["recorded"]["demonstrations"] for one in said[1:]] == [5, 5]
     assert read_info(run).stage1.shares is not None  # type: ignore[union-attr]
     capsys.readouterr()
+    adapted = ["adapt", "--out", str(run), "--demos", str(a), "--demos", str(b), "--mapping", str(columns)]
     for wrong, message in (
         (["pretrain", "--out", str(run)], "--data is missing"),
         (["pretrain", "--out", str(run), "--data", "x", "--count", "3"], "--count and --draw are of --demos"),
+        (["pretrain", "--out", str(run), "--data", "x", "--mapping", str(columns)], "--mapping is of --demos, or"),
+        ([*given, "--validation-share", "0.2"], "--validation-share is of --data"),
+        ([*adapted, "--mapping", str(columns), "--action-range", str(a)], "give --action-range as JSON"),
         (
             [*given, "--mapping", str(columns), "--mapping", str(columns)],
             "--mapping is given 3 times, and 2 of the 2 sets need one",
