@@ -18,7 +18,7 @@ from services.export import Content, export_dataset
 from shared.dataset import Dataset
 from shared.errors import ConfigError, TrainingError
 from shared.records import list_column
-from shared.rotation import matrix_to_rot6d, rotvec_to_matrix
+from shared.rotation import matrix_to_rot6d, rot6d_to_matrix, rotvec_to_matrix
 from tests.pages import blocks, commands
 from tests.shared.example import HEADER, OTHER, example_table
 from tests.stacking import demonstrations as stacking
@@ -235,6 +235,33 @@ def test_a_head_from_recorded_stacking_adapts(tmp_path: Path) -> None:
         pretrain(tmp_path / "on", RecordedMotion(far), replace(CONFIG, condition="ee_pose"), init_from=stage1)
 
 
+def test_the_range_of_relative_actions_holds_what_was_recorded(tmp_path: Path) -> None:
+    shown = stacking(4)
+    config = replace(CONFIG, head=replace(HEAD, relative_actions=True), training=training(1), condition="none")
+    wide = {"position": {"min": [-5.0] * 3, "max": [5.0] * 3}}
+    narrow = {**wide, "relative_position": {"min": [-0.01] * 3, "max": [0.5, 0.01, 0.01]}}
+    info = read_info(pretrain(tmp_path / "stage1", RecordedMotion(shown), config, action_range=narrow))
+    # The state of a window is its first action, with two observed steps; beyond the end, the arm stands still.
+    least, greatest = np.zeros(3), np.zeros(3)
+    for one in shown.episodes:
+        position, turn = one.actions[:, :3].astype(np.float64), rot6d_to_matrix(one.actions[:, 3:9].astype(np.float64))
+        for t in range(len(position)):
+            window = position[np.minimum(np.arange(t, t + 16), len(position) - 1)]
+            moved = (window - position[t]) @ turn[t].T
+            least, greatest = np.minimum(least, moved.min(0)), np.maximum(greatest, moved.max(0))
+    held = info.action_range["relative_position"]
+    assert np.abs(np.array(held["min"]) - np.minimum(least, -0.01)).max() < 1e-6
+    assert np.abs(np.array(held["max"]) - np.maximum(greatest, [0.5, 0.01, 0.01])).max() < 1e-6
+    assert greatest[1] > 0.01
+    # Within the range of places, but faster than what the head has learned to say.
+    stretch = np.array([3.0] * 3 + [1.0] * 7, np.float32)
+    fast = replace(shown, episodes=tuple(replace(one, actions=one.actions * stretch) for one in shown.episodes))
+    with pytest.raises(ConfigError, match="the action range that this run goes on with: relative x is "):
+        pretrain(tmp_path / "on", RecordedMotion(fast), config, init_from=tmp_path / "stage1")
+    assert not (tmp_path / "on" / "config.json").exists()
+    assert pretrain(tmp_path / "on", RecordedMotion(shown), config, init_from=tmp_path / "stage1").exists()
+
+
 def test_the_pages_set_ups_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -297,9 +324,13 @@ def test_the_command_joins_sets_and_datasets(tmp_path: Path, capsys: pytest.Capt
     assert [one["recorded"]["demonstrations"] for one in said[1:]] == [5, 5]
     assert read_info(run).stage1.shares is not None  # type: ignore[union-attr]
     capsys.readouterr()
+    adapted = ["adapt", "--out", str(run), "--demos", str(a), "--demos", str(b), "--mapping", str(columns)]
     for wrong, message in (
         (["pretrain", "--out", str(run)], "--data is missing"),
         (["pretrain", "--out", str(run), "--data", "x", "--count", "3"], "--count and --draw are of --demos"),
+        (["pretrain", "--out", str(run), "--data", "x", "--mapping", str(columns)], "--mapping is of --demos, or"),
+        ([*given, "--validation-share", "0.2"], "--validation-share is of --data"),
+        ([*adapted, "--mapping", str(columns), "--action-range", str(a)], "give --action-range as JSON"),
         (
             [*given, "--mapping", str(columns), "--mapping", str(columns)],
             "--mapping is given 3 times, and 2 of the 2 sets need one",

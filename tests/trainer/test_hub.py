@@ -17,6 +17,7 @@ from shared.errors import ConfigError
 from tests.pages import ROOT
 from tests.trainer.data.demonstrations.written import LIFT, unpack_lerobot, unpack_lift
 from tests.trainer.hub_server import TOKEN, Hub, Repository, serving_hub
+from trainer.commands.push import _result
 from trainer.commands.push import run as push
 from trainer.deployment.publishing.card import card
 from trainer.hub import HubAddress, demonstrations_here
@@ -93,7 +94,7 @@ def pushed(low_dim_run: Path, hub: Hub, ask: Trainer, home: Path) -> tuple[Path,
     run = home / "runs" / "reach"
     shutil.copytree(low_dim_run, run)
     result: dict[str, object] = {"task": "reach", "mode": "random_body", "demonstrations": 6, "seed": 0}
-    result |= {"episodes": 10, "successes": 7}
+    result |= {"checkpoint_step": read_info(run).step, "episodes": 10, "successes": 7}
     (run / "result.json").write_text(json.dumps({**result, "border_jump_m": 0.0123}))
     others = [{**result, "mode": "normal", "successes": 6}, {**result, "task": "other", "successes": 1}]
     (run.parent / "report.json").write_text(json.dumps({"results": [result, *others]}))
@@ -145,8 +146,14 @@ def test_a_policy_is_fetched_by_its_hash(pushed: tuple[Path, str], hub: Hub, ask
     again = tmp_path / "again"
     shutil.copytree(run, again)
     (again / "checkpoints" / checkpoint.name).rename(again / "checkpoints" / "step-00000002.safetensors")
+    shown = json.loads((again / "result.json").read_text())
+    step = shown["checkpoint_step"]
+    (again / "result.json").write_text(json.dumps({**shown, "checkpoint_step": step + 1}))
     uploads = sum(line.startswith("PUT /lfs") for line in hub.asked)
-    assert ask("push", again, "me/reach", "--license", "mit", token=TOKEN)[0] == 0
+    code, _, err = ask("push", again, "me/reach", "--license", "mit", token=TOKEN)
+    assert code == 0
+    assert f"is of checkpoint_step {step + 1}, the pushed checkpoint's is {step}" in err
+    assert b"successes in simulation" not in repository.commits[-1][1]["README.md"]
     assert sum(line.startswith("PUT /lfs") for line in hub.asked) == uploads
     assert set(repository.commits[-1][1]) == {"README.md", "checkpoints/step-00000002.safetensors", backbone}
 
@@ -279,6 +286,24 @@ def test_without_huggingface_hub_it_says_what_to_install(monkeypatch: pytest.Mon
         ConfigError, match=r"needs huggingface_hub, which is not installed: pip install 'headstart\[hub\]'"
     ):
         demonstrations_here(Path("hf://user/name"))
+
+
+def test_a_result_of_another_checkpoint_or_task_is_left_out(
+    low_dim_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    info, path = read_info(low_dim_run), tmp_path / "result.json"
+    fitting = {"checkpoint_step": info.step, "task": info.task, "successes": 7, "episodes": 10}
+    assert _result(path, info) is None
+    path.write_text(json.dumps(fitting))
+    assert _result(path, info) == fitting
+    assert capsys.readouterr().err == ""
+    for key, other in (("checkpoint_step", 2), ("task", "lift")):
+        path.write_text(json.dumps({**fitting, key: other}))
+        assert _result(path, info) is None
+        assert f"left out of the card: {path} is of {key} {other!r}" in capsys.readouterr().err
+    path.write_text("[]")
+    with pytest.raises(ConfigError, match="is no result of `evaluate`"):
+        _result(path, info)
 
 
 def test_a_card_says_what_it_does_not_know(low_dim_run: Path, tmp_path: Path) -> None:

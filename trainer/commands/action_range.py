@@ -1,12 +1,24 @@
 """What `--action-range` names."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from shared.errors import ConfigError
 from trainer.data.action import POSITION, ActionRange, range_of
+
+
+def of_demonstrations(path: Path | None) -> bool:
+    """Whether `--action-range` names demonstrations, and neither JSON nor a dataset."""
+    return path is not None and path.suffix != ".json" and not (path / "dataset.json").is_file()
+
+
+def check_mapping_of_range(mappings: Sequence[Path], path: Path | None) -> None:
+    """Raises ConfigError where `--action-range` names demonstrations, and nothing says which mapping is theirs."""
+    if len(mappings) > 1 and of_demonstrations(path):
+        raise ConfigError("with a --mapping for each of --demos, give --action-range as JSON, or leave it out")
 
 
 def read_action_range(path: Path | None, mapping: Path | None = None) -> ActionRange | None:
@@ -18,7 +30,7 @@ def read_action_range(path: Path | None, mapping: Path | None = None) -> ActionR
         return None
     if (path / "dataset.json").is_file():
         path = path / "dataset.json"
-    if path.suffix != ".json":
+    if of_demonstrations(path):
         # Here: their readers take half a second to import, which pretraining without demonstrations does not need.
         from trainer.data.demonstrations import read_demonstrations
         from trainer.data.demonstrations.mapping.mapping_file import read_mapping

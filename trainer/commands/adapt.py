@@ -70,11 +70,13 @@ def run(
     """
     if not demos:
         raise ConfigError("--demos is missing; give a file or folder of demonstrations")
+    from trainer.commands.action_range import check_mapping_of_range, read_action_range
+
+    check_mapping_of_range(mapping, action_range)
     given = read_weights(weights)
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
     check_number("--frames-gb", frames_gb, above=0)
-    from trainer.commands.action_range import read_action_range
     from trainer.data.demonstrations.formats.frame_cache import FrameCache
     from trainer.data.motion_basis import read_basis
     from trainer.stages.adapt import adapt

@@ -57,6 +57,8 @@ def run(
         cache_gb: of shards kept on the disk, once as they came and once decoded; what is dropped is fetched again.
         ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
     """
+    from trainer.commands.action_range import check_mapping_of_range, of_demonstrations, read_action_range
+
     check_number("--cache-gb", cache_gb, above=0)
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
@@ -67,10 +69,14 @@ def run(
         )
     if not demos and (count or draw is not None):
         raise ConfigError("--count and --draw are of --demos; give these too, or leave them out")
-    if len(mapping) > 1 and action_range is not None and action_range.suffix != ".json":
-        raise ConfigError("with a --mapping for each of --demos, give --action-range as JSON, or leave it out")
+    if demos and not data and config.validation_share != PretrainConfig().validation_share:
+        raise ConfigError("--validation-share is of --data; demonstrations say which are held out: leave it out")
+    check_mapping_of_range(mapping, action_range)
+    if mapping and not demos and not of_demonstrations(action_range):
+        raise ConfigError(
+            "--mapping is of --demos, or of demonstrations as --action-range; give these, or leave it out"
+        )
     from shared.remote_dataset import open_dataset
-    from trainer.commands.action_range import read_action_range
     from trainer.data.trajectories.joined_datasets import JoinedDatasets
     from trainer.stages.pretrain import pretrain
     from trainer.training.ranks import Ranks

@@ -1,12 +1,16 @@
 """`python -m trainer push`."""
 
 import json
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from shared.errors import ConfigError
+
+if TYPE_CHECKING:
+    from trainer.training.checkpoint_info import CheckpointInfo
 
 
 def run(
@@ -34,7 +38,7 @@ def run(
 
     address = HubAddress.of_repository(repository)
     info, folder = read_info(checkpoint), checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
-    result = _read(folder / "result.json") if (folder / "result.json").is_file() else None
+    result = _result(folder / "result.json", info)
     beside = report or folder.parent / "report.json"
     results = _results(beside) if report is not None or beside.is_file() else []
     pushed = push_policy(
@@ -48,6 +52,21 @@ def run(
     )
     print(f"pushed: {pushed.url}")
     print(f"checkpoint: sha256 {pushed.checkpoint_hash}")
+
+
+def _result(path: Path, info: "CheckpointInfo") -> dict[str, Any] | None:
+    """What `evaluate` found of this checkpoint; None where there is nothing, or it is of another, which is said."""
+    if not path.is_file():
+        return None
+    content = _read(path)
+    if not isinstance(content, dict) or not {"successes", "episodes"} <= content.keys():
+        raise ConfigError(f"{path} is no result of `evaluate`; evaluate the run again, or remove it")
+    for key, pushed in (("checkpoint_step", info.step), ("task", info.task)):
+        if content.get(key) != pushed:
+            found = f"{key} {content.get(key)!r}, the pushed checkpoint's is {pushed!r}"
+            print(f"left out of the card: {path} is of {found}; `evaluate` this one to have figures", file=sys.stderr)
+            return None
+    return content
 
 
 def _results(path: Path) -> list[dict[str, Any]]:

@@ -80,6 +80,15 @@ def distances_in(rows: Sequence[NDArray[Any]], head: HeadConfig) -> NDArray[np.f
     return np.concatenate([part.reshape(-1, part.shape[-1]) for part in parts]).astype(np.float64)
 
 
+def window_extremes(actions: NDArray[np.float32], head: HeadConfig) -> NDArray[np.float32]:
+    """The least and the greatest of actions (T, action_dim) relative to the state of each window, (2, action_dim)."""
+    at = np.arange(len(actions))
+    within = np.clip(at[:, None] + np.arange(head.horizon) - state_of_window(head), 0, len(actions) - 1)
+    given = torch.from_numpy(actions).double()
+    offsets = relative(given[within], given[:, :-1], head.action).flatten(0, 1)
+    return torch.stack([offsets.amin(0), offsets.amax(0)]).float().numpy()
+
+
 def with_range(ranges: ActionRange, head: HeadConfig, distances: Callable[[], NDArray[np.float64]]) -> ActionRange:
     """An action range with that of relative actions, which is made of distances where it has none."""
     if not head.relative_actions or RANGE_NAMES[head.action] in ranges:

@@ -16,7 +16,7 @@ from safetensors.torch import save
 
 from shared.errors import ConfigError
 from trainer.data.demonstrations.mapping.encodings import joint_positions
-from trainer.data.demonstrations.mapping.mapping import Action, Gripper, Mapping, split_columns
+from trainer.data.demonstrations.mapping.mapping import Action, Gripper, Joints, Mapping, split_columns
 from trainer.data.normalization import ActionNormalizer
 from trainer.training.checkpoint_info import CheckpointInfo
 
@@ -137,6 +137,7 @@ def _actions(normalizer: ActionNormalizer, action: Action | None, mapping: Mappi
     if action.mode == "delta":
         raise ConfigError("the mapping's actions are motions, the policy's are places; leave --mapping out")
     dof = normalizer.action_dim - 1
+    _check_dof(joints, dof)
     at_0, at_1 = (joint_positions(np.full((1, dof), float(value)), joints)[0] for value in (0, 1))
     # Of ours = at_0 + (at_1 - at_0) theirs, the other way round.
     factor = np.append(1 / (at_1 - at_0), 1.0)
@@ -149,6 +150,20 @@ def _actions(normalizer: ActionNormalizer, action: Action | None, mapping: Mappi
         places.append(dof)
     order = _order(columns, places, dof)
     return _Actions(center * factor + offset, scale * factor, order)
+
+
+def _check_dof(joints: Joints, dof: int) -> None:
+    """Raises ConfigError where a mapping is of another number of joints than the policy."""
+    part = split_columns(joints.columns)[1]
+    counts = {"columns": None if part.stop is None else part.stop - part.start}
+    lists = {key: getattr(joints, key) for key in ("low", "high", "sign", "offset")}
+    counts |= {key: None if given is None else len(given) for key, given in lists.items()}
+    for key, count in counts.items():
+        if count not in (None, dof):
+            raise ConfigError(
+                f"the policy's arm has {dof} joints, joint_position.{key} of --mapping has {count}; give the mapping "
+                "of the data set that the policy was trained on"
+            )
 
 
 def _order(columns: list[str], places: list[int], dof: int) -> list[int]:

@@ -214,7 +214,12 @@ class Policy:
             name: np.zeros((robots, self.n_obs_steps, *camera.size, 3), np.uint8)
             for name, camera in self.info.cameras.items()
         }
-        self.predict(observations, pictures)
+        state = None
+        if self.info.needs_state:
+            state = np.zeros((robots, self._normalizer.action_dim - 1), np.float32)
+            if self._normalizer.action == "ee_pose":
+                state[:, ROTATION] = matrix_to_rot6d(np.eye(3))
+        self.predict(observations, pictures, state=state)
 
     def _seen(self, pictures: Mapping[str, NDArray[np.uint8]], count: int) -> list[NDArray[np.uint8]]:
         """The middle of each camera's pictures, in their order. Raises ConfigError where they are others."""

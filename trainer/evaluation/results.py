@@ -118,6 +118,13 @@ def evaluate(
     if not run.is_dir():
         raise ConfigError(f"{run} is not a run's folder; give the folder that `python -m trainer adapt` wrote")
     policy = Policy.load(run, device=where.device, directions=way.directions, sampling_steps=way.sampling_steps)
+    if policy.info.needs_state:
+        raise ConfigError(
+            f"{run}: the policy's actions are relative to the arm's state, which it does not see, and rollouts do not "
+            "tell; adapt it with the state among its observations (docs/your-data.md)"
+        )
+    # Before the first rollout: what can't be told is known now, not after all of them.
+    trained = training_summary(run)
     seeds = range(first_seed, first_seed + episodes)
     with open_task(task_text, where.patience_s) as task:
         rollouts = _Rollouts(run, task, policy, way, where)
@@ -126,7 +133,7 @@ def evaluate(
             first = next((result for result in rolled if result.seed == first_seed), None)
             first = first or rollouts.roll_out([first_seed])[0]
             _save_strip(run / f"strip-{run.name}.png", task, first)
-        result = _result(run, task, policy, way, [rollouts.known[seed] for seed in seeds])
+        result = _result(trained, task, policy, way, [rollouts.known[seed] for seed in seeds])
     publish(result_file(run, way), json.dumps(result, indent=1).encode())
     return result
 
@@ -237,10 +244,12 @@ class _Rollouts:
         return RolloutRecording(self._where.record, frozenset(seeds), self._task.rate_hz)
 
 
-def _result(run: Path, task: Task, policy: Policy, way: Way, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _result(
+    trained: Mapping[str, Any], task: Task, policy: Policy, way: Way, lines: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
     faults = {str(line["seed"]): line["fault"] for line in lines if "fault" in line}
     return {
-        **training_summary(run),
+        **trained,
         "task": task.name,
         "episodes": len(lines),
         "successes": _successes(lines),

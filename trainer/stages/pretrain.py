@@ -85,12 +85,17 @@ def pretrain(
     if begun:
         normalizer = ActionNormalizer(begun[1].action_range, config.head.action)
         for motion in datasets.recorded:
-            motion.check_inside(normalizer)
+            motion.check_inside(normalizer, config.head)
     else:
         normalizer = datasets.normalizer(config.head.action, action_range)
     if config.head.relative_actions:
         ranges = with_range(normalizer.to_json(), config.head, lambda: distances_of(datasets.sources, config))
         normalizer = ActionNormalizer(ranges, config.head.action)
+        if begun:
+            for motion in datasets.recorded:
+                motion.check_inside(normalizer.of_relative(), config.head)
+        else:
+            normalizer = datasets.holding_relative(normalizer, config.head)
     data = datasets.to_json() | {"action_range": normalizer.to_json()}
     data |= {"init_from": {"backbone": begun[1].backbone}} if begun else {}
     ranks.check(config.training)

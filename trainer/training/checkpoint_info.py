@@ -107,6 +107,11 @@ class CheckpointInfo:
         return None if self.motion_basis is None else MotionBasis.from_json(self.motion_basis)
 
     @property
+    def needs_state(self) -> bool:
+        """Whether actions are relative to a state that is not seen, and has to be told."""
+        return self.head.relative_actions and self.state_columns is None
+
+    @property
     def normalizer(self) -> ActionNormalizer:
         """Of its actions."""
         return ActionNormalizer(self.action_range, self.head.action, relative=self.head.relative_actions)

@@ -35,7 +35,7 @@ class PolicyClient:
             api_key: where it wants one.
             timeout_s: for connecting and for an answer [s].
 
-        Raises PolicyError.
+        Raises PolicyError, also where the policy has to be told the arm's state, which this client does not send.
         """
         self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         self._policy = policy
@@ -44,6 +44,12 @@ class PolicyClient:
         self._timeout_s = timeout_s
         self._address = "ws" + url.rstrip("/").removeprefix("http") + "/v1/actions"
         self.about = self._about(url.rstrip("/"))
+        if self.about.get("needs_state"):
+            raise PolicyError(
+                f"{url}: the policy's actions are relative to the arm's state, which it does not see, and this client "
+                "does not send; adapt it with the state among its observations, or send `current_state` in messages of "
+                "your own (docs/policies.md)"
+            )
 
     def __call__(
         self, observation: Mapping[str, ArrayLike], prefix: ArrayLike | None = None, n_action_steps: int | None = None

@@ -175,6 +175,14 @@ def test_what_can_not_be_told_in_the_robots_units_is_refused(
     for of, action, words in refused:
         with pytest.raises(ConfigError, match=words):
             lerobot_files(of, names(**action))
+    three = {"columns": "action[0:3]", "unit": "deg"}
+    for joints, key, count in (
+        (three, "columns", 3),
+        ({**JOINTS, "sign": [1, -1, 1]}, "sign", 3),
+        ({"columns": "action", "unit": "normalized", "low": [0.0] * 6, "high": [1.0] * 6}, "low", 6),
+    ):
+        with pytest.raises(ConfigError, match=rf"the policy's arm has 2 joints, joint_position\.{key} .* has {count};"):
+            lerobot_files(joint_info, names(joint_position=joints))
     delta = {"mode": "delta", "delta_from": "command"}
     content = {"action": {"space": "joint_position", "joint_position": JOINTS, "gripper": GRIPPER, **delta}}
     content["state"] = {"joint_position": JOINTS}

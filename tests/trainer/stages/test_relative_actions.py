@@ -1,13 +1,19 @@
 """Relative actions, from windows of both stages to what a policy answers in the base frame."""
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from headstart_client import PolicyClient, PolicyError
 from shared.errors import ConfigError, RequestError
 from shared.rotation import matrix_to_rot6d, rot6d_to_matrix, rotvec_to_matrix
 from tests.trainer.example import HEADS, make_dataset, make_demonstrations, training
@@ -22,7 +28,10 @@ from trainer.data.trajectories.relative_stream import RelativeStream, distances_
 from trainer.deployment.export import export_policy
 from trainer.deployment.policy import Policy
 from trainer.deployment.serving.messages import read_map
+from trainer.deployment.serving.served_policy import ServedPolicy
+from trainer.evaluation.results import evaluate
 from trainer.poses import compose, invert
+from trainer.progress import silent
 from trainer.stages.adapt import adapt
 from trainer.stages.adaptation import Adaptation
 from trainer.stages.pretrain import pretrain
@@ -197,12 +206,40 @@ def test_a_state_that_is_not_seen_has_to_be_told(tmp_path: Path, action: ActionN
             policy.predict(seen, state=wrong)
     state = np.array([[0.3, 0.1, 0.9, 1, 0, 0, 0, 1, 0]] * 2, np.float32)[:, :dim]
     told = policy.predict(seen, state=state)
+    policy._warm_up(2)
+    with pytest.raises(ConfigError, match="relative to the arm's state, which it does not see, and rollouts do not"):
+        evaluate(tmp_path, "no_such_task", 1, 0, silent)
+    with about_a_policy(ServedPolicy("arm", policy, robots=4, decay=None).describe()) as url:
+        for which in (None, "arm"):
+            with pytest.raises(
+                PolicyError, match="relative to the arm's state, which it does not see, and this client"
+            ):
+                PolicyClient(url, policy=which)
     message = {"observations": {"target": seen.tolist()}, "current_state": state.tolist()}
     asked = read_map(message, info, 2)
     assert np.array_equal(policy.predict(asked.low_dim, asked.pictures, asked.prefix, asked.state), told)
     with pytest.raises(RequestError, match="not valid") as missing:
         read_map({"observations": message["observations"]}, info, 2)
     assert "/current_state" in str(missing.value.problems)
+
+
+@contextmanager
+def about_a_policy(about: dict[str, Any]) -> Iterator[str]:
+    """The URL of a server that says what a policy is, and no more."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(about if self.path == "/v1/policy" else {"policies": [about]}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def test_relative_and_absolute_are_not_mixed(stage1: Path, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 from shared.errors import ConfigError
 from shared.follow import ShardSource
 from shared.manifest import DatasetHeader
-from trainer.config import ActionName, PretrainConfig
+from trainer.config import ActionName, HeadConfig, PretrainConfig
 from trainer.data.action import ActionRange
 from trainer.data.normalization import ActionNormalizer
+from trainer.data.relative_actions import RANGE_NAMES
 from trainer.data.shares import shares_of
 from trainer.data.trajectories.recorded_motion import RecordedMotion
 
@@ -112,6 +113,22 @@ class JoinedDatasets:
                 low, high = np.minimum(entry["min"], own["min"]), np.maximum(entry["max"], own["max"])
                 ranges[name] = {"min": low.tolist(), "max": high.tolist()}
         return ActionNormalizer(ranges, action)
+
+    def holding_relative(self, normalizer: ActionNormalizer, head: HeadConfig) -> ActionNormalizer:
+        """One whose range of relative actions is widened to hold what was recorded.
+
+        Raises ConfigError where it has none, or one of another number of joints.
+        """
+        normalizer.of_relative()
+        ranges, name = normalizer.to_json(), RANGE_NAMES[head.action]
+        for motion in self.recorded:
+            low, high = np.array(ranges[name]["min"]), np.array(ranges[name]["max"])
+            seen = motion.relative_extremes(head)[:, : len(low)]
+            ranges[name] = {
+                "min": np.minimum(low, seen.min(0)).tolist(),
+                "max": np.maximum(high, seen.max(0)).tolist(),
+            }
+        return ActionNormalizer(ranges, head.action)
 
     def to_json(self) -> dict[str, Any]:
         """What a run's config.json says of its data."""

@@ -14,9 +14,10 @@ from shared.errors import ConfigError, TrainingError
 from shared.manifest import Commit, DatasetHeader
 from shared.records import COLUMNS
 from shared.robots import JointLimits, RobotSpec
-from trainer.config import PretrainConfig
+from trainer.config import HeadConfig, PretrainConfig
 from trainer.data.action import GRIPPER, POSITION, ROTATION, FloatArray, range_of
 from trainer.data.normalization import ActionNormalizer
+from trainer.data.relative_actions import window_extremes
 
 if TYPE_CHECKING:
     # Their readers take half a second to import, which training on generated trajectories does not need.
@@ -112,9 +113,15 @@ class RecordedMotion:
                 f"in the mapping where it was observed, or pass {others}"
             )
 
-    def check_inside(self, normalizer: ActionNormalizer) -> None:
+    def relative_extremes(self, head: HeadConfig) -> FloatArray:
+        """The least and the greatest of each episode's actions relative to their windows' states, (n, action_dim)."""
+        return np.concatenate([window_extremes(episode.actions, head) for episode in self._episodes])
+
+    def check_inside(self, normalizer: ActionNormalizer, head: HeadConfig) -> None:
         """Raises ConfigError where actions leave the range, with the dimension and the numbers."""
-        if bad := normalizer.outside(np.concatenate([episode.actions for episode in self._episodes])):
+        absolute = [episode.actions for episode in self._episodes]
+        actions = self.relative_extremes(head) if normalizer.relative else np.concatenate(absolute)
+        if bad := normalizer.outside(actions):
             raise ConfigError(
                 f"the demonstrations of {self.demonstrations.task} leave the action range that this run goes on with: "
                 f"{'; '.join(bad)}. Leave --init-from out, or these demonstrations"

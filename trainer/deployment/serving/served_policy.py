@@ -49,7 +49,7 @@ class ServedPolicy:
             "action": info.head.action,
             "action_label": info.action_label,
             "relative_actions": info.head.relative_actions,
-            "needs_state": info.head.relative_actions and info.state_columns is None,
+            "needs_state": info.needs_state,
             "action_dim": info.normalizer.action_dim,
             "n_obs_steps": policy.n_obs_steps,
             "n_action_steps": policy.n_action_steps,
