@@ -22,6 +22,8 @@ from headstart_client.stopping import State, Stop
 
 MARGIN = 1e-3
 """Share of each limit that is left free, for numbers that are rounded."""
+_LIMITS = "limits of velocity, acceleration or jerk"
+"""Why an arm is slower than its chunk, if nothing is in the way."""
 _EVENTS = 1000
 _HISTORY_S = 1.0
 """Of commands that a prefix can begin with."""
@@ -99,7 +101,8 @@ class Executor:
         self._careful = False
         # Whether a keep-out is in the way of the path.
         self._held = False
-        self._behind = True
+        # Why it is behind its chunk, empty where it is not.
+        self._behind = {_LIMITS}
         self._history: deque[tuple[list[float], float | None]] = deque(maxlen=math.ceil(_HISTORY_S * rate_hz))
         self._offered: deque[tuple[Any, float]] = deque(maxlen=16)
 
@@ -229,7 +232,7 @@ class Executor:
     def _halt(self, now: float, reason: str) -> None:
         if self._path is not None:
             self._tell(now, "stopped", reason)
-        self._path, self._motion, self._behind = None, None, True
+        self._path, self._motion, self._behind = None, None, {_LIMITS}
 
     def _next(self, path: Path, now: float) -> State | None:
         """The state wanted at `now`; None if there is no way to any."""
@@ -242,7 +245,7 @@ class Executor:
             if motion.in_time:
                 self._kept_up(now)
             else:
-                self._slowed(now, "limits of velocity, acceleration or jerk")
+                self._slowed(now, _LIMITS)
         self._motion_ticks += 1
         return motion.at(self._motion_ticks)
 
@@ -263,14 +266,16 @@ class Executor:
             self._tell(now, "rested", "the arm stands")
 
     def _slowed(self, now: float, reason: str) -> None:
-        if not self._behind:
+        # Each reason once until it keeps up again: they may take turns, tick by tick. That of limits needs no telling
+        # where an arm begins to move.
+        if reason not in self._behind:
             self._tell(now, "slowed", reason)
-        self._behind = True
+        self._behind.add(reason)
 
     def _kept_up(self, now: float) -> None:
         if self._behind:
             self._tell(now, "followed", "chunks are carried out in time")
-        self._behind = False
+        self._behind.clear()
 
     def _tell(self, now: float, kind: EventKind, reason: str) -> None:
         self.events.append(Event(now, kind, reason))
