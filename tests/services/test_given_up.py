@@ -22,9 +22,8 @@ NARROW = [
 ]
 NEARLY = TrajectoryRequest.parse({**ARM, "count": 1024, "shard_rows": 1024, "seed": 4, "keep_out": NARROW})
 """Hardly any candidate is accepted. In three parts, the one that begins at 341 fails before the first does."""
-NOWHERE = TrajectoryRequest.parse(
-    {**ARM, "count": 1024, "shard_rows": 1024, "workspace": {"kind": "box", "min": [3, 3, 3], "max": [4, 4, 4]}}
-)
+FAR: dict[str, Any] = {**ARM, "count": 1024, "workspace": {"kind": "box", "min": [3, 3, 3], "max": [4, 4, 4]}}
+NOWHERE = TrajectoryRequest.parse({**FAR, "shard_rows": 1024})
 Said = tuple[str, int, dict[str, int]]
 
 
@@ -83,7 +82,7 @@ def test_a_job_that_failed_wants_no_more_workers(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(FairShare, "give_back", noted)
     engine = ProcessEngine(1)
     try:
-        _given_up(NOWHERE.model_copy(update={"shard_rows": 256}), tmp_path / "nowhere", engine)
+        _given_up(TrajectoryRequest.parse({**FAR, "shard_rows": 256}), tmp_path / "nowhere", engine)
     finally:
         engine.close()
     assert wanted[-1] is False
