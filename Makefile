@@ -34,7 +34,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt $(wildcard packages/*/pyproject.t
 	  echo "Headstart needs Python 3.11, but PYTHON is '$(PYTHON)'. Try: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "==> virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
-	@echo "==> packages, at the versions in constraints.txt (3.8 GB on disk, a few minutes)"
+	@echo "==> packages, at the versions in constraints.txt (4.1 GB on disk, a few minutes)"
 	$(RUN) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[services,trainer,hub,simulation,environments,dev]' -e packages/headstart-client
 	@echo "==> robosuite, and gym-aloha and openpi-client (tests'), without their dependencies: they would pull numpy below 2"
 	@echo "    or bring FFmpeg once more"

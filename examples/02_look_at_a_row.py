@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from headstart_client.drawing import draw_row
 from shared.dataset import Dataset
 from shared.row import read_row
 
@@ -25,26 +25,14 @@ def main() -> None:
 
     dataset = Dataset(options.data)
     robot, row = dataset.header.robot, read_row(dataset, options.trajectory)
-    joints, tool = row["joint_position"], row["ee_position"]  # (T, dof) [rad], (T, 3) [m]
-    time = np.arange(row["length"]) / row["rate_hz"]
-    closed = row["gripper"] > 0  # +1 close, -1 open
+    # Of T samples and dof joints, arrays: positions (T, dof) [rad], the tool (T, 3) [m], the gripper (T,), +1 to close.
+    joints, tool, gripper = row["joint_position"], row["ee_position"], row["gripper"]
+    draw_row(robot, row).savefig(options.out)
 
-    figure = Figure(figsize=(11, 1.2 * robot.dof), layout="constrained")
-    grid = figure.add_gridspec(robot.dof, 2)
-    for joint, name in enumerate(robot.joint_names):
-        axes = figure.add_subplot(grid[joint, 0])
-        axes.plot(time, joints[:, joint])
-        axes.axhline(robot.limits.lower[joint], color="red", linestyle=":")
-        axes.axhline(robot.limits.upper[joint], color="red", linestyle=":")
-        axes.set_ylabel(f"{name.removeprefix(f'{robot.name}_')} [rad]")
-    axes.set_xlabel("time [s]")
-    path = figure.add_subplot(grid[:, 1], projection="3d")
-    path.plot(*tool.T, color="gray")
-    path.plot(*tool[closed].T, ".", color="orange", label="gripper closed")
-    path.set(xlabel="x [m]", ylabel="y [m]", zlabel="z [m]", aspect="equal")
-    path.legend()
-    figure.savefig(options.out)
-
+    room = np.minimum(joints - robot.limits.lower, robot.limits.upper - joints).min(axis=0)
+    for name, least in zip(robot.joint_names, room, strict=True):
+        print(f"{name} keeps {least:.2f} rad from its limits")
+    print(f"the gripper is closed for {np.mean(gripper > 0):.0%} of the time")
     way = np.linalg.norm(np.diff(tool, axis=0), axis=1).sum()
     print(f"trajectory {options.trajectory}: the tool goes {way:.2f} m in {row['duration']:.2f} s: {options.out}")
 

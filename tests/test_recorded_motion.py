@@ -224,6 +224,7 @@ def test_a_head_from_recorded_stacking_adapts(tmp_path: Path) -> None:
         "held_out": 1,
     }  # fmt: skip
     assert said["dataset_id"] == info.stage1.dataset_id  # type: ignore[union-attr]
+    assert info.stage1.recorded == [said["dataset_id"]]  # type: ignore[union-attr]
     policy = AdaptConfig(head=HEAD, training=training(3))
     adapted = read_info(adapt(tmp_path / "policy", shown, policy, stage1=stage1))
     assert (adapted.backbone, adapted.action_range) == (info.backbone, info.action_range)

@@ -10,13 +10,8 @@ from numpy.typing import NDArray
 
 from headstart_client import ArmLimits, Command, Executor
 from headstart_client.events import Event
-
-pytest.importorskip("rerun", reason="rerun-sdk (extra [viewer], 170 MB) is not installed")
-
 from headstart_client.recording import Recording
 from tests.recordings import rows
-
-pytestmark = pytest.mark.viewer
 
 LIMITS = ArmLimits(*([value] * 2 for value in (-1.5, 1.5, 2.0, 10.0, 200.0)))  # type: ignore[arg-type]
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from trainer.commands.push import run as push
 from trainer.deployment.publishing.card import card
 from trainer.hub import HubAddress, demonstrations_here
 from trainer.training.checkpoint import find_checkpoint, read_info
+from trainer.training.checkpoint_info import Stage1Record
 
 ASK = """
 import contextlib, io, json, os, sys
@@ -304,6 +306,24 @@ def test_a_result_of_another_checkpoint_or_task_is_left_out(
     path.write_text("[]")
     with pytest.raises(ConfigError, match="is no result of `evaluate`"):
         _result(path, info)
+
+
+@pytest.mark.parametrize(
+    ("shares", "recorded", "said"),
+    [
+        (None, None, "generated trajectories: `a`"),
+        (None, ["a"], "recorded motion: `a`"),
+        ({"a": 0.5, "b": 0.5}, ["b"], "generated and recorded motion: `a`, `b`"),
+    ],
+)
+def test_a_card_says_what_was_pretrained_on(
+    low_dim_run: Path, shares: dict[str, float] | None, recorded: list[str] | None, said: str
+) -> None:
+    info = read_info(low_dim_run)
+    head, record = replace(info.head, relative_actions=True), Stage1Record("a", "endpoints", 1.0, shares, recorded)
+    text = card("me/head", replace(info, head=head, stage1=record), "0" * 64, "mit")
+    assert f"| pretrained on | {said} |" in text
+    assert "Hz, relative to the current state |" in text
 
 
 def test_a_card_says_what_it_does_not_know(low_dim_run: Path, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 PICTURE_FEATURES = 64
+VISION = "conditioning.vision."
+"""What the names of the weights of cameras' networks begin with in a head."""
 LEAST_SIDE = 33
 """Pixels of a side of what a camera's network sees: with fewer, its last map is a single point, which says nothing."""
 _KEYPOINTS = 32

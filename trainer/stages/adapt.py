@@ -16,10 +16,10 @@ from trainer.data.motion_basis import MotionBasis
 from trainer.device import deterministic_algorithms
 from trainer.model.action_head import ActionHead
 from trainer.model.modes import MODES
+from trainer.model.vision import VISION
 from trainer.progress import Progress, silent
 from trainer.stages.adaptation import Adaptation
 from trainer.stages.demonstration_windows import DemonstrationWindows
-from trainer.stages.frozen_vision import VISION
 from trainer.stages.pretrain import fresh_head, validation
 from trainer.stages.pretrained import Stage1
 from trainer.stages.windows_with_copies import WindowsWithCopies

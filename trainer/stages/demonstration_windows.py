@@ -15,7 +15,7 @@ from shared.order import IntArray, WindowSpan
 from shared.philox import philox_uint64
 from trainer.config import AdaptConfig, Scaling
 from trainer.data.batches import Batch, RankBatch
-from trainer.data.demonstrations.episode import Demonstrations, Episode
+from trainer.data.demonstrations.episode import Demonstrations, Episode, joined_observations
 from trainer.data.motion_basis import MOST_WINDOWS
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.relative_actions import relative
@@ -213,12 +213,6 @@ def observation_noise(config: AdaptConfig, shape: torch.Size, place: int, *, of_
     stream = _COPIES_NOISE_STREAM if of_copies else _NOISE_STREAM
     seed = int(philox_uint64(config.training.seed, stream, place, 1)[0, 0]) & 0xFFFFFFFF
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * config.observation_noise
-
-
-def joined_observations(demonstrations: Demonstrations, episode: Episode) -> NDArray[np.float32]:
-    """An episode's low-dimensional observations (T, obs_dim), its keys joined in their order."""
-    parts = [episode.observations[key] for key in demonstrations.observation_widths]
-    return np.concatenate(parts, axis=-1) if parts else np.zeros((len(episode.actions), 0), np.float32)
 
 
 def observation_scaling(demonstrations: Demonstrations, kind: Scaling) -> ObservationScaling:

@@ -21,13 +21,11 @@ from trainer.data.demonstrations.episode import Demonstrations, Episode
 from trainer.device import autocast, compute_dtype
 from trainer.model.action_head import ActionHead
 from trainer.model.observation import Camera
-from trainer.model.vision import CameraEncoder
+from trainer.model.vision import VISION, CameraEncoder
 from trainer.progress import Progress, silent
 from trainer.stages.pictures import EpisodePictures
 from trainer.training.checkpoint import KIND, find_checkpoint, read_info
 
-VISION = "conditioning.vision."
-"""What the names of their weights begin with in a head."""
 _BATCH = 64
 
 

@@ -117,7 +117,10 @@ def pretrain(
         action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, cameras={},
         robot=header.robot.name, rate_hz=header.rate_hz, action_label=datasets.action_label, task="",
         step=config.training.steps, seconds=0.0, device=device.type, joint_limits=datasets.joint_limits,
-        stage1=Stage1Record(header.dataset_id, config.condition, 0.0, datasets.shares_by_id),
+        stage1=Stage1Record(
+            header.dataset_id, config.condition, 0.0, datasets.shares_by_id,
+            [motion.header.dataset_id for motion in datasets.recorded] or None,
+        ),
     )  # fmt: skip
     head = fresh_head(config.training.seed, lambda: begun[0] if begun else build_head(info)).to(device)
     loop = TrainingLoop(head, stream, config.training, folder, progress, ranks)

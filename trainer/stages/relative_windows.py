@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from shared.errors import ConfigError
 from trainer.config import HeadConfig
 from trainer.data.action import GRIPPER, POSITION
-from trainer.data.demonstrations.episode import Demonstrations, Episode
+from trainer.data.demonstrations.episode import Demonstrations, Episode, joined_observations
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.relative_actions import relative, with_range
 
@@ -67,7 +67,7 @@ def state_columns(demonstrations: Demonstrations) -> list[int] | None:
     A state's parts must be there as they are, each side by side, and at one place alone: a position and a rotation_6d,
     or joints.
     """
-    seen = np.concatenate([_observations(demonstrations, episode) for episode in demonstrations.episodes])
+    seen = np.concatenate([joined_observations(demonstrations, episode) for episode in demonstrations.episodes])
     states = np.concatenate([observed_states(demonstrations, episode) for episode in demonstrations.episodes])
     pose = demonstrations.action_space == "ee_pose"
     found = list[int]()
@@ -79,11 +79,6 @@ def state_columns(demonstrations: Demonstrations) -> list[int] | None:
             return None
         found += range(same[0], same[0] + width)
     return found
-
-
-def _observations(demonstrations: Demonstrations, episode: Episode) -> NDArray[np.float32]:
-    parts = [episode.observations[key] for key in demonstrations.observation_widths]
-    return np.concatenate(parts, axis=-1) if parts else np.zeros((len(episode.actions), 0), np.float32)
 
 
 def _windows(actions: NDArray[np.float32], head: HeadConfig) -> NDArray[np.float32]:

@@ -27,15 +27,23 @@ class Stage1Record:
         condition: that it saw.
         seconds: it took.
         shares: of several datasets, each one's share of the windows, by its id.
+        recorded: ids of those whose motion was recorded rather than generated; None where there are none, and in
+            checkpoints of releases that knew none.
     """
 
     dataset_id: str
     condition: str
     seconds: float
     shares: dict[str, float] | None = None
+    recorded: list[str] | None = None
+
+    @property
+    def dataset_ids(self) -> list[str]:
+        """Of all its data."""
+        return list(self.shares or [self.dataset_id])
 
     def to_json(self) -> dict[str, Any]:
-        """Its fields, without `shares` where there are none."""
+        """Its fields, without those that are None."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 

@@ -7,9 +7,7 @@ import torch
 from torch import nn
 
 from trainer.config import TrainingConfig
-
-VISION = "conditioning.vision."
-"""What the names of the weights of cameras' networks begin with in a head."""
+from trainer.model.vision import VISION
 
 
 def build_optimizer(
@@ -67,4 +65,4 @@ def learning_rate(config: TrainingConfig, step: int, peak: float) -> float:
     done = (step - warmup) / max(1, config.steps - warmup)
     if config.schedule == "linear":
         return peak * (1 - done)
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, config.steps - warmup)))
+    return peak * 0.5 * (1 + math.cos(math.pi * done))

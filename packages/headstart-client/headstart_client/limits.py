@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class ArmLimits:
+class JointLimits:
     """Limits of each joint, arrays of shape (dof,).
 
     Attributes:
@@ -43,6 +43,15 @@ class ArmLimits:
             object.__setattr__(self, field.name, values)
         if not (self.lower < self.upper).all():
             raise ValueError(f"every lower limit must be below its upper: {self.lower.tolist()}, {self.upper.tolist()}")
+
+    def scaled(self, speed_scale: float) -> "JointLimits":
+        """Limits under a time dilation s: velocity s*v, acceleration s^2*a, jerk s^3*j."""
+        s = speed_scale
+        return JointLimits(self.lower, self.upper, s * self.velocity, s**2 * self.acceleration, s**3 * self.jerk)
+
+
+class ArmLimits(JointLimits):
+    """The limits that an executor keeps."""
 
     @property
     def dof(self) -> int:

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("rerun", reason="rerun-sdk (extra [viewer], 170 MB) is not installed")
-
 from tests.recordings import rows
 from tests.trainer.simulation.test_gymnasium_task import policy_of, written
 from trainer.commands import demonstrate
@@ -15,8 +13,6 @@ from trainer.evaluation.results import Where, evaluate
 from trainer.progress import silent
 from trainer.simulation import rollout as rollout_module
 from trainer.simulation.rollout import Rollout
-
-pytestmark = pytest.mark.viewer
 
 
 def test_the_first_rollouts_are_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,12 @@ import torch
 from tests.trainer.example import RANGE, make_demonstrations, training
 from trainer.config import AdaptConfig
 from trainer.data.batches import Batch, RankBatch
-from trainer.data.demonstrations.episode import Demonstrations, Episode, Images
+from trainer.data.demonstrations.episode import Demonstrations, Episode, Images, joined_observations
 from trainer.data.normalization import ActionNormalizer
 from trainer.model.observation import Camera
 from trainer.stages.demonstration_windows import (
     DemonstrationWindows,
     fingerprint,
-    joined_observations,
     observation_scaling,
 )
 from trainer.stages.pictures import EpisodePictures, IntArray, Pictures

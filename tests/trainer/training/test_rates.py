@@ -14,8 +14,9 @@ from tests.trainer.training.test_loop import assert_equal, lines, make_loop
 from trainer import tensor_file
 from trainer.config import AdaptConfig, PretrainConfig, TrainingConfig
 from trainer.json_lines import read_lines
+from trainer.model.vision import VISION
 from trainer.stages.adapt import adapt
-from trainer.training.optimization import VISION, learning_rate, set_rates
+from trainer.training.optimization import learning_rate, set_rates
 from trainer.training.run_folder import RunFolder
 from trainer.training.training_state import KIND
 

@@ -189,6 +189,12 @@ class Demonstrations:
         return len(self.episodes) + len(self.failed)
 
 
+def joined_observations(demonstrations: Demonstrations, episode: Episode) -> NDArray[np.float32]:
+    """An episode's low-dimensional observations (T, obs_dim), its keys joined in their order."""
+    parts = [episode.observations[key] for key in demonstrations.observation_widths]
+    return np.concatenate(parts, axis=-1) if parts else np.zeros((len(episode.actions), 0), np.float32)
+
+
 def moving(demonstrations: Demonstrations, path: Path | str) -> tuple[Demonstrations, str | None]:
     """The demonstrations without those of a single step, which show no motion, and what was left out, in words.
 

@@ -58,7 +58,7 @@ def _metadata(info: CheckpointInfo, license_name: str) -> str:
 def _what(info: CheckpointInfo, checkpoint_hash: str) -> str:
     head = info.head
     if info.stage == 1:
-        what = "An action head that was pretrained on generated trajectories. It sees no observations yet: adapt it."
+        what = f"An action head that was pretrained on {_motion(info)}. It sees no observations yet: adapt it."
     else:
         what = f"A policy of the task {info.task!r}, of mode `{info.mode}`."
     seen = ", ".join(f"`{key}` ({width})" for key, width in info.observation_widths.items()) or "nothing"
@@ -66,7 +66,8 @@ def _what(info: CheckpointInfo, checkpoint_hash: str) -> str:
     rows = {
         "robot": info.robot,
         "head": f"{head.head}, {head.size}, {head.conditioning}, predicts {head.prediction_type}",
-        "actions": f"{head.action} ({info.action_label}), {info.rate_hz:g} Hz",
+        "actions": f"{head.action} ({info.action_label}), {info.rate_hz:g} Hz"
+        + (", relative to the current state" if head.relative_actions else ""),
         "chunks": f"{head.horizon} steps from {head.n_obs_steps} observed, {head.n_action_steps} carried out",
         "sees": seen + (f"; cameras {cameras}" if cameras else ""),
         "training": f"{info.step:,} steps, {info.seconds:,.0f} s on {info.device}",
@@ -74,8 +75,18 @@ def _what(info: CheckpointInfo, checkpoint_hash: str) -> str:
         "backbone": f"sha256 `{info.backbone}`" if info.backbone else "in the checkpoint",
     }
     if info.stage1 is not None:
-        rows["pretrained on"] = f"dataset `{info.stage1.dataset_id}`"
+        names = ", ".join(f"`{one}`" for one in info.stage1.dataset_ids)
+        rows["pretrained on"] = f"{_motion(info)}: {names}"
     return what + "\n\n" + _table(("", ""), [[key, value] for key, value in rows.items()])
+
+
+def _motion(info: CheckpointInfo) -> str:
+    """What its head was pretrained on."""
+    recorded = info.stage1.recorded if info.stage1 is not None else None
+    if not recorded:
+        return "generated trajectories"
+    assert info.stage1 is not None
+    return "recorded motion" if len(recorded) == len(info.stage1.dataset_ids) else "generated and recorded motion"
 
 
 def _use(name: str, info: CheckpointInfo, checkpoint_hash: str) -> str:

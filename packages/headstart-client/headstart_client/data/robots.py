@@ -1,52 +1,13 @@
 """What both programs know of a robot: names, limits, frames. Its kinematics stay in the service."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from headstart_client.limits import JointLimits
 
-_LIMIT_FIELDS = ("lower", "upper", "velocity", "acceleration", "jerk")
-
-
-@dataclass(frozen=True, eq=False)
-class JointLimits:
-    """Limits of each joint, arrays of shape (dof,).
-
-    Attributes:
-        lower: lowest position [rad], or [m] if prismatic.
-        upper: highest position [rad] or [m].
-        velocity: greatest |velocity| [rad/s] or [m/s].
-        acceleration: greatest |acceleration| [rad/s^2] or [m/s^2].
-        jerk: greatest |jerk| [rad/s^3] or [m/s^3].
-    """
-
-    lower: FloatArray
-    upper: FloatArray
-    velocity: FloatArray
-    acceleration: FloatArray
-    jerk: FloatArray
-
-    def __post_init__(self) -> None:
-        arrays = {name: np.asarray(getattr(self, name), dtype=np.float64) for name in _LIMIT_FIELDS}
-        for name, values in arrays.items():
-            if values.shape != arrays["lower"].shape or values.ndim != 1:
-                raise ValueError(f"limit '{name}' has shape {values.shape}, expected {arrays['lower'].shape}")
-            if not np.isfinite(values).all():
-                raise ValueError(f"limit '{name}' is not finite: {values.tolist()}")
-            values.flags.writeable = False
-            object.__setattr__(self, name, values)
-        if not (arrays["lower"] < arrays["upper"]).all():
-            raise ValueError("every lower position limit must be below its upper limit")
-        if not all((arrays[name] > 0).all() for name in ("velocity", "acceleration", "jerk")):
-            raise ValueError("velocity, acceleration and jerk limits must be positive")
-
-    def scaled(self, speed_scale: float) -> "JointLimits":
-        """Limits under a time dilation s: velocity s*v, acceleration s^2*a, jerk s^3*j."""
-        s = speed_scale
-        return JointLimits(self.lower, self.upper, s * self.velocity, s**2 * self.acceleration, s**3 * self.jerk)
+_LIMIT_FIELDS = tuple(field.name for field in fields(JointLimits))
 
 
 @dataclass(frozen=True)

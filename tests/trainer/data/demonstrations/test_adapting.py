@@ -14,10 +14,10 @@ from tests.trainer.data.demonstrations.written import JOINTS, LIFT, POSES, VERSI
 from trainer.__main__ import main
 from trainer.commands.action_range import read_action_range
 from trainer.data.demonstrations import read_demonstrations
+from trainer.data.demonstrations.episode import joined_observations
 from trainer.data.demonstrations.formats.frame_cache import FrameCache
 from trainer.data.demonstrations.mapping.mapping_file import read_mapping
 from trainer.deployment.policy import Policy
-from trainer.stages.demonstration_windows import joined_observations
 from trainer.training.checkpoint import find_checkpoint
 
 RANGES = {
