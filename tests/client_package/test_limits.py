@@ -36,6 +36,8 @@ def test_what_is_no_limit_is_said(change: dict[str, Any], problem: str) -> None:
     good = {"lower": [-1.0], "upper": [1.0], "velocity": [2.0], "acceleration": [10.0], "jerk": [200.0]}
     with pytest.raises(ValueError, match=problem):
         ArmLimits.from_robot({"limits": good | change})
+    with pytest.raises(ValueError, match="an arm has at least one joint"):
+        ArmLimits.from_robot({"limits": dict.fromkeys(good, [])})
 
 
 def test_a_robot_without_limits_is_said(tmp_path: Path) -> None:

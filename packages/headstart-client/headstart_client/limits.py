@@ -33,7 +33,7 @@ class JointLimits:
     def __post_init__(self) -> None:
         for field in fields(self):
             values = np.array(getattr(self, field.name), np.float64)
-            if values.ndim != 1 or values.shape != np.shape(self.lower) or not values.size:
+            if values.ndim != 1 or values.shape != np.shape(self.lower):
                 raise ValueError(f"limit {field.name!r} has shape {values.shape}; give one number for each joint")
             if not np.isfinite(values).all():
                 raise ValueError(f"limit {field.name!r} is not finite: {values.tolist()}")
@@ -51,7 +51,12 @@ class JointLimits:
 
 
 class ArmLimits(JointLimits):
-    """The limits that an executor keeps."""
+    """The limits that an executor keeps, of one joint at least."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.dof:
+            raise ValueError("an arm has at least one joint; give one number for each")
 
     @property
     def dof(self) -> int:
