@@ -37,7 +37,7 @@ def test_what_is_no_limit_is_said(change: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         ArmLimits.from_robot({"limits": good | change})
     with pytest.raises(ValueError, match="an arm has at least one joint"):
-        ArmLimits.from_robot({"limits": dict.fromkeys(good, [])})
+        ArmLimits.from_robot({"limits": {name: [] for name in good}})
 
 
 def test_a_robot_without_limits_is_said(tmp_path: Path) -> None:
