@@ -63,6 +63,7 @@ def _what(info: CheckpointInfo, checkpoint_hash: str) -> str:
         what = f"A policy of the task {info.task!r}, of mode `{info.mode}`."
     seen = ", ".join(f"`{key}` ({width})" for key, width in info.observation_widths.items()) or "nothing"
     cameras = ", ".join(f"`{name}` {one.size[0]} x {one.size[1]}" for name, one in info.cameras.items())
+    cameras += f", {info.picture_steps} steps" if info.picture_steps != head.n_obs_steps else ""
     rows = {
         "robot": info.robot,
         "head": f"{head.head}, {head.size}, {head.conditioning}, predicts {head.prediction_type}",
