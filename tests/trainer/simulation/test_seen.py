@@ -17,7 +17,7 @@ from trainer.simulation.collect import collect
 from trainer.simulation.robosuite_env import make_robosuite
 from trainer.simulation.robosuite_task import RobosuiteTask, SceneObject
 from trainer.simulation.rollout import rollout
-from trainer.simulation.task import find_task
+from trainer.simulation.task import find_task, load_task
 from trainer.simulation.watched_episode import Part, Seen
 from trainer.simulation.with_cameras import write_with_cameras
 
@@ -83,7 +83,8 @@ def test_pictures_are_drawn_of_the_steps_in_which_they_are_seen(
 
     monkeypatch.setattr(Line, "pictures", pictures)
     seen = Seen((Part("joint"),), {"eye": "front"}, {"front": (48, 48)}, picture_steps)
-    (result,) = rollout(POINT, along, [10], seen=seen, n_obs_steps=steps, episode_limit=9)
+    task = load_task("tests.trainer.simulation.own_tasks:POINT")
+    (result,) = rollout(task, along, [10], seen=seen, n_obs_steps=steps, episode_limit=9)
     assert (result.steps, len(asked), len(drawn)) == (9, 3, draws)
     for now, (observations, shown) in zip((0, 4, 8), asked, strict=True):
         assert np.array_equal(observations[:, 0], way[np.maximum(np.arange(now - steps + 1, now + 1), 0)])
