@@ -95,6 +95,7 @@ class AdaptConfig:
         observation_scaling: min-max or standardization, by statistics of the training demonstrations.
         observation_noise: standard deviation of the noise that is added to scaled low-dimensional observations in
             training, where most lie in [-1, 1]: a policy that has seen it is less lost beside its demonstrations.
+        n_picture_steps: pictures of each camera that the policy sees, the latest ones; None is as many as n_obs_steps.
         crop: share of each side of a picture that is seen: a random part in training, else the middle.
         color_jitter: greatest change of brightness, contrast and saturation (shares of what they are) and of hue (in
             turns of its circle) of pictures in training, drawn for each window and camera; 0 0 0 0 changes nothing.
@@ -115,6 +116,7 @@ class AdaptConfig:
     validation_windows: int = 128
     observation_scaling: Scaling = "min_max"
     observation_noise: float = 0.0
+    n_picture_steps: int | None = None
     crop: float = 0.9
     color_jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     freeze_vision: bool = False
@@ -129,11 +131,17 @@ class AdaptConfig:
         check_choices(self)
         check_number("validation_windows", self.validation_windows, 0, whole=True)
         check_number("observation_noise", self.observation_noise, 0, below=1)
+        check_number("n_picture_steps", self.n_picture_steps, 1, self.head.horizon, whole=True)
         check_number("crop", self.crop, above=0, most=1)
         check_numbers("color_jitter", self.color_jitter, 4, least=0, below=1)
         check_number("the hue of color_jitter", self.color_jitter[3], 0, 0.5)
         check_number("copies_share", self.copies_share, above=0, below=1)
         _check_directions(self.directions, self.head)
+
+    @property
+    def picture_steps(self) -> int:
+        """Pictures of each camera that the policy sees, where there are cameras."""
+        return self.n_picture_steps or self.head.n_obs_steps
 
 
 def to_json(config: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ DEGREES = parse_mapping(
 
 
 def make_policies(folder: Path) -> dict[str, LeRobotNames]:
-    """Runs of Stage 2 by name: poses with a motion basis, three steps seen, a camera, joints in degrees."""
+    """Runs of Stage 2 by name: poses with a motion basis, three steps seen, a camera, one picture, joints."""
     poses, joints = make_demonstrations(), make_demonstrations(action="joint_position")
     head = HEADS["dp_mlp-adaln_zero"]
     flow = replace(HEADS["dp_c-adaln_zero"], prediction_type="flow", n_obs_steps=3, n_action_steps=5)
@@ -48,7 +48,10 @@ def make_policies(folder: Path) -> dict[str, LeRobotNames]:
     adapt(folder / "joint", joints, joint, action_range=JOINTS)
     seen = AdaptConfig("normal", HEADS["dp_t-cross_attn"], training=training(1, batch_size=2))
     adapt(folder / "camera", seen_by_a_camera(poses), seen, action_range=RANGE)
-    return {name: LeRobotNames(DEGREES if name == "joint" else None) for name in ("pose", "flow", "joint", "camera")}
+    latest = replace(seen, head=replace(seen.head, n_obs_steps=3), n_picture_steps=1)
+    adapt(folder / "latest", seen_by_a_camera(poses), latest, action_range=RANGE)
+    names = ("pose", "flow", "joint", "camera", "latest")
+    return {name: LeRobotNames(DEGREES if name == "joint" else None) for name in names}
 
 
 def record(name: str, folder: Path) -> None:
@@ -62,7 +65,8 @@ def record(name: str, folder: Path) -> None:
     for step in range(0, STEPS, policy.n_action_steps):
         window = np.maximum(np.arange(step - past, step + 1), 0)
         prefix = np.stack(commands[-past:])[None] if commands else None
-        pictures = {key: values[window][None] for key, values in frames.items()}
+        pictured = np.maximum(np.arange(step - policy.n_picture_steps, step) + 1, 0)
+        pictures = {key: values[pictured][None] for key, values in frames.items()}
         commands += list(policy(state[window][None], pictures, prefix)[0])
     actions = np.stack(commands)[:STEPS]
     if name == "joint":
@@ -111,7 +115,7 @@ def test_lerobot_gets_the_policys_actions(tmp_path: Path) -> None:
     found = json.loads(done.stdout.splitlines()[-1])
     print(found)
     assert set(found["differences"]) == {
-        *("pose", "flow", "joint", "camera", "pose eval", "camera eval", "joint rollout", "camera rollout")
+        *("pose", "flow", "joint", "camera", "latest", "pose eval", "camera eval", "joint rollout", "camera rollout")
     }
     for name, difference in found["differences"].items():
         # Degrees, and a gripper of 100 numbers.

@@ -25,6 +25,11 @@ def test_an_unknown_setting_is_named() -> None:
     [
         (HeadConfig, {"size": "large"}, "size is 'large'; it must be one of tiny, small, paper"),
         (HeadConfig, {"n_obs_steps": 17}, "must be 1 to the horizon, 16"),
+        (
+            AdaptConfig,
+            {"n_picture_steps": 17},
+            "n_picture_steps is 17; it must be an integer, at least 1 and at most 16",
+        ),
         (HeadConfig, {"n_action_steps": 16}, "at most 15 after 2 observation steps"),
         (HeadConfig, {"dropout": 1.0}, "dropout is 1.0"),
         (
@@ -92,6 +97,7 @@ NAN, INFINITE = float("nan"), float("inf")
         (PretrainConfig, "directions", (-1, 17)),
         (AdaptConfig, "validation_windows", (-1,)),
         (AdaptConfig, "observation_noise", (-0.1, 1.0, NAN)),
+        (AdaptConfig, "n_picture_steps", (0, -1, 17, 1.5)),
         (AdaptConfig, "crop", (0.0, 1.1, NAN)),
         (AdaptConfig, "color_jitter", ((0.1,), (-0.1, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, NAN, 0.0, 0.0))),
         (AdaptConfig, "copies_share", (0.0, 1.0, NAN)),

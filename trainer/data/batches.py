@@ -12,7 +12,7 @@ class Batch(NamedTuple):
     Attributes:
         actions: normalized, (batch, horizon, action_dim).
         condition: (batch, condition_dim).
-        pictures: of each camera, (batch, n_obs_steps, height, width, 3) uint8.
+        pictures: of each camera, (batch, n_picture_steps, height, width, 3) uint8.
     """
 
     actions: Tensor

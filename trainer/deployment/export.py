@@ -109,8 +109,8 @@ def export_policy(
 
 
 def _programs(head: ActionHead, info: CheckpointInfo) -> Mapping[str, torch.export.ExportedProgram]:
-    steps, batch = info.head.n_obs_steps, Dim("batch")
-    condition = torch.zeros(_EXAMPLES, steps * info.condition_dim)
+    batch, steps = Dim("batch"), info.picture_steps
+    condition = torch.zeros(_EXAMPLES, info.head.n_obs_steps * info.condition_dim)
     pictures = tuple(
         torch.zeros(_EXAMPLES, steps, *camera.crop, 3, dtype=torch.uint8) for camera in info.cameras.values()
     )
@@ -154,6 +154,7 @@ def _description(info: CheckpointInfo, steps: int | None, basis: MotionBasis | N
         "state_columns": info.state_columns,
         "horizon": info.head.horizon,
         "n_obs_steps": info.head.n_obs_steps,
+        "n_picture_steps": info.picture_steps,
         "n_action_steps": info.head.n_action_steps,
         "observations": [[key, width] for key, width in info.observation_widths.items()],
         "observation_scaling": {"center": scaling.center.tolist(), "scale": scaling.scale.tolist()},

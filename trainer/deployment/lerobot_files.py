@@ -84,6 +84,8 @@ def lerobot_files(info: CheckpointInfo, names: LeRobotNames) -> dict[str, bytes]
         "n_obs_steps": info.head.n_obs_steps,
         "horizon": info.head.horizon,
         "n_action_steps": info.head.n_action_steps,
+        # Earlier releases of the plugin read no such setting.
+        **({"n_picture_steps": info.picture_steps} if info.picture_steps != info.head.n_obs_steps else {}),
         "rate_hz": info.rate_hz,
         "normalization_mapping": _NORMALIZATION,
         "input_features": inputs,

@@ -123,6 +123,11 @@ class Policy:
         return self.info.head.n_obs_steps
 
     @property
+    def n_picture_steps(self) -> int:
+        """Pictures of each camera that it sees, the latest, where it has cameras."""
+        return self.info.picture_steps
+
+    @property
     def n_action_steps(self) -> int:
         """Action steps it answers with."""
         return self.info.head.n_action_steps
@@ -149,8 +154,8 @@ class Policy:
 
         Args:
             observations: (n, n_obs_steps, obs_dim), the latest last, keys joined as in `info.observation_widths`.
-            pictures: of each of `info.cameras`, (n, n_obs_steps, height, width, 3) RGB as the camera gives them, of any
-                size: they are resized and cropped as the demonstrations' were.
+            pictures: of each of `info.cameras`, (n, n_picture_steps, height, width, 3) RGB as the camera gives them, of
+                any size: they are resized and cropped as the demonstrations' were.
             prefix: the actions that are fixed already, (n, m, action_dim) in metres or radians: first the
                 n_obs_steps - 1 that were commanded last, then those that will still be carried out before this answer
                 is. The answer goes on from them without a jump. NaN in all of a robot's where it has none, as at the
@@ -211,7 +216,7 @@ class Policy:
     def _warm_up(self, robots: int) -> None:
         observations = np.zeros((robots, self.n_obs_steps, self.info.condition_dim), np.float32)
         pictures = {
-            name: np.zeros((robots, self.n_obs_steps, *camera.size, 3), np.uint8)
+            name: np.zeros((robots, self.n_picture_steps, *camera.size, 3), np.uint8)
             for name, camera in self.info.cameras.items()
         }
         state = None
@@ -229,11 +234,11 @@ class Policy:
         seen = []
         for name, camera in cameras.items():
             given = pictures[name]
-            fits = given.ndim == 5 and given.shape[:2] == (count, self.n_obs_steps) and given.shape[4] == 3
+            fits = given.ndim == 5 and given.shape[:2] == (count, self.n_picture_steps) and given.shape[4] == 3
             if not fits or given.dtype != np.uint8 or 0 in given.shape:
                 raise ConfigError(
                     f"pictures of '{name}' are {given.dtype} {given.shape}, this policy sees uint8 ({count}, "
-                    f"{self.n_obs_steps}, height, width, 3)"
+                    f"{self.n_picture_steps}, height, width, 3)"
                 )
             seen.append(np.ascontiguousarray(camera.center(camera.resized(given))))
         return seen

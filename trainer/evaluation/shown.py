@@ -19,7 +19,8 @@ def what_it_sees(info: CheckpointInfo, task: Task) -> Seen:
     _check_acts(info, task)
     parts = tuple(_part(key, width, info, task) for key, width in info.observation_widths.items())
     cameras = {name: _camera(name, info, task) for name in info.cameras}
-    return Seen(parts, cameras, {cameras[name]: camera.size for name, camera in info.cameras.items()})
+    sizes = {cameras[name]: camera.size for name, camera in info.cameras.items()}
+    return Seen(parts, cameras, sizes, info.picture_steps)
 
 
 def _check_acts(info: CheckpointInfo, task: Task) -> None:

@@ -35,7 +35,7 @@ class ActionHead(nn.Module):
             noisy: normalized actions with noise, (batch, horizon, action_dim).
             timesteps: (batch,), integers, or of flow matching real numbers, both from 0 to DIFFUSION_STEPS - 1.
             condition: (batch, condition_dim).
-            pictures: what each camera saw, (batch, n_obs_steps, height, width, 3) uint8.
+            pictures: what each camera saw, (batch, n_picture_steps, height, width, 3) uint8.
 
         Returns:
             Like `noisy`.

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from trainer.config import HeadConfig
 from trainer.model.backbones import Backbone
 from trainer.model.observation import OBSERVATION_WIDTH, LowDimEncoder
+from trainer.model.observed_steps import SplitSteps
 from trainer.model.projections import LowRankProjection, Projection
 from trainer.model.vision import PICTURE_FEATURES, PictureEncoder
 
@@ -214,6 +215,7 @@ def stage2_conditioning(
     kept: Mapping[str, Tensor] | None,
     cameras: int = 0,
     pretrained_vision: bool = False,
+    n_picture_steps: int | None = None,
 ) -> Conditioning:
     """Stage 2's: an observation encoder, and a projection that starts from what is kept of Stage 1's.
 
@@ -224,13 +226,16 @@ def stage2_conditioning(
         kept: of Stage 1's conditioning; None where there was no Stage 1.
         cameras: whose pictures are seen beside it.
         pretrained_vision: whether their networks are of the kind that begins from a published one.
+        n_picture_steps: pictures of each camera that are seen; as many as of numbers where it is None.
     """
-    obs_dim += PICTURE_FEATURES * cameras
-    inputs, steps = config.n_obs_steps * obs_dim, config.n_obs_steps
+    steps, features = config.n_obs_steps, PICTURE_FEATURES * cameras
+    picture_steps = n_picture_steps or steps
+    inputs = steps * obs_dim + picture_steps * features
     conditioning: Conditioning
     if config.attends_to_tokens:
-        encoder = nn.Sequential(nn.Unflatten(1, (steps, obs_dim)), LowDimEncoder(obs_dim, backbone.time_encoder.width))
-        conditioning = TokenConditioning(config, backbone, inputs, encoder, steps)
+        split = SplitSteps(steps, obs_dim, picture_steps, features)
+        encoder = nn.Sequential(split, LowDimEncoder(split.width, backbone.time_encoder.width))
+        conditioning = TokenConditioning(config, backbone, inputs, encoder, max(steps, picture_steps))
     else:
         conditioning = VectorConditioning(config, backbone, inputs, LowDimEncoder(inputs), OBSERVATION_WIDTH)
     if cameras:

@@ -132,7 +132,7 @@ class Camera:
         return (self.size[0] - self.crop[0]) // 2, (self.size[1] - self.crop[1]) // 2
 
     def resized(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Pictures (n, n_obs_steps, height, width, 3) in `size`."""
+        """Pictures (n, n_picture_steps, height, width, 3) in `size`."""
         if pictures.shape[2:4] == self.size:
             return pictures
         # Imported where it is needed: it takes FFmpeg, and most policies' pictures come in their size.

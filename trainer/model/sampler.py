@@ -83,7 +83,7 @@ class Sampler:
             condition: scaled, (batch, condition_dim).
             noise: from N(0, 1), (batch, horizon, action_dim).
             step_noise: given the index of the sampling step, the noise that it adds; None adds none.
-            pictures: what each camera saw, (batch, n_obs_steps, height, width, 3) uint8.
+            pictures: what each camera saw, (batch, n_picture_steps, height, width, 3) uint8.
             prefix: the first actions of each window where they are known already, as `Constraint.on` takes them.
 
         Returns:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainer.model.observed_steps import join_steps
+
 PICTURE_FEATURES = 64
 VISION = "conditioning.vision."
 """What the names of the weights of cameras' networks begin with in a head."""
@@ -60,21 +62,21 @@ class PictureEncoder(nn.Module):
         self.n_obs_steps = n_obs_steps
 
     def forward(self, low_dim: Tensor, pictures: Sequence[Tensor]) -> Tensor:
-        """Joins what is seen at each step.
+        """Joins what is seen of each step.
 
         Args:
             low_dim: scaled, (batch, n_obs_steps * obs_dim).
-            pictures: of each camera, (batch, n_obs_steps, height, width, 3) uint8.
+            pictures: of each camera, (batch, n_picture_steps, height, width, 3) uint8.
 
         Returns:
-            (batch, n_obs_steps * (64 * cameras + obs_dim)), step after step.
+            (batch, n_picture_steps * 64 * cameras + n_obs_steps * obs_dim), as `join_steps` gives it.
         """
         features = [
-            encoder(seen.flatten(0, 1)).view(seen.shape[0], self.n_obs_steps, -1).to(low_dim.dtype)
+            encoder(seen.flatten(0, 1)).view(*seen.shape[:2], -1).to(low_dim.dtype)
             for encoder, seen in zip(self.cameras, pictures, strict=True)
         ]
         obs_dim = low_dim.shape[1] // self.n_obs_steps
-        return torch.cat([*features, low_dim.view(low_dim.shape[0], self.n_obs_steps, obs_dim)], dim=-1).flatten(1)
+        return join_steps(torch.cat(features, dim=-1), low_dim.view(low_dim.shape[0], self.n_obs_steps, obs_dim))
 
 
 class ResNet18(nn.Module):

@@ -72,7 +72,7 @@ def rollout(
             and the (live, n_obs_steps - 1 + committed, 10) actions that are fixed already, those commanded since the
             oldest and those committed, NaN where there are none, to (live, length, 10) `ee_pose` actions from now on;
             of other tasks not 10 but their `action_width`. Where `seen` has cameras, it is given a third argument:
-            of each camera (live, n_obs_steps, height, width, 3) pictures.
+            of each camera (live, n_picture_steps, height, width, 3) pictures, as `seen` says.
         seeds: one episode each.
         episode_limit: control steps, the task's own if None.
         n_obs_steps: observations that the policy sees.

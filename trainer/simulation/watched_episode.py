@@ -29,11 +29,13 @@ class Seen:
         parts: of an observation, in the order in which they are joined.
         cameras: by the policy's name for each, the task's name.
         sizes: by the task's name, height and width in which it is seen.
+        n_picture_steps: pictures of each camera that it sees, the latest; None is as many as observations.
     """
 
     parts: tuple[Part, ...]
     cameras: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    n_picture_steps: int | None = None
 
     @classmethod
     def everything(cls, task: Task) -> "Seen":
@@ -68,11 +70,12 @@ class WatchedEpisode:
 
     Attributes:
         observations: (n_obs_steps, numbers) float32, oldest first; the first one repeated at the start.
-        pictures: by the policy's name of each camera, (n_obs_steps, height, width, 3).
+        pictures: by the policy's name of each camera, (n_picture_steps, height, width, 3), likewise.
     """
 
     def __init__(self, task: Task, seed: int, n_obs_steps: int, seen: Seen, onlooker: Onlooker | None) -> None:
         self._task, self._seed, self._n_obs_steps, self._seen = task, seed, n_obs_steps, seen
+        self._n_picture_steps = seen.n_picture_steps or n_obs_steps
         self._onlooker = onlooker if onlooker is not None and onlooker.watches(seed) else None
         self._episode: Episode | None = None
         self._positions: list[NDArray[np.float32]] = []
@@ -83,7 +86,7 @@ class WatchedEpisode:
         self._note()
         self.observations = np.repeat(self._observation()[None], self._n_obs_steps, axis=0)
         self.pictures = {
-            name: np.repeat(picture[None], self._n_obs_steps, axis=0) for name, picture in self._pictures().items()
+            name: np.repeat(picture[None], self._n_picture_steps, axis=0) for name, picture in self._pictures().items()
         }
 
     def step(self, action: NDArray[np.float32]) -> None:
@@ -94,7 +97,7 @@ class WatchedEpisode:
     def look(self, steps_left: int) -> None:
         """Observes; cameras only if the policy is asked again before this has been forgotten, in `steps_left` steps."""
         self.observations = np.concatenate([self.observations[1:], self._observation()[None]])
-        if steps_left < self._n_obs_steps:
+        if steps_left < self._n_picture_steps:
             for name, picture in self._pictures().items():
                 self.pictures[name] = np.concatenate([self.pictures[name][1:], picture[None]])
 

@@ -82,14 +82,9 @@ class Adaptation:
         dropped = given - len(demonstrations.episodes)
         scaling = observation_scaling(demonstrations, config.observation_scaling)
         cameras = cameras_of(demonstrations.cameras, config.crop)
-        if any(config.color_jitter) and (not cameras or vision is not None):
-            why = "--vision makes features of pictures once" if cameras else "these demonstrations have no pictures"
-            raise ConfigError(f"color_jitter changes pictures in training, but {why}; leave it out")
+        _check_pictures(config, demonstrations, frozen=vision is not None)
         frozen = None if vision is None else FrozenVision.load(vision, cameras)
         begun = _pretrained_vision(vision_weights, config, cameras, vision, stage1)
-        if config.training.vision_learning_rate is not None and (frozen or not cameras):
-            why = "--vision freezes them" if frozen else f"the demonstrations of {demonstrations.task} have no cameras"
-            raise ConfigError(f"vision_learning_rate is of cameras' networks that are trained, and {why}; leave it out")
         if stage1 is not None and stage1.policy is not None:
             stage1.check_begins(config, demonstrations.observation_widths, cameras)
             scaling = stage1.info.scaling
@@ -138,7 +133,7 @@ class Adaptation:
             joint_limits=self.stage1.info.joint_limits if self.stage1 else None,
             demonstrated=describe_motion(actions, config.head.action, shown.rate_hz),
             state_columns=state_columns(shown) if config.head.relative_actions else None,
-            vision_weights=self._vision_weights,
+            vision_weights=self._vision_weights, n_picture_steps=config.n_picture_steps,
         )  # fmt: skip
 
     @property
@@ -191,6 +186,19 @@ class Adaptation:
                 basis.needed(motion, normalizer),
             )  # fmt: skip
         return basis
+
+
+def _check_pictures(config: AdaptConfig, demonstrations: Demonstrations, *, frozen: bool) -> None:
+    """Raises ConfigError where a setting is of pictures that are not there, or of networks that --vision freezes."""
+    none = None if demonstrations.cameras else f"the demonstrations of {demonstrations.task} have no cameras"
+    if any(config.color_jitter) and (none or frozen):
+        why = none or "--vision makes features of pictures once"
+        raise ConfigError(f"color_jitter changes pictures in training, but {why}; leave it out")
+    if config.training.vision_learning_rate is not None and (none or frozen):
+        why = none or "--vision freezes them"
+        raise ConfigError(f"vision_learning_rate is of cameras' networks that are trained, and {why}; leave it out")
+    if config.n_picture_steps is not None and none:
+        raise ConfigError(f"n_picture_steps is {config.n_picture_steps}, but {none}; leave it out")
 
 
 def _pretrained_vision(

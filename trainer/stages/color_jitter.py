@@ -34,7 +34,7 @@ def draw_changes(ranges: Sequence[float], seed: int, places: NDArray[np.int64], 
 
 
 def changed(pictures: Tensor, changes: Tensor) -> Tensor:
-    """Pictures (n, n_obs_steps, height, width, 3) uint8, all steps of a window changed alike, by `changes` (n, 4).
+    """Pictures (n, n_picture_steps, height, width, 3) uint8, all steps of a window changed alike, by `changes` (n, 4).
 
     One after the other: brightness times all, contrast about the picture's mean grey, saturation about each pixel's
     grey, hue turned with saturation and value as they are. Each is cut off at 0 and 255.

@@ -21,6 +21,7 @@ from trainer.data.normalization import ActionNormalizer
 from trainer.data.relative_actions import relative
 from trainer.data.shares import windows_of_each
 from trainer.model.observation import Camera, ObservationScaling, least_spread
+from trainer.model.observed_steps import join_steps
 from trainer.stages.color_jitter import changed, draw_changes
 from trainer.stages.pictures import EpisodePictures, Pictures
 from trainer.stages.relative_windows import observed_states
@@ -36,7 +37,7 @@ class DemonstrationWindows:
     """A BatchSource over demonstrations, which lie on the device as one tensor, in the order of `WindowOrder`.
 
     A window that is acted on at t starts at t - (n_obs_steps - 1) and may reach past either end of its episode, where
-    the edge step is repeated.
+    the edge step is repeated. Pictures are seen of the n_picture_steps up to t, be these fewer or more.
     """
 
     def __init__(
@@ -51,8 +52,12 @@ class DemonstrationWindows:
         ranks: Ranks = ALONE,
     ) -> None:
         """With each camera's pictures, or with the `features` (steps, width) that frozen networks made of them."""
-        self._config, self._n_obs_steps = config, config.head.n_obs_steps
+        self._config = config
         self._span = WindowSpan(config.head.horizon, config.head.n_obs_steps - 1, config.head.n_action_steps - 1)
+        # What of a window's steps is for what: they begin where the longer of the two histories does.
+        self._earlier = max(config.picture_steps - config.head.n_obs_steps, 0)
+        now = self._earlier + config.head.n_obs_steps
+        self._observed, self._pictured = slice(self._earlier, now), slice(now - config.picture_steps, now)
         episodes = demonstrations.episodes
         actions = np.concatenate([episode.actions for episode in episodes])
         self._states: Tensor | None = None
@@ -64,9 +69,8 @@ class DemonstrationWindows:
             actions = normalizer.normalize(actions)
         observations = np.concatenate([joined_observations(demonstrations, episode) for episode in episodes])
         self._actions = torch.from_numpy(actions).to(device)
-        scaled = scaling.apply(torch.from_numpy(observations).to(device))
-        seen = [] if features is None else [torch.from_numpy(features).to(device)]
-        self._observations, self._low_dim = torch.cat([*seen, scaled], dim=1) if seen else scaled, scaled.shape[1]
+        self._observations = scaling.apply(torch.from_numpy(observations).to(device))
+        self._features = None if features is None else torch.from_numpy(features).to(device)
         self._pictures = [EpisodePictures(episodes, name, camera) for name, camera in (cameras or {}).items()]
         self._device, self._ranks = device, ranks
         # Pictures are cropped on the CPU: asking a GPU which ones would make it wait at every step.
@@ -84,13 +88,11 @@ class DemonstrationWindows:
         size = self._config.training.batch_size
         chosen, on_device = self._order.at(self._position, size)
         steps = self._training[on_device]
-        observations, crops = self._seen(steps), self._crops_at(self._position, chosen)
+        crops = self._crops_at(self._position, chosen)
         # All in one copy.
-        noise, changes = self._noise(observations.shape), self._color_changes(size)
+        noise, changes = self._noise(size), self._color_changes(size)
         sent = send(self._device, *noise, *changes, *crops)
-        for added in sent[: len(noise)]:
-            observations = observations + added
-        batch: Batch | RankBatch = Batch(self._windows(steps), observations.flatten(1))
+        batch: Batch | RankBatch = Batch(self._windows(steps), self._seen(steps, *sent[: len(noise)]))
         if crops:
             pictures = sent[len(noise) + len(changes) :]
             for change in sent[len(noise) :][: len(changes)]:
@@ -104,9 +106,9 @@ class DemonstrationWindows:
         shown = np.concatenate(self._shown())
         if not len(shown):
             return None
-        crops = [torch.from_numpy(one.center_crops(shown[:, : self._n_obs_steps])) for one in self._pictures]
+        crops = [torch.from_numpy(one.center_crops(shown[:, self._pictured])) for one in self._pictures]
         steps = torch.from_numpy(shown).to(self._device)
-        return Batch(self._windows(steps), self._seen(steps).flatten(1), send(self._device, *crops))
+        return Batch(self._windows(steps), self._seen(steps), send(self._device, *crops))
 
     def held_out_sets(self) -> dict[str, slice]:
         """Which windows of `validation` are of which set, where there are several and it has some."""
@@ -141,24 +143,30 @@ class DemonstrationWindows:
         self._position = int(state["position"])
 
     def _windows(self, steps: Tensor) -> Tensor:
-        """Normalized actions of windows (n, horizon); relative ones to what was observed at their current step."""
-        actions = self._actions[steps]
+        """Normalized actions (n, horizon) of windows; relative ones to what was observed at their current step."""
+        actions = self._actions[steps[:, self._earlier :]]
         if self._states is None:
             return actions
-        now = self._states[steps[:, self._n_obs_steps - 1]]
+        now = self._states[steps[:, self._observed.stop - 1]]
         return (relative(actions, now, self._config.head.action) - self._center) / self._scale
 
-    def _seen(self, steps: Tensor) -> Tensor:
-        return self._observations[steps[:, : self._n_obs_steps]]
+    def _seen(self, steps: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The condition of windows' steps; what networks made of pictures has no noise."""
+        observations = self._observations[steps[:, self._observed]]
+        if noise is not None:
+            observations = observations + noise
+        if self._features is None:
+            return observations.flatten(1)
+        return join_steps(self._features[steps[:, self._pictured]], observations)
 
-    def _noise(self, shape: torch.Size) -> list[Tensor]:
+    def _noise(self, size: int) -> list[Tensor]:
         """What is added to the observations at this place in the order, where something is."""
         if not self._config.observation_noise:
             return []
-        noise = observation_noise(self._config, shape, self._position)
-        # What networks made of pictures comes first, and has none.
-        noise[..., : noise.shape[-1] - self._low_dim] = 0
-        return [noise]
+        width = self._observations.shape[1]
+        drawn = width if self._features is None else width + self._features.shape[1]
+        shape = torch.Size((size, self._config.head.n_obs_steps, drawn))
+        return [observation_noise(self._config, shape, self._position)[..., drawn - width :]]
 
     def _color_changes(self, size: int) -> list[Tensor]:
         """What is changed of this rank's pictures at this place in the order, where something is."""
@@ -183,19 +191,20 @@ class DemonstrationWindows:
 
     def _random_crops(self, position: int, chosen: IntArray) -> list[Pictures]:
         """Of each camera, crops that depend on the samples' places in the order."""
-        steps = self._ranks.part(self._training_steps[chosen])[:, : self._n_obs_steps]
+        steps = self._ranks.part(self._training_steps[chosen])[:, self._pictured]
         places, seed = self._ranks.part(np.arange(position, position + len(chosen))), self._config.training.seed
         return [one.random_crops(steps, seed, places, camera) for camera, one in enumerate(self._pictures)]
 
     def _window_steps(self, episodes: Sequence[Episode], *, held_out: bool) -> list[IntArray]:
-        """Of each set, steps of every window in the joined tensors, (windows, horizon)."""
-        begin, parts = 0, [[np.empty((0, self._span.horizon), np.int64)] for _ in self._shares]
+        """Of each set, steps of every window in the joined tensors, (windows, steps)."""
+        of_window = np.arange(-self._earlier, self._span.horizon)
+        begin, parts = 0, [[np.empty((0, len(of_window)), np.int64)] for _ in self._shares]
         for episode in episodes:
             length = len(episode.actions)
             if episode.validation == held_out:
                 first, last = self._span.bounds(np.array([length], np.int64))
                 starts: IntArray = np.arange(first[0], last[0] + 1)
-                inside = np.clip(starts[:, None] + np.arange(self._span.horizon), 0, length - 1)
+                inside = np.clip(starts[:, None] + of_window, 0, length - 1)
                 parts[episode.set_number].append(begin + inside)
             begin += length
         return [np.concatenate(own) for own in parts]

@@ -27,7 +27,7 @@ class EpisodePictures:
         self._episodes = np.repeat(np.arange(len(episodes)), lengths)
 
     def random_crops(self, steps: IntArray, seed: int, places: IntArray, camera_index: int) -> Pictures:
-        """A random crop of each of (n, n_obs_steps) steps: (n, n_obs_steps, height, width, 3).
+        """A random crop of each of (n, n_picture_steps) steps: (n, n_picture_steps, height, width, 3).
 
         A function of the seed, the sample's place in the order (n,), the camera and the step in the window alone.
         """
@@ -38,7 +38,7 @@ class EpisodePictures:
         return self._gather(steps, corners)
 
     def center_crops(self, steps: IntArray) -> Pictures:
-        """The middle of each of (n, n_obs_steps) steps: (n, n_obs_steps, height, width, 3)."""
+        """The middle of each of (n, n_picture_steps) steps: (n, n_picture_steps, height, width, 3)."""
         return self._gather(steps, np.broadcast_to(np.array(self._camera.middle()), (*steps.shape, 2)))
 
     def _gather(self, steps: IntArray, corners: IntArray) -> Pictures:

@@ -95,11 +95,14 @@ class Stage1:
     def check_begins(self, config: AdaptConfig, widths: Mapping[str, int], cameras: Mapping[str, Camera]) -> None:
         """Raises ConfigError where a run that sees this can't begin from the policy."""
         info, mode = self.info, config.mode
-        if config.head.n_obs_steps != info.head.n_obs_steps:
-            raise ConfigError(
-                f"the policy to begin from sees {info.head.n_obs_steps} steps, this run {config.head.n_obs_steps}; "
-                "use the same --n-obs-steps"
-            )
+        for option, what, theirs, own in (
+            ("--n-obs-steps", "steps", info.head.n_obs_steps, config.head.n_obs_steps),
+            ("--n-picture-steps", "pictures of each camera", info.picture_steps, config.picture_steps),
+        ):
+            if theirs != own:
+                raise ConfigError(
+                    f"the policy to begin from sees {theirs} {what}, this run {own}; use the same {option}"
+                )
         if mode != info.mode and not (mode == "finetune" and info.stage1 is not None):
             raise ConfigError(
                 f"the policy to begin from was trained in mode {info.mode}, this run's is {mode}; use the same"

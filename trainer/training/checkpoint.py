@@ -41,9 +41,9 @@ def build_head(
         steps = condition_steps(info.stage1.condition, info.head) if info.stage1 else 0
         conditioning = stage1_conditioning(info.head, backbone, info.condition_dim, steps)
     else:
-        cameras = len(info.cameras)
+        cameras, steps = len(info.cameras), info.picture_steps
         pretrained = info.vision_weights is not None
-        conditioning = stage2_conditioning(info.head, backbone, info.condition_dim, kept, cameras, pretrained)
+        conditioning = stage2_conditioning(info.head, backbone, info.condition_dim, kept, cameras, pretrained, steps)
     return ActionHead(backbone, conditioning, info.head.prediction_type)
 
 

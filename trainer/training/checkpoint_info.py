@@ -14,7 +14,9 @@ from trainer.data.motion_basis import MotionBasis
 from trainer.data.normalization import ActionNormalizer
 from trainer.model.observation import Camera, ObservationScaling
 
-_ADDED = ("motion_basis", "demonstrated", "joint_limits", "held_out", "state_columns", "vision_weights")
+_ADDED = (
+    "motion_basis", "demonstrated", "joint_limits", "held_out", "state_columns", "vision_weights", "n_picture_steps",
+)  # fmt: skip
 """Fields of CheckpointInfo that have come since the first release."""
 
 
@@ -78,6 +80,7 @@ class CheckpointInfo:
             to; None where they are absolute, or the state is not seen and has to be told.
         vision_weights: hash of the file that the cameras' networks began with, whose norms they have; None where they
             are our own.
+        n_picture_steps: pictures of each camera that are seen; None is as many as observation steps, head.n_obs_steps.
     """
 
     stage: Literal[1, 2]
@@ -103,6 +106,7 @@ class CheckpointInfo:
     held_out: dict[str, float] | None = None
     state_columns: list[int] | None = None
     vision_weights: str | None = None
+    n_picture_steps: int | None = None
 
     @property
     def limits(self) -> JointLimits | None:
@@ -113,6 +117,11 @@ class CheckpointInfo:
     def basis(self) -> MotionBasis | None:
         """The motion basis."""
         return None if self.motion_basis is None else MotionBasis.from_json(self.motion_basis)
+
+    @property
+    def picture_steps(self) -> int:
+        """Pictures of each camera that are seen, where there are cameras."""
+        return self.n_picture_steps or self.head.n_obs_steps
 
     @property
     def needs_state(self) -> bool:

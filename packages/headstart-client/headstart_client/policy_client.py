@@ -21,7 +21,7 @@ class PolicyClient:
     """One robot's connection to a policy server; after a failure the next call connects anew. For one thread.
 
     Attributes:
-        about: what the server says of the policy: rate_hz, n_obs_steps, observations, cameras, ...
+        about: what the server says of the policy: rate_hz, n_obs_steps, n_picture_steps, observations, cameras, ...
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class PolicyClient:
 
         Args:
             observation: of every key that the policy sees, (n_obs_steps, width), and of every camera,
-                (n_obs_steps, height, width, 3) uint8; the latest last.
+                (n_picture_steps, height, width, 3) uint8; the latest last.
             prefix: actions that are fixed already, (m, action_dim), as `Executor.prefix` gives them.
             n_action_steps: how many to answer with; all that the policy predicts where it is None.
 

@@ -18,6 +18,7 @@ class HeadstartConfig(PreTrainedConfig):
 
     Attributes:
         horizon: steps that are denoised at once, from n_obs_steps - 1 before now.
+        n_picture_steps: pictures of each camera that are seen, the latest; None is as many as steps, n_obs_steps.
         n_action_steps: steps of them that are carried out before the next are asked for.
         rate_hz: of observations and actions; the robot's fps must be the same.
         normalization_mapping: observations and actions by their `mean` and `std`, which are the center and the
@@ -27,6 +28,7 @@ class HeadstartConfig(PreTrainedConfig):
     """
 
     horizon: int = 16
+    n_picture_steps: int | None = None
     n_action_steps: int = 8
     rate_hz: float = 20.0
     normalization_mapping: dict[str, NormalizationMode] = field(
@@ -44,11 +46,24 @@ class HeadstartConfig(PreTrainedConfig):
         most = self.horizon - self.n_obs_steps + 1
         if not 1 <= self.n_action_steps <= most:
             raise ValueError(f"n_action_steps is {self.n_action_steps}; the policy predicts 1 to {most} steps from now")
+        if self.n_picture_steps is not None and self.n_picture_steps < 1:
+            raise ValueError(f"n_picture_steps is {self.n_picture_steps}; a policy sees at least one picture")
+
+    @property
+    def picture_steps(self) -> int:
+        """Pictures of each camera that are seen."""
+        return self.n_picture_steps or self.n_obs_steps
+
+    @property
+    def history(self) -> int:
+        """Steps that are kept: the longer of what is seen in numbers and in pictures."""
+        steps: int = max(self.n_obs_steps, self.picture_steps)
+        return steps
 
     @property
     def observation_delta_indices(self) -> list[int]:
-        """Steps that are seen, from now: the last n_obs_steps."""
-        return list(range(1 - self.n_obs_steps, 1))
+        """Steps that are kept, from now: LeRobot has one history of all that is observed; its latest part is seen."""
+        return list(range(1 - self.history, 1))
 
     @property
     def action_delta_indices(self) -> list[int]:

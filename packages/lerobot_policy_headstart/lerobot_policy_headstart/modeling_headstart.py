@@ -69,10 +69,9 @@ class HeadstartPolicy(PreTrainedPolicy):
 
     def reset(self) -> None:
         """Forgets what was observed and commanded: an episode begins."""
-        steps = self.config.n_obs_steps
-        self._seen: deque[dict[str, Tensor]] = deque(maxlen=steps)
+        self._seen: deque[dict[str, Tensor]] = deque(maxlen=self.config.history)
         self._chunk: deque[Tensor] = deque()
-        self._commanded: deque[Tensor] = deque(maxlen=max(steps - 1, 1))
+        self._commanded: deque[Tensor] = deque(maxlen=max(self.config.n_obs_steps - 1, 1))
 
     @torch.no_grad()
     def select_action(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
@@ -82,7 +81,7 @@ class HeadstartPolicy(PreTrainedPolicy):
         what is observed where it is not given.
         """
         step = self._observed(batch)
-        self._seen.extend([step] * (1 if self._seen else self.config.n_obs_steps))
+        self._seen.extend([step] * (1 if self._seen else self.config.history))
         if not self._chunk:
             history = {name: torch.stack([one[name] for one in self._seen], dim=1) for name in step}
             self._chunk.extend(self._answer(history, noise, self._prefix()).unbind(1))
@@ -94,13 +93,12 @@ class HeadstartPolicy(PreTrainedPolicy):
     def predict_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
         """(n, n_action_steps, action_dim) from now on, normalized, of a batch with its history, or of a step alone.
 
-        With history, numbers are (n, n_obs_steps, width) and pictures (n, n_obs_steps, 3, height, width). A step alone
-        stands for all n_obs_steps, which says that nothing moves.
+        With history, numbers are (n, steps, width) and pictures (n, steps, 3, height, width), the steps being those of
+        `config.observation_delta_indices`. A step alone stands for all of them, which says that nothing moves.
         """
         step = self._observed(batch)
         if step[STATE].ndim == 2:
-            steps = self.config.n_obs_steps
-            step = {name: torch.stack([value] * steps, dim=1) for name, value in step.items()}
+            step = {name: torch.stack([value] * self.config.history, dim=1) for name, value in step.items()}
         return self._answer(step, noise, None)
 
     def get_optim_params(self) -> dict[str, Any]:
@@ -134,11 +132,13 @@ class HeadstartPolicy(PreTrainedPolicy):
         return torch.stack(list(self._commanded), dim=1)
 
     def _answer(self, history: dict[str, Tensor], noise: Tensor | None, prefix: Tensor | None) -> Tensor:
-        """(n, n_action_steps, action_dim) of observations (n, n_obs_steps, ...)."""
-        state, measured = history[STATE], history[MEASURED].cpu().numpy().astype(np.float32)
+        """(n, n_action_steps, action_dim) of observations (n, steps, ...), of which the latest are seen."""
+        steps, pictured = -self.config.n_obs_steps, -self.config.picture_steps
+        state = history[STATE][:, steps:]
+        measured = history[MEASURED][:, steps:].cpu().numpy().astype(np.float32)
         if not np.isfinite(measured).all():
             raise ValueError("an observation holds a number that is not finite; a policy needs finite numbers")
-        seen = crops(self._denoiser.about["cameras"], [pixels(history[name]) for name in self._cameras])
+        seen = crops(self._denoiser.about["cameras"], [pixels(history[name][:, pictured:]) for name in self._cameras])
         if noise is None:
             shape = self.config.horizon, len(self._denoiser.about["action_scaling"]["center"])
             noise = torch.from_numpy(noise_of(self.config.seed, measured, seen, shape))

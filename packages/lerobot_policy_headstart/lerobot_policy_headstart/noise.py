@@ -16,7 +16,7 @@ def noise_of(
     Args:
         seed: of the noise.
         observations: as they were measured, (n, n_obs_steps, width).
-        crops: what each camera saw, (n, n_obs_steps, height, width, 3).
+        crops: what each camera saw, (n, n_picture_steps, height, width, 3).
         shape: horizon and action_dim.
 
     Returns:

@@ -18,7 +18,7 @@ def pixels(pictures: Tensor) -> Pictures:
 
 
 def crops(cameras: Sequence[Mapping[str, Any]], pictures: Sequence[Pictures]) -> list[Pictures]:
-    """The part of each camera's pictures (n, n_obs_steps, height, width, 3) of any size that is seen.
+    """The part of each camera's pictures (n, n_picture_steps, height, width, 3) of any size that is seen.
 
     `cameras` are those of policy.json.
     """

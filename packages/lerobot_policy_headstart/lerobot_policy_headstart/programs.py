@@ -67,7 +67,7 @@ class Denoiser(nn.Module):
 
         Args:
             condition: scaled observations, (n, n_obs_steps * width).
-            pictures: each camera's crops, (n, n_obs_steps, height, width, 3) uint8.
+            pictures: each camera's crops, (n, n_picture_steps, height, width, 3) uint8.
             noise: from N(0, 1), (n, horizon, action_dim).
             prefix: the n_obs_steps - 1 actions that were commanded last, (n, n_obs_steps - 1, action_dim), normalized;
                 None where none were.

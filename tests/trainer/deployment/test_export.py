@@ -39,12 +39,14 @@ def differences(
     cameras: dict[str, tuple[int, int]],
     monkeypatch: pytest.MonkeyPatch,
     directions: int | None = None,
+    rng: np.random.Generator = RNG,
 ) -> float:
     """Between the script's actions and the policy's, from the same noise, for batches of 1 and 5."""
     policy, worst = Policy.load(run, precision="fp32", directions=directions), 0.0
     for robots in (1, 5):
-        seen = RNG.uniform(-1, 1, (robots, 2, 9)).astype(np.float32)
-        pictures = {name: RNG.integers(0, 256, (robots, 2, *size, 3), np.uint8) for name, size in cameras.items()}
+        seen = rng.uniform(-1, 1, (robots, policy.n_obs_steps, 9)).astype(np.float32)
+        shapes = {name: (robots, policy.n_picture_steps, *size, 3) for name, size in cameras.items()}
+        pictures = {name: rng.integers(0, 256, shape, np.uint8) for name, shape in shapes.items()}
         crops = policy._seen(pictures, robots)
         keys = np.array([_hash(one, *crop) for one, *crop in zip(seen, *crops, strict=True)])
         noise = torch.from_numpy(policy._noise(keys, 0))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shared.errors import ConfigError
-from tests.trainer.simulation.own_tasks import POINT
+from tests.trainer.simulation.own_tasks import POINT, Line
 from tests.trainer.simulation.test_with_cameras import drawable
 from trainer.evaluation.shown import what_it_sees
 from trainer.model.observation import Camera
@@ -17,8 +17,8 @@ from trainer.simulation.collect import collect
 from trainer.simulation.robosuite_env import make_robosuite
 from trainer.simulation.robosuite_task import RobosuiteTask, SceneObject
 from trainer.simulation.rollout import rollout
-from trainer.simulation.task import find_task
-from trainer.simulation.watched_episode import Part
+from trainer.simulation.task import find_task, load_task
+from trainer.simulation.watched_episode import Part, Seen
 from trainer.simulation.with_cameras import write_with_cameras
 
 ROBOT = {"obs/tcp_position": 3, "obs/tcp_rotation_6d": 6, "obs/finger_position": 2}
@@ -32,6 +32,7 @@ def policy(**changes: Any) -> Any:
         "rate_hz": 20.0,
         "observation_widths": ROBOT,
         "cameras": {"obs/agentview_image": Camera((32, 48), (32, 48))},
+        "picture_steps": 2,
         "task": "lift",
     }
     return SimpleNamespace(**(about | changes))
@@ -64,6 +65,32 @@ def test_pictures_are_those_of_the_demonstrations(tmp_path: Path) -> None:
     assert np.abs(asked[1][1][1].astype(int) - shown[0]).mean() < 2
 
 
+@pytest.mark.parametrize(("steps", "picture_steps", "draws"), [(3, 1, 3), (1, 3, 7)])
+def test_pictures_are_drawn_of_the_steps_in_which_they_are_seen(
+    steps: int, picture_steps: int, draws: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a policy that is asked before steps 0, 4 and 8; the first observation stands for those before it."""
+    way, drawn, asked = (0.02 * np.arange(13)).astype(np.float32), list[float](), list[tuple[np.ndarray, np.ndarray]]()
+
+    def pictures(line: Line, sizes: dict[str, tuple[int, int]]) -> dict[str, np.ndarray]:
+        drawn.append(line.joint)
+        return {name: np.full((*size, 3), round(100 * line.joint), np.uint8) for name, size in sizes.items()}
+
+    def along(observations: np.ndarray, fixed: np.ndarray, shown: dict[str, np.ndarray]) -> np.ndarray:
+        asked.append((observations[0], shown["eye"][0, :, 0, 0, 0]))
+        now = 4 * (len(asked) - 1)
+        return np.stack([way[now + 1 : now + 5], np.zeros(4)], axis=-1)[None]
+
+    monkeypatch.setattr(Line, "pictures", pictures)
+    seen = Seen((Part("joint"),), {"eye": "front"}, {"front": (48, 48)}, picture_steps)
+    task = load_task("tests.trainer.simulation.own_tasks:POINT")
+    (result,) = rollout(task, along, [10], seen=seen, n_obs_steps=steps, episode_limit=9)
+    assert (result.steps, len(asked), len(drawn)) == (9, 3, draws)
+    for now, (observations, shown) in zip((0, 4, 8), asked, strict=True):
+        assert np.array_equal(observations[:, 0], way[np.maximum(np.arange(now - steps + 1, now + 1), 0)])
+        assert shown.tolist() == [2 * max(step, 0) for step in range(now - picture_steps + 1, now + 1)]
+
+
 @drawable
 def test_a_task_that_moves_what_is_fixed_in_its_model_is_drawn_as_it_is() -> None:
     """robosuite's Door stands elsewhere in each episode, which no joint says."""
@@ -86,6 +113,7 @@ def test_keys_and_cameras_are_found_by_their_names() -> None:
     seen = what_it_sees(policy(), lift)
     assert seen.parts == tuple(Part(key.removeprefix("obs/")) for key in ROBOT)
     assert (seen.cameras, seen.sizes) == ({"obs/agentview_image": "agentview"}, {"agentview": (32, 48)})
+    assert (seen.n_picture_steps, what_it_sees(policy(picture_steps=1), lift).n_picture_steps) == (2, 1)
     some = what_it_sees(policy(observation_widths={"tcp_position[2]": 1, "cube_position": 3}, cameras={}), lift)
     assert some.parts == (Part("tcp_position", slice(2, 3)), Part("cube_position"))
 

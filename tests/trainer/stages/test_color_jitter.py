@@ -87,7 +87,7 @@ def test_pictures_of_training_are_changed_alike_wherever_it_was_stopped_and_on_e
 def test_nothing_to_change_is_said() -> None:
     config = AdaptConfig("normal", training=training(1), color_jitter=JITTER)
     with pytest.raises(
-        ConfigError, match="color_jitter changes pictures in training, but these demonstrations have no"
+        ConfigError, match="color_jitter changes pictures in training, but the demonstrations of reach have no"
     ):
         Adaptation.checked(make_demonstrations(), config, None, RANGE, None, None)
     with pytest.raises(ConfigError, match=r"the hue of color_jitter is 0\.6"):

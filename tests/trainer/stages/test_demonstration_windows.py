@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from tests.trainer.example import RANGE, make_demonstrations, training
-from trainer.config import AdaptConfig
+from trainer.config import AdaptConfig, HeadConfig
 from trainer.data.batches import Batch, RankBatch
 from trainer.data.demonstrations.episode import Demonstrations, Episode, Images, joined_observations
 from trainer.data.normalization import ActionNormalizer
 from trainer.model.observation import Camera
+from trainer.model.observed_steps import join_steps
 from trainer.stages.demonstration_windows import (
     DemonstrationWindows,
     fingerprint,
@@ -131,6 +132,66 @@ def test_pictures_are_of_the_observed_steps_wherever_they_are_cropped() -> None:
             columns = left[..., None] + torch.arange(camera.crop[1])
             assert torch.equal(pictures[..., 0, 1].long(), rows)
             assert torch.equal(pictures[..., 0, :, 2].long(), columns)
+
+
+class Watched:
+    """Pictures of an episode's steps, and which of them were taken."""
+
+    def __init__(self, frames: np.ndarray) -> None:
+        self.frames, self.taken = frames, list[int]()
+
+    def __getitem__(self, place: tuple[int, slice, slice]) -> np.ndarray:
+        self.taken.append(int(place[0]))
+        return self.frames[place]
+
+
+@pytest.mark.parametrize(("steps", "picture_steps"), [(3, 1), (1, 3)])
+def test_pictures_have_a_history_of_their_own(steps: int, picture_steps: int) -> None:
+    head = HeadConfig(n_obs_steps=steps)
+    config = AdaptConfig(head=head, training=training(1, batch_size=16), n_picture_steps=picture_steps)
+    parts = ActionNormalizer(RANGE), SCALING, config, torch.device("cpu")
+    blind = DemonstrationWindows(DEMONSTRATIONS, *parts)
+    shown, frames = with_pictures(), list[Watched]()
+    for episode in shown.episodes:
+        for name, images in episode.images.items():
+            frames.append(Watched(images.frames))
+            watched = replace(images, frames=frames[-1])  # type: ignore[arg-type]
+            episode.images[name] = watched  # type: ignore[index]
+    seeing = DemonstrationWindows(shown, *parts, CAMERAS)
+    # Features that frozen networks made: the place of the step among all, and nothing.
+    count = sum(len(episode.actions) for episode in shown.episodes)
+    kept = np.stack([np.arange(count), np.zeros(count)], axis=1).astype(np.float32)
+    featured = DemonstrationWindows(DEMONSTRATIONS, *parts, features=kept)
+    first = np.concatenate([np.full(len(e.actions), n) for n, e in enumerate(DEMONSTRATIONS.episodes)])
+    begins = np.searchsorted(first, first)
+    marks = (100 * first + np.arange(count) - begins) % 251
+    scaled = np.concatenate([joined_observations(DEMONSTRATIONS, e) for e in DEMONSTRATIONS.episodes])
+    scaled = ((scaled - SCALING.center) * SCALING.scale).astype(np.float32)
+    sources = [blind, seeing, featured]
+    batches: list[list[Batch | RankBatch | None]] = []
+    batches += ([source.next(lambda text: None) for source in sources] for _ in range(4))
+    for source in sources:
+        source._cropping.shutdown()
+    # Of two cameras no more than is seen, once for each of these batches and for the one that is made ahead.
+    assert sum(len(one.taken) for one in frames) == 5 * 2 * 16 * picture_steps
+    batches.append([source.validation() for source in sources])
+    for plain, pictured, joined in batches:
+        assert plain is not None
+        assert pictured is not None
+        assert joined is not None
+        assert torch.equal(plain.actions, pictured.actions)
+        assert torch.equal(plain.actions, joined.actions)
+        assert torch.equal(plain.condition, pictured.condition)
+        now = plain.condition.view(len(plain.actions), steps, 9)[:, -1].numpy()
+        # The step that is acted on, and those before it in its episode.
+        at = np.abs(now[:, None] - scaled).sum(-1).argmin(-1)
+        back = np.maximum(at[:, None] - np.arange(max(steps, picture_steps))[::-1], begins[at][:, None])
+        assert torch.equal(plain.condition, torch.from_numpy(scaled[back[:, -steps:]]).flatten(1))
+        seen = torch.from_numpy(kept[back[:, -picture_steps:]])
+        assert torch.equal(joined.condition, join_steps(seen, plain.condition.view(-1, steps, 9)))
+        for (name, camera), crops in zip(CAMERAS.items(), pictured.pictures, strict=True):
+            assert crops.shape == (len(at), picture_steps, *camera.crop, 3), name
+            assert np.array_equal(crops[..., 0, 0, 0].numpy(), marks[back[:, -picture_steps:]])
 
 
 def test_crops_depend_on_seed_and_place_alone() -> None:

@@ -15,7 +15,7 @@ from tests.shared.example import OTHER
 from tests.trainer.example import HEADS, RANGE, make_dataset, make_demonstrations, random_windows, training
 from tests.trainer.fake_gpu import DEVICE, Copies, load_guard, pretended
 from tests.trainer.policies import seen_by_a_camera
-from trainer.config import AdaptConfig, Mode, Precision, PredictionType, PretrainConfig
+from trainer.config import AdaptConfig, HeadConfig, Mode, Precision, PredictionType, PretrainConfig
 from trainer.data.batches import Batch
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.joined_datasets import JoinedDatasets
@@ -51,11 +51,13 @@ def make_head(
     cameras: int = 0,
     prediction_type: PredictionType = "epsilon",
     numbers: int = OBS_DIM,
+    steps: tuple[int, int] = (2, 2),
 ) -> ActionHead:
-    """That sees so many numbers at each step, beside the cameras."""
-    config = replace(HEADS[name], prediction_type=prediction_type)
+    """That sees so many numbers at each step, beside the cameras, and so many steps in numbers and in pictures."""
+    config = replace(HEADS[name], prediction_type=prediction_type, n_obs_steps=steps[0])
     backbone = build_backbone(config, 10)
-    head = ActionHead(backbone, stage2_conditioning(config, backbone, numbers, None, cameras), config.prediction_type)
+    conditioning = stage2_conditioning(config, backbone, numbers, None, cameras, n_picture_steps=steps[1])
+    head = ActionHead(backbone, conditioning, config.prediction_type)
     head.freeze(mode)
     return head
 
@@ -120,18 +122,32 @@ def test_flow_matching_with_every_backbone(name: str, tmp_path: Path, monkeypatc
             assert action_error(head.eval(), batch, ActionNormalizer(RANGE), precision)["position_mm"] == 0
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.1])
-@pytest.mark.parametrize("seen", [False, True])
+@pytest.mark.parametrize(
+    ("seen", "noise", "n_obs_steps", "n_picture_steps"),
+    [(False, 0.0, 2, 2), (False, 0.1, 2, 2), (True, 0.0, 2, 2), (True, 0.1, 2, 2), (True, 0.1, 3, 1)],
+)
 def test_demonstrations_take_two_copies_in_a_step(
-    seen: bool, noise: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seen: bool,
+    noise: float,
+    n_obs_steps: int,
+    n_picture_steps: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     demonstrations = make_demonstrations()
     demonstrations = seen_by_a_camera(demonstrations) if seen else demonstrations
     cameras, scaling = cameras_of(demonstrations.cameras, 0.9), observation_scaling(demonstrations, "min_max")
-    config = AdaptConfig(training=training(9, precision="bf16"), observation_noise=noise, validation_windows=4)
+    config = AdaptConfig(
+        head=HeadConfig(n_obs_steps=n_obs_steps),
+        training=training(9, precision="bf16"),
+        observation_noise=noise,
+        n_picture_steps=n_picture_steps,
+        validation_windows=4,
+    )
     with pretended(monkeypatch) as copies:
         source = DemonstrationWindows(demonstrations, ActionNormalizer(RANGE), scaling, config, DEVICE, cameras)
-        head = make_head("dp_mlp-adaln_zero", "decoupled", len(cameras)).to(DEVICE)
+        name = "dp_mlp-adaln_zero" if n_obs_steps == n_picture_steps else "dp_t-cross_attn"
+        head = make_head(name, "decoupled", len(cameras), steps=(n_obs_steps, n_picture_steps)).to(DEVICE)
         loop = TrainingLoop(head, source, config.training, RunFolder(tmp_path), silent)
         assert steps(loop, copies)[1:] == [1 + (seen or bool(noise))] * 2
         held_out = source.validation()

@@ -63,12 +63,13 @@ def _what(info: CheckpointInfo, checkpoint_hash: str) -> str:
         what = f"A policy of the task {info.task!r}, of mode `{info.mode}`."
     seen = ", ".join(f"`{key}` ({width})" for key, width in info.observation_widths.items()) or "nothing"
     cameras = ", ".join(f"`{name}` {one.size[0]} x {one.size[1]}" for name, one in info.cameras.items())
+    pictures = f" ({info.picture_steps} in pictures)" if info.picture_steps != head.n_obs_steps else ""
     rows = {
         "robot": info.robot,
         "head": f"{head.head}, {head.size}, {head.conditioning}, predicts {head.prediction_type}",
         "actions": f"{head.action} ({info.action_label}), {info.rate_hz:g} Hz"
         + (", relative to the current state" if head.relative_actions else ""),
-        "chunks": f"{head.horizon} steps from {head.n_obs_steps} observed, {head.n_action_steps} carried out",
+        "chunks": f"{head.horizon} steps from {head.n_obs_steps} observed{pictures}, {head.n_action_steps} carried out",
         "sees": seen + (f"; cameras {cameras}" if cameras else ""),
         "training": f"{info.step:,} steps, {info.seconds:,.0f} s on {info.device}",
         "checkpoint": f"sha256 `{checkpoint_hash}`",

@@ -27,7 +27,7 @@ class Observations(NamedTuple):
 
     Attributes:
         low_dim: (n, n_obs_steps, obs_dim), the keys joined.
-        pictures: of each camera, (n, n_obs_steps, height, width, 3).
+        pictures: of each camera, (n, n_picture_steps, height, width, 3).
         prefix: the actions that are fixed already, (n, m, action_dim), NaN in all of a robot's that has none; None
             where no robot has any.
         state: of relative actions, each arm as it is now, (n, action_dim - 1); None where the policy sees it.
@@ -48,10 +48,10 @@ class Observations(NamedTuple):
 def most_bytes(info: CheckpointInfo, robots: int) -> int:
     """Most bytes that a message of so many robots can need."""
     pixels = sum(3 * math.prod(camera.size) for camera in info.cameras.values())
-    step = _LIST_BYTES * info.condition_dim + pixels
+    seen = info.head.n_obs_steps * _LIST_BYTES * info.condition_dim + info.picture_steps * pixels
     # Of the prefix, and of a state.
     prefix = (info.head.horizon + 1) * _LIST_BYTES * info.normalizer.action_dim
-    return robots * (info.head.n_obs_steps * step + prefix + 2 * NAME_CHARACTERS) + _OVERHEAD_BYTES
+    return robots * (seen + prefix + 2 * NAME_CHARACTERS) + _OVERHEAD_BYTES
 
 
 def read_map(value: Mapping[str, Any], info: CheckpointInfo, most_robots: int) -> Observations:
@@ -71,7 +71,7 @@ def read_map(value: Mapping[str, Any], info: CheckpointInfo, most_robots: int) -
     pictures, given = {}, _map(value, "pictures", info.cameras)
     for name, camera in info.cameras.items():
         pointer = _pointer("pictures", name)
-        pictures[name] = _bytes(given[name], pointer, (robots, info.head.n_obs_steps, *camera.size, 3))
+        pictures[name] = _bytes(given[name], pointer, (robots, info.picture_steps, *camera.size, 3))
         robots = len(pictures[name])
     if not robots or robots > most_robots:
         raise _wrong(("", f"asks for {robots} robots; 1 to {most_robots} are answered in one message"))

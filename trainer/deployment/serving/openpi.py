@@ -96,9 +96,9 @@ def _sources(table: Any, keys: Mapping[str, Any], elsewhere: Set[str], where: st
 def read_observation(sent: Mapping[Any, Any], info: CheckpointInfo, keys: OpenpiKeys) -> Observations:
     """Reads a client's unpacked observation of one robot.
 
-    Numbers and pictures of the latest step alone stand for all n_obs_steps; with a leading axis of n_obs_steps they are
-    the steps themselves, the latest last. `prefix` (m, action_dim) may be there, as in docs/policies.md; what the
-    policy does not see, such as a prompt, is left out of account.
+    Numbers and pictures of the latest step alone stand for all that are seen; with a leading axis of n_obs_steps, of
+    pictures n_picture_steps, they are the steps themselves, the latest last. `prefix` (m, action_dim) may be there, as
+    in docs/policies.md; what the policy does not see, such as a prompt, is left out of account.
 
     Raises RequestError with a pointer to each thing that is wrong.
     """
@@ -108,7 +108,7 @@ def read_observation(sent: Mapping[Any, Any], info: CheckpointInfo, keys: Openpi
             for key, source in keys.observations.items()
         },
         "pictures": {
-            name: array(_steps(sent, source, info.head.n_obs_steps, 3)[None]) for name, source in keys.pictures.items()
+            name: array(_steps(sent, source, info.picture_steps, 3)[None]) for name, source in keys.pictures.items()
         },
     }
     if sent.get("prefix") is not None:

@@ -52,6 +52,7 @@ class ServedPolicy:
             "needs_state": info.needs_state,
             "action_dim": info.normalizer.action_dim,
             "n_obs_steps": policy.n_obs_steps,
+            "n_picture_steps": policy.n_picture_steps,
             "n_action_steps": policy.n_action_steps,
             "prediction_type": info.head.prediction_type,
             "sampling_steps": policy.sampling_steps,
