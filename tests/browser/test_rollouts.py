@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import pytest
@@ -27,12 +27,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two rollouts of Lift, the second of which fails, and one of joints of an arm that no service knows."""
     folder = tmp_path_factory.mktemp("rollouts")
     lift: Task = find_task("lift")
-    limited = {"n_action_steps": 3, "episode_limit": 31}
-    results = [*rollout(lift, _gliding, [3], followed={3}), *rollout(lift, _still, [4], followed={4}, **limited)]
+    failing = rollout(lift, _still, [4], followed={4}, n_action_steps=3, episode_limit=31)
+    results = [*rollout(lift, _gliding, [3], followed={3}), *failing]
     made = {"lift": RolloutsFile(folder / "lift.json", lift, {"run": "reaching"})}
     for result in results:
         made["lift"].add(result, attempt_of_expert(lift, result.seed))
-    point: Task = Point()
+    point = cast(Task, Point())
     made["point"] = RolloutsFile(folder / "point.json", point, {})
     for result in rollout(point, _halfway, [12], n_action_steps=1):
         made["point"].add(result, attempt_of_expert(point, result.seed))
@@ -156,7 +156,7 @@ def test_a_file_that_is_none_is_refused_by_name(
     page, content = watched.page, _open(watched.page, service.url, files["lift"])
     broken = json.loads(json.dumps(content))
     broken["rollouts"][1]["reached"]["ee_position"][5] = [0.1, None, 0.3]
-    wrong = {
+    wrong: dict[str, tuple[str | bytes, str]] = {
         "picture.png": (b"\x89PNG\r\n", "is no file of rollouts: it is no JSON."),
         "request.json": (b'{"robot": "panda"}', "does not say that its format is headstart-rollouts."),
         "null.json": (b"null", "does not say that its format is headstart-rollouts."),
@@ -189,8 +189,9 @@ def test_rollouts_are_for_everyone(watched: Watched, service: RunningService, fi
     _open(page, service.url, files["lift"])
     expect(page.locator(".about")).to_be_visible()
     assert page.evaluate(NAMELESS) == []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
         assert page.evaluate(CONTRAST) == []
     page.get_by_role("link", name="Rollouts").focus()
     tab_to(page, "A file of rollouts")

@@ -7,8 +7,8 @@ import { answerAt, DEMONSTRATED, PREDICTED } from "./rollout_lines.js";
 import { CLOSED, OPEN } from "./tool_path.js";
 
 export class RolloutWords {
-  #step = element("span", { class: "segment" });
-  #answer = element("output", { class: "segment" });
+  #step = element("span", { class: "told" });
+  #answer = element("output", { class: "told" });
   #legend = element("ul", { class: "legend", "aria-label": "Lines and objects" });
   #rollout = null;
 
