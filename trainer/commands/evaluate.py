@@ -20,6 +20,7 @@ def run(
     sampling_steps: int | None = None,
     video: Path | None = None,
     record: Path | None = None,
+    player: Path | None = None,
     environments: int = 1,
     patience: float = 60.0,
 ) -> None:
@@ -39,6 +40,8 @@ def run(
         video: folder for videos of the first 4 rollouts.
         record: file (.rrd) for a recording of the first 4 rollouts, for the Rerun viewer: commands, chunks, pictures
             unless --video takes those (docs/executor.md).
+        player: file (.json) of the first 4 rollouts, for the player of the service's page: what was executed,
+            predicted, and, where the task has an expert, demonstrated by it (docs/page.md).
         environments: processes side by side, of a task that isn't one of ours.
         patience: seconds that its environment may take to begin an episode, or for a step, before the rollout has
             failed.
@@ -49,11 +52,12 @@ def run(
     check_number("--sampling-steps", sampling_steps, 1)
     check_number("--environments", environments, 1)
     check_number("--patience", patience, above=0)
+    from trainer.evaluation.kept_rollouts import Keep
     from trainer.evaluation.results import Way, Where, evaluate, result_file
     from trainer.evaluation.rollout_motion import describe
 
     way = Way(directions, hold, sampling_steps)
-    where = Where(device, environments, patience, video, record)
+    where = Where(device, environments, patience, Keep(video, record, player))
     with progress(f"evaluate {task}") as report:
         result = evaluate(run, task, episodes, first_seed, report, way, where)
     found = result_file(run, way)
@@ -64,3 +68,5 @@ def run(
         print(f"videos: {video}")
     if record is not None:
         print(f"recording: {record}; look at it with `rerun {record}`")
+    if player is not None:
+        print(f"rollouts: {player}; open it on the service's page, under Rollouts")

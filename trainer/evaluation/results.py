@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -13,28 +13,22 @@ from numpy.typing import NDArray
 
 from shared.errors import ConfigError, SimulationError
 from trainer.deployment.policy import Policy
+from trainer.evaluation.kept_rollouts import KEEP_NOTHING, Keep, KeptRollouts
 from trainer.evaluation.rollout_motion import joined_motion, rollout_motion
 from trainer.evaluation.shown import what_it_sees
-from trainer.evaluation.video import VideoFolder
 from trainer.json_lines import read_lines, rewrite
 from trainer.progress import Progress
 from trainer.simulation.isolated import PATIENCE_S, IsolatedTask, open_task
 from trainer.simulation.robosuite_task import RobosuiteTask
 from trainer.simulation.rollout import Rollout, rollout
 from trainer.simulation.strip import render_strip
-from trainer.simulation.task import ONLOOKER, Task
-from trainer.simulation.watched_episode import Onlooker
+from trainer.simulation.task import Task
 from trainer.tensor_file import publish
 from trainer.training.checkpoint_info import CheckpointInfo
 from trainer.training.training_summary import training_summary
 
-if TYPE_CHECKING:
-    from trainer.evaluation.rollout_recording import RolloutRecording
-
 COMMITTED_STEPS = 1
 """Actions of a chunk that are carried out while the next one is asked for, which goes on from them: 50 ms at 20 Hz."""
-FILMED = 4
-"""Rollouts that videos are made of, the first ones."""
 _SIDE_BY_SIDE = 50
 """Episodes of a task of ours at once: they share one model, and the policy answers them in one batch."""
 
@@ -70,15 +64,13 @@ class Where:
         device: of the policy, as `choose_device` takes it.
         environments: processes side by side, of a task that isn't ours.
         patience_s: how long its environment may take to begin an episode, or for a step.
-        video: folder for videos of the first rollouts.
-        record: file for a recording of the first rollouts, for the Rerun viewer.
+        keep: what is kept of the first rollouts for people.
     """
 
     device: str = "cpu"
     environments: int = 1
     patience_s: float = PATIENCE_S
-    video: Path | None = None
-    record: Path | None = None
+    keep: Keep = KEEP_NOTHING
 
 
 def evaluate(
@@ -151,7 +143,7 @@ class _Rollouts:
     """
 
     def __init__(self, run: Path, task: Task, policy: Policy, way: Way, where: Where) -> None:
-        self._task, self._policy, self._way, self._where = task, policy, way, where
+        self._name, self._task, self._policy, self._way, self._where = run.resolve().name, task, policy, way, where
         self._seen = what_it_sees(policy.info, task)
         self._log = run / f"rollouts-{task.name}{way.suffix}.jsonl"
         # Outcomes of another checkpoint in this folder are another policy's, those of earlier releases lack the motion.
@@ -164,29 +156,21 @@ class _Rollouts:
         """Rolls out the seeds that are not known. Raises SimulationError where each of all has a fault."""
         missing = [seed for seed in seeds if seed not in self.known]
         progress(len(seeds) - len(missing), len(seeds))
-        with self._log.open("a") as file, ExitStack() as stack:
-            video = self._video(seeds[:FILMED])
-            if video is not None:
-                stack.callback(video.discard)
-                missing = [seed for seed in seeds if seed in missing or video.watches(seed)]
-            recording = self._recording(seeds[:FILMED])
-            if recording is not None:
-                stack.callback(recording.close)
-                missing = [seed for seed in seeds if seed in missing or recording.watches(seed)]
+        about = {"run": self._name, **self._this, "n_action_steps": self._policy.n_action_steps}
+        keeping = closing(KeptRollouts(self._where.keep, self._task, seeds, about))
+        with self._log.open("a") as file, keeping as kept:
+            missing = [seed for seed in seeds if seed in missing or seed in kept.seeds]
 
             def finished(result: Rollout) -> None:
-                if video is not None:
-                    video.finish(result.seed)
-                if recording is not None:
-                    recording.add(result)
+                kept.add(result)
                 self.known[result.seed] = line = {**_outcome(result, self._policy.info, self._task), **self._this}
                 file.write(json.dumps(line) + "\n")
                 file.flush()
                 done = [self.known[seed] for seed in seeds if seed in self.known]
                 progress(len(done), len(seeds), f"{_successes(done)} of {len(done)} succeeded")
 
-            onlooker = video or (recording if ONLOOKER in self._task.cameras else None)
-            rolled = self.roll_out(missing, onlooker, finished) if missing else []
+            rolled = self.roll_out(missing, kept, finished) if missing else []
+            kept.write()
         faults = [self.known[seed]["fault"] for seed in seeds if "fault" in self.known[seed]]
         if len(faults) == len(seeds):
             raise SimulationError(f"no rollout of {self._task.name} could be carried out; the first: {faults[0]}")
@@ -195,7 +179,7 @@ class _Rollouts:
     def roll_out(
         self,
         seeds: Sequence[int],
-        onlooker: Onlooker | None = None,
+        kept: KeptRollouts | None = None,
         finished: Callable[[Rollout], None] | None = None,
     ) -> list[Rollout]:
         """Outcomes, in the order of the seeds."""
@@ -220,28 +204,10 @@ class _Rollouts:
             n_envs=self._where.environments if isolated else _SIDE_BY_SIDE,
             threads=self._where.environments if isolated else 1,
             seen=self._seen,
-            onlooker=onlooker,
+            onlooker=None if kept is None else kept.onlooker,
+            followed=() if kept is None else kept.followed,
             finished=finished,
         )
-
-    def _video(self, seeds: Sequence[int]) -> VideoFolder | None:
-        if self._where.video is None:
-            return None
-        if ONLOOKER not in self._task.cameras:
-            raise ConfigError(
-                f"--video: task '{self._task.name}' has no camera '{ONLOOKER}', which videos are of; a Gymnasium "
-                'environment has it with render_mode = "rgb_array"'
-            )
-        return VideoFolder(self._where.video, self._task.name, frozenset(seeds), self._task.rate_hz)
-
-    def _recording(self, seeds: Sequence[int]) -> "RolloutRecording | None":
-        if self._where.record is None:
-            return None
-        try:
-            from trainer.evaluation.rollout_recording import RolloutRecording
-        except ModuleNotFoundError as error:
-            raise ConfigError(f"--record: {error}") from None
-        return RolloutRecording(self._where.record, frozenset(seeds), self._task.rate_hz)
 
 
 def _result(

@@ -125,6 +125,17 @@ class Environment:
         position, rotation = self.scene.object_pose(self.data, name)
         return position, rotation @ self._symmetry[name]
 
+    def reached(self) -> dict[str, FloatArray]:
+        """Where the arm and the objects are now (reached.py)."""
+        position, rotation = self.tcp_pose()
+        joints = self.data.qpos[:DOF].copy()
+        found = {"joint_position": joints, "ee_position": position, "ee_rotation_6d": matrix_to_rot6d(rotation)}
+        for thing in self.scene.task.objects:
+            position, rotation = self.object_pose(thing.name)
+            found[f"object/{thing.name}/position"] = position
+            found[f"object/{thing.name}/rotation_6d"] = matrix_to_rot6d(rotation)
+        return found
+
     def finger_opening(self) -> float:
         """Distance between the fingers [m], 0 to 0.08."""
         return float(self.data.qpos[DOF] - self.data.qpos[DOF + 1])

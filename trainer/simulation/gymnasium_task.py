@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import ConfigError, SimulationError
+from shared.rotation import matrix_to_rot6d
 from trainer.config import ActionName
 from trainer.data.action import POSE_DIM
 from trainer.data.demonstrations.mapping.mapping import Mapping as DemonstrationMapping
 from trainer.data.demonstrations.mapping.mapping import split_columns
-from trainer.data.demonstrations.mapping.motion import RawEpisode
+from trainer.data.demonstrations.mapping.motion import RawEpisode, observed_motion
 from trainer.simulation.environment_file import EnvironmentFile, named, read_environment_file, success_rule
 from trainer.simulation.native_actions import NativeActions
 from trainer.simulation.task import ONLOOKER, EnvironmentFault, imported
@@ -101,6 +102,15 @@ class GymnasiumTask:
         """What decides, as the file says it."""
         return self._file.environment.success
 
+    def reached(self, observed: RawEpisode) -> dict[str, NDArray[np.float64]]:
+        """Where the arm is (reached.py), from what is observed now."""
+        motion, found = observed_motion(observed, self._file.state), {}
+        if motion.pose is not None:
+            found["ee_position"], found["ee_rotation_6d"] = motion.pose[0][0], matrix_to_rot6d(motion.pose[1][0])
+        if motion.joint_position is not None:
+            found["joint_position"] = motion.joint_position[0]
+        return found
+
     def begin(self, seed: int) -> "GymnasiumEpisode":
         """The episode of a seed."""
         return GymnasiumEpisode(self, seed)
@@ -133,6 +143,10 @@ class GymnasiumEpisode:
             name, part = split_columns(columns)
             found[key] = np.asarray(self._shown(name), np.float32).reshape(-1)[part]
         return found
+
+    def reached(self) -> dict[str, NDArray[np.float64]]:
+        """What the file's `[state]` says of the arm (reached.py)."""
+        return self._task.reached(self._observed())
 
     def pictures(self, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Picture]:
         """As the environment shows them, whatever the sizes."""

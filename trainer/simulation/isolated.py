@@ -123,6 +123,10 @@ class IsolatedEpisode:
         """As the task's episode."""
         return cast(Mapping[str, NDArray[Any]], self.call("observation"))
 
+    def reached(self) -> Mapping[str, NDArray[Any]]:
+        """As the task's episode; nothing where that does not tell."""
+        return cast(Mapping[str, NDArray[Any]], self.call("reached"))
+
     def pictures(self, sizes: Mapping[str, tuple[int, int]]) -> Mapping[str, NDArray[np.uint8]]:
         """As the task's episode."""
         return cast(Mapping[str, NDArray[np.uint8]], self.call("pictures", {k: list(v) for k, v in sizes.items()}))

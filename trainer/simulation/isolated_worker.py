@@ -85,6 +85,11 @@ class _Answers:
         assert self._episode is not None
         return dict(self._episode.observation())
 
+    def reached(self) -> Any:
+        """Nothing where the episode does not tell."""
+        tells = getattr(self._episode, "reached", dict)
+        return dict(tells())
+
     def pictures(self, sizes: dict[str, list[int]]) -> Any:
         assert self._episode is not None
         return dict(self._episode.pictures({name: (size[0], size[1]) for name, size in sizes.items()}))

@@ -1,6 +1,6 @@
 """Rolling a policy out in closed loop, many episodes side by side."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import SimulationError
+from trainer.simulation.reached import Reached
 from trainer.simulation.task import EnvironmentFault, Task
 from trainer.simulation.watched_episode import Onlooker, Seen, WatchedEpisode
 
@@ -27,6 +28,8 @@ class Rollout:
         success: whether the task's check was true after any control step.
         steps: control steps until then, or until the episode's limit or its own end.
         positions: (steps + 1, nq) float32 generalized positions, for pictures; of other simulators' nothing, nq = 0.
+        reached: where arm and objects were, of each name (steps + 1, numbers), as far as the task tells (reached.py);
+            nothing if it was not followed.
         commands: (steps, action_width) float32, the actions that were carried out.
         chunks: (length, action_width) float32 each, all that the policy answered.
         n_action_steps: how many were carried out from one answer to the next; 0 where it never answered.
@@ -38,6 +41,7 @@ class Rollout:
     success: bool
     steps: int
     positions: NDArray[np.float32]
+    reached: Reached
     commands: NDArray[np.float32]
     chunks: tuple[NDArray[np.float32], ...]
     n_action_steps: int
@@ -58,6 +62,7 @@ def rollout(
     threads: int = 1,
     seen: Seen | None = None,
     onlooker: Onlooker | None = None,
+    followed: Container[int] = (),
     finished: Callable[[Rollout], None] | None = None,
 ) -> list[Rollout]:
     """One episode for each seed, in the order of the seeds.
@@ -83,6 +88,7 @@ def rollout(
         threads: that carry actions out; more than one where episodes are in processes of their own.
         seen: what of the task the policy sees; by default all of the observation, and no camera.
         onlooker: is shown pictures of the episodes.
+        followed: seeds of which it is noted where arm and objects are.
         finished: called with each outcome as soon as it is known.
 
     Raises:
@@ -93,7 +99,7 @@ def rollout(
     pace = _Pace(limit, n_obs_steps, n_action_steps, committed)
     shown = Seen.everything(task) if seen is None else seen
     with ThreadPoolExecutor(threads) as pool:
-        each = _Batch(task, policy, pace, shown, onlooker, pool if threads > 1 else None)
+        each = _Batch(task, policy, pace, shown, onlooker, followed, pool if threads > 1 else None)
         for start in range(0, len(seeds), n_envs):
             for result in each.run(seeds[start : start + n_envs]):
                 results[result.seed] = result
@@ -120,15 +126,15 @@ class _Episode:
         fixed: the actions that are fixed already, (n_obs_steps - 1 + committed, width), NaN where there are none.
     """
 
-    def __init__(self, task: Task, seed: int, pace: _Pace, seen: Seen, onlooker: Onlooker | None) -> None:
-        self.seed = seed
+    def __init__(self, task: Task, pace: _Pace, watched: WatchedEpisode) -> None:
+        self.seed = watched.seed
         self.outcome: Rollout | None = None
         self.fixed = np.full((pace.n_obs_steps - 1 + pace.committed, task.action_width), np.nan, np.float32)
         self._pace, self._width = pace, task.action_width
         self._n_action_steps = 0
         self._commands: list[NDArray[np.float32]] = []
         self._chunks: list[NDArray[np.float32]] = []
-        self.watched = WatchedEpisode(task, seed, pace.n_obs_steps, seen, onlooker)
+        self.watched = watched
         self._guarded(self.watched.begin)
 
     def run(self, chunk: NDArray[np.float32]) -> None:
@@ -169,6 +175,7 @@ class _Episode:
             success=success,
             steps=len(commands),
             positions=self.watched.positions(),
+            reached=self.watched.reached(),
             commands=commands,
             chunks=tuple(self._chunks),
             n_action_steps=self._n_action_steps,
@@ -186,6 +193,7 @@ class _Batch:
     pace: _Pace
     seen: Seen
     onlooker: Onlooker | None
+    followed: Container[int]
     pool: ThreadPoolExecutor | None
 
     def run(self, seeds: Sequence[int]) -> Iterator[Rollout]:
@@ -202,7 +210,9 @@ class _Batch:
                 episode.watched.close()
 
     def _begin(self, seed: int) -> _Episode:
-        return _Episode(self.task, seed, self.pace, self.seen, self.onlooker)
+        followed = seed in self.followed
+        watched = WatchedEpisode(self.task, seed, self.pace.n_obs_steps, self.seen, self.onlooker, followed)
+        return _Episode(self.task, self.pace, watched)
 
     def _each(self, what: Callable[..., _T], *arguments: Any) -> Iterator[_T]:
         return map(what, *arguments) if self.pool is None else self.pool.map(what, *arguments)

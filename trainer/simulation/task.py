@@ -45,7 +45,10 @@ class EnvironmentFault(SimulationError):
 
 
 class Episode(Protocol):
-    """A running episode of a task. Any exception from it fails its rollout, and no other."""
+    """A running episode of a task. Any exception from it fails its rollout, and no other.
+
+    It may also have `reached`: where its arm and objects are now, for people who look at rollouts (reached.py).
+    """
 
     def observation(self) -> Mapping[str, NDArray[Any]]:
         """What is seen now: each key of the task's `observation_widths` with so many finite numbers."""

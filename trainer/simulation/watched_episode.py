@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.simulation.environment import Environment
+from trainer.simulation.reached import Reached, read_reached
 from trainer.simulation.task import ONLOOKER, EnvironmentFault, Episode, Task
 
 Picture = NDArray[np.uint8]
@@ -69,20 +70,26 @@ class WatchedEpisode:
     """An episode and what was seen of it last.
 
     Attributes:
+        seed: of the episode.
         observations: (n_obs_steps, numbers) float32, oldest first; the first one repeated at the start.
         pictures: by the policy's name of each camera, (n_picture_steps, height, width, 3), likewise.
     """
 
-    def __init__(self, task: Task, seed: int, n_obs_steps: int, seen: Seen, onlooker: Onlooker | None) -> None:
-        self._task, self._seed, self._n_obs_steps, self._seen = task, seed, n_obs_steps, seen
+    def __init__(
+        self, task: Task, seed: int, n_obs_steps: int, seen: Seen, onlooker: Onlooker | None, followed: bool = False
+    ) -> None:
+        """`followed`: it is noted where its arm and objects are."""
+        self._task, self.seed, self._n_obs_steps, self._seen = task, seed, n_obs_steps, seen
         self._n_picture_steps = seen.n_picture_steps or n_obs_steps
+        self._followed = followed
         self._onlooker = onlooker if onlooker is not None and onlooker.watches(seed) else None
         self._episode: Episode | None = None
         self._positions: list[NDArray[np.float32]] = []
+        self._reached: list[Reached] = []
 
     def begin(self) -> None:
         """Raises EnvironmentFault, as all of these, where the environment can't or shows what it did not say."""
-        self._episode = self._task.begin(self._seed)
+        self._episode = self._task.begin(self.seed)
         self._note()
         self.observations = np.repeat(self._observation()[None], self._n_obs_steps, axis=0)
         self.pictures = {
@@ -119,6 +126,11 @@ class WatchedEpisode:
         """(steps + 1, nq) generalized positions; nq is 0 where the simulator isn't ours."""
         return np.stack(self._positions) if self._positions else np.zeros((0, 0), np.float32)
 
+    def reached(self) -> Reached:
+        """Where arm and objects were (reached.py), (steps + 1, numbers) of each; nothing if it was not followed."""
+        names = self._reached[0] if self._reached else ()
+        return {name: np.stack([one[name] for one in self._reached]) for name in names}
+
     @property
     def running(self) -> Episode:
         """The episode itself."""
@@ -129,8 +141,10 @@ class WatchedEpisode:
         """What is kept of a step for people."""
         qpos = self._episode.data.qpos if isinstance(self._episode, Environment) else ()
         self._positions.append(np.array(qpos, np.float32))
+        if self._followed:
+            self._reached.append(read_reached(self.running, self._reached[-1] if self._reached else None))
         if self._onlooker is not None:
-            self._onlooker.show(self._seed, self._asked({ONLOOKER: self._onlooker.size})[ONLOOKER])
+            self._onlooker.show(self.seed, self._asked({ONLOOKER: self._onlooker.size})[ONLOOKER])
 
     def _observation(self) -> NDArray[np.float32]:
         shown = self.running.observation()

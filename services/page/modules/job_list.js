@@ -23,7 +23,7 @@ export class JobList {
     const wide = window.matchMedia("(min-width: 60rem)");
     const details = element("details", { open: wide.matches }, element("summary", {}, "Jobs"), this.#items, this.#note, this.#more);
     wide.addEventListener("change", () => { details.open = wide.matches; });
-    place.replaceChildren(element("a", { class: "new", href: "#/" }, "New request"), details);
+    place.replaceChildren(element("a", { class: "new", href: "#/" }, "New request"), " ", element("a", { class: "new", href: "#/rollouts" }, "Rollouts"), details);
   }
 
   /** Begins to ask for the jobs, again and again. */

@@ -15,11 +15,15 @@ export class JointPlots {
   #spec = null;
   #quantity = "joint_position";
 
-  /** Plots a trajectory. @param {any} trajectory @param {{joint_names: string[], limits: Record<string, number[]>}} spec */
+  /**
+   * Plots a trajectory; null takes it away. Without limits, a joint is plotted as far as it goes.
+   * @param {any} trajectory @param {{joint_names: string[], limits: Record<string, number[]> | null}} spec
+   */
   show(trajectory, spec) {
     this.#trajectory = trajectory;
     this.#spec = spec;
-    this.#plot();
+    if (trajectory) this.#plot();
+    else this.#rows = [];
   }
 
   /** Chooses what is plotted: joint_position or joint_velocity. @param {string} quantity */
@@ -45,8 +49,9 @@ export class JointPlots {
     const speeds = this.#quantity === "joint_velocity";
     const common = sharedStart(names);
     this.#rows = names.map((name, joint) => {
-      const [low, high] = speeds ? [-limits.velocity[joint], limits.velocity[joint]] : [limits.lower[joint], limits.upper[joint]];
-      return row(name, name.slice(common), this.#trajectory[this.#quantity].map((sample) => sample[joint]), low, high);
+      const values = this.#trajectory[this.#quantity].map((sample) => sample[joint]);
+      const range = limits && (speeds ? [-limits.velocity[joint], limits.velocity[joint]] : [limits.lower[joint], limits.upper[joint]]);
+      return row(name, name.slice(common), values, range);
     });
     this.root.replaceChildren(...this.#rows.map((one) => one.root));
     this.move(0);
@@ -60,15 +65,17 @@ function sharedStart(names) {
   return Math.max(names[0].lastIndexOf("_", length - 1) + 1, 0);
 }
 
-function row(name, called, values, low, high) {
+function row(name, called, values, limits) {
+  const [least, most] = values.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity]);
+  // What stands still is a line in the middle.
+  const [low, high] = limits ?? (most > least ? [least, most] : [least - 1, most + 1]);
   const y = (value) => EDGE + (1 - (value - low) / (high - low)) * (HEIGHT - 2 * EDGE);
   const stride = Math.ceil(values.length / MOST_POINTS);
   const last = Math.max(values.length - 1, 1);
   const points = values.filter((_, index) => index % stride === 0).map((value, index) => `${((index * stride) / last) * WIDTH},${y(value).toFixed(2)}`);
-  const limit = (value) => drawn("line", { class: "limit", x1: 0, x2: WIDTH, y1: y(value), y2: y(value) });
+  const limit = (value) => limits && drawn("line", { class: "limit", x1: 0, x2: WIDTH, y1: y(value), y2: y(value) });
   const cursor = drawn("line", { class: "cursor", x1: 0, x2: 0, y1: 0, y2: HEIGHT });
-  const [least, most] = values.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity]);
-  const words = `${name}: from ${short(least)} to ${short(most)}, limits ${short(low)} to ${short(high)}`;
+  const words = `${name}: from ${short(least)} to ${short(most)}${limits ? `, limits ${short(low)} to ${short(high)}` : ""}`;
   const plot = drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": words },
     limit(low), limit(high), drawn("polyline", { class: "curve", points: points.join(" ") }), cursor);
   const value = element("span", { class: "value" });

@@ -3,6 +3,7 @@
 import { JobList } from "./job_list.js";
 import { JobView } from "./job_view.js";
 import { RequestView } from "./request_view.js";
+import { RolloutsView } from "./rollouts_view.js";
 import { Service } from "./service.js";
 
 const AGAIN_MS = 1000;
@@ -15,7 +16,8 @@ let view = null;
 function show() {
   view?.close();
   const id = /^#\/jobs\/([0-9a-f]{64})$/.exec(location.hash)?.[1];
-  view = id ? new JobView(service, list, id) : new RequestView(service, list);
+  if (id) view = new JobView(service, list, id);
+  else view = location.hash === "#/rollouts" ? new RolloutsView(service) : new RequestView(service, list);
   list.mark(id);
   main.replaceChildren(view.root);
   document.title = `${view.title} · Headstart`;

@@ -36,6 +36,7 @@ export class RobotDrawing {
       await drawing.#read(service, robot, text, signal);
     }
     drawing.pose(robot.home);
+    drawing.object.visible = true;
     kept.delete(key);
     // What could not be loaded may be there the next time.
     if (!drawing.missing) kept.set(key, drawing);

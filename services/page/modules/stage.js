@@ -67,6 +67,18 @@ export class Stage {
     this.changed();
   }
 
+  /** Comes near the tool's path and what belongs to it, from the side from which it looks. */
+  near() {
+    const box = new THREE.Box3();
+    for (const name of ["path", "lines", "objects"]) if (this.#layers.get(name)) box.expandByObject(this.#layers.get(name));
+    if (box.isEmpty()) return;
+    const arm = this.#camera.position.clone().sub(this.#controls.target).setLength(1.6 * Math.max(box.getSize(new THREE.Vector3()).length(), 0.1));
+    box.getCenter(this.#controls.target);
+    this.#camera.position.copy(this.#controls.target).add(arm);
+    this.#controls.update();
+    this.changed();
+  }
+
   /** Turns about the middle, or comes nearer. @param {number} azimuth [rad] @param {number} polar [rad] @param {number} nearer factor */
   turn(azimuth, polar, nearer = 1) {
     const arm = this.#camera.position.clone().sub(this.#controls.target);

@@ -11,11 +11,11 @@ export class ToolPath {
   #rotations;
   #marker = new THREE.Group();
 
-  /** @param {any} trajectory as the API answers it */
+  /** @param {any} trajectory as the API answers it; its rotations may be unknown */
   constructor(trajectory) {
     this.object = new THREE.Group();
     this.#positions = trajectory.ee_position.map((point) => new THREE.Vector3(...point));
-    this.#rotations = trajectory.ee_rotation_6d.map(rotationOf);
+    this.#rotations = trajectory.ee_rotation_6d?.map(rotationOf) ?? null;
     const colors = trajectory.gripper.flatMap((command) => new THREE.Color(command > 0 ? CLOSED : OPEN).toArray());
     const line = new THREE.BufferGeometry().setFromPoints(this.#positions);
     line.setAttribute("color", new THREE.Float32BufferAttribute(colors, 3));
@@ -24,7 +24,14 @@ export class ToolPath {
       new THREE.Line(line, new THREE.LineBasicMaterial({ vertexColors: true })),
       new THREE.Points(line, new THREE.PointsMaterial({ vertexColors: true, size: 4, sizeAttenuation: false })),
       this.#marker);
+    this.#marker.children[0].visible = this.#rotations !== null;
     this.gripper = trajectory.gripper;
+  }
+
+  /** Has its line drawn over the arm, not behind it. */
+  seeThrough() {
+    this.object.renderOrder = 1;
+    for (const { material } of this.object.children) if (material) material.depthTest = false;
   }
 
   /** Where the tool is at a time. @param {number} sample may lie between two */
@@ -37,7 +44,7 @@ export class ToolPath {
   move(sample) {
     const [from, to, share] = around(sample, this.#positions.length);
     this.#marker.position.copy(this.at(sample));
-    this.#marker.quaternion.slerpQuaternions(this.#rotations[from], this.#rotations[to], share);
+    if (this.#rotations) this.#marker.quaternion.slerpQuaternions(this.#rotations[from], this.#rotations[to], share);
     this.#marker.children[1].material.color.set(this.gripper[from] > 0 ? CLOSED : OPEN);
   }
 }

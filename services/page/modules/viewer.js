@@ -7,6 +7,8 @@ import { drawSpans, MovedObjects } from "./moved_objects.js";
 import { Player } from "./player.js";
 import { short } from "./quantities.js";
 import { RobotDrawing } from "./robot_drawing.js";
+import { RolloutLines } from "./rollout_lines.js";
+import { RolloutWords } from "./rollout_words.js";
 import { drawRequest } from "./solids.js";
 import { Stage } from "./stage.js";
 import { around, ToolPath } from "./tool_path.js";
@@ -23,10 +25,12 @@ export class Viewer {
   #loading = new AbortController();
   #path = null;
   #objects = null;
+  #lines = null;
   #trajectory = null;
   #player = new Player();
   #plots = new JointPlots();
   #copied = new Copied();
+  #rolled = new RolloutWords();
   #note = element("p", { class: "hint note", role: "status" });
   #about = element("p", { class: "about" });
   #canvas = element("canvas", {
@@ -35,6 +39,7 @@ export class Viewer {
     on: { keydown: (event) => this.#turn(event) },
   });
   #previews = element("p", { class: "previews", hidden: true });
+  #plotted;
   #motion;
 
   /** @param {import("./service.js").Service} service */
@@ -42,14 +47,15 @@ export class Viewer {
     this.#service = service;
     const view = (name, word) => element("button", { type: "button", on: { click: () => this.#stage?.view(name) } }, word);
     const views = element("div", { class: "views", role: "group", "aria-label": "Look from" },
-      view("corner", "Corner"), view("front", "Front"), view("side", "Side"), view("top", "Top"));
+      view("corner", "Corner"), view("front", "Front"), view("side", "Side"), view("top", "Top"),
+      element("button", { type: "button", on: { click: () => this.#stage?.near() } }, "Path"));
     const quantity = element("select", { id: freshId("quantity") },
       element("option", { value: "joint_position" }, "Joint positions"), element("option", { value: "joint_velocity" }, "Joint velocities"));
     quantity.addEventListener("change", () => { this.#plots.choose(quantity.value); this.#plots.move(this.#player.sample); });
+    this.#plotted = element("div", {},
+      element("p", { class: "pair plotted" }, element("label", { for: quantity.id }, "Against their limits:"), quantity), this.#plots.root);
     this.#motion = element("div", { class: "motion", hidden: true },
-      this.#player.root, this.#about, this.#copied.root,
-      element("p", { class: "pair plotted" }, element("label", { for: quantity.id }, "Against their limits:"), quantity),
-      this.#plots.root,
+      this.#player.root, this.#about, this.#copied.root, this.#rolled.root, this.#plotted,
       element("p", { class: "hint" }, "On its path, teal is an open gripper, orange a closed one. Space plays and pauses; ← and → go by one sample, with Shift by ten; Home and End go to the ends."));
     this.root = element("div", { class: "viewer", on: { keydown: (event) => this.#press(event) } },
       element("div", { class: "stage" }, this.#canvas, views), this.#note, this.#previews, this.#motion);
@@ -85,9 +91,18 @@ export class Viewer {
     }
   }
 
-  /** Says that there is no arm to draw. */
-  showNoRobot() {
-    this.#say("This robot is not on the service any more, or was changed; its tool's path is shown without it.");
+  /** Says that there is no arm to draw. @param {string} [why] */
+  showNoRobot(why = "This robot is not on the service any more, or was changed; its tool's path is shown without it.") {
+    this.#loading.abort();
+    this.#robot = this.#shown = null;
+    this.#stage?.put("robot", null);
+    this.#say(why);
+  }
+
+  /** Where the tool is in postures of the arm that is drawn [m]; null if none is, or it has no tool. @param {number[][]} postures */
+  toolPath(postures) {
+    const places = this.#robot ? postures.map((q) => { this.#robot.pose(q); return this.#robot.toolPosition(); }) : [null];
+    return places.includes(null) ? null : places.map((place) => place.toArray());
   }
 
   /** Draws what a request says of space. @param {Record<string, any>} request @param {any} [spans] of the objects that it moves, as the API lists them */
@@ -97,23 +112,31 @@ export class Viewer {
     this.#stage?.put("request", drawing);
   }
 
-  /** Shows several, to choose from. @param {any[]} trajectories @param {any} spec of their robot */
-  showAll(trajectories, spec) {
+  /** Shows several, to choose from. @param {any[]} trajectories @param {any} spec of their robot @param {string} [word] for one */
+  showAll(trajectories, spec, word = "Trajectory") {
     const buttons = trajectories.map((trajectory, index) =>
-      element("button", { type: "button", on: { click: () => this.#choose(trajectories, index, spec) } }, String(trajectory.trajectory_id)));
-    this.#previews.replaceChildren("Trajectory ", ...buttons);
+      element("button", { type: "button", on: { click: () => this.#choose(trajectories, index, spec) } }, trajectory.called ?? String(trajectory.trajectory_id)));
+    this.#previews.replaceChildren(`${word} `, ...buttons);
     this.#previews.hidden = false;
     this.#choose(trajectories, 0, spec);
   }
 
-  /** Shows a trajectory at its begin; null takes it away. @param {any} trajectory as the API answers it @param {any} [spec] of its robot */
+  /**
+   * Shows a trajectory at its begin; null takes it away. @param {any} trajectory as the API answers it, or a rollout, of which
+   * joints or tool may be unknown @param {any} [spec] of its robot
+   */
   show(trajectory, spec) {
     this.#trajectory = trajectory;
     this.#motion.hidden = trajectory === null;
-    this.#path = trajectory && this.#stage ? new ToolPath(trajectory) : null;
+    this.#path = trajectory?.ee_position && this.#stage ? new ToolPath(trajectory) : null;
     this.#objects = trajectory?.objects && this.#stage ? new MovedObjects(trajectory.objects) : null;
+    if (trajectory?.rollout) this.#path?.seeThrough();
+    this.#lines = trajectory?.rollout && this.#stage ? new RolloutLines(trajectory.rollout) : null;
     this.#stage?.put("path", this.#path?.object ?? null);
     this.#stage?.put("objects", this.#objects?.object ?? null);
+    this.#stage?.put("lines", this.#lines?.object ?? null);
+    if (this.#lines) this.root.dataset.demonstrated = JSON.stringify(this.#lines.demonstrated);
+    if (this.#robot) this.#robot.object.visible = trajectory === null || Boolean(trajectory.joint_position);
     if (trajectory === null) {
       this.#player.stop();
       this.#previews.hidden = true;
@@ -121,10 +144,11 @@ export class Viewer {
       this.#stage?.changed();
       return;
     }
-    const tries = trajectory.attempts === 1 ? "the first candidate" : `candidate ${trajectory.attempts}`;
-    this.#about.textContent = `Trajectory ${trajectory.trajectory_id}: ${trajectory.family}, ${short(trajectory.duration)} s, ${trajectory.length} samples, ${tries}.`;
+    this.#about.textContent = trajectory.about ?? aboutRow(trajectory);
     this.#copied.show(trajectory);
-    this.#plots.show(trajectory, spec);
+    this.#rolled.show(trajectory);
+    this.#plotted.hidden = !trajectory.joint_position;
+    this.#plots.show(trajectory.joint_position ? trajectory : null, spec);
     this.#player.load(trajectory.length, trajectory.rate_hz);
   }
 
@@ -147,10 +171,13 @@ export class Viewer {
     const { sample } = this.#player;
     this.#plots.move(sample);
     this.#copied.move(sample);
+    this.#rolled.move(sample);
     this.#path?.move(sample);
+    this.#lines?.move(sample);
     this.#objects?.move(sample);
     if (this.#objects) this.root.dataset.objects = JSON.stringify(this.#objects.places);
-    if (this.#robot) this.#pose(sample);
+    if (this.#lines) this.root.dataset.rollout = JSON.stringify({ tool: this.#path?.at(sample).toArray(), ...this.#lines.drawn });
+    if (this.#robot && this.#trajectory.joint_position) this.#pose(sample);
     this.#stage?.changed();
   }
 
@@ -159,7 +186,7 @@ export class Viewer {
     const [from, to, share] = around(sample, length);
     this.#robot.pose(q[from].map((value, joint) => value + share * (q[to][joint] - value)));
     const tool = this.#robot.toolPosition();
-    if (!tool || share !== 0) return;
+    if (!tool || !this.#path || share !== 0) return;
     const gap = tool.distanceTo(this.#path.at(sample));
     this.root.dataset.toolGap = gap.toExponential(2);
     if (gap > GAP) this.#say(`The arm as drawn puts its tool ${short(1000 * gap)} mm from where the data says it is.`);
@@ -185,4 +212,9 @@ export class Viewer {
     this.#stage.turn(...turn);
     event.preventDefault();
   }
+}
+
+function aboutRow({ trajectory_id: id, family, duration, length, attempts }) {
+  const tries = attempts === 1 ? "the first candidate" : `candidate ${attempts}`;
+  return `Trajectory ${id}: ${family}, ${short(duration)} s, ${length} samples, ${tries}.`;
 }

@@ -19,6 +19,7 @@ from trainer.data.demonstrations import read_demonstrations
 from trainer.data.demonstrations.formats.frame_cache import FrameCache
 from trainer.data.demonstrations.mapping.mapping_file import read_mapping
 from trainer.deployment.policy import Policy
+from trainer.evaluation.kept_rollouts import Keep
 from trainer.evaluation.results import Way, Where, evaluate
 from trainer.progress import silent
 from trainer.simulation.gymnasium_task import GymnasiumTask
@@ -153,7 +154,9 @@ def test_demonstrated_learned_and_rolled_out_with_a_video(tmp_path: Path) -> Non
     policy = policy_of(demos, tmp_path, 2)
     assert policy.info.observation_widths == {"obs/x": 1, "obs/goal": 1}
     run, video = tmp_path / "policy", tmp_path / "videos"
-    result = evaluate(run, str(path), 5, 7, silent, Way(sampling_steps=2), Where(environments=2, video=video))
+    result = evaluate(
+        run, str(path), 5, 7, silent, Way(sampling_steps=2), Where(environments=2, keep=Keep(video=video))
+    )
     assert (result["task"], result["episodes"], result["sampling_steps"]) == ("tool", 5, 2)
     assert json.loads((run / "result-2-steps.json").read_text()) == result
     assert {one.name for one in video.iterdir()} == {f"tool-{seed}.mp4" for seed in (7, 8, 9, 10)}
@@ -175,7 +178,14 @@ def a_fault_is_told_and_tried_again(run: Path, folder: Path) -> None:
     with pytest.raises(SimulationError, match=r"no rollout of tool could be carried out; the first: .*shows no 'eye'"):
         evaluate(run, str(lies), 2, 50, silent)
     with pytest.raises(ConfigError, match="--video: task 'tool' has no camera 'onlooker'"):
-        evaluate(run, str(written(folder, environment={"arguments": {}})), 2, 50, silent, where=Where(video=folder))
+        evaluate(
+            run,
+            str(written(folder, environment={"arguments": {}})),
+            2,
+            50,
+            silent,
+            where=Where(keep=Keep(video=folder)),
+        )
 
 
 @drawable
