@@ -16,7 +16,12 @@ import httpx
 from tests import warm
 
 ROOT = Path(__file__).resolve().parent.parent
-_WARM = {".venv/bin/python -m trainer": "-m trainer", ".venv/bin/torchrun": "-m torch.distributed.run"}
+_WARM = {
+    ".venv/bin/python -m services": ("services", "services"),
+    ".venv/bin/python -m trainer": ("trainer", "trainer"),
+    ".venv/bin/torchrun": ("trainer", "torch.distributed.run"),
+}
+"""What a page's command begins with: whose server starts it, and which module."""
 
 
 def all_pages() -> list[str]:
@@ -42,9 +47,9 @@ def commands(page: str) -> list[str]:
 
 def runnable(text: str, is_warm: bool = True) -> str:
     """Commands as they run in another folder than the repository's: with this environment's programs, warm or not."""
-    for name, module in _WARM.items():
+    for name, (program, module) in _WARM.items():
         if is_warm and name in text:
-            text = text.replace(name, f"{warm.python('trainer')} {module}")
+            text = text.replace(name, f"{warm.python(program)} -m {module}")
     return text.replace(".venv/bin/", f"{sysconfig.get_path('scripts')}/")
 
 

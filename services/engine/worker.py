@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -119,6 +120,8 @@ def ignore_interrupts() -> None:
 @contextlib.contextmanager
 def _sigint_blocked() -> Iterator[None]:
     """Children started meanwhile hold Ctrl-C back until they have said that they ignore it."""
+    # It would be started beside the first child, and lets Ctrl-C through as it is.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

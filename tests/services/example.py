@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import psutil
 
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
+from tests import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 BODY: dict[str, Any] = {"robot": "panda", "count": 230, "seed": 5, "shard_rows": 20}
@@ -26,6 +28,10 @@ LONG_BODY: dict[str, Any] = {"robot": "panda", "count": 500_000, "rate_hz": 2, "
 def contents(dataset: Dataset) -> list[str]:
     """The content hash of every shard."""
     return [commit.content_sha256 for commit in dataset.commits()]
+
+
+def _python(is_warm: bool) -> str:
+    return warm.python("services") if is_warm else sys.executable
 
 
 def child_processes(mark: str, of: int | None = None) -> list[psutil.Process]:
@@ -41,10 +47,10 @@ def child_processes(mark: str, of: int | None = None) -> list[psutil.Process]:
 
 
 def command(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
-    """`python -m services ...` in a process group of its own, its output piped."""
+    """`python -m services ...` in a process group of its own, its output piped, warm unless `is_warm` is False."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADSTART_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "services", *arguments],
+        [_python(options.pop("is_warm", True)), "-m", "services", *arguments],
         cwd=ROOT,
         env={**environment, **options.pop("env", {})},
         stdout=subprocess.PIPE,
@@ -65,7 +71,11 @@ def write_request(folder: Path, body: dict[str, Any]) -> Path:
 class RunningService:
     """A real service in a process of its own, on a free port."""
 
-    def __init__(self, data: Path, *arguments: str, port: int = 0, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, data: Path, *arguments: str, port: int = 0, env: dict[str, str] | None = None, is_warm: bool = True
+    ) -> None:
+        """Starts it, and returns when it answers. One that is looked at as a process is not warm (tests/warm)."""
+        self._is_warm = is_warm
         self.log = data.with_name(f"{data.name}.log")
         ready = data.with_name(f"{data.name}.url")
         ready.unlink(missing_ok=True)
@@ -73,7 +83,7 @@ class RunningService:
         with self.log.open("ab") as log:
             environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADSTART_")}
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "services", *given], cwd=ROOT, env={**environment, **(env or {})}, stderr=log
+                [_python(is_warm), "-m", "services", *given], cwd=ROOT, env={**environment, **(env or {})}, stderr=log
             )
         deadline = time.monotonic() + 60
         while not ready.exists():
@@ -82,9 +92,15 @@ class RunningService:
             time.sleep(0.05)
         self.url = ready.read_text().strip()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert not self._is_warm
+        return self.process.pid
+
     def kill(self) -> None:
         """As a crash would."""
-        self.process.kill()
+        self.process.send_signal(warm.KILL if self._is_warm else signal.SIGKILL)
         self.process.wait()
 
     def stop(self) -> int:

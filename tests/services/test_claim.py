@@ -18,15 +18,15 @@ from tests.services.example import RunningService, running_service
 def test_a_second_service_on_a_folder_is_refused_by_name_of_the_first(tmp_path: Path) -> None:
     data = tmp_path / "data"
     command = [sys.executable, "-m", "services", "serve", "--data", str(data), "--engine", "process", "--port", "0"]
-    with running_service(data, "--engine", "process") as first:
+    with running_service(data, "--engine", "process", is_warm=False) as first:
         second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         assert second.returncode == 2
-        said = f"error: {data} is served by {first.url} (process {first.process.pid} on "
+        said = f"error: {data} is served by {first.url} (process {first.pid} on "
         assert said in second.stderr
         assert second.stderr.rstrip().endswith("already; stop that service, or give this one another --data")
         first.kill()
         # Killed or stopped, it is free at once.
-        third = RunningService(data, "--engine", "process")
+        third = RunningService(data, "--engine", "process", is_warm=False)
     assert third.stop() == 0
 
 

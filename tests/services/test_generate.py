@@ -85,7 +85,8 @@ def test_a_full_disk_fails_with_its_reason_and_goes_on_when_there_is_room(tmp_pa
     # A limit on file sizes stands in for a disk without room: writing fails in the same place, with OSError.
     out = tmp_path / "dataset"
     arguments = ["generate", "--request", str(write_request(tmp_path, BODY)), "--out", str(out), "--engine", "inline"]
-    small = command(*arguments, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, -1)))
+    limited = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, -1)), "is_warm": False}
+    small = command(*arguments, **limited)
     code, _, err = _finish(small)
     assert code == 2
     assert err.startswith("error: ")

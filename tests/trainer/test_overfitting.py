@@ -36,19 +36,16 @@ SCHEDULES: dict[str, tuple[int, float]] = {
 SLOWER: dict[ConditioningName, tuple[int, float]] = {
     "additive": (3000, 2e-3), "lora_cond": (3000, 2e-3), "cross_attn": (3000, 2e-3), "prefix": (3000, 2e-3),
 }  # fmt: skip
-FEWER: dict[tuple[str, ActionName], int] = {
-    ("dp_t-adaln_zero", "joint_position"): 1000, ("dp_t_film-film", "joint_position"): 1300,
-}  # fmt: skip
-"""Steps of those among ALWAYS that need no more: both are then 0.002 rad off, of the 0.005 that are allowed."""
+FEWER: dict[tuple[str, ActionName], int] = {("dp_t-adaln_zero", "joint_position"): 1000}
+"""Steps of what needs no more: it is then 0.002 rad off, of the 0.005 that are allowed."""
 DIRECTIONS = 6
 """Of the motion basis: these windows are straight lines that turn at one speed."""
 ALWAYS = [
     ("dp_mlp-adaln_zero", "ee_pose"),
     ("dp_c-film", "ee_pose"),
     ("dp_t-adaln_zero", "joint_position"),
-    ("dp_t_film-film", "joint_position"),
 ]
-"""One of each head."""
+"""One of each backbone; dp_t_film is dp_t's."""
 
 
 def cases() -> list[object]:

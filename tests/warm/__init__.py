@@ -4,11 +4,13 @@
 imports that once, and is forked for each start (`server.py`; `client.py` stands in Python's place). A start is
 otherwise what it would be: a process of its own, in a session of its own, with its arguments, working folder,
 environment, open files, signals and exit code. What only the real Python shows is left to tests that start it: what a
-program imports, and variables that are read as it is imported, such as OMP_NUM_THREADS.
+program imports, and variables that are read as it is imported, such as OMP_NUM_THREADS. What the program starts by
+`multiprocessing` is forked from the same process.
 """
 
 import atexit
 import functools
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +21,8 @@ from pathlib import Path
 KILL = signal.SIGQUIT
 """What to send in SIGKILL's place, which would end Python's stand-in first and the program a moment later."""
 
+_ENVIRONMENT = {"services": {"ARROW_DEFAULT_MEMORY_POOL": "system"}}
+"""What the program sets before it imports."""
 MODULES = {"trainer": ("trainer", "torch.distributed.run", "tests.trainer.signalled_rank")}
 """What a program's server starts, if not the program alone."""
 
@@ -47,7 +51,8 @@ def python(program: str) -> str:
     path.chmod(0o755)
     with (folder / "server.log").open("wb") as log:
         command = [sys.executable, "-m", "tests.warm.server", program, str(server)]
-        process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        environment = os.environ | _ENVIRONMENT.get(program, {})
+        process = subprocess.Popen(command, cwd=_ROOT, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
     # It ends with its input: with this process at the latest, which may be one of xdist's, and those end without this.
     atexit.register(process.communicate)
     while not server.exists():

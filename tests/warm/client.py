@@ -4,6 +4,7 @@ Imports little, since it is started for each command.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -19,6 +20,8 @@ PASSED_ON = {
     signal.SIGQUIT: signal.SIGKILL,
 }
 """What the fork is sent for what this process is sent."""
+_SPAWNED = "from multiprocessing.spawn import spawn_main"
+"""What multiprocessing starts its processes with begins so."""
 
 
 def main(server: str, modules: Sequence[str], python: str, arguments: Sequence[str]) -> None:
@@ -26,26 +29,30 @@ def main(server: str, modules: Sequence[str], python: str, arguments: Sequence[s
 
     Args:
         server: socket of the server.
-        modules: what the server starts. Whatever isn't `-m` and one of them is left to the real Python.
+        modules: what the server starts. Whatever isn't `-m` and one of them, nor a process of multiprocessing, is left
+            to the real Python.
         python: what the program starts further Pythons with (sys.executable).
         arguments: the command line after `python`.
     """
-    unbuffered = list(arguments[:1]) == ["-u"]
-    option, module, *rest = [*arguments[unbuffered:], "", ""]
-    if option != "-m" or module not in modules:
+    flags = list(itertools.takewhile(lambda word: word not in ("-c", "-m") and word.startswith("-"), arguments))
+    option, what, *rest = [*arguments[len(flags) :], "", ""]
+    is_module = option == "-m" and what in modules and set(flags) <= {"-u"}
+    if not is_module and not (option == "-c" and what.startswith(_SPAWNED)):
         os.execv(sys.executable, [sys.executable, *arguments])
     # Until there is a process that they can be passed on to.
-    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     descriptors = _inherited_descriptors()
     request = {
         "arguments": rest[:-2],
+        "blocked": [int(number) for number in blocked],
+        "code": "" if is_module else what,
         "descriptors": descriptors,
         "environment": dict(os.environ),
         "folder": os.getcwd(),
         "ignored": [int(number) for number in PASSED_ON if signal.getsignal(number) is signal.SIG_IGN],
-        "module": module,
+        "module": what if is_module else "",
         "python": python,
-        "unbuffered": unbuffered,
+        "unbuffered": "-u" in flags,
     }
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(server)

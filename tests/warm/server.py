@@ -8,6 +8,7 @@ import fcntl
 import gc
 import importlib
 import json
+import multiprocessing
 import os
 import runpy
 import selectors
@@ -19,7 +20,24 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+
+def _python_path() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
 IMPORTED = {
+    "services": (
+        "multiprocessing.spawn",
+        "pandas",
+        "services.commands",
+        "services.commands.audit",
+        "services.commands.export",
+        "services.commands.generate",
+        "services.commands.report",
+        "services.commands.serve",
+        "services.synthesis.pipeline",
+        "uvicorn.logging",
+    ),
     "tests.warm.program": (),
     "trainer": (
         "multiprocessing.spawn",
@@ -36,6 +54,8 @@ IMPORTED = {
 """What each program's commands import, most of it at their first use."""
 _SURVIVE = ("jemalloc_bg_thd",)
 """Threads that are started anew in a fork: Arrow's allocator sees to its own."""
+_OWN_PATH = _python_path()
+"""What this process was started with, which its forks are not."""
 
 
 class Server:
@@ -138,7 +158,7 @@ def _take_descriptors(given: list[int], numbers: list[int]) -> None:
 
 
 def _run(request: dict[str, Any]) -> None:
-    """As `python -m MODULE` does in the client's place."""
+    """As `python -m MODULE` does in the client's place, or `python -c CODE`."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
@@ -146,15 +166,21 @@ def _run(request: dict[str, Any]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    own = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    sys.path[:] = [request["folder"], *own, *(path for path in sys.path[1:] if path not in own)]
+    given = _python_path()
+    sys.path[:] = [request["folder"], *given, *(path for path in sys.path[1:] if path not in {*given, *_OWN_PATH})]
     sys.argv[1:] = request["arguments"]
     sys.executable = request["python"]
+    multiprocessing.set_executable(sys.executable)
     if request["unbuffered"]:
         for stream in (sys.stdout, sys.stderr):
             assert isinstance(stream, TextIOWrapper)
             stream.reconfigure(write_through=True)
-    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    signal.pthread_sigmask(signal.SIG_SETMASK, request["blocked"])
+    if request["code"]:
+        sys.argv[0] = "-c"
+        exec(request["code"], {"__name__": "__main__"})
+    else:
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
 
 def main() -> None:

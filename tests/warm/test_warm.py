@@ -50,6 +50,20 @@ def test_it_says_of_itself_what_it_says_started_by_the_real_python(
     os.close(writing)
 
 
+def test_so_is_what_it_starts_by_multiprocessing(tmp_path: Path) -> None:
+    said = []
+    for python in (sys.executable, ""):
+        process = start("spawn", "0", python=python, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=tmp_path)
+        out, _ = process.communicate("given")
+        child = json.loads(out.splitlines()[1])
+        # Its own end of the pipe, and what multiprocessing needs: numbers differ.
+        child.pop("descriptors")
+        said.append(child)
+    assert said[1:] == said[:1]
+    assert (said[0]["code"], said[0]["is_own"], said[0]["blocked"]) == (7, True, [signal.SIGINT])
+    assert said[0]["arguments"] == ["spawn", "0"]
+
+
 @pytest.mark.parametrize("sent", [*PASSED_ON, signal.SIGKILL])
 def test_signals_reach_it_and_it_does_not_outlive_its_stand_in(sent: signal.Signals, tmp_path: Path) -> None:
     process = start("wait", "0", str(tmp_path / "pid"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

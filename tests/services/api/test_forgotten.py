@@ -27,8 +27,9 @@ def test_the_oldest_that_has_ended_is_forgotten_and_its_data_stay(tmp_path: Path
         running_service(data, *_ENGINE, env=_LIMITS) as service,
         httpx.Client(base_url=service.url, timeout=60, trust_env=False) as api,
     ):
-        # The oldest of all, which goes on and is kept for that.
-        working = api.post("/v1/jobs", json=LONG_BODY, params={"priority": -1}).raise_for_status().json()["id"]
+        # The oldest of all, which goes on and is kept for that. The others wait for one of its shards each.
+        long = {**LONG_BODY, "shard_rows": 500}
+        working = api.post("/v1/jobs", json=long, params={"priority": -1}).raise_for_status().json()["id"]
         ids = []
         for seed in range(4):
             ids.append(api.post("/v1/jobs", json=_body(seed)).raise_for_status().json()["id"])

@@ -34,7 +34,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service with room for one waiting job and one robot."""
     limits = {"HEADSTART_MAX_QUEUED_JOBS": "1", "HEADSTART_MAX_RUNNING_JOBS": "1", "HEADSTART_MAX_ROBOTS": "1"}
     limits |= {"HEADSTART_PREVIEW_SECONDS": "200", "HEADSTART_PREVIEW_PROCESSES": "1"}
-    with running_service(tmp_path_factory.mktemp("small") / "data", *_ENGINE, env=limits) as running:
+    with running_service(tmp_path_factory.mktemp("small") / "data", *_ENGINE, env=limits, is_warm=False) as running:
         yield running
 
 
@@ -72,9 +72,9 @@ def test_a_full_shelf_takes_no_other_robot(small_api: httpx.Client) -> None:
 def test_previews_wait_for_each_other_but_not_long_and_outlive_their_process(
     small: RunningService, small_api: httpx.Client
 ) -> None:
-    before = {process.pid for process in child_processes("spawn_main", small.process.pid)}
+    before = {process.pid for process in child_processes("spawn_main", small.pid)}
     preview = small_api.post("/v1/preview", json=_FEW).raise_for_status().json()
-    (previewer,) = [p for p in child_processes("spawn_main", small.process.pid) if p.pid not in before]
+    (previewer,) = [p for p in child_processes("spawn_main", small.pid) if p.pid not in before]
     previewer.suspend()
     with ThreadPoolExecutor(10) as pool:
         calls = [pool.submit(small_api.post, "/v1/preview", json=_FEW) for _ in range(10)]
@@ -125,13 +125,13 @@ def test_a_preview_that_takes_too_long_is_given_up(strict_api: httpx.Client) -> 
 def test_a_long_preview_leaves_room_for_short_ones(tmp_path: Path) -> None:
     limits = {"HEADSTART_PREVIEW_SECONDS": "300"}
     with (
-        running_service(tmp_path / "data", *_ENGINE, env=limits) as service,
+        running_service(tmp_path / "data", *_ENGINE, env=limits, is_warm=False) as service,
         httpx.Client(base_url=service.url, timeout=300, trust_env=False) as api,
         ThreadPoolExecutor(8) as pool,
     ):
-        before = {process.pid for process in child_processes("spawn_main", service.process.pid)}
+        before = {process.pid for process in child_processes("spawn_main", service.pid)}
         short = api.post("/v1/preview", json=_FEW).raise_for_status().json()
-        (previewer,) = [p for p in child_processes("spawn_main", service.process.pid) if p.pid not in before]
+        (previewer,) = [p for p in child_processes("spawn_main", service.pid) if p.pid not in before]
         # The process that the next preview goes to takes for ever.
         previewer.suspend()
         try:

@@ -56,7 +56,7 @@ def test_calls_end_the_service_ends_and_the_next_one_goes_on(tmp_path: Path, den
     data = tmp_path / "data"
     shutil.copytree(dense.root, data / DENSE.dataset_id)
     limits = {"HEADSTART_PREVIEW_SECONDS": "300"}
-    with running_service(data, *_ENGINE, env=limits) as service, contextlib.ExitStack() as stack:
+    with running_service(data, *_ENGINE, env=limits, is_warm=False) as service, contextlib.ExitStack() as stack:
         connections = httpx.Limits(max_connections=None)
         api = stack.enter_context(httpx.Client(base_url=service.url, timeout=120, trust_env=False, limits=connections))
         job = _begun(api, service)
@@ -72,7 +72,7 @@ def test_calls_end_the_service_ends_and_the_next_one_goes_on(tmp_path: Path, den
         assert all(event.wait(60) for event in begun)
         while "headstart_streams 4.0" not in api.get("/metrics").text:
             time.sleep(0.05)
-        children = psutil.Process(service.process.pid).children(recursive=True)
+        children = psutil.Process(service.pid).children(recursive=True)
         assert service.stop() == 0
         calls.join()
         with contextlib.suppress(httpx.HTTPError):
@@ -94,9 +94,9 @@ def test_calls_end_the_service_ends_and_the_next_one_goes_on(tmp_path: Path, den
 
 def _begun(api: httpx.Client, service: RunningService) -> str:
     """The path of a job that runs, in a service whose previews never end."""
-    before = {process.pid for process in child_processes("spawn_main", service.process.pid)}
+    before = {process.pid for process in child_processes("spawn_main", service.pid)}
     api.post("/v1/preview", json={**BODY, "count": 1}).raise_for_status()
-    for process in child_processes("spawn_main", service.process.pid):
+    for process in child_processes("spawn_main", service.pid):
         if process.pid not in before:
             process.suspend()
     path = f"/v1/jobs/{api.post('/v1/jobs', json=_MANY).raise_for_status().json()['id']}"
@@ -109,7 +109,7 @@ def _goes_on(data: Path, job: str) -> None:
     """A service that is started again finishes the job, with the bytes of one that was never stopped."""
     kept = len(Dataset(data / job.rpartition("/")[2]).commits())
     assert 2 <= kept < 50
-    with running_service(data, *_ENGINE) as service:
+    with running_service(data, *_ENGINE, is_warm=False) as service:
         with httpx.Client(base_url=service.url, timeout=60, trust_env=False) as api:
             ended = wait_until_ended(api, job.rpartition("/")[2])
         assert (ended["state"], ended["progress"]["accepted"]) == ("succeeded", 1000)
