@@ -63,7 +63,7 @@ class Installed:
 
     def run(self, *arguments: str | Path, told: Any = None) -> "subprocess.CompletedProcess[str]":
         """Its Python, which sees nothing of the checkout; a warning is an error."""
-        given = [self.python, "-I", "-W", "error", *arguments]
+        given = [str(self.python), "-I", "-W", "error", *map(str, arguments)]
         return subprocess.run(
             given,
             cwd=self.folder,
@@ -84,9 +84,21 @@ class Installed:
     def serving(self) -> Iterator[str]:
         """A service with Ray, by its URL."""
         ready, log = self.folder / "url", self.folder / "serve.log"
-        given = ["serve", "--data", "data", "--port", "0", "--engine", "ray", "--workers", "1", "--ready-file", ready]
+        given = [
+            "serve",
+            "--data",
+            "data",
+            "--port",
+            "0",
+            "--engine",
+            "ray",
+            "--workers",
+            "1",
+            "--ready-file",
+            str(ready),
+        ]
         with log.open("w") as file:
-            started = [self.python, "-I", "-m", "headstart", *given]
+            started = [str(self.python), "-I", "-m", "headstart", *given]
             process = subprocess.Popen(started, cwd=self.folder, env=_outside(), stderr=file)
         try:
             deadline = time.monotonic() + 300
