@@ -31,7 +31,9 @@ setup: $(VENV)/.ready ## Install everything into .venv (idempotent)
 
 $(VENV)/.ready: pyproject.toml constraints.txt $(wildcard packages/*/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
-	  echo "Headstart needs Python 3.11, but PYTHON is '$(PYTHON)'. Try: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
+	  echo "make sets up Python 3.11, which everything is tested in, but PYTHON is '$(PYTHON)': $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Try: make setup PYTHON=/path/to/python3.11. For the services alone in 3.12 or 3.13:" >&2; \
+	  echo "  python -m pip install -c constraints.txt '.[services]' ./packages/headstart-client" >&2; exit 2; }
 	@echo "==> virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	@echo "==> packages, at the versions in constraints.txt (4.1 GB on disk, a few minutes)"
@@ -81,8 +83,8 @@ test-openapi: setup ## Call every operation of the REST API in more than 3,000 r
 test-lerobot: setup ## Open exports, datasets and policies, in the real lerobot of LEROBOT_PYTHON, a Python that has it
 	LEROBOT_PYTHON='$(LEROBOT_PYTHON)' LEROBOT_LAYOUT='$(LEROBOT_LAYOUT)' $(RUN) -m pytest -m lerobot tests/services/export tests/lerobot_plugin $(ARGS)
 
-test-install: setup ## Install the client package into clean Pythons 3.10 and 3.13, where those are, and use it there
-	$(RUN) -m pytest -m install tests/client_package/test_clean_environments.py $(ARGS)
+test-install: setup ## Install the client package into clean Pythons 3.10 and 3.13, the services into 3.12 and 3.13, and use them there
+	$(RUN) -m pytest -m install tests/client_package/test_clean_environments.py tests/services/test_other_pythons.py $(ARGS)
 
 bench: setup ## Print the figures of the benchmarks that take minutes, one JSON object each
 	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vxE "peers|closed_loop|keep_outs"); do \

@@ -3,13 +3,13 @@
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.interpreters import clean_environment
 from tests.pages import ROOT
 from tests.services.example import RunningService, running_service
 
@@ -47,15 +47,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         yield running
 
 
-def python_of(version: str) -> str:
-    """A Python of that version."""
-    versions = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
-    found = str(versions[-1]) if versions else shutil.which(f"python{version}")
-    if found is None:
-        pytest.skip(f"there is no Python {version} here")
-    return found
-
-
 def said(python: Path, code: str, *arguments: str) -> Any:
     """What a program of JSON says, in a clean environment."""
     done = subprocess.run(
@@ -67,11 +58,10 @@ def said(python: Path, code: str, *arguments: str) -> Any:
 
 @pytest.mark.parametrize("version", ["3.10", "3.13"])
 def test_it_installs_alone_and_small(version: str, service: RunningService, tmp_path: Path) -> None:
-    subprocess.run([python_of(version), "-m", "venv", "--without-pip", tmp_path / "clean"], check=True)
+    python, pip = clean_environment(version, tmp_path / "clean")
     # Built outside the checkout, which a build would leave files in.
     package = shutil.copytree(ROOT / "packages" / "headstart-client", tmp_path / "package")
-    python, wheels = tmp_path / "clean" / "bin" / "python", tmp_path / "wheels"
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
+    wheels = tmp_path / "wheels"
     subprocess.run([*pip, "wheel", "--wheel-dir", wheels, package], check=True)
     assert sum(file.stat().st_size for file in wheels.iterdir()) < MOST_BYTES
     subprocess.run([*pip, "install", "--no-index", "--find-links", wheels, "headstart-client"], check=True)

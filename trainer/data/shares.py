@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from shared.order import IntArray
+from shared.plain_sum import plain_sum
 from trainer.settings import check_numbers
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -20,7 +21,7 @@ def shares_of(weights: Sequence[float] | None, sets: int) -> tuple[float, ...]:
     check_numbers("weights", given, sets, above=0)
     # By the greatest first: a sum of very large weights would not be finite.
     parts = [weight / max(given) for weight in given]
-    return tuple(part / sum(parts) for part in parts)
+    return tuple(part / plain_sum(parts) for part in parts)
 
 
 def windows_of_each(shares: Sequence[float], first: int, count: int) -> IntArray:

@@ -13,6 +13,7 @@ from torch import Tensor
 from shared.errors import TrainingError
 from shared.order import IntArray, WindowSpan
 from shared.philox import philox_uint64
+from shared.plain_sum import plain_sum
 from trainer.config import AdaptConfig, Scaling
 from trainer.data.batches import Batch, RankBatch
 from trainer.data.demonstrations.episode import Demonstrations, Episode, joined_observations
@@ -121,7 +122,7 @@ class DemonstrationWindows:
         shares = [share * bool(len(own)) for share, own in zip(self._shares, self._held_out_steps, strict=True)]
         if not any(shares):
             return self._held_out_steps
-        counts = windows_of_each([share / sum(shares) for share in shares], 0, self._config.validation_windows)
+        counts = windows_of_each([share / plain_sum(shares) for share in shares], 0, self._config.validation_windows)
         return [_spread(own, int(count)) for own, count in zip(self._held_out_steps, counts, strict=True)]
 
     def motion_windows(self, most: int = MOST_WINDOWS) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ from services.catalogue.urdf import Shape
 from services.synthesis.arm.robot_model import RobotModel
 from services.synthesis.numerics.elementary import sines_cosines
 from services.synthesis.numerics.rotations import lengths, product
+from shared.plain_sum import plain_sum
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -90,7 +91,7 @@ def _parts(robot: RobotModel, link: str) -> list[tuple[int, FloatArray]]:
         shapes.append(_moved(_corners(robot.arm, shape), placement))
     if len(shapes) > 1:
         together = np.concatenate(shapes)
-        if _volume(together) - sum(map(_volume, shapes)) <= EMPTY_VOLUME:
+        if _volume(together) - plain_sum(map(_volume, shapes)) <= EMPTY_VOLUME:
             return [(joint, together)]
     return [(joint, vertices) for vertices in shapes]
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.plain_sum import plain_sum
 from shared.rotation import quat_xyzw_to_matrix
 from shared.summary import Chain, DemonstrationSummary
 
@@ -121,9 +122,9 @@ def _place(chain: list[_Waypoint]) -> list[_Waypoint]:
         return []
     retreat = opens + 1 < len(chain) and not chain[opens + 1].still
     retreated = chain[opens + 1] if retreat else chain[above]._replace(time=chain[place].time)
-    across = sum(point.time + point.dwell for point in chain[lifted + 1 : above + 1])
+    across = plain_sum(point.time + point.dwell for point in chain[lifted + 1 : above + 1])
     grasp, release = (
-        sum(point.dwell + point.time * point.still for point in chain[begin : end + 1])
+        plain_sum(point.dwell + point.time * point.still for point in chain[begin : end + 1])
         for begin, end in ((pick, closes), (place, opens))
     )
     return [

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from services.synthesis.request.workspace import Coordinate, Direction, Extent, RequestPart
+from shared.plain_sum import plain_sum
 
 MAX_KEEP_OUTS = 32
 
@@ -31,7 +32,7 @@ class HalfSpace(RequestPart):
     @property
     def unit_normal(self) -> tuple[float, ...]:
         """The normal, of length 1; it points to where the arm may be."""
-        length = math.sqrt(sum(value * value for value in self.normal))
+        length = math.sqrt(plain_sum(value * value for value in self.normal))
         return tuple(value / length for value in self.normal)
 
 

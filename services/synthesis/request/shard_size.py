@@ -18,6 +18,7 @@ from services.synthesis.request.families import MOST_SEGMENTS, Family, draw_fami
 from services.synthesis.request.workspace import Box, Fitted, Objects, Workspace
 from shared import records
 from shared.philox import philox_uniform
+from shared.plain_sum import plain_sum
 
 FloatArray = NDArray[np.float64]
 
@@ -158,6 +159,7 @@ def _at_tool_speed(arm: Arm, workspace: Workspace, tool_speed: tuple[float, floa
     else:
         path = arm.description.path(arm.base_frame, arm.tool_frame)
         slides = [joint_limits(arm.description, joint) for joint in arm.moving if joint.kind == "prismatic"]
-        farthest = 2 * (sum(math.hypot(*joint.origin.xyz) for joint in path) + sum(max(-a, b) for a, b, _ in slides))
+        links = plain_sum(math.hypot(*joint.origin.xyz) for joint in path)
+        farthest = 2 * (links + plain_sum(max(-a, b) for a, b, _ in slides))
     low, high = tool_speed
     return RowTimes(farthest / 2 / (low + u * (high - low)), farthest / low)

@@ -25,6 +25,7 @@ from services.synthesis.request.equal_poses import EQUAL_POSITION, leaves_still,
 from services.synthesis.request.goals import Goal
 from shared.demonstrated_motions import MAX_OBJECTS, DemonstratedMotions
 from shared.errors import SummaryError
+from shared.plain_sum import plain_sum
 from shared.summary import FORMAT, DemonstrationSummary
 
 Coordinate = Annotated[float, Field(strict=True, ge=-10, le=10)]
@@ -138,7 +139,7 @@ class Pose(RequestPart):
     def _is_orthonormal(cls, rows: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if rows is not None:
             first, second = rows[:3], rows[3:]
-            slope = sum(a * b for a, b in zip(first, second, strict=True))
+            slope = plain_sum(a * b for a, b in zip(first, second, strict=True))
             off = [math.hypot(*first) - 1, math.hypot(*second) - 1, slope]
             if max(map(abs, off)) > ROTATION_TOLERANCE:
                 raise ValueError("the first two rows of a rotation matrix have length 1 and are at right angles")

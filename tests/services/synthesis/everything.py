@@ -11,7 +11,7 @@ from services.synthesis.request.families import WAYPOINT_FAMILIES
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.records import content_hash
 from tests.shared.summary_example import example_summary
-from tests.stacking import motions
+from tests.stacking import RATE_HZ, motions
 
 ROWS = 20
 _DOWN = {"rotation_6d": [1.0, 0.0, 0.0, 0.0, -1.0, 0.0]}
@@ -24,7 +24,7 @@ _ALL: dict[str, Any] = {
     "seed": 5,
 }
 _SOLIDS = [
-    {"kind": "half_space", "normal": [0.1, 0.0, 1.0], "offset": -0.05},
+    {"kind": "half_space", "normal": [0.04, 0.16, 1.0], "offset": -0.05},
     {"kind": "box", "min": [0.7, -0.1, 0.0], "max": [0.8, 0.1, 0.4]},
 ]
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -39,15 +39,22 @@ REQUESTS: dict[str, dict[str, Any]] = {
 }
 
 
+def bodies(rows: int, motions_sha256: str) -> dict[str, dict[str, Any]]:
+    """Requests of so many rows each: REQUESTS, and one for copies of the demonstrations with this hash."""
+    jitter = {"position": 0.02, "angle_deg": 8.0}
+    workspace = {"kind": "objects", "motions": motions_sha256, "start_jitter": jitter}
+    copies = {"robot": "panda", "count": rows, "rate_hz": RATE_HZ, "workspace": workspace}
+    return {**{name: {**_ALL, "count": rows, **request} for name, request in REQUESTS.items()}, "objects": copies}
+
+
 def hashes(rows: int) -> dict[str, str]:
     """The content hash of so many rows of each request, and of copies."""
-    made = {
-        name: _hash(TrajectoryRequest.parse({**_ALL, "count": rows, **request})) for name, request in REQUESTS.items()
-    }
     of = motions(3)
-    workspace = {"kind": "objects", "motions": of.content_sha256, "start_jitter": {"position": 0.02, "angle_deg": 8.0}}
-    copies = {"robot": "panda", "count": rows, "rate_hz": of.rate_hz, "workspace": workspace}
-    return {**made, "objects": _hash(TrajectoryRequest.parse(copies, motions={of.content_sha256: of}.get))}
+    find = {of.content_sha256: of}.get
+    return {
+        name: _hash(TrajectoryRequest.parse(body, motions=find))
+        for name, body in bodies(rows, of.content_sha256).items()
+    }
 
 
 def _hash(request: TrajectoryRequest) -> str:

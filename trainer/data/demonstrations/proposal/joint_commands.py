@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.plain_sum import plain_sum
 from trainer.data.demonstrations.mapping.mapping import Joints
 from trainer.data.demonstrations.proposal.calibration import Calibration
 from trainer.data.demonstrations.proposal.commands import Fit, absolute_fit, delta_fit, motions, scaled_fit
@@ -88,7 +89,7 @@ def _each_joint(steps: Steps, told: FloatArray, seen: FloatArray) -> list[_OneJo
     for delay in steps.delays:
         early, late = steps.pairs(delay)
         found = [_one_joint(told[early, j], seen[late, j]) for j in range(seen.shape[1])]
-        if not best or sum(one.apart for one in found) < sum(one.apart for one in best):
+        if not best or plain_sum(one.apart for one in found) < plain_sum(one.apart for one in best):
             best = found
     return best
 
