@@ -1,6 +1,7 @@
 """What processes do with memory that they have freed: glibc's defaults suit neither the service nor its workers."""
 
 import ctypes
+import gc
 import os
 
 # Of glibc's malloc.h.
@@ -32,6 +33,16 @@ def trim() -> None:
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
         malloc_trim(0)
+
+
+def keep_what_is_there() -> None:
+    """Takes what is in memory now, modules above all, out of the search for garbage. Call it when all is imported.
+
+    Each full search would look at 150,000 objects for a tenth of a second in which no call is answered, and the
+    interpreter makes four when it ends.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def keep_memory() -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from services.api.problems import ProblemError
-from services.engine.worker import Worker, WorkerDiedError
+from services.engine.worker import Worker, WorkerDiedError, kill_all
 
 _WAIT_S = 10.0
 _MAX_WAITING = 8
@@ -74,8 +74,7 @@ class BoundedProcesses:
             self._changed.notify_all()
             # Those have no process any more, and are over in a moment.
             self._changed.wait_for(lambda: not self._busy)
-            for worker in self._idle:
-                worker.kill()
+            kill_all(self._idle)
             self._idle.clear()
 
     def _load(self, worker: Worker, module: str) -> None:

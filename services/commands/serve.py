@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from services.api.app import create_app, end_calls
 from services.api.settings import Settings
 from services.jobs import claimed, open_dataset_root
-from services.memory import give_memory_back
+from services.memory import give_memory_back, keep_what_is_there
 from shared.api_keys import read_or_make_keys
 from shared.errors import ConfigError
 from shared.listening import listen, serve_and_announce
@@ -81,6 +81,7 @@ def run(options: argparse.Namespace) -> int:
     announced = serve_and_announce(
         serving, lambda: server.started, "Headstart serves on", listener.url, options.ready_file
     )
+    keep_what_is_there()
     try:
         asyncio.run(announced)
     finally:

@@ -21,7 +21,7 @@ from services.engine.engine import (
 )
 from services.engine.fair_share import FairShare, Share
 from services.engine.first_failure import FirstFailure
-from services.engine.worker import Worker, WorkerDiedError
+from services.engine.worker import Worker, WorkerDiedError, kill_all
 from services.synthesis.pipeline import ShardPlan
 from shared.errors import SynthesisError
 from shared.manifest import Commit
@@ -110,14 +110,13 @@ class ProcessEngine:
                         on_commit(commit)
             return False
         finally:
-            for worker in busy:
-                worker.kill()
+            kill_all(busy)
 
     def close(self) -> None:
         """Ends every worker, but those that a call of run_shards still uses."""
         with self._changing:
-            while self._idle:
-                self._idle.pop().kill()
+            kill_all(self._idle)
+            self._idle.clear()
 
     def _worker(self) -> Worker:
         with self._changing:

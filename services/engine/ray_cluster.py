@@ -12,19 +12,18 @@ from typing import Any
 from services.engine.engine import MAX_DEATHS, POLL_S, EngineName, ShardTask, dying_workers, never, usual
 from services.engine.fair_share import FairShare, Share
 from services.engine.first_failure import FirstFailure
-from services.engine.ray_driver import drive
-from services.engine.worker import Child, WorkerDiedError
+from services.engine.ray_process import DriverProcess
+from services.engine.worker import WorkerDiedError
 from services.synthesis.pipeline import ShardPlan
 from shared.errors import EngineError, SynthesisError
 from shared.manifest import Commit
 from shared.storage import Location, absolute
 
-_START_S = 120.0
 _PATIENCE_S = 120.0
 """How long a job waits for a Ray that is lost to be there again."""
 _PAUSE_S = 2.0
-_DROP_S, _CLOSE_S = 1.8, 1.2
-"""How long Ray is given to end a run's shards, and to end in order: then its driver is killed, and Ray ends with it."""
+_DROP_S = 1.8
+"""How long Ray is given to end a run's shards: then its driver is killed, and Ray ends with it."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ class RayEngine:
         self.workers = workers or 1
         self._problem = ""
         self._wanted = workers
-        self._driver: Child | None = None
+        self._driver: DriverProcess | None = None
         self._changing = threading.RLock()
         self._sharing = FairShare(lambda: self.workers)
         self._numbers = itertools.count()
@@ -58,23 +57,10 @@ class RayEngine:
             if self._driver is not None:
                 self._problem = ""
                 return
-            driver, deadline = Child(drive, self._wanted), time.monotonic() + _START_S
-            try:
-                while not driver.connection.poll(POLL_S):
-                    if should_stop():
-                        raise EngineError("stopped before Ray was up")
-                    if time.monotonic() > deadline:
-                        raise EngineError(f"Ray is not up after {_START_S:.0f} s; `--engine process` needs no Ray")
-                answer, value = driver.take()
-                if answer == "failed":
-                    raise EngineError(value)
-            except WorkerDiedError:
-                raise EngineError("Ray ended the process that started it; its logs are in /tmp/ray") from None
-            except BaseException:
-                driver.kill()
-                raise
+            driver = DriverProcess(self._wanted)
+            workers = driver.wait_until_ready(should_stop)
             # Lost and back: also where the job that lost it did not live to see that.
-            self._driver, self.workers, self._problem = driver, value, ""
+            self._driver, self.workers, self._problem = driver, workers, ""
         threading.Thread(target=self._listen, args=(driver,), name="headstart-ray", daemon=True).start()
 
     def run_shards(
@@ -114,11 +100,9 @@ class RayEngine:
         with self._changing:
             driver, self._driver = self._driver, None
             if driver is not None:
-                driver.give(("end",))
-                driver.join(_CLOSE_S)
-                driver.end()
+                driver.leave()
 
-    def _listen(self, driver: Child) -> None:
+    def _listen(self, driver: DriverProcess) -> None:
         """Hands what a driver answers to the runs, until it has died."""
         try:
             while True:
@@ -202,7 +186,7 @@ class _Run:
         self.left = True
         self.running: dict[ShardTask, ShardPlan] = {}
         self.answers: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
-        self.driver: Child | None = None
+        self.driver: DriverProcess | None = None
         self.workers = 0
         self._root = root
         self._waiting, self._again = iter(plans), deque[ShardPlan]()
@@ -216,7 +200,7 @@ class _Run:
             self.share.give_back(wants_more=False)
         return plan
 
-    def give(self, plan: ShardPlan, driver: Child | None) -> None:
+    def give(self, plan: ShardPlan, driver: DriverProcess | None) -> None:
         """Has a shard made. Without a driver, it is one of those that are lost."""
         self.driver = driver
         task = ShardTask.of(plan)

@@ -16,6 +16,7 @@ from typing import Any
 
 from services.engine.engine import ShardTask, make_shard_alone
 from services.engine.lost_machines import LostMachines
+from services.engine.process_tree import ProcessTree
 from services.engine.ray_node import ensure_node
 from services.engine.worker import ignore_interrupts
 from shared.errors import EngineError, HeadstartError
@@ -33,9 +34,9 @@ _HEAD_GONE_S = 5
 def drive(connection: Connection, wanted: int | None) -> None:
     """Runs in the process, until it is told to end or the other side is gone.
 
-    It is sent ("make", run, task, root), ("drop", run), ("end",) and sends ("ready", workers) or ("failed", why) once;
-    then, in any order, ("made", run, task, commit, workers), ("raised", run, task, error), ("lost", run, task, why)
-    and ("dropped", run). Runs are numbers, tasks ShardTasks.
+    It is sent ("make", run, task, root), ("drop", run), ("end",) to leave a cluster, and sends ("ready", workers) or
+    ("failed", why) once; then, in any order, ("made", run, task, commit, workers), ("raised", run, task, error),
+    ("lost", run, task, why) and ("dropped", run). Runs are numbers, tasks ShardTasks.
     """
     ignore_interrupts()
     try:
@@ -44,7 +45,7 @@ def drive(connection: Connection, wanted: int | None) -> None:
         connection.send(("failed", str(error)))
         return
     connection.send(("ready", driver.workers))
-    threading.Thread(target=_listen, args=(connection, driver.inbox), daemon=True).start()
+    threading.Thread(target=_listen, args=(connection, driver), daemon=True).start()
     while True:
         driver.look()
         try:
@@ -52,19 +53,22 @@ def drive(connection: Connection, wanted: int | None) -> None:
         except queue.Empty:
             continue
         if name == "end":
-            # Without waiting for what was dropped before: that ends with Ray.
+            # Without waiting for what was dropped before: that ends with the driver.
             driver.ray.shutdown()
-            return
+            # Nothing is left to be tidied up, which takes an interpreter of this size half a second.
+            os._exit(0)
         for answer in getattr(driver, name)(*arguments):
             connection.send(answer)
 
 
-def _listen(connection: Connection, inbox: "queue.SimpleQueue[Any]") -> None:
+def _listen(connection: Connection, driver: "_Driver") -> None:
     while True:
         try:
-            inbox.put(connection.recv())
+            driver.inbox.put(connection.recv())
         except (EOFError, OSError):
-            # Ray's processes end with this one, the shards in the making too.
+            # The service was killed. An embedded Ray ends with this process, the shards in the making too.
+            if not driver.joined:
+                ProcessTree().kill()
             os._exit(1)
 
 
@@ -87,7 +91,7 @@ class _Driver:
         self.workers = wanted or len(os.sched_getaffinity(0))
         self._counts = bool(address) and wanted is None
         self._counted_at = float("-inf")
-        self._joined = bool(address)
+        self.joined = bool(address)
         self._seen: set[str] = set()
         self._running: dict[tuple[int, ShardTask], Any] = {}
         self._leaving: dict[int, set[Any]] = {}
@@ -105,7 +109,7 @@ class _Driver:
 
     def make(self, run: int, task: ShardTask, root: Location) -> list[Any]:
         """Has a shard made; `done` follows."""
-        if self._joined and str(root) not in self._seen:
+        if self.joined and str(root) not in self._seen:
             hidden = self._nodes_without(root)
             if hidden:
                 return [("raised", run, task, hidden)]
