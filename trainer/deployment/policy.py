@@ -158,8 +158,8 @@ class Policy:
                 any size: they are resized and cropped as the demonstrations' were.
             prefix: the actions that are fixed already, (n, m, action_dim) in metres or radians: first the
                 n_obs_steps - 1 that were commanded last, then those that will still be carried out before this answer
-                is. The answer goes on from them without a jump. NaN in all of a robot's where it has none, as at the
-                beginning of an episode; None where no robot has any.
+                is. The answer begins with the latter as they are given, and goes on from them without a jump. NaN in
+                all of a robot's where it has none, as at the beginning of an episode; None where no robot has any.
             state: of a policy of relative actions, each arm as it is now, (n, 9) position [m] and rotation_6d of the
                 tool in the base frame, or (n, dof) joints [rad]; None where it is seen (`info.state_columns`).
 
@@ -194,6 +194,11 @@ class Policy:
             actions[..., ROTATION] = matrix_to_rot6d(rot6d_to_matrix(actions[..., ROTATION]))
         if now is not None:
             actions = absolute(torch.from_numpy(actions).double(), now, self._normalizer.action).float().numpy()
+        if prefix is not None:
+            # They are carried out whatever is answered; within a basis the denoised ones come near them only.
+            committed = prefix[:, self.n_obs_steps - 1 :]
+            ahead = actions[:, : committed.shape[1]]
+            ahead[:] = np.where(np.isnan(committed), ahead, committed)
         return actions
 
     def _require_finite(self, observations: NDArray[np.float32]) -> None:

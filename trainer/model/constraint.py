@@ -10,6 +10,9 @@ from trainer.data.motion_basis import MotionBasis
 
 _REACH_STEPS = 4.0
 """How far a gap at the prefix is carried on: the errors of steps so far apart are taken to go together by exp(-1/2)."""
+_HELD = 2
+"""Steps of a prefix that a window in a basis is held to, its last: where the arm will be, and how fast. More of them
+leave a basis of few directions hardly any that what is seen now can move."""
 _LEFT = 1e-3
 """Variance that may be left of a gap's; less would bend the rest of a window after the last micrometre of a prefix."""
 
@@ -32,7 +35,8 @@ class Constraint:
 
         Args:
             prefix: the first actions, (batch, m, action_dim) normalized, with NaN where a window's are not known; None
-                where none are. Within a basis they are met as nearly as it can.
+                where none are. Within a basis the last two are met as nearly as it can, and those before them only
+                by the gripper.
         """
         if prefix is None:
             return None if self._projection is None else self._project
@@ -81,18 +85,20 @@ class Constraint:
 def hold_gain(projection: Tensor | None, horizon: int, count: int) -> Tensor:
     """(horizon, count) float64, from the gap in the first actions to what it changes of the window.
 
-    Within a basis, the best linear estimate of the window's error from that of its first steps, for errors that are
-    alike in steps near each other: the window turns from the prefix to what is denoised, and does not jump. Without
-    one (None), only the first steps change.
+    Within a basis, the best linear estimate of the window's error from that of the last two of these steps, for errors
+    that are alike in steps near each other: the window turns from the prefix to what is denoised, and does not jump.
+    The steps before them change nothing. Without one (None), only the first steps change.
     """
     if projection is None:
         return torch.eye(horizon, dtype=torch.float64)[:, :count]
     steps = torch.arange(horizon, dtype=torch.float64)
     alike = torch.exp(-0.5 * ((steps[:, None] - steps) / _REACH_STEPS) ** 2)
     covariance = projection @ alike @ projection
-    first = covariance[:count, :count] + _LEFT * torch.eye(count, dtype=torch.float64)
-    gain: Tensor = torch.linalg.solve(first, covariance[:count])
-    return gain.T
+    held = slice(max(0, count - _HELD), count)
+    last = covariance[held, held] + _LEFT * torch.eye(covariance[held].shape[0], dtype=torch.float64)
+    gain = torch.zeros(horizon, count, dtype=torch.float64)
+    gain[:, held] = torch.linalg.solve(last, covariance[held]).T
+    return gain
 
 
 def _product(rows: Tensor, matrix: Tensor) -> Tensor:

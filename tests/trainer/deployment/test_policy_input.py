@@ -36,6 +36,18 @@ def test_rotations_are_orthonormal(low_dim_run: Path) -> None:
         assert np.abs(rot6d_to_matrix(actions[..., 3:9])[..., :2, :] - rows).max() < 1e-6
 
 
+def test_an_answer_begins_with_what_is_committed(low_dim_run: Path) -> None:
+    policy = Policy.load(low_dim_run)
+    free = policy.predict(OBSERVATIONS)
+    prefix = np.full((3, 5, 10), np.nan, np.float32)
+    prefix[:2] = free[:2, :5] + np.eye(10, dtype=np.float32)[0] * 0.01
+    found = policy.predict(OBSERVATIONS, prefix=prefix)
+    # One action was commanded before: the other four are the first of the answer, to the bit.
+    assert np.array_equal(found[:2, :4], prefix[:2, 1:])
+    assert np.array_equal(found[2], free[2])
+    assert np.abs(found[:2, 4:] - free[:2, 4:]).max() > 1e-4
+
+
 def test_pictures_are_taken_as_the_camera_gives_them(camera_run: Path) -> None:
     policy = Policy.load(camera_run)
     large = np.random.default_rng(1).integers(0, 256, (2, 2, 480, 640, 3), np.uint8)

@@ -141,16 +141,18 @@ def test_the_gripper_of_the_prefix_is_held_and_that_of_the_rest_is_untouched(see
 def test_a_prefix_moves_the_window_by_the_best_linear_estimate_of_its_error_and_within_the_basis(
     seed: int, kept: int, steps: int
 ) -> None:
-    """Kriging: errors within the basis that go together by exp(-1/2) at four steps, and a variance of 1e-3."""
+    """Kriging, from the prefix's last two steps: errors within the basis that go together by exp(-1/2) at four steps,
+    and a variance of 1e-3."""
     actions, prefix = random_actions(seed), random_actions(seed + 1)[:, :steps]
     found = constrained(kept, prefix, actions)[..., :-1].double().numpy()
     projected = onto(kept, actions[..., :-1].double().numpy())
     time = np.arange(HORIZON)
     alike = np.exp(-(np.subtract.outer(time, time) ** 2) / 32)
     covariance = onto(kept, onto(kept, alike[None])[0].T[None])[0]
-    weights = np.linalg.inv(covariance[:steps, :steps] + 1e-3 * np.eye(steps))
-    gap = prefix[..., :-1].double().numpy() - projected[:, :steps]
-    assert np.abs(found - projected - covariance[:, :steps] @ weights @ gap).max() < 2e-5
+    last = [step for step in (steps - 2, steps - 1) if step >= 0]
+    weights = np.linalg.inv(covariance[np.ix_(last, last)] + 1e-3 * np.eye(len(last)))
+    gap = prefix[..., :-1].double().numpy()[:, last] - projected[:, last]
+    assert np.abs(found - projected - covariance[:, last] @ weights @ gap).max() < 2e-5
     assert np.abs(onto(kept, found) - found).max() < 2e-5
 
 
@@ -163,17 +165,29 @@ def test_a_prefix_of_one_step_is_met_to_a_hundredth_of_the_gap(seed: int, kept: 
 
 
 @given(SEEDS, st.integers(4, HORIZON), st.floats(-0.1, 0.1), st.floats(-0.02, 0.02))
-def test_a_prefix_of_a_few_steps_is_met_to_three_hundredths_of_a_gap_that_changes_slowly(
+def test_the_last_two_steps_of_a_prefix_are_met_to_a_hundredth_of_a_gap_that_changes_slowly(
     seed: int, kept: int, slope: float, bend: float
 ) -> None:
-    """Measured: of two steps 1.1 % and of three 2.5 % at most, where each step's gap is within 10 % of the last's."""
+    """Measured: 1.1 % at most, where each step's gap is within 10 % of the last's."""
     actions = random_actions(seed)
     free = constrained(kept, None, actions)
-    for steps, worst in ((1, 0.0025), (2, 0.0125), (3, 0.0275)):
+    for steps, worst in ((1, 0.0025), (2, 0.0125)):
         time = torch.arange(steps)[:, None]
         gap = random_actions(seed + 1)[:, :1] * (1 + slope * time + bend * time**2)
         left = (free[:, :steps] + gap - constrained(kept, free[:, :steps] + gap, actions)[:, :steps]).abs()
         assert (left <= worst * gap.abs().amax(1, keepdim=True) + 1e-6).all()
+
+
+@given(SEEDS, st.integers(4, HORIZON), st.integers(3, 8))
+def test_of_a_long_prefix_only_the_last_two_steps_move_the_window(seed: int, kept: int, steps: int) -> None:
+    """Five steps and five directions would leave nothing that what is seen could move."""
+    actions, prefix = random_actions(seed), random_actions(seed + 1)[:, :steps]
+    other = prefix.clone()
+    other[:, : steps - 2, :-1] += 1
+    found = constrained(kept, prefix, actions)
+    assert torch.equal(constrained(kept, other, actions)[..., :-1], found[..., :-1])
+    other[:, -1, :-1] += 1
+    assert not torch.equal(constrained(kept, other, actions)[..., :-1], found[..., :-1])
 
 
 @pytest.mark.parametrize("kept", [4, 5, 6])
@@ -202,28 +216,15 @@ def test_windows_whose_prefix_is_not_known_are_as_without_one(kept: int | None, 
     assert not torch.equal(found[[0, 2]], free[[0, 2]])
 
 
-@given(SEEDS, st.integers(1, 6))
-def test_a_prefix_of_the_whole_window_that_lies_in_the_basis_is_what_comes_out(seed: int, kept: int) -> None:
-    """Measured: with six directions, each with half of what the one before has, 2 % of the gap are left at most."""
-    rng = np.random.default_rng(seed)
-    along = rng.uniform(-1, 1, (3, kept, 9)) * 0.5 ** np.arange(kept)[:, None]
-    prefix = random_actions(seed)
-    prefix[..., :-1] = torch.from_numpy(np.einsum("kt,bkd->btd", waves()[:kept], along)).float()
-    actions = torch.zeros(3, HORIZON, 10)
-    found = constrained(kept, prefix, actions)
-    largest = prefix[..., :-1].abs().amax(1, keepdim=True)
-    assert ((found - prefix)[..., :-1].abs() <= 0.03 * largest + 1e-6).all()
-
-
 @given(SEEDS, st.integers(1, HORIZON), st.integers(1, HORIZON))
 def test_a_prefix_that_jumps_from_end_to_end_of_the_range_is_carried_on_but_not_without_bound(
     seed: int, kept: int, steps: int
 ) -> None:
-    """Measured: to 3.0 after one step, 41 after nine, 2.4 with all sixteen."""
+    """Measured: to 3.1 after one step, 24 at most after more."""
     actions, prefix = random_actions(seed), random_actions(seed + 1)[:, :steps].sign()
     found = constrained(kept, prefix, actions)
     assert torch.isfinite(found).all()
-    assert found.abs().max() < {1: 4, HORIZON: 4}.get(steps, 60)
+    assert found.abs().max() < (4 if steps == 1 else 36)
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
