@@ -16,6 +16,7 @@ import torch
 from docs.benchmark_tables import benchmark_table, benchmark_tables
 from docs.closed_loop import closed_loop_table
 from docs.few_steps import few_steps_table
+from docs.four_tasks import four_tasks_table
 from docs.paper_comparison import comparison_table
 from docs.smoothing import smoothing_table
 from docs.training_settings import settings_table
@@ -147,6 +148,7 @@ PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "benchmarks": (RESULTS / "benchmarks.md", benchmark_tables),
     "fit": (ROOT / "docs" / "report.md", lambda: benchmark_table("fit")),
     "reports": (RESULTS / "README.md", results_table),
+    "four-tasks": (RESULTS / "README.md", four_tasks_table),
     "gates": (RESULTS / "README.md", gates_table),
     "few_steps": (RESULTS / "README.md", few_steps_table),
     "smoothing": (RESULTS / "README.md", smoothing_table),

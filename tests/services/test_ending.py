@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,16 @@ def _left(processes: list[psutil.Process]) -> list[str]:
 
 def test_workers_are_ended_before_any_of_them_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[tuple[str, int | None]] = []
-    end, kill = Child.end, Child.kill
-    monkeypatch.setattr(Child, "end", lambda child: (steps.append(("end", child.pid)), end(child)))
-    monkeypatch.setattr(Child, "kill", lambda child: (steps.append(("kill", child.pid)), kill(child)))
+
+    def noted(step: str, do: Callable[[Child], None]) -> Callable[[Child], None]:
+        def noting(child: Child) -> None:
+            steps.append((step, child.pid))
+            do(child)
+
+        return noting
+
+    monkeypatch.setattr(Child, "end", noted("end", Child.end))
+    monkeypatch.setattr(Child, "kill", noted("kill", Child.kill))
     engine = ProcessEngine(3)
     engine.start()
     engine.close()
@@ -75,7 +82,7 @@ def test_what_is_imported_is_not_searched_for_garbage_while_calls_are_served(
 ) -> None:
     counts: list[int] = []
 
-    def instead_of_serving(announced: Coroutine[Any, Any, None]) -> None:
+    def instead_of_serving(announced: Any) -> None:
         counts.append(gc.get_freeze_count())
         assert announced.cr_frame is not None
         serving = announced.cr_frame.f_locals["serving"]
