@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import CoroutineType
 from typing import Any
 
 import httpx
@@ -85,6 +84,7 @@ def test_what_is_imported_is_not_searched_for_garbage_while_calls_are_served(
 
     def instead_of_serving(announced: Any) -> None:
         counts.append(gc.get_freeze_count())
+        assert announced.cr_frame is not None
         serving = announced.cr_frame.f_locals["serving"]
         for listening in serving.cr_frame.f_locals["sockets"]:
             listening.close()
