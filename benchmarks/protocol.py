@@ -173,7 +173,7 @@ def _apart(name: str, where: Path) -> dict[str, float]:
 def service_start(data: Path) -> float:
     """Seconds from the start of a service to its first page of jobs."""
     began = time.perf_counter()
-    service = RunningService(data, "--engine", "process", "--workers", "1")
+    service = RunningService(data, "--engine", "process", "--workers", "1", is_warm=False)
     try:
         with Client(service.url) as client:
             next(client.jobs(), None)

@@ -52,7 +52,7 @@ class Bench:
         self._service = self._start()
 
     def _start(self) -> RunningService:
-        service = RunningService(self._data, "--engine", self._engine)
+        service = RunningService(self._data, "--engine", self._engine, is_warm=False)
         with Client(service.url) as client:
             client.wait_ready(_DEADLINE_S)
         return service

@@ -83,11 +83,11 @@ def measure(service: RunningService, client: Client, job_id: str, seconds: float
 
     def watch_memory() -> None:
         while not done.wait(1.0):
-            phase.memory_mb.append(private_mb(service.process.pid))
+            phase.memory_mb.append(private_mb(service.pid))
 
     watching = threading.Thread(target=watch_memory)
     watching.start()
-    busy = _busy_s(service.process.pid)
+    busy = _busy_s(service.pid)
     began, before = time.monotonic(), client.job(job_id)["progress"]["accepted"]
     with httpx.Client(base_url=service.url, trust_env=False, timeout=30) as probe:
         while time.monotonic() - began < seconds:
@@ -97,7 +97,7 @@ def measure(service: RunningService, client: Client, job_id: str, seconds: float
             time.sleep(PROBE_EVERY_S)
     rows = client.job(job_id)["progress"]["accepted"] - before
     phase.rows_per_s = rows / (time.monotonic() - began)
-    phase.cores = (_busy_s(service.process.pid) - busy) / (time.monotonic() - began)
+    phase.cores = (_busy_s(service.pid) - busy) / (time.monotonic() - began)
     done.set()
     watching.join()
     return phase
@@ -205,7 +205,7 @@ def main() -> int:
     cores: list[float] = []
     with (
         tempfile.TemporaryDirectory(prefix="headstart-load-") as folder,
-        running_service(Path(folder) / "data", "--engine", options.engine) as service,
+        running_service(Path(folder) / "data", "--engine", options.engine, is_warm=False) as service,
         Client(service.url) as client,
     ):
         client.wait_ready()

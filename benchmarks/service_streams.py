@@ -47,7 +47,7 @@ def make(client: Client, gigabytes: float) -> str:
 
 def read_slowly(service: RunningService, job_id: str, bytes_per_s: float, seconds: float) -> dict[str, float]:
     """Memory before, and at the most while one client reads at this rate."""
-    before, most, got, whole = private_mb(service.process.pid), 0.0, 0, True
+    before, most, got, whole = private_mb(service.pid), 0.0, 0, True
     began, looked_at = time.monotonic(), 0.0
     with (
         httpx.Client(base_url=service.url, trust_env=False, timeout=60) as http,
@@ -57,7 +57,7 @@ def read_slowly(service: RunningService, job_id: str, bytes_per_s: float, second
             got += len(chunk)
             if time.monotonic() - looked_at > 0.5:
                 looked_at = time.monotonic()
-                most = max(most, private_mb(service.process.pid))
+                most = max(most, private_mb(service.pid))
             if seconds and time.monotonic() - began > seconds:
                 whole = False
                 break
@@ -99,7 +99,7 @@ def disconnect(service: RunningService, job_id: str, times: int, seed: int = 0) 
 def _open(service: RunningService, http: httpx.Client) -> dict[str, float]:
     families = text_string_to_metric_families(http.get("/metrics").text)
     values = {sample.name: sample.value for family in families for sample in family.samples}
-    process = psutil.Process(service.process.pid)
+    process = psutil.Process(service.pid)
     return {
         "streams": int(values["headstart_streams"]),
         "tasks": int(values["headstart_tasks"]),
@@ -119,7 +119,7 @@ def main() -> int:
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="headstart-streams-") as folder,
-        running_service(Path(folder) / "data", "--engine", "process") as service,
+        running_service(Path(folder) / "data", "--engine", "process", is_warm=False) as service,
         Client(service.url) as client,
     ):
         client.wait_ready()

@@ -19,7 +19,7 @@ from tests.services.example import RunningService, running_service
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     data = tmp_path_factory.mktemp("benchmarks") / "data"
-    with running_service(data, "--engine", "process", "--workers", "1") as running:
+    with running_service(data, "--engine", "process", "--workers", "1", is_warm=False) as running:
         with Client(running.url) as client:
             client.wait_ready()
         yield running
