@@ -158,8 +158,9 @@ class Policy:
                 any size: they are resized and cropped as the demonstrations' were.
             prefix: the actions that are fixed already, (n, m, action_dim) in metres or radians: first the
                 n_obs_steps - 1 that were commanded last, then those that will still be carried out before this answer
-                is. The answer begins with the latter as they are given, and goes on from them without a jump. NaN in
-                all of a robot's where it has none, as at the beginning of an episode; None where no robot has any.
+                is. The answer begins with the latter, their rotations made orthonormal, and goes on from them without a
+                jump. NaN in all of a robot's where it has none, as at the beginning of an episode; None where no robot
+                has any.
             state: of a policy of relative actions, each arm as it is now, (n, 9) position [m] and rotation_6d of the
                 tool in the base frame, or (n, dof) joints [rad]; None where it is seen (`info.state_columns`).
 
@@ -190,16 +191,21 @@ class Policy:
         fixed = None if prefix is None else self._fixed(prefix, len(observations), now)
         sampled = self._sampler(condition, noise(0), step_noise, crops, fixed)
         actions = self._normalizer.denormalize(sampled.cpu().numpy())[:, self.n_obs_steps - 1 :]
-        if self._normalizer.action == "ee_pose":
-            actions[..., ROTATION] = matrix_to_rot6d(rot6d_to_matrix(actions[..., ROTATION]))
+        actions = self._orthonormal(actions)
         if now is not None:
             actions = absolute(torch.from_numpy(actions).double(), now, self._normalizer.action).float().numpy()
         if prefix is not None:
             # They are carried out whatever is answered; within a basis the denoised ones come near them only.
-            committed = prefix[:, self.n_obs_steps - 1 :]
-            ahead = actions[:, : committed.shape[1]]
-            ahead[:] = np.where(np.isnan(committed), ahead, committed)
+            known, committed = np.isfinite(prefix).all((1, 2)), prefix[:, self.n_obs_steps - 1 :]
+            actions[known, : committed.shape[1]] = self._orthonormal(committed[known])
         return actions
+
+    def _orthonormal(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A copy of actions whose rotations, of poses, are rotations."""
+        found = actions.copy()
+        if self._normalizer.action == "ee_pose":
+            found[..., ROTATION] = matrix_to_rot6d(rot6d_to_matrix(actions[..., ROTATION]))
+        return found
 
     def _require_finite(self, observations: NDArray[np.float32]) -> None:
         """Raises ConfigError naming the first number that is NaN or infinite, which would make every action NaN."""

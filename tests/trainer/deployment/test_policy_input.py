@@ -30,7 +30,12 @@ def test_rotations_are_orthonormal(low_dim_run: Path) -> None:
     policy = Policy.load(low_dim_run)
     prefix = np.full((3, 4, 10), np.nan, np.float32)
     prefix[0] = policy(OBSERVATIONS)[0, :4]
-    for actions in (policy(OBSERVATIONS), policy.predict(100 * OBSERVATIONS), policy(OBSERVATIONS, prefix=prefix)):
+    # Committed ones too, as somebody sent them.
+    bent = prefix.copy()
+    bent[..., 3:9] *= 1.5
+    bent[..., 4] += 0.2
+    answers = [policy(OBSERVATIONS, prefix=given) for given in (None, prefix, bent)]
+    for actions in (*answers, policy.predict(100 * OBSERVATIONS)):
         rows = actions[..., 3:9].reshape(*actions.shape[:-1], 2, 3).astype(np.float64)
         assert np.abs(rows @ rows.swapaxes(-1, -2) - np.eye(2)).max() < 1e-6
         assert np.abs(rot6d_to_matrix(actions[..., 3:9])[..., :2, :] - rows).max() < 1e-6
@@ -42,8 +47,10 @@ def test_an_answer_begins_with_what_is_committed(low_dim_run: Path) -> None:
     prefix = np.full((3, 5, 10), np.nan, np.float32)
     prefix[:2] = free[:2, :5] + np.eye(10, dtype=np.float32)[0] * 0.01
     found = policy.predict(OBSERVATIONS, prefix=prefix)
-    # One action was commanded before: the other four are the first of the answer, to the bit.
-    assert np.array_equal(found[:2, :4], prefix[:2, 1:])
+    # One action was commanded before: the other four are the first of the answer.
+    assert np.array_equal(found[:2, :4, :3], prefix[:2, 1:, :3])
+    assert np.array_equal(found[:2, :4, 9], prefix[:2, 1:, 9])
+    assert np.abs(found[:2, :4] - prefix[:2, 1:]).max() < 1e-6
     assert np.array_equal(found[2], free[2])
     assert np.abs(found[:2, 4:] - free[:2, 4:]).max() > 1e-4
 
