@@ -19,6 +19,8 @@ RUN := $(VENV)/bin/python
 # Two processes on two cores beat two threads in each.
 export OMP_NUM_THREADS ?= 1
 export RAY_USAGE_STATS_ENABLED := 0
+# Hundreds of processes start here: each would compile every source anew where compiled bytecode is not kept.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.philox import philox_uint64, philox_uniform
+from shared.philox import UInt64Array, philox_uint64, philox_uniform
 
 IntArray = NDArray[np.int64]
 
@@ -72,6 +72,17 @@ def window_starts(
         uniform = philox_uniform(seed, trajectory_ids[streams], counters[streams], words)[place, draws]
     first, last = span.bounds(lengths)
     return first + (uniform * (last - first + 1)).astype(np.int64)
+
+
+def ascending(keys: UInt64Array) -> IntArray:
+    """The places of keys in ascending order, along the last axis; of equal keys in the order in which they lie."""
+    order = np.argsort(keys, axis=-1)
+    ordered = np.take_along_axis(keys, order, axis=-1)
+    # A quicksort takes a quarter of a stable sort's time, and differs from it only where two of these 64-bit keys are
+    # equal.
+    if np.any(ordered[..., 1:] == ordered[..., :-1]):
+        order = np.argsort(keys, axis=-1, kind="stable")
+    return order.astype(np.int64, copy=False)
 
 
 @dataclass(frozen=True)
@@ -156,7 +167,7 @@ class SampleOrder:
         each = np.arange(pass_index, pass_index + passes, dtype=np.int64)
         streams = np.full(passes, _BLOCK_STREAM + block, np.int64)
         keys = philox_uint64(self.seed, streams, each, ids.size * self.windows_per_row)
-        row = np.argsort(keys, axis=1, kind="stable").reshape(-1)
+        row = ascending(keys).reshape(-1)
         draw = np.zeros_like(row)
         if self.windows_per_row > 1:
             row, draw = np.divmod(row, self.windows_per_row)
@@ -172,7 +183,7 @@ class SampleOrder:
         # In a single block, all are mixed anyway.
         if shuffle_shards and watermark > self.block_shards:
             keys = philox_uint64(self.seed, _SHARD_STREAM, pass_index, watermark)[0]
-            shards = np.argsort(keys, kind="stable").astype(np.int64)
+            shards = ascending(keys)
         return PassOrder(self, pass_index, shards)
 
 

@@ -24,11 +24,13 @@ def rot6d_to_matrix(rot6d: Array, fallback: Array | None = None) -> Array:
 
     A network may produce rows that are zero or parallel. There `fallback` (..., 3, 3) is used if given, else
     a well-defined rotation: a missing first row becomes x, a missing second row one orthogonal to the first.
+    Computed in float64 and given in the dtype of `rot6d`: in float32, rows that are nearly parallel would not become
+    orthogonal.
     """
-    first, second = rot6d[..., :3], rot6d[..., 3:]
+    first, second = np.split(rot6d.astype(np.float64), 2, axis=-1)
     first_norm = np.linalg.norm(first, axis=-1, keepdims=True)
     bad_first = first_norm < _DEGENERATE
-    row_x = np.where(bad_first, np.array([1, 0, 0], rot6d.dtype), first / np.where(bad_first, 1, first_norm))
+    row_x = np.where(bad_first, np.array([1.0, 0, 0]), first / np.where(bad_first, 1, first_norm))
     residue = second - (row_x * second).sum(-1, keepdims=True) * row_x
     residue_norm = np.linalg.norm(residue, axis=-1, keepdims=True)
     bad_second = residue_norm < _DEGENERATE
@@ -50,7 +52,7 @@ def _cross(a: Array, b: Array) -> Array:
 
 def _any_orthogonal(unit: Array) -> Array:
     """A unit vector orthogonal to each (..., 3) unit vector."""
-    axis = np.eye(3, dtype=unit.dtype)[np.abs(unit).argmin(-1)]
+    axis = np.eye(3)[np.abs(unit).argmin(-1)]
     vector = _cross(unit, axis)
     return np.asarray(vector / np.linalg.norm(vector, axis=-1, keepdims=True))
 

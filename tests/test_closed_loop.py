@@ -53,11 +53,12 @@ def short(steps: int) -> Scene:
 def test_the_direct_loop_through_the_server_is_the_one_without_it(run: Path, client: PolicyClient) -> None:
     policy, scene = Policy.load(run), short(30)
     steps: dict[str, Any] = {"n_action_steps": policy.n_action_steps, "committed": 1}
-    expected = rollout(
-        scene.task, lambda seen, fixed: policy.predict(seen, prefix=fixed), [3, 4], episode_limit=30, **steps
-    )
-    for outcome in expected:
-        found = episode(scene, outcome.seed, client, DIRECT)
+    for seed in (3, 4):
+        # One at a time, as behind the server: on some processors rounding depends on how many there are in a batch.
+        (outcome,) = rollout(
+            scene.task, lambda seen, fixed: policy.predict(seen, prefix=fixed), [seed], episode_limit=30, **steps
+        )
+        found = episode(scene, seed, client, DIRECT)
         assert (found["success"], found["steps"]) == (outcome.success, outcome.steps)
         # The commands, to the last bit: their jerk at the policy's rate.
         jerk = np.linalg.norm(np.diff(outcome.commands[:, :3].astype(np.float64), 3, axis=0), axis=1) * 20.0**3

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.order import SampleOrder, WindowSpan, is_validation, window_starts
+from shared.order import SampleOrder, WindowSpan, ascending, is_validation, window_starts
 from shared.philox import philox_uniform
 
 orders = st.builds(
@@ -67,6 +67,15 @@ def test_windows_of_one_trajectory_are_words_of_one_stream_in_each_pass() -> Non
         words = philox_uniform(3, ids[one : one + 1], 2**63 + int(passes[one]), 185)[0]
         # From one step before the first to 9 before the last.
         assert starts[one] == -1 + int(words[draws[one]] * (lengths[one] - 16 + 7 + 1 + 1))
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.booleans())
+def test_equal_keys_stay_in_the_order_in_which_they_lie(keys: list[int], are_far: bool) -> None:
+    values = np.array([keys, keys[::-1]], np.uint64) * np.uint64(2**62 if are_far else 1)
+    found = ascending(values)
+    assert found.dtype == np.int64
+    for row, order in zip(values.tolist(), found.tolist(), strict=True):
+        assert order == sorted(range(len(row)), key=row.__getitem__)
 
 
 @given(orders)

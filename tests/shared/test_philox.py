@@ -36,6 +36,17 @@ def test_few_and_many_streams_and_words_are_the_same_numbers(streams: int, n: in
             np.testing.assert_array_equal(words[row], _reference(2**64 - 1, int(ids[row]), one).random_raw(n))
 
 
+@pytest.mark.parametrize(("streams", "n"), [(2**14 + 3, 1), (9000, 5), (500, 299)])
+def test_more_than_is_computed_at_once_is_the_same_numbers(streams: int, n: int) -> None:
+    ids, counters = np.arange(streams) + 5, np.arange(streams) + 2**40
+    words = philox_uint64(11, ids, counters, n)
+    assert words.shape == (streams, n)
+    # The borders of what is computed at once are among them.
+    for row in {0, 54, 217, 218, 435, 436, 499, streams - 4, streams - 3, 8191, 8192, 8999} & set(range(streams)):
+        expected = _reference(11, int(ids[row]), int(counters[row])).random_raw(n)
+        np.testing.assert_array_equal(words[row], expected)
+
+
 @pytest.mark.parametrize("n", [1, 1000])
 def test_no_stream_has_no_words(n: int) -> None:
     assert philox_uint64(0, np.empty(0, np.int64), 0, n).shape == (0, n)

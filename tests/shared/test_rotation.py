@@ -56,6 +56,16 @@ def test_any_six_numbers_give_a_rotation(values: list[float]) -> None:
     assert np.linalg.det(matrix) == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.parametrize("angle", [1.0, 1e-2, 1e-4])
+def test_float32_rows_become_orthonormal_however_small_the_angle_between_them(angle: float) -> None:
+    rows = np.random.default_rng(0).normal(size=(2, 500, 3))
+    rot6d = np.concatenate([rows[0], rows[0] + angle * rows[1]], axis=-1).astype(np.float32)
+    matrix = rotation.rot6d_to_matrix(rot6d)
+    assert matrix.dtype == np.float32
+    found = matrix.astype(np.float64)
+    assert np.abs(found @ found.swapaxes(-1, -2) - np.eye(3)).max() < 5e-7
+
+
 def test_degenerate_rot6d_takes_the_fallback() -> None:
     fallback = _random(1, 3)
     rot6d = np.array([[0, 0, 0, 1, 0, 0], [1, 0, 0, 2, 0, 0], [1, 0, 0, 0, 1, 0]], float)

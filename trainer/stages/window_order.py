@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shared.order import IntArray
+from shared.order import IntArray, ascending
 from shared.philox import philox_uint64
 from trainer.data.shares import windows_of_each
 
@@ -74,6 +74,6 @@ class WindowOrder:
             # A run's seed is below 2^32, so each set has an order of its own.
             seed = self._seed + (number << 32)
             keys = philox_uint64(seed, ORDER_STREAM, epoch, self._counts[number])[0]
-            order = np.argsort(keys, kind="stable") + self._begins[number]
+            order = ascending(keys) + self._begins[number]
             known = self._permutations[number] = epoch, order, torch.from_numpy(order).to(self._device)
         return known[1:]

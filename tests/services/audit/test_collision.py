@@ -69,12 +69,11 @@ def test_keep_outs_agree_with_coals_distance_of_the_meshes(keep_out: dict[str, A
 
 def test_a_collision_between_two_samples_is_found_and_nothing_else() -> None:
     a, b = np.moveaxis(random_configurations(1400, seed=2).reshape(-1, 2, 7), 1, 0)
-    share = np.linspace(0, 1, 60)[:, None]
-    collided = np.array(
-        [[in_collision(q) for q in start + share * (end - start)] for start, end in zip(a, b, strict=True)]
-    )
-    clear_ends = ~collided[:, [0, -1]].any(1)
-    between = clear_ends & collided.any(1)
+    share = np.linspace(0, 1, 60)[1:-1, None]
+    clear_ends = np.array([not in_collision(start) and not in_collision(end) for start, end in zip(a, b, strict=True)])
+    between = np.zeros(len(a), bool)
+    for motion in np.flatnonzero(clear_ends):
+        between[motion] = any(in_collision(q) for q in a[motion] + share * (b - a)[motion])
     assert between.sum() >= 5
     velocity = np.stack([b - a, b - a], axis=1)
     found = np.array(_colliding(np.stack([a, b], axis=1), velocity))
