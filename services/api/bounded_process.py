@@ -12,6 +12,8 @@ from services.engine.worker import Worker, WorkerDiedError, kill_all
 _WAIT_S = 10.0
 _MAX_WAITING = 8
 """More would take the threads that other calls need. Of calls that take long, half as many."""
+_PATIENCE_S = 1.0
+"""A process that will soon be free answers sooner than another starts, which takes seconds of every core's time."""
 _START_S = 120.0
 """What is imported may have to be compiled first."""
 _Result = TypeVar("_Result")
@@ -26,7 +28,7 @@ class BoundedProcesses:
         Args:
             seconds: a call that takes longer is dropped.
             what: messages call a call so.
-            most: processes at once; started when they are needed, and then kept.
+            most: processes at once; started when a call would wait long for those there are, and then kept.
             prepare: a function of a module that each process runs first; those seconds are not the first call's.
         """
         self._seconds, self._what, self._most, self._prepare = seconds, what, most, prepare
@@ -113,6 +115,8 @@ class BoundedProcesses:
             raise busy
         self._waiting += 1
         try:
+            if self._busy and len(self._busy) < most:
+                self._changed.wait_for(lambda: self._closed or self._idle, _PATIENCE_S)
             if not self._changed.wait_for(lambda: self._closed or len(self._busy) < most, _WAIT_S):
                 raise busy
         finally:

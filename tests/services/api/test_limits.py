@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.api import bounded_process
 from services.api.bounded_process import BoundedProcesses
 from services.api.preview_cost import expected_samples
 from services.api.previews import make_preview
@@ -192,6 +193,27 @@ def _no_process() -> BoundedProcesses:
     processes = BoundedProcesses(1, "preview")
     processes.close()
     return processes
+
+
+def test_a_call_waits_for_a_process_that_will_soon_be_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_process, "_PATIENCE_S", 300.0)
+    begun, released = tmp_path / "begun", tmp_path / "released"
+    processes = BoundedProcesses(600, "call", 3)
+    wait = ["sh", "-c", f"touch {begun}; while ! [ -e {released} ]; do sleep 0.05; done"]
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            first = pool.submit(processes.call, subprocess.run, wait)
+            while not begun.exists():
+                time.sleep(0.02)
+            second = pool.submit(processes.call, subprocess.run, ["true"])
+            while not processes._waiting:
+                assert not second.done()
+                time.sleep(0.02)
+        finally:
+            released.touch()
+        assert (first.result().returncode, second.result().returncode) == (0, 0)
+    assert len(processes._idle) == 1
+    processes.close()
 
 
 def test_a_call_that_takes_long_leaves_a_process_to_others(tmp_path: Path) -> None:
