@@ -24,7 +24,7 @@ from trainer.recipe.recipe_folder import keep_same, only_one
 from trainer.recipe.recipe_options import RecipeOptions
 from trainer.recipe.report import write_report
 from trainer.recipe.service import Service
-from trainer.recipe.steps import Step, run_steps
+from trainer.recipe.step_runner import Step, run_steps
 from trainer.recipe.summary import estimate, expert_success
 from trainer.recipe.training_steps import WITHOUT_BASIS, adapt_step, basis_step, evaluate_steps, pretrain_step
 from trainer.recipe.trajectories import Trajectories

@@ -28,7 +28,7 @@ from trainer.stages.pictures import EpisodePictures, Pictures
 from trainer.stages.relative_windows import observed_states
 from trainer.stages.window_order import ORDER_STREAM, WindowOrder
 from trainer.training.ranks import ALONE, Ranks
-from trainer.training.transfer import send
+from trainer.training.to_device import send
 
 _NOISE_STREAM = ORDER_STREAM + 1
 _COPIES_NOISE_STREAM = ORDER_STREAM + 2

@@ -20,7 +20,7 @@ from trainer.model.diffusion import forward_process
 from trainer.training.moving_average import MovingAverage
 from trainer.training.optimization import build_optimizer, set_rates
 from trainer.training.ranks import Ranks
-from trainer.training.transfer import send
+from trainer.training.to_device import send
 
 # An id that no trajectory has, so that noise and sample order come from different streams.
 _NOISE_STREAM = np.array([2**63], np.uint64)
