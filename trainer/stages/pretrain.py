@@ -16,14 +16,14 @@ from shared.follow import ShardSource
 from shared.robots import JointLimits
 from trainer.config import Precision, PretrainConfig, to_json
 from trainer.data.action import ActionRange
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.motion_basis import MotionBasis
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.relative_actions import with_range
+from trainer.data.trajectories.joined_batches import JoinedBatches, stage1_batches
 from trainer.data.trajectories.joined_datasets import JoinedDatasets
-from trainer.data.trajectories.joined_streams import JoinedStreams, stage1_streams
-from trainer.data.trajectories.relative_stream import RelativeStream, distances_of
-from trainer.data.trajectories.stream import TrajectoryStream
+from trainer.data.trajectories.relative_batches import RelativeBatches, distances_of
+from trainer.data.trajectories.trajectory_batches import TrajectoryBatches
 from trainer.evaluation.action_error import action_error, noise_loss
 from trainer.model.action_head import ActionHead
 from trainer.progress import Progress, silent
@@ -102,10 +102,10 @@ def pretrain(
     check_wandb(config.training)
     device = ranks.device(config.training.device)
     cache = folder.path / "decoded"
-    stream: TrajectoryStream | JoinedStreams | RelativeStream
-    stream = stage1_streams(datasets, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
+    batches: TrajectoryBatches | JoinedBatches | RelativeBatches
+    batches = stage1_batches(datasets, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
     if config.head.relative_actions:
-        stream, normalizer = RelativeStream(stream, normalizer, config, device), normalizer.of_relative()
+        batches, normalizer = RelativeBatches(batches, normalizer, config, device), normalizer.of_relative()
     if ranks.is_first:
         folder.begin(1, to_json(config), data, overwrite=overwrite)
     ranks.wait()
@@ -113,7 +113,7 @@ def pretrain(
     if checkpoint.exists():
         return checkpoint
     info = CheckpointInfo(
-        stage=1, head=config.head, mode="normal", backbone=None, condition_dim=stream.condition_dim,
+        stage=1, head=config.head, mode="normal", backbone=None, condition_dim=batches.condition_dim,
         action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, cameras={},
         robot=header.robot.name, rate_hz=header.rate_hz, action_label=datasets.action_label, task="",
         step=config.training.steps, seconds=0.0, device=device.type, joint_limits=datasets.joint_limits,
@@ -123,10 +123,10 @@ def pretrain(
         ),
     )  # fmt: skip
     head = fresh_head(config.training.seed, lambda: begun[0] if begun else build_head(info)).to(device)
-    loop = TrainingLoop(head, stream, config.training, folder, progress, ranks)
-    basis = _GrowingBasis(stream, normalizer, config.directions)
+    loop = TrainingLoop(head, batches, config.training, folder, progress, ranks)
+    basis = _GrowingBasis(batches, normalizer, config.directions)
     measure = validation(
-        head, stream.validation, normalizer, config.training.precision, basis, header.rate_hz, info.limits
+        head, batches.validation, normalizer, config.training.precision, basis, header.rate_hz, info.limits
     )
     loop.run(measure, _publisher(folder, head, info, config, basis))
     if ranks.is_first:
@@ -154,17 +154,17 @@ class _GrowingBasis:
 
     def __init__(
         self,
-        stream: TrajectoryStream | JoinedStreams | RelativeStream,
+        batches: TrajectoryBatches | JoinedBatches | RelativeBatches,
         normalizer: ActionNormalizer,
         directions: int | None,
     ) -> None:
-        self._stream, self._normalizer, self._directions = stream, normalizer, directions
+        self._batches, self._normalizer, self._directions = batches, normalizer, directions
         self._known: tuple[int | tuple[int, ...], MotionBasis | None] | None = None
 
     def __call__(self) -> MotionBasis | None:
-        seen = self._stream.shards_seen
+        seen = self._batches.shards_seen
         if self._known is None or self._known[0] != seen:
-            self._known = seen, learn_basis(self._stream.motion_windows, self._normalizer, self._directions)
+            self._known = seen, learn_basis(self._batches.motion_windows, self._normalizer, self._directions)
         return self._known[1]
 
 

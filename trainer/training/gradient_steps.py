@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from shared.philox import philox_uint64
 from trainer.config import TrainingConfig
-from trainer.data.batches import RankBatch
+from trainer.data.batch_source import RankBatch
 from trainer.device import autocast, compute_dtype, worth_compiling
 from trainer.model.action_head import ActionHead
 from trainer.model.compilation import Forward, compiled

@@ -15,7 +15,7 @@ from shared.order import IntArray, WindowSpan
 from shared.philox import philox_uint64
 from shared.plain_sum import plain_sum
 from trainer.config import AdaptConfig, Scaling
-from trainer.data.batches import Batch, RankBatch
+from trainer.data.batch_source import Batch, RankBatch
 from trainer.data.demonstrations.episode import Demonstrations, Episode, joined_observations
 from trainer.data.motion_basis import MOST_WINDOWS
 from trainer.data.normalization import ActionNormalizer
@@ -34,7 +34,7 @@ _NOISE_STREAM = ORDER_STREAM + 1
 _COPIES_NOISE_STREAM = ORDER_STREAM + 2
 
 
-class DemonstrationWindows:
+class DemonstrationBatches:
     """A BatchSource over demonstrations, which lie on the device as one tensor, in the order of `WindowOrder`.
 
     A window that is acted on at t starts at t - (n_obs_steps - 1) and may reach past either end of its episode, where
