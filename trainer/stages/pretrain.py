@@ -78,24 +78,11 @@ def pretrain(
         KeyboardInterrupt: on SIGINT, SIGTERM or SIGHUP, after saving.
     """
     datasets = source if isinstance(source, JoinedDatasets) else JoinedDatasets.of([source])
-    folder, header = RunFolder(run), datasets.header
+    folder = RunFolder(run)
     datasets.check(config)
     config = with_threads(config, folder, overwrite=overwrite)
     begun = None if init_from is None else _begun(init_from, config, action_range)
-    if begun:
-        normalizer = ActionNormalizer(begun[1].action_range, config.head.action)
-        for motion in datasets.recorded:
-            motion.check_inside(normalizer, config.head)
-    else:
-        normalizer = datasets.normalizer(config.head.action, action_range)
-    if config.head.relative_actions:
-        ranges = with_range(normalizer.to_json(), config.head, lambda: distances_of(datasets.sources, config))
-        normalizer = ActionNormalizer(ranges, config.head.action)
-        if begun:
-            for motion in datasets.recorded:
-                motion.check_inside(normalizer.of_relative(), config.head)
-        else:
-            normalizer = datasets.holding_relative(normalizer, config.head)
+    normalizer = _normalizer(datasets, config, action_range, begun[1] if begun else None)
     data = datasets.to_json() | {"action_range": normalizer.to_json()}
     data |= {"init_from": {"backbone": begun[1].backbone}} if begun else {}
     ranks.check(config.training)
@@ -112,21 +99,12 @@ def pretrain(
     checkpoint = folder.checkpoint(config.training.steps)
     if checkpoint.exists():
         return checkpoint
-    info = CheckpointInfo(
-        stage=1, head=config.head, mode="normal", backbone=None, condition_dim=batches.condition_dim,
-        action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, cameras={},
-        robot=header.robot.name, rate_hz=header.rate_hz, action_label=datasets.action_label, task="",
-        step=config.training.steps, seconds=0.0, device=device.type, joint_limits=datasets.joint_limits,
-        stage1=Stage1Record(
-            header.dataset_id, config.condition, 0.0, datasets.shares_by_id,
-            [motion.header.dataset_id for motion in datasets.recorded] or None,
-        ),
-    )  # fmt: skip
+    info = _info(datasets, config, normalizer, batches.condition_dim, device)
     head = fresh_head(config.training.seed, lambda: begun[0] if begun else build_head(info)).to(device)
     loop = TrainingLoop(head, batches, config.training, folder, progress, ranks)
     basis = _GrowingBasis(batches, normalizer, config.directions)
     measure = validation(
-        head, batches.validation, normalizer, config.training.precision, basis, header.rate_hz, info.limits
+        head, batches.validation, normalizer, config.training.precision, basis, info.rate_hz, info.limits
     )
     loop.run(measure, _publisher(folder, head, info, config, basis))
     if ranks.is_first:
@@ -147,6 +125,52 @@ def _begun(
     if info.head != config.head or info.stage1.condition != config.condition:
         raise ConfigError(f"{path} has another head or condition than this run; use its --head, --condition ...")
     return head, info
+
+
+def _normalizer(
+    datasets: JoinedDatasets, config: PretrainConfig, action_range: ActionRange | None, begun: CheckpointInfo | None
+) -> ActionNormalizer:
+    """Of absolute actions, with the range of relative ones where the head's are relative.
+
+    The range is that of the datasets, or of what the run begins with, which must hold all that was recorded. Raises
+    ConfigError.
+    """
+    if begun is None:
+        normalizer = datasets.normalizer(config.head.action, action_range)
+    else:
+        normalizer = ActionNormalizer(begun.action_range, config.head.action)
+        for motion in datasets.recorded:
+            motion.check_inside(normalizer, config.head)
+    if not config.head.relative_actions:
+        return normalizer
+    ranges = with_range(normalizer.to_json(), config.head, lambda: distances_of(datasets.sources, config))
+    normalizer = ActionNormalizer(ranges, config.head.action)
+    if begun is None:
+        return datasets.holding_relative(normalizer, config.head)
+    for motion in datasets.recorded:
+        motion.check_inside(normalizer.of_relative(), config.head)
+    return normalizer
+
+
+def _info(
+    datasets: JoinedDatasets,
+    config: PretrainConfig,
+    normalizer: ActionNormalizer,
+    condition_dim: int,
+    device: torch.device,
+) -> CheckpointInfo:
+    """What the checkpoint of the last step says of itself, but for its seconds, backbone and motion basis."""
+    header = datasets.header
+    return CheckpointInfo(
+        stage=1, head=config.head, mode="normal", backbone=None, condition_dim=condition_dim,
+        action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, cameras={},
+        robot=header.robot.name, rate_hz=header.rate_hz, action_label=datasets.action_label, task="",
+        step=config.training.steps, seconds=0.0, device=device.type, joint_limits=datasets.joint_limits,
+        stage1=Stage1Record(
+            header.dataset_id, config.condition, 0.0, datasets.shares_by_id,
+            [motion.header.dataset_id for motion in datasets.recorded] or None,
+        ),
+    )  # fmt: skip
 
 
 class _GrowingBasis:
