@@ -50,7 +50,7 @@ class Way:
 
     @property
     def suffix(self) -> str:
-        """Of the files of this way; nothing for the usual one."""
+        """What this way's files end with; nothing for the usual one."""
         directions = "" if self.directions is None else f"-{self.directions}-directions"
         steps = "" if self.sampling_steps is None else f"-{self.sampling_steps}-steps"
         return directions + steps + ("" if self.hold else "-free")

@@ -77,7 +77,7 @@ class _Run:
         return self._report(elapsed)
 
     def _steps(self) -> list[Step]:
-        """In order of preference among those that are ready: a policy is rolled out as soon as it is trained."""
+        """The steps; of those that are ready the first is started: a policy is rolled out as soon as it is trained."""
         files = self._files
         trajectories = Trajectories(files, self._service, self._console)
         pretrain = pretrain_step(files, trajectories.location, self._alone_on, trajectories.leave)

@@ -89,15 +89,15 @@ class BatchesWithCopies:
         return self._demonstrations.validation()
 
     def held_out_sets(self) -> dict[str, slice]:
-        """Of the demonstrations, which with copies are one set."""
+        """Sets of the demonstrations, which with copies are one set."""
         return self._demonstrations.held_out_sets()
 
     def motion_windows(self) -> NDArray[np.float32]:
-        """Of the demonstrations."""
+        """Windows of the demonstrations alone."""
         return self._demonstrations.motion_windows()
 
     def state(self) -> dict[str, Any]:
-        """Of both."""
+        """The places of both."""
         of_both = {"demonstrations": self._demonstrations.state(), "copies": self._copies.state()}
         return {**of_both, "batches": self._batches}
 

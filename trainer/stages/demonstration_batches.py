@@ -191,13 +191,13 @@ class DemonstrationBatches:
         return [torch.from_numpy(one) for one in crops]
 
     def _random_crops(self, position: int, chosen: IntArray) -> list[Pictures]:
-        """Of each camera, crops that depend on the samples' places in the order."""
+        """Crops of each camera's pictures, which depend on the samples' places in the order."""
         steps = self._ranks.part(self._training_steps[chosen])[:, self._pictured]
         places, seed = self._ranks.part(np.arange(position, position + len(chosen))), self._config.training.seed
         return [one.random_crops(steps, seed, places, camera) for camera, one in enumerate(self._pictures)]
 
     def _window_steps(self, episodes: Sequence[Episode], *, held_out: bool) -> list[IntArray]:
-        """Of each set, steps of every window in the joined tensors, (windows, steps)."""
+        """For each set, the steps of every window in the joined tensors, (windows, steps)."""
         of_window = np.arange(-self._earlier, self._span.horizon)
         begin, parts = 0, [[np.empty((0, len(of_window)), np.int64)] for _ in self._shares]
         for episode in episodes:

@@ -130,7 +130,7 @@ def _begun(
 def _normalizer(
     datasets: JoinedDatasets, config: PretrainConfig, action_range: ActionRange | None, begun: CheckpointInfo | None
 ) -> ActionNormalizer:
-    """Of absolute actions, with the range of relative ones where the head's are relative.
+    """The normalizer of absolute actions, which has the range of relative ones where the head's are relative.
 
     The range is that of the datasets, or of what the run begins with, which must hold all that was recorded. Raises
     ConfigError.

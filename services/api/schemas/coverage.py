@@ -43,7 +43,7 @@ class PlaneHistogram(BaseModel):
 
 
 class HistogramsBody(BaseModel):
-    """Of the sampled rows, at every time step."""
+    """Histograms of the sampled rows, over every time step."""
 
     joint_position: list[JointHistogram] = field("of each joint's position, between its limits", [_JOINT], "rad or m")
     joint_velocity: list[JointHistogram] = field(

@@ -49,7 +49,7 @@ class RelativeBatches:
 
     @property
     def shards_seen(self) -> int | tuple[int, ...]:
-        """As of the absolute ones."""
+        """The shards that the absolute batches have seen."""
         return self._absolute.shards_seen
 
     def next(self, tell: Callable[[str], None]) -> Batch:
@@ -62,12 +62,12 @@ class RelativeBatches:
         return None if held_out is None else self._relative(held_out)
 
     def motion_windows(self) -> FloatArray:
-        """Those of the absolute ones, relative to their state."""
+        """Windows of the absolute batches, relative to their state."""
         actions = torch.from_numpy(self._absolute.motion_windows()).to(self._scales[0].device)
         return self._made(actions, actions[:, self._state]).cpu().numpy()
 
     def state(self) -> dict[str, Any]:
-        """Of the absolute ones."""
+        """The place of the absolute batches."""
         return self._absolute.state()
 
     def restore(self, state: dict[str, Any]) -> None:

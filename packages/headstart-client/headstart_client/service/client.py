@@ -64,7 +64,7 @@ class Client:
 
     @property
     def url(self) -> str:
-        """Of the service."""
+        """The URL of the service."""
         return self._connection.url
 
     def close(self) -> None:
