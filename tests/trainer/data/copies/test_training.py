@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,22 +113,27 @@ def test_copies_that_are_still_made_give_the_same_policy(copies: Dataset, tmp_pa
     finished = adapt(tmp_path / "finished", DEMONSTRATIONS, given, action_range=RANGE, copies=copies)
     growing = begin(request(), tmp_path / "growing")
 
+    waits = threading.Event()
+
     def make() -> None:
-        time.sleep(1.0)
+        assert waits.wait(300)
         assert make_dataset(request(), growing, InlineEngine())
         growing.set_state("sealed")
 
-    notes: list[str] = []
+    def tell(done: int, total: int, note: str = "") -> None:
+        if note.startswith("waiting for shard"):
+            waits.set()
+
     thread = threading.Thread(target=make)
     thread.start()
     try:
         live = adapt(
             tmp_path / "live", DEMONSTRATIONS, given, action_range=RANGE, copies=Dataset(tmp_path / "growing"),
-            progress=lambda done, total, note="": notes.append(note),
+            progress=tell,
         )  # fmt: skip
     finally:
         thread.join()
-    assert any(note.startswith("waiting for shard") for note in notes)
+    assert waits.is_set()
     assert_same(finished, live)
 
 
