@@ -27,7 +27,7 @@ import torch
 from benchmarks._device import add_device
 from trainer.config import HeadConfig, Mode, Switch, TrainingConfig
 from trainer.data.action import POSE_DIM
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.device import finish
 from trainer.model.action_head import ActionHead
 from trainer.model.backbones import build_backbone

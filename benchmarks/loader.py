@@ -38,9 +38,9 @@ from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.dataset import Dataset
 from trainer.config import PretrainConfig, TrainingConfig
 from trainer.data.normalization import ActionNormalizer
+from trainer.data.trajectories.dataset_batches import dataset_batches
 from trainer.data.trajectories.decoded_shard import joined, windows
-from trainer.data.trajectories.stage1_stream import stage1_stream
-from trainer.data.trajectories.stream import TrajectoryStream
+from trainer.data.trajectories.trajectory_batches import TrajectoryBatches
 from trainer.data.trajectories.window_dataset import WindowDataset
 from trainer.device import finish
 from trainer.recipe.machine import describe_machine
@@ -123,7 +123,7 @@ def beside_plain(dataset: Dataset, folder: Path, seconds: float, device: torch.d
             "plain_per_cpu_s": statistics.median(rates["plain"]), "of_plain": statistics.median(ratios)}  # fmt: skip
 
 
-def plain_batches(stream: TrajectoryStream, dataset: Dataset) -> Iterator[tuple[Tensor, Tensor]]:
+def plain_batches(stream: TrajectoryBatches, dataset: Dataset) -> Iterator[tuple[Tensor, Tensor]]:
     """Actions and conditions of the same windows in a random order, from memory."""
     stream.cache.wait(dataset.header.shards, lambda text: None)
     whole = joined([stream.cache.shard(index) for index in range(dataset.header.shards)])
@@ -157,9 +157,9 @@ def compared(folder: Path, seconds: float, device: torch.device) -> dict[str, fl
     return figures | {f"{rows}_files_{name}": value for name, value in from_files.items() if name != "plain_per_cpu_s"}
 
 
-def _stream(dataset: Dataset, folder: Path, device: torch.device) -> TrajectoryStream:
+def _stream(dataset: Dataset, folder: Path, device: torch.device) -> TrajectoryBatches:
     normalizer = ActionNormalizer(dataset.header.action_range)
-    return stage1_stream(dataset, folder, normalizer, CONFIG, device, ahead=False)
+    return dataset_batches(dataset, folder, normalizer, CONFIG, device, ahead=False)
 
 
 def _timed(work: Callable[[], object], device: torch.device) -> tuple[float, float]:

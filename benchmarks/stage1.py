@@ -37,8 +37,8 @@ from shared.records import list_column
 from trainer.config import DIFFUSION_STEPS, HeadConfig, PretrainConfig, SizeName, Switch, TrainingConfig
 from trainer.data.action import POSE_DIM, join_action
 from trainer.data.normalization import ActionNormalizer
+from trainer.data.trajectories.dataset_batches import dataset_batches
 from trainer.data.trajectories.stage1_steps import Stage1Steps
-from trainer.data.trajectories.stage1_stream import stage1_stream
 from trainer.device import finish
 from trainer.model.action_head import ActionHead
 from trainer.model.backbones import build_backbone
@@ -157,7 +157,7 @@ def measured(dataset: Dataset, folder: Path, config: PretrainConfig, rounds: int
     """Both, in turns."""
     normalizer = ActionNormalizer(dataset.header.action_range)
     device = torch.device(config.training.device)
-    stream = stage1_stream(dataset, folder / "decoded", normalizer, config, device)
+    stream = dataset_batches(dataset, folder / "decoded", normalizer, config, device)
     heads = [fresh_head(config.head, stream.condition_dim).to(device) for _ in range(2)]
     ours = OurLoop(TrainingLoop(heads[0], stream, config.training, RunFolder(folder), silent))
     plain = PlainLoop(heads[1], Windows(dataset, config, normalizer), config.training)

@@ -78,7 +78,7 @@ class Histograms:
     """
 
     def __init__(self, header: DatasetHeader) -> None:
-        """Of no rows yet."""
+        """Begins with no rows."""
         robot, ranges = header.robot, header.action_range
         limits, self._joints = robot.limits, robot.joint_names
         self.rows = 0

@@ -46,7 +46,7 @@ FIRST_FILES = (
     "trainer/deployment/serving/test_serving.py",
     "test_service_benchmarks.py",
     "test_your_data.py",
-    "trainer/recipe/test_steps.py",
+    "trainer/recipe/test_step_runner.py",
     "trainer/deployment/test_policies.py",
     "trainer/training/test_fake_gpu.py",
 )

@@ -27,14 +27,14 @@ from tests.trainer.data.demonstrations.written import unpack_lift
 from tests.trainer.example import HEADS, make_dataset, make_demonstrations, training
 from trainer.__main__ import main
 from trainer.config import AdaptConfig, PretrainConfig
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.demonstrations import read_demonstrations
 from trainer.data.demonstrations.episode import Demonstrations
 from trainer.data.demonstrations.mapping.mapping_file import parse_mapping
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.resampling import resample
+from trainer.data.trajectories.joined_batches import stage1_batches
 from trainer.data.trajectories.joined_datasets import JoinedDatasets
-from trainer.data.trajectories.joined_streams import stage1_streams
 from trainer.data.trajectories.recorded_motion import RecordedMotion
 from trainer.stages.adapt import adapt
 from trainer.stages.pretrain import pretrain
@@ -95,7 +95,7 @@ def as_recorded(path: Path, space: str) -> Demonstrations:
 def batches(source: Any, config: PretrainConfig, normalizer: ActionNormalizer, folder: Path) -> list[Batch]:
     datasets = JoinedDatasets.of([source])
     datasets.check(config)
-    stream = stage1_streams(datasets, folder, normalizer, config, torch.device("cpu"))
+    stream = stage1_batches(datasets, folder, normalizer, config, torch.device("cpu"))
     held_out = stream.validation()
     assert held_out is not None
     return [held_out, *(stream.next(lambda text: None) for _ in range(7))]

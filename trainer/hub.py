@@ -44,7 +44,7 @@ class HubAddress(NamedTuple):
 
     @classmethod
     def of_repository(cls, text: str) -> "HubAddress":
-        """Of `user/name@revision`, whether or not hf:// stands before it. Raises ConfigError where it is none."""
+        """Reads `user/name@revision`, whether or not hf:// stands before it. Raises ConfigError where it is none."""
         address = cls.of(f"hf://{text.removeprefix('hf://')}")
         assert address is not None
         return address

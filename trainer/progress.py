@@ -96,18 +96,29 @@ def _bar() -> RichProgress:
     )
 
 
+class _Pace:
+    """Lets something be told once in so many seconds, and at the end."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._next = seconds, 0.0
+
+    def is_due(self, done: int, total: int) -> bool:
+        now = time.monotonic()
+        if now < self._next and done < total:
+            return False
+        self._next = now + self._seconds
+        return True
+
+
 class _LogProgress:
     def __init__(self, label: str) -> None:
         self._label = label
-        self._rate = RateMeter()
-        self._next = 0.0
+        self._rate, self._pace = RateMeter(), _Pace(_LOG_SECONDS)
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         rate = self._rate(done)
-        now = time.monotonic()
-        if now < self._next and done < total:
+        if not self._pace.is_due(done, total):
             return
-        self._next = now + _LOG_SECONDS
         remaining = f", {duration((total - done) / rate)} left" if rate and done < total else ""
         print(f"{self._label}: {done}/{total} {_with_rate(rate, note)}{remaining}", file=sys.stderr, flush=True)
 
@@ -115,15 +126,12 @@ class _LogProgress:
 class _FileProgress:
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._rate = RateMeter()
-        self._next = 0.0
+        self._rate, self._pace = RateMeter(), _Pace(_FILE_SECONDS)
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         rate = self._rate(done)
-        now = time.monotonic()
-        if now < self._next and done < total:
+        if not self._pace.is_due(done, total):
             return
-        self._next = now + _FILE_SECONDS
         part = self._path.with_suffix(".part")
         part.write_text(json.dumps({"done": done, "total": total, "rate": rate, "note": note}))
         part.replace(self._path)

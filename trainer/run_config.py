@@ -55,6 +55,6 @@ def _filled(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
 
 
 def _names(config: Mapping[str, Any]) -> set[str]:
-    """Of all settings, without the groups they are in."""
+    """Names of all settings, without the groups that they are in."""
     inner = [_names(value) for value in config.values() if isinstance(value, Mapping)]
     return {name for name, value in config.items() if not isinstance(value, Mapping)}.union(*inner)

@@ -142,7 +142,7 @@ def count_numbers(path: Path) -> int:
 
 
 def sha256(content: bytes) -> str:
-    """In hexadecimal."""
+    """The sha256 in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 

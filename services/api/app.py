@@ -67,53 +67,12 @@ def create_app(settings: Settings) -> FastAPI:
         ConfigError: a key is needed and there is none.
     """
     keys = settings.keys()
-    counts = metrics.Metrics()
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = open_engine(settings.engine, settings.workers)
-        queue = JobQueue(
-            settings.data,
-            engine,
-            state=settings.state_folder,
-            max_queued=settings.max_queued_jobs,
-            max_running=settings.max_running_jobs,
-            min_free_bytes=settings.min_free_bytes,
-            on_commit=counts.count_commit,
-        )
-        app.state.jobs = queue
-        app.state.followers = Followers(settings.max_streams)
-        app.state.decoders = anyio.CapacityLimiter(_DECODERS)
-        app.state.readings = Readings(app.state.decoders)
-        app.state.coverages = coverage.Coverages()
-        app.state.previewers = BoundedProcesses(
-            settings.preview_seconds, "preview", settings.preview_processes, previews.prepare
-        )
-        metrics.StateCollector(counts, queue, app.state.followers, app.state.previewers)
-        app.state.robots = RobotRegistry(settings.state_folder / "robots", settings.max_robots)
-        app.state.robot_uploads = Uploads(robots.MAX_UPLOADS, "robot")
-        app.state.robot_reader = BoundedProcesses(robots.READ_S, "robot")
-        app.state.motions = MotionsRegistry(settings.state_folder / "motions", settings.max_motions)
-        app.state.motions_uploads = Uploads(motions.MAX_UPLOADS, "motions file")
-        app.state.motions_reader = BoundedProcesses(motions.READ_S, "motions file")
-        app.state.webhooks = _webhooks(settings, queue)
-        queue.start()
-        try:
-            async with anyio.create_task_group() as group:
-                if app.state.webhooks is not None:
-                    group.start_soon(app.state.webhooks.run)
-                yield
-                group.cancel_scope.cancel()
-        finally:
-            await end_calls(app)
-            await anyio.to_thread.run_sync(queue.stop)
-
     # Its pages for browsing the API load scripts from other hosts: /docs is one of ours.
-    app = FastAPI(title="Headstart", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Headstart", description=_DESCRIPTION, lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
-    app.state.metrics = counts
+    app.state.metrics = metrics.Metrics()
     app.add_middleware(AccessGuard, keys=keys, open_paths=OPEN_PATHS | page.PATHS)
-    app.add_middleware(metrics.Meter, metrics=counts)
+    app.add_middleware(metrics.Meter, metrics=app.state.metrics)
     app.state.open_calls = OpenCalls()
     app.add_middleware(CallCutter, calls=app.state.open_calls)
     for router in _ROUTERS:
@@ -128,6 +87,52 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """The jobs and all that routes work with, from the start of the server to its end."""
+    queue = _open_state(app)
+    queue.start()
+    try:
+        async with anyio.create_task_group() as group:
+            if app.state.webhooks is not None:
+                group.start_soon(app.state.webhooks.run)
+            yield
+            group.cancel_scope.cancel()
+    finally:
+        await end_calls(app)
+        await anyio.to_thread.run_sync(queue.stop)
+
+
+def _open_state(app: FastAPI) -> JobQueue:
+    """Fills in `app.state` from its settings; the queue of jobs, which is in it, has yet to be started."""
+    state, settings = app.state, app.state.settings
+    state.jobs = queue = JobQueue(
+        settings.data,
+        open_engine(settings.engine, settings.workers),
+        state=settings.state_folder,
+        max_queued=settings.max_queued_jobs,
+        max_running=settings.max_running_jobs,
+        min_free_bytes=settings.min_free_bytes,
+        on_commit=state.metrics.count_commit,
+    )
+    state.followers = Followers(settings.max_streams)
+    state.decoders = anyio.CapacityLimiter(_DECODERS)
+    state.readings = Readings(state.decoders)
+    state.coverages = coverage.Coverages()
+    state.previewers = BoundedProcesses(
+        settings.preview_seconds, "preview", settings.preview_processes, previews.prepare
+    )
+    metrics.StateCollector(state.metrics, queue, state.followers, state.previewers)
+    state.robots = RobotRegistry(settings.state_folder / "robots", settings.max_robots)
+    state.robot_uploads = Uploads(robots.MAX_UPLOADS, "robot")
+    state.robot_reader = BoundedProcesses(robots.READ_S, "robot")
+    state.motions = MotionsRegistry(settings.state_folder / "motions", settings.max_motions)
+    state.motions_uploads = Uploads(motions.MAX_UPLOADS, "motions file")
+    state.motions_reader = BoundedProcesses(motions.READ_S, "motions file")
+    state.webhooks = _webhooks(settings, queue)
+    return queue
 
 
 def _webhooks(settings: Settings, queue: JobQueue) -> WebhookSender | None:

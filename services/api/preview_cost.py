@@ -30,6 +30,6 @@ def check_cost(request: TrajectoryRequest, most: int) -> None:
 
 
 def _rounded(value: float) -> str:
-    """To two digits: it is no more exact."""
+    """Rounded to two digits: it is no more exact."""
     rounded = float(f"{value:.1e}")
     return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"

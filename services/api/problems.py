@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Match
 
 from services import jobs
 from services.api.schemas import Problem
-from services.api.schemas.said import schema_components
+from services.api.schemas.fields import schema_components
 from shared.errors import (
     CorruptShardError,
     DatasetError,

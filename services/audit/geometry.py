@@ -166,7 +166,7 @@ def _are_neighbours(one: list[int], other: list[int]) -> bool:
 
 
 def _distances(kinematics: Kinematics, geometry: Any, q: FloatArray) -> FloatArray:
-    """Of each collision pair of a geometry in each posture of the arm (n, dof), shape (n, P) [m]."""
+    """Distance of each collision pair of a geometry in each posture of the arm (n, dof), shape (n, P) [m]."""
     data, placed, distances = kinematics.model.createData(), geometry.createData(), []
     for posture in kinematics.configurations(q):
         pin.computeDistances(kinematics.model, data, geometry, placed, posture)

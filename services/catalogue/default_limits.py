@@ -11,10 +11,10 @@ RULE = f"default rule: acceleration = velocity / {SPEED_UP_S} s, jerk = accelera
 
 
 def default_acceleration(velocity: Iterable[float]) -> tuple[float, ...]:
-    """From the greatest speed of each joint [rad/s] or [m/s], in [rad/s^2] or [m/s^2]."""
+    """Greatest acceleration of each joint [rad/s^2] or [m/s^2], from its greatest speed [rad/s] or [m/s]."""
     return tuple(round(v / SPEED_UP_S, 6) for v in velocity)
 
 
 def default_jerk(acceleration: Iterable[float]) -> tuple[float, ...]:
-    """From the greatest acceleration of each joint [rad/s^2] or [m/s^2], in [rad/s^3] or [m/s^3]."""
+    """Greatest jerk of each joint [rad/s^3] or [m/s^3], from its greatest acceleration [rad/s^2] or [m/s^2]."""
     return tuple(round(a / RAMP_S, 6) for a in acceleration)

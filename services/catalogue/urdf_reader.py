@@ -79,7 +79,7 @@ class _UrdfReader:
         raise RobotError(f"{self._where}, line {element.line}: {why}")
 
     def name(self, element: Element) -> str:
-        """Of a link or joint."""
+        """The name of a link or joint."""
         name = element.attributes.get("name", "")
         if not name or len(name) > MAX_NAME or not name.isprintable():
             self.refuse(element, f"a {element.tag} needs a name of 1 to {MAX_NAME} printable characters")

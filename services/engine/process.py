@@ -7,7 +7,8 @@ breaks), and a cancelled shard is dropped by ending its worker, which that pool 
 import multiprocessing.connection
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from services.engine.engine import (
     MAX_DEATHS,
@@ -26,6 +27,29 @@ from services.synthesis.pipeline import ShardPlan
 from shared.errors import SynthesisError
 from shared.manifest import Commit
 from shared.storage import Location
+
+
+@dataclass(eq=False)
+class _Run:
+    """One call of run_shards.
+
+    Attributes:
+        share: of the engine's workers.
+        waiting: plans that were not begun.
+        again: plans whose worker died, to be begun once more.
+        busy: plans in the making, by their workers.
+        deaths: of workers, by what they were making.
+        failure: of the shards that can't be made, the one that counts.
+        left: whether there may be plans to begin.
+    """
+
+    share: Share
+    waiting: Iterator[ShardPlan]
+    again: deque[ShardPlan] = field(default_factory=deque)
+    busy: dict[Worker, ShardPlan] = field(default_factory=dict)
+    deaths: Counter[ShardTask] = field(default_factory=Counter)
+    failure: FirstFailure = field(default_factory=FirstFailure)
+    left: bool = True
 
 
 class ProcessEngine:
@@ -66,51 +90,58 @@ class ProcessEngine:
         should_stop: Callable[[], bool],
         share: Share,
     ) -> bool:
-        waiting, again, deaths = iter(plans), deque[ShardPlan](), Counter[ShardTask]()
-        busy: dict[Worker, ShardPlan] = {}
-        left, failure = True, FirstFailure()
+        run = _Run(share, iter(plans))
         try:
             while not should_stop():
-                failure.raise_before([*busy.values(), *again])
-                while left and share.take(0.0 if busy else POLL_S):
-                    plan = again.popleft() if again else next(waiting, None)
-                    left = plan is not None
-                    if plan is None:
-                        share.give_back(wants_more=False)
-                        break
-                    worker = self._worker()
-                    busy[worker] = plan
-                    worker.send(make_shard_alone, ShardTask.of(plan), root)
-                if not busy and not left:
+                run.failure.raise_before([*run.busy.values(), *run.again])
+                self._give_out(run, root)
+                if not run.busy and not run.left:
                     return True
-                for worker in _answering(busy) if busy else []:
-                    plan = busy.pop(worker)
-                    share.give_back(wants_more=left)
-                    try:
-                        commit = worker.receive()
-                    except WorkerDiedError:
-                        deaths[ShardTask.of(plan)] += 1
-                        if deaths[ShardTask.of(plan)] > MAX_DEATHS:
-                            raise dying_workers(plan) from None
-                        again.append(plan)
-                        left = True
-                        continue
-                    except SynthesisError as error:
-                        self._idle.append(worker)
-                        failure.add(plan, error)
-                        waiting, left = iter(()), bool(again)
-                        # Workers that it no longer wants are other jobs'.
-                        share.give_back(0, wants_more=left)
-                        continue
-                    except Exception:
-                        self._idle.append(worker)
-                        raise
-                    self._idle.append(worker)
+                for worker in _answering(run.busy) if run.busy else []:
+                    commit = self._take_back(worker, run)
                     if commit is not None:
                         on_commit(commit)
             return False
         finally:
-            kill_all(busy)
+            kill_all(run.busy)
+
+    def _give_out(self, run: _Run, root: Location) -> None:
+        """Has shards begun by as many workers as the run may take."""
+        while run.left and run.share.take(0.0 if run.busy else POLL_S):
+            plan = run.again.popleft() if run.again else next(run.waiting, None)
+            run.left = plan is not None
+            if plan is None:
+                run.share.give_back(wants_more=False)
+                return
+            worker = self._worker()
+            run.busy[worker] = plan
+            worker.send(make_shard_alone, ShardTask.of(plan), root)
+
+    def _take_back(self, worker: Worker, run: _Run) -> Commit | None:
+        """The commit of a worker that has answered; None if it had none to make, died, or its shard can't be made."""
+        plan = run.busy.pop(worker)
+        run.share.give_back(wants_more=run.left)
+        try:
+            commit: Commit | None = worker.receive()
+        except WorkerDiedError:
+            run.deaths[ShardTask.of(plan)] += 1
+            if run.deaths[ShardTask.of(plan)] > MAX_DEATHS:
+                raise dying_workers(plan) from None
+            run.again.append(plan)
+            run.left = True
+            return None
+        except SynthesisError as error:
+            self._idle.append(worker)
+            run.failure.add(plan, error)
+            run.waiting, run.left = iter(()), bool(run.again)
+            # Workers that it no longer wants are other jobs'.
+            run.share.give_back(0, wants_more=run.left)
+            return None
+        except Exception:
+            self._idle.append(worker)
+            raise
+        self._idle.append(worker)
+        return commit
 
     def close(self) -> None:
         """Ends every worker, but those that a call of run_shards still uses."""

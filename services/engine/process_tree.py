@@ -13,7 +13,7 @@ class ProcessTree:
     """What a process started, and what that started: ended at once, without being asked."""
 
     def __init__(self, pid: int | None = None) -> None:
-        """Of process `pid`, which is there; by default of this one."""
+        """Takes process `pid`, which must be running; by default this one."""
         # Remembers when it began: another process that has its number later is not taken for it.
         self._root = psutil.Process(os.getpid() if pid is None else pid)
 

@@ -255,7 +255,7 @@ def _guard_embedded() -> None:
 
 
 def _arguments(address: str, workers: int) -> dict[str, Any]:
-    """Of ray.init."""
+    """The arguments of ray.init."""
     common = {"log_to_driver": False, "logging_level": "warning"}
     if address:
         return {"address": address, **common}

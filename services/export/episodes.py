@@ -41,12 +41,12 @@ class Content:
 
     @property
     def state_names(self) -> list[str]:
-        """Of the numbers of a state: joint positions [rad or m] and the gripper."""
+        """Names of the numbers of a state: joint positions [rad or m] and the gripper."""
         return [*self.header.robot.joint_names, "gripper"]
 
     @property
     def action_names(self) -> list[str]:
-        """Of the numbers of an action, positions in m."""
+        """Names of the numbers of an action, positions in m."""
         if self.action == "joint_position":
             return self.state_names
         return ["x", "y", "z", *(f"rotation_6d_{i}" for i in range(6)), "gripper"]

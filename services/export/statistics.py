@@ -12,7 +12,7 @@ STATISTICS = ("min", "max", "mean", "std", "count")
 
 
 class Statistics:
-    """Of every feature over all steps, added up batch by batch in float64."""
+    """Statistics of every feature over all steps, added up batch by batch in float64."""
 
     def __init__(self) -> None:
         self._moments: dict[str, dict[str, Any]] = {}

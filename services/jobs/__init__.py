@@ -1,7 +1,7 @@
 """A job's life: its dataset begun, its shards planned and made, resumed from what is on disk, sealed."""
 
 from services.jobs.claim import claimed
-from services.jobs.commits import commit_of, commits_of
+from services.jobs.commit_cache import commit_of, commits_of
 from services.jobs.dataset_root import open_dataset_root
 from services.jobs.errors import (
     IdempotencyError,

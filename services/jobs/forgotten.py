@@ -13,7 +13,7 @@ class ForgottenJobs:
         self._folder = folder
 
     def ids(self) -> set[str]:
-        """Of all of them. Raises OSError."""
+        """The ids of all forgotten jobs. Raises OSError."""
         return {path.name for path in self._folder.iterdir()} if self._folder.is_dir() else set()
 
     def add(self, job_id: str) -> None:

@@ -67,7 +67,7 @@ def joint_labels(names: Sequence[str]) -> list[str]:
 
 
 def _common(names: Sequence[str]) -> int:
-    """With how many characters all names begin alike."""
+    """How many characters all names begin with in common."""
     return next((i for i, letters in enumerate(zip(*names, strict=False)) if len(set(letters)) > 1), len(min(names)))
 
 

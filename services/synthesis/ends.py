@@ -127,7 +127,7 @@ class Ends:
         return row[bad], waypoint[bad], reason[bad]
 
     def _complete(self, rows: IntArray, bad: IntArray) -> IntArray:
-        """Those of some candidates of which all waypoints are found, and none is bad."""
+        """The candidates among some whose waypoints are all found, and none of them bad."""
         return rows[self.waypoints.found[rows].all(1) & ~self._marked(bad)[rows]]
 
     def _marked(self, rows: IntArray) -> BoolArray:

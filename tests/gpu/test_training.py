@@ -16,7 +16,7 @@ from tests.trainer.policies import seen_by_a_camera
 from tests.trainer.training.test_fake_gpu import OBS_DIM, make_head
 from trainer import tensor_file
 from trainer.config import AdaptConfig, Precision, TrainingConfig
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.progress import silent
 from trainer.stages.adapt import adapt
 from trainer.training.loop import TrainingLoop

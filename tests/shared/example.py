@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from headstart_client.data import records
+from headstart_client.data.columns import columns
+from headstart_client.data.records import build_table
 from shared.dataset import Dataset
 from shared.manifest import DatasetHeader
 from shared.robots import JointLimits, RobotSpec
@@ -64,11 +65,11 @@ def _example_table(index: int, rows: int, count: int, shard_rows: int) -> pa.Tab
         "attempts": np.ones(rows, np.int32),
     }
     lists = {}
-    for column in records.columns():
+    for column in columns():
         if column.is_list:
             width = column.width(ROBOT.dof)
             lists[column.name] = (rng.uniform(-1, 1, ends[-1] * width).astype(np.float32), ends * width)
-    return records.build_table(scalars, lists)
+    return build_table(scalars, lists)
 
 
 def remove_commits(dataset: Dataset, *indices: int, shards_too: bool = True) -> None:

@@ -15,7 +15,7 @@ from tests.shared.example import HEADER as DATASET_HEADER
 from tests.shared.example import example_table
 from trainer.config import CONDITIONINGS, ActionName, HeadConfig, TrainingConfig
 from trainer.data.action import join_joint_action
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.demonstrations.episode import Demonstrations, Episode, is_validation
 
 HEAD = HeadConfig(size="small")

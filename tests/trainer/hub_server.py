@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from tests.pages import free_port
@@ -83,11 +83,20 @@ def application(hub: Hub) -> FastAPI:
         hub.asked.append(f"{request.method} {request.url.path}")
         return await call_next(request)
 
-    @app.post("/api/validate-yaml")
+    for router in (_creating(hub), _uploading(hub), _committing(hub), _listing(hub), _resolving(hub)):
+        app.include_router(router)
+    return app
+
+
+def _creating(hub: Hub) -> APIRouter:
+    """Making a repository."""
+    router = APIRouter()
+
+    @router.post("/api/validate-yaml")
     async def validate() -> Any:
         return {"errors": [], "warnings": []}
 
-    @app.post("/api/repos/create")
+    @router.post("/api/repos/create")
     async def create(request: Request) -> Any:
         if not owner(request):
             return Response(status_code=401)
@@ -98,7 +107,14 @@ def application(hub: Hub) -> FastAPI:
         hub.repositories["models", name] = Repository(asked.get("private") or asked.get("visibility") == "private")
         return {"url": f"{hub.url}/{name}", "name": name}
 
-    @app.post("/{user}/{name}.git/info/lfs/objects/batch")
+    return router
+
+
+def _uploading(hub: Hub) -> APIRouter:
+    """Large files, by git-lfs."""
+    router = APIRouter()
+
+    @router.post("/{user}/{name}.git/info/lfs/objects/batch")
     async def batch(user: str, name: str, request: Request) -> Any:
         asked = await request.json()
         made = [
@@ -109,7 +125,7 @@ def application(hub: Hub) -> FastAPI:
         ]
         return JSONResponse({"transfer": "basic", "objects": made}, media_type="application/vnd.git-lfs+json")
 
-    @app.put("/lfs/{oid}")
+    @router.put("/lfs/{oid}")
     async def upload(oid: str, request: Request) -> Any:
         body = await request.body()
         if hashlib.sha256(body).hexdigest() != oid:
@@ -117,7 +133,14 @@ def application(hub: Hub) -> FastAPI:
         hub.lfs[oid] = body
         return Response()
 
-    @app.post("/api/{kind}/{user}/{name}/preupload/{revision}")
+    return router
+
+
+def _committing(hub: Hub) -> APIRouter:
+    """A commit: which of its files are uploaded apart, then all of it."""
+    router = APIRouter()
+
+    @router.post("/api/{kind}/{user}/{name}/preupload/{revision}")
     async def preupload(request: Request) -> Any:
         asked = await request.json()
         modes = [
@@ -126,7 +149,7 @@ def application(hub: Hub) -> FastAPI:
         ]
         return {"files": [{**one, "shouldIgnore": False} for one in modes]}
 
-    @app.post("/api/{kind}/{user}/{name}/commit/{revision}")
+    @router.post("/api/{kind}/{user}/{name}/commit/{revision}")
     async def commit(kind: str, user: str, name: str, request: Request) -> Any:
         repository = hub.repositories[kind, f"{user}/{name}"]
         files = dict(repository.commits[-1][1])
@@ -145,8 +168,15 @@ def application(hub: Hub) -> FastAPI:
         sha = repository.commit(files)
         return {"commitUrl": f"{hub.url}/{user}/{name}/commit/{sha}", "commitOid": sha, "pullRequestUrl": None}
 
-    @app.get("/api/{kind}/{user}/{name}")
-    @app.get("/api/{kind}/{user}/{name}/revision/{revision}")
+    return router
+
+
+def _listing(hub: Hub) -> APIRouter:
+    """What a repository has."""
+    router = APIRouter()
+
+    @router.get("/api/{kind}/{user}/{name}")
+    @router.get("/api/{kind}/{user}/{name}/revision/{revision}")
     async def info(kind: str, user: str, name: str, request: Request, revision: str = "main") -> Any:
         repository = hub.found(kind, f"{user}/{name}", request)
         if isinstance(repository, Response):
@@ -157,7 +187,7 @@ def application(hub: Hub) -> FastAPI:
         names = [{"rfilename": path} for path in at[1]]
         return {"id": f"{user}/{name}", "sha": at[0], "siblings": names, "private": repository.private, "tags": []}
 
-    @app.get("/api/{kind}/{user}/{name}/tree/{revision}")
+    @router.get("/api/{kind}/{user}/{name}/tree/{revision}")
     async def tree(kind: str, user: str, name: str, revision: str, request: Request) -> Any:
         repository = hub.found(kind, f"{user}/{name}", request)
         if isinstance(repository, Response):
@@ -169,8 +199,15 @@ def application(hub: Hub) -> FastAPI:
             for path, content in at[1].items()
         ]
 
-    @app.api_route("/{user}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
-    @app.api_route("/{kind}/{user}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
+    return router
+
+
+def _resolving(hub: Hub) -> APIRouter:
+    """A file of a revision."""
+    router = APIRouter()
+
+    @router.api_route("/{user}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
+    @router.api_route("/{kind}/{user}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
     async def resolve(
         user: str, name: str, revision: str, path: str, request: Request, kind: str = "models"
     ) -> Response:
@@ -186,7 +223,7 @@ def application(hub: Hub) -> FastAPI:
             return Response(headers={**headers, "Content-Length": str(len(content))})
         return Response(content, headers=headers)
 
-    return app
+    return router
 
 
 @contextmanager

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from trainer.__main__ import main
-from trainer.data.batches import Batch
-from trainer.data.trajectories.stream import TrajectoryStream
+from trainer.data.batch_source import Batch
+from trainer.data.trajectories.trajectory_batches import TrajectoryBatches
 
 rank, at, number, where = sys.argv.pop(1).split(":")
 made = [0]
-fetch, clip = TrajectoryStream.next, torch.nn.utils.clip_grad_norm_
+fetch, clip = TrajectoryBatches.next, torch.nn.utils.clip_grad_norm_
 
 
 def hit() -> None:
@@ -25,7 +25,7 @@ def hit() -> None:
         signal.raise_signal(signal.Signals[number])
 
 
-def signalled_next(stream: TrajectoryStream, tell: Callable[[str], None]) -> Batch:
+def signalled_next(stream: TrajectoryBatches, tell: Callable[[str], None]) -> Batch:
     made[0] += 1
     batch = fetch(stream, tell)
     if where == "next":
@@ -40,6 +40,6 @@ def signalled_clip(*args: Any, **settings: Any) -> Any:
     return norm
 
 
-TrajectoryStream.next = signalled_next  # type: ignore[method-assign, assignment]
+TrajectoryBatches.next = signalled_next  # type: ignore[method-assign, assignment]
 torch.nn.utils.clip_grad_norm_ = signalled_clip
 sys.exit(main())

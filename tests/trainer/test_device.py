@@ -11,7 +11,7 @@ import torch
 from tests.pages import ROOT
 from tests.trainer.example import Windows, random_windows, training
 from tests.trainer.training.test_fake_gpu import OBS_DIM, make_head
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.device import deterministic_algorithms
 from trainer.progress import silent
 from trainer.training.loop import TrainingLoop

@@ -31,7 +31,7 @@ from trainer.model.action_head import ActionHead
 from trainer.model.conditioning import TokenConditioning
 from trainer.model.diffusion import sampling_steps
 from trainer.stages.adapt import adapt
-from trainer.stages.demonstration_windows import DemonstrationWindows
+from trainer.stages.demonstration_batches import DemonstrationBatches
 from trainer.stages.frozen_vision import FrozenVision
 from trainer.training.checkpoint import KIND, build_head, find_checkpoint, load_checkpoint, read_info
 
@@ -161,8 +161,8 @@ def test_frozen_networks_features_are_joined_as_pictures_are(runs: dict[str, Pat
     features = FrozenVision.load(runs["3-1"], info.cameras).features(few, tmp_path, cpu, precision="fp32")
     for name in ("3-1", "2-3"):
         parts = few, ActionNormalizer(RANGE), info.scaling, CONFIGS[name], cpu
-        pictured = DemonstrationWindows(*parts, info.cameras).validation()
-        joined = DemonstrationWindows(*parts, features=features).validation()
+        pictured = DemonstrationBatches(*parts, info.cameras).validation()
+        joined = DemonstrationBatches(*parts, features=features).validation()
         assert pictured is not None
         assert joined is not None
         assert head.conditioning.vision is not None

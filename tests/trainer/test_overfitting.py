@@ -13,7 +13,7 @@ import torch
 
 from tests.trainer.example import HEADS, Windows, random_windows, training
 from trainer.config import ActionName, ConditioningName
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.motion_basis import MotionBasis
 from trainer.data.normalization import ActionNormalizer
 from trainer.evaluation.action_error import action_error

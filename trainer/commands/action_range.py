@@ -22,7 +22,7 @@ def check_mapping_of_range(mappings: Sequence[Path], path: Path | None) -> None:
 
 
 def read_action_range(path: Path | None, mapping: Path | None = None) -> ActionRange | None:
-    """From JSON ({"position": {"min": [3], "max": [3]}}), a dataset, or demonstrations; None if the option isn't given.
+    """The range in JSON ({"position": {"min": [3], "max": [3]}}), a dataset or demonstrations; None if none is given.
 
     The range of demonstrations is widened by 0.05 m or rad a side, for what a policy does beyond them.
     """

@@ -15,6 +15,7 @@ from trainer.settings import check_number
 
 if TYPE_CHECKING:
     from shared.follow import ShardSource
+    from trainer.data.action import ActionRange
 
 
 def run(
@@ -80,28 +81,17 @@ def run(
     from trainer.data.demonstrations.formats.frame_cache import FrameCache
     from trainer.data.motion_basis import read_basis
     from trainer.stages.adapt import adapt
-    from trainer.training.checkpoint import read_info
     from trainer.training.ranks import Ranks
 
     with Ranks.joined() as ranks:
         claim(out, resume, overwrite, ranks)
         source, failed = _copies(copies, replayed, out / "shards")
-        ranges, begun = read_action_range(action_range, next(iter(mapping), None)), stage1 or init_from
-        info = read_info(begun) if begun else None
+        ranges = read_action_range(action_range, next(iter(mapping), None))
+        known, rate = _required(stage1 or init_from, ranges, config)
         cache = FrameCache(frames or out.parent / "frames", int(frames_gb * 1e9))
         with progress("adapt") as report:
-            known = info.action_range if info else ranges
             demonstrations, said = read_sets(
-                demos,
-                mapping,
-                given,
-                count=count,
-                draw=draw,
-                # Those that leave the range are dropped later, by what they are after resampling.
-                ranges=None if config.drop_outside else known,
-                rate_hz=info.rate_hz if info and config.resample else None,
-                frames=cache,
-                progress=report,
+                demos, mapping, given, count=count, draw=draw, ranges=known, rate_hz=rate, frames=cache, progress=report
             )
             print("\n".join(said), end="\n" if said else "")
             checkpoint = adapt(
@@ -123,6 +113,18 @@ def run(
                 ranks=ranks,
             )
         say_trained(out, checkpoint, ranks)
+
+
+def _required(
+    begun: Path | None, ranges: "ActionRange | None", config: AdaptConfig
+) -> "tuple[ActionRange | None, float | None]":
+    """What demonstrations must be: inside the action range, and several sets at one rate, as far as it is known."""
+    from trainer.training.checkpoint import read_info
+
+    info = read_info(begun) if begun else None
+    # Where those that leave the range are dropped, that is later, by what they are after resampling.
+    known = None if config.drop_outside else info.action_range if info else ranges
+    return known, info.rate_hz if info and config.resample else None
 
 
 def _copies(copies: str | None, replayed: Path | None, cache: Path) -> "tuple[ShardSource | None, frozenset[int]]":

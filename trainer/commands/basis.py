@@ -29,14 +29,14 @@ def run(
     from shared.remote_dataset import open_dataset
     from trainer.data.motion_basis import MotionBasis, write_basis
     from trainer.data.normalization import ActionNormalizer
-    from trainer.data.trajectories.stage1_stream import stage1_stream
+    from trainer.data.trajectories.dataset_batches import dataset_batches
 
     out.parent.mkdir(parents=True, exist_ok=True)
     source = open_dataset(data, cache=out.parent / "shards")
     normalizer = ActionNormalizer(source.header.action_range, head.action)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         config = PretrainConfig(head=head, condition="none")
-        stream = stage1_stream(source, Path(folder), normalizer, config, torch.device("cpu"), ahead=False)
+        stream = dataset_batches(source, Path(folder), normalizer, config, torch.device("cpu"), ahead=False)
         basis = MotionBasis.learn(stream.motion_windows(source.header.shards), normalizer, directions)
     write_basis(out, basis)
     print(f"{basis.kept} of {basis.horizon} directions carry {basis.windows:,} windows: {out}")

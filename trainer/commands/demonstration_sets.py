@@ -84,7 +84,7 @@ def sets_here(demos: Sequence[Path], mappings: Sequence[Path]) -> "list[tuple[Pa
 
 
 def _mapping_of_each(demos: Sequence[Path], mappings: Sequence[Path]) -> list[Path | None]:
-    """Of each set; None where there is none."""
+    """The mapping of each set; None where there is none."""
     from trainer.data.demonstrations.formats.simulator import is_simulators
 
     if len(demos) == 1 and len(mappings) < 2:

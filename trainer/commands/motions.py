@@ -39,7 +39,7 @@ def run(
     from trainer.data.motions.description import describe_motions
     from trainer.data.motions.drawing import draw_motions
     from trainer.data.motions.motions import demonstrated_motions
-    from trainer.data.motions.proposal import propose
+    from trainer.data.motions.segment_proposal import propose
     from trainer.data.motions.segments_file import read_segments, write_segments
 
     meaning = read_mapping(mapping) if mapping else None

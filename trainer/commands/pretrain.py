@@ -57,26 +57,14 @@ def run(
         cache_gb: of shards kept on the disk, once as they came and once decoded; what is dropped is fetched again.
         ahead: decode shards ahead of their use, in a thread of its own; the training is the same.
     """
-    from trainer.commands.action_range import check_mapping_of_range, of_demonstrations, read_action_range
-
     check_number("--cache-gb", cache_gb, above=0)
     check_number("--count", count, 1)
     check_number("--draw", draw, 0)
     given = None if weights is None else read_numbers("--weights", weights)
-    if not data and not demos:
-        raise ConfigError(
-            "--data is missing; give a dataset's directory, its URI, or its job's URL; or demonstrations with --demos"
-        )
-    if not demos and (count or draw is not None):
-        raise ConfigError("--count and --draw are of --demos; give these too, or leave them out")
-    if demos and not data and config.validation_share != PretrainConfig().validation_share:
-        raise ConfigError("--validation-share is of --data; demonstrations say which are held out: leave it out")
-    check_mapping_of_range(mapping, action_range)
-    if mapping and not demos and not of_demonstrations(action_range):
-        raise ConfigError(
-            "--mapping is of --demos, or of demonstrations as --action-range; give these, or leave it out"
-        )
+    _check_parts(data, demos, config, count, draw)
+    _check_mapping(mapping, demos, action_range)
     from shared.remote_dataset import open_dataset
+    from trainer.commands.action_range import read_action_range
     from trainer.data.trajectories.joined_datasets import JoinedDatasets
     from trainer.stages.pretrain import pretrain
     from trainer.training.ranks import Ranks
@@ -102,6 +90,31 @@ def run(
                 ranks=ranks,
             )
         say_trained(out, checkpoint, ranks)
+
+
+def _check_parts(
+    data: Sequence[str], demos: Sequence[Path], config: PretrainConfig, count: int | None, draw: int | None
+) -> None:
+    """Raises ConfigError where nothing is given to train on, or a setting is of what is not given."""
+    if not data and not demos:
+        raise ConfigError(
+            "--data is missing; give a dataset's directory, its URI, or its job's URL; or demonstrations with --demos"
+        )
+    if not demos and (count or draw is not None):
+        raise ConfigError("--count and --draw are of --demos; give these too, or leave them out")
+    if demos and not data and config.validation_share != PretrainConfig().validation_share:
+        raise ConfigError("--validation-share is of --data; demonstrations say which are held out: leave it out")
+
+
+def _check_mapping(mapping: Sequence[Path], demos: Sequence[Path], action_range: Path | None) -> None:
+    """Raises ConfigError where a mapping is given and no demonstrations that it could be of."""
+    from trainer.commands.action_range import check_mapping_of_range, of_demonstrations
+
+    check_mapping_of_range(mapping, action_range)
+    if mapping and not demos and not of_demonstrations(action_range):
+        raise ConfigError(
+            "--mapping is of --demos, or of demonstrations as --action-range; give these, or leave it out"
+        )
 
 
 def _recorded(

@@ -84,7 +84,7 @@ class ActionNormalizer:
             self._axes = tuple(f"relative {axis}" for axis in self._axes)
 
     def of_relative(self) -> "ActionNormalizer":
-        """Of the same actions relative to a state. Raises ConfigError where their range is missing."""
+        """The normalizer of the same actions relative to a state. Raises ConfigError where their range is missing."""
         return ActionNormalizer(self.to_json(), self.action, relative=True)
 
     def normalize(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -169,7 +169,7 @@ def _check_dof(joints: Joints, dof: int) -> None:
 
 
 def _order(columns: list[str], places: list[int], dof: int) -> list[int]:
-    """Of each component of the data set's one action column, its place among the policy's numbers."""
+    """Where each component of the data set's one action column is among the policy's numbers."""
     names = {split_columns(column)[0] for column in columns}
     components: list[int] = []
     for column, width in zip(columns, (dof, 1), strict=False):

@@ -11,7 +11,7 @@ from shared.robots import JointLimits
 from shared.rotation import geodesic_angle, rot6d_to_matrix
 from trainer.config import ActionName, Precision
 from trainer.data.action import GRIPPER, POSITION, ROTATION
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.motion_basis import MotionBasis
 from trainer.data.normalization import ActionNormalizer
 from trainer.device import autocast

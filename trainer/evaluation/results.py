@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from shared.errors import ConfigError, SimulationError
 from trainer.deployment.policy import Policy
 from trainer.evaluation.kept_rollouts import KEEP_NOTHING, Keep, KeptRollouts
+from trainer.evaluation.policy_inputs import policy_inputs
 from trainer.evaluation.rollout_motion import joined_motion, rollout_motion
-from trainer.evaluation.shown import what_it_sees
 from trainer.json_lines import read_lines, rewrite
 from trainer.progress import Progress
 from trainer.simulation.isolated import PATIENCE_S, IsolatedTask, open_task
@@ -50,7 +50,7 @@ class Way:
 
     @property
     def suffix(self) -> str:
-        """Of the files of this way; nothing for the usual one."""
+        """What this way's files end with; nothing for the usual one."""
         directions = "" if self.directions is None else f"-{self.directions}-directions"
         steps = "" if self.sampling_steps is None else f"-{self.sampling_steps}-steps"
         return directions + steps + ("" if self.hold else "-free")
@@ -144,7 +144,7 @@ class _Rollouts:
 
     def __init__(self, run: Path, task: Task, policy: Policy, way: Way, where: Where) -> None:
         self._name, self._task, self._policy, self._way, self._where = run.resolve().name, task, policy, way, where
-        self._seen = what_it_sees(policy.info, task)
+        self._seen = policy_inputs(policy.info, task)
         self._log = run / f"rollouts-{task.name}{way.suffix}.jsonl"
         # Outcomes of another checkpoint in this folder are another policy's, those of earlier releases lack the motion.
         self._this = {"checkpoint_step": policy.info.step, "basis": policy.directions, "held": way.hold}

@@ -27,7 +27,7 @@ class VideoFolder:
             folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, seed: int) -> Path:
-        """Of a rollout's video."""
+        """The path of a rollout's video."""
         return self._folder / f"{self._name}-{seed}.mp4"
 
     def watches(self, seed: int) -> bool:

@@ -25,7 +25,7 @@ class Constraint:
     """
 
     def __init__(self, basis: MotionBasis | None, device: torch.device) -> None:
-        """Of windows that lie in a basis, or without one of any shape over time."""
+        """Takes the basis that windows lie in; without one they have any shape over time."""
         self._device = device
         self._projection = None if basis is None else torch.from_numpy(basis.projection())
         self._matrices: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}

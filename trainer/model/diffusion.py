@@ -131,7 +131,7 @@ def sampling_steps(steps: int | None = None, prediction_type: PredictionType = "
 
 @cache
 def _flow_steps(steps: int) -> tuple[SamplingStep, ...]:
-    """Of flow matching."""
+    """The steps of flow matching."""
     visited, left = flow_times(steps)
     shares = [(1 - share, share) for share in (*left, 0.0)]
     return tuple(SamplingStep(at, *now, *after) for at, now, after in zip(visited, shares, shares[1:], strict=False))
@@ -139,7 +139,7 @@ def _flow_steps(steps: int) -> tuple[SamplingStep, ...]:
 
 @cache
 def _ddim_steps(steps: int) -> tuple[SamplingStep, ...]:
-    """Of DDIM."""
+    """The steps of DDIM."""
     # diffusers' "trailing", whose rounding adds -1 as a thirtieth of 29 steps. Its default, "leading", would start at
     # timestep 90, where the sample still holds signal: noise is no start there.
     timesteps = [round(DIFFUSION_STEPS * (steps - index) / steps) - 1 for index in range(steps)]

@@ -46,7 +46,7 @@ class LowDimEncoder(nn.Module):
 
 
 def least_spread(widths: Mapping[str, int]) -> NDArray[np.float64]:
-    """Of each number of an observation with these keys, by what they are called: fingers are told from all else."""
+    """The least spread of each number of an observation, by the names of its keys: fingers are told from all else."""
     of_keys = [LEAST_FINGER_SPREAD if _FINGERS.search(key.lower()) else LEAST_SPREAD for key in widths]
     return np.repeat(np.array(of_keys, np.float64), list(widths.values()))
 
@@ -117,7 +117,7 @@ class Camera:
 
     @classmethod
     def cropped(cls, size: tuple[int, int], share: float, name: str) -> "Camera":
-        """With a crop of this share of each side. Raises ConfigError where that is too small to be seen."""
+        """The camera with a crop of this share of each side. Raises ConfigError where that is too small to be seen."""
         crop = round(share * size[0]), round(share * size[1])
         if min(crop) < LEAST_SIDE:
             raise ConfigError(

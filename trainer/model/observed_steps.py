@@ -22,7 +22,7 @@ class SplitSteps(nn.Module):
     """A condition as its steps again, each of the same width: zeros stand for what is not seen of a step."""
 
     def __init__(self, n_obs_steps: int, obs_dim: int, n_picture_steps: int, features: int) -> None:
-        """Of so many steps of `obs_dim` numbers, and so many of `features` numbers that pictures became."""
+        """Takes so many steps of `obs_dim` numbers, and so many of `features` numbers that pictures became."""
         super().__init__()
         self.width = features + obs_dim
         self._both, self._alone = min(n_obs_steps, n_picture_steps), abs(n_obs_steps - n_picture_steps)

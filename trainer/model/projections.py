@@ -40,7 +40,7 @@ class Projection(nn.Linear):
 
 
 class LowRankProjection(nn.Module):
-    """To a few numbers for each vector, then from them to the vector. `weight` and `bias` are the second map's."""
+    """Projects to a few numbers for each vector, then to the vector. `weight` and `bias` are the second map's."""
 
     def __init__(self, inputs: int, vectors: int, width: int, rank: int = 16) -> None:
         super().__init__()

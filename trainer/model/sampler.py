@@ -127,7 +127,7 @@ class Sampler:
 
 
 def _prediction(backbone: Backbone, conditioning: Conditioning) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Of noisy actions, from the shares of time and features."""
+    """The function from noisy actions and the shares of time and features to what the head predicts."""
 
     def prediction(noisy: Tensor, time_share: Tensor, feature_share: Tensor) -> Tensor:
         predicted: Tensor = backbone(noisy, conditioning.join(time_share, feature_share))

@@ -3,7 +3,7 @@
 from trainer.recipe.presets import TaskPlan
 from trainer.recipe.recipe_files import RecipeFiles
 from trainer.recipe.service import Service
-from trainer.recipe.steps import Step
+from trainer.recipe.step_runner import Step
 
 
 def demonstrate_step(files: RecipeFiles, plan: TaskPlan) -> Step:

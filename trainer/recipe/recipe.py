@@ -24,7 +24,7 @@ from trainer.recipe.recipe_folder import keep_same, only_one
 from trainer.recipe.recipe_options import RecipeOptions
 from trainer.recipe.report import write_report
 from trainer.recipe.service import Service
-from trainer.recipe.steps import Step, run_steps
+from trainer.recipe.step_runner import Step, run_steps
 from trainer.recipe.summary import estimate, expert_success
 from trainer.recipe.training_steps import WITHOUT_BASIS, adapt_step, basis_step, evaluate_steps, pretrain_step
 from trainer.recipe.trajectories import Trajectories
@@ -77,7 +77,7 @@ class _Run:
         return self._report(elapsed)
 
     def _steps(self) -> list[Step]:
-        """In order of preference among those that are ready: a policy is rolled out as soon as it is trained."""
+        """The steps; of those that are ready the first is started: a policy is rolled out as soon as it is trained."""
         files = self._files
         trajectories = Trajectories(files, self._service, self._console)
         pretrain = pretrain_step(files, trajectories.location, self._alone_on, trajectories.leave)

@@ -58,7 +58,7 @@ class RecipeFiles:
         return self.folder / "data.json"
 
     def demonstrations(self, plan: TaskPlan) -> Path:
-        """Those of a task: the user's, else what is collected, which plans of one task share."""
+        """The demonstrations of a task: the user's, else what is collected, which plans of one task share."""
         if self.options.demos is not None:
             return self.options.demos
         # Those of an older expert stay, and are not mixed up with what this release would collect.
@@ -84,7 +84,7 @@ class RecipeFiles:
         return RunFolder(self.run(plan, mode, seed)).checkpoint(plan.steps)
 
     def trainings(self) -> list[Training]:
-        """Those of Stage 2, seed by seed: a run that is ended early has whole seeds."""
+        """The trainings of Stage 2, seed by seed: a run that is ended early has whole seeds."""
         plans = self.recipe.tasks
         return [(plan, mode, seed) for seed in self.recipe.seeds for plan in plans for mode in plan.modes]
 

@@ -58,7 +58,7 @@ class RecipeOptions:
 
     @classmethod
     def read(cls, path: Path) -> "RecipeOptions":
-        """Those of a run's recipe.json or folder; where it went is not among them.
+        """The options of a run, from its recipe.json or folder; where it went is not among them.
 
         Raises ConfigError where it can't be read, or has an option that this release does not know.
         """

@@ -69,7 +69,7 @@ class Group:
 
     @property
     def label(self) -> str:
-        """In a few words, for a picture."""
+        """The group in a few words, for a picture."""
         return f"{self.task} {self.learned_from}\n{self.mode}\n{self.smoothing}"
 
     @property
@@ -79,7 +79,7 @@ class Group:
 
     @property
     def smoothing(self) -> str:
-        """Of a table: how many directions are projected onto, and how chunks join where that is not as usual."""
+        """How many directions are projected onto, and how chunks join where that is not as usual."""
         directions = f"{self.basis} directions" if self.basis else "none"
         return directions + {(True, False): ", chunks free", (False, True): ", chunks held"}.get(
             (self.basis > 0, self.held), ""
@@ -156,7 +156,7 @@ def _copies_compared(grouped: Sequence[Group]) -> list[str]:
 
 
 def _modes_compared(grouped: Sequence[Group], copies: str) -> list[str]:
-    """Of policies that learned from as many copies: decoupled and other modes, with the basis and without."""
+    """Decoupled and other modes of policies that learned from as many copies, with the basis and without."""
     by_key = {(group.task, group.demonstrations, group.mode, group.basis > 0): group for group in grouped}
     tasks = sorted({group.task for group in grouped})
     counts = {task: sorted({group.demonstrations for group in grouped if group.task == task}) for task in tasks}

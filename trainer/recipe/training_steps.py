@@ -7,7 +7,7 @@ from trainer.evaluation.results import Way, result_file
 from trainer.model.modes import MODES
 from trainer.recipe.presets import TaskPlan
 from trainer.recipe.recipe_files import RecipeFiles
-from trainer.recipe.steps import Step
+from trainer.recipe.step_runner import Step
 
 WITHOUT_BASIS = Way(directions=0, hold=False)
 """Rollouts without the motion basis, and with chunks that may jump where they join."""

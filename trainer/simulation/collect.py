@@ -209,7 +209,7 @@ def _in_order(pool: ProcessPoolExecutor, task_name: str, first_seed: int, ahead:
 
 
 def _attempt_named(task_name: str, seed: int) -> Attempt:
-    """In a worker, which finds the task by its name: what a user's task is made of need not be pickled."""
+    """The attempt, in a worker, which finds the task by its name: what a user's task is made of need not be pickled."""
     return attempt(find_task(task_name), seed)
 
 

@@ -19,10 +19,10 @@ from trainer.model.modes import MODES
 from trainer.model.vision import VISION
 from trainer.progress import Progress, silent
 from trainer.stages.adaptation import Adaptation
-from trainer.stages.demonstration_windows import DemonstrationWindows
+from trainer.stages.batches_with_copies import BatchesWithCopies
+from trainer.stages.demonstration_batches import DemonstrationBatches
 from trainer.stages.pretrain import fresh_head, validation
 from trainer.stages.pretrained import Stage1
-from trainer.stages.windows_with_copies import WindowsWithCopies
 from trainer.training.backbone_files import link_backbone, load_backbone, save_backbone
 from trainer.training.checkpoint import build_head, save_checkpoint
 from trainer.training.checkpoint_info import CheckpointInfo
@@ -117,7 +117,7 @@ def adapt(
 
 
 def _train(
-    loop: TrainingLoop, task: Adaptation, windows: DemonstrationWindows | WindowsWithCopies, info: CheckpointInfo
+    loop: TrainingLoop, task: Adaptation, windows: DemonstrationBatches | BatchesWithCopies, info: CheckpointInfo
 ) -> None:
     """Trains to the end, measured on held-out windows and published with the motion basis that it is projected onto."""
     basis, training = task.basis(windows), loop.config

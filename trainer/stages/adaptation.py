@@ -21,13 +21,13 @@ from trainer.model.action_head import ActionHead
 from trainer.model.modes import MODES
 from trainer.model.observation import Camera, ObservationScaling, cameras_of
 from trainer.progress import Progress
-from trainer.stages.demonstration_windows import DemonstrationWindows, fingerprint, observation_scaling
+from trainer.stages.batches_with_copies import BatchesWithCopies, with_copies
+from trainer.stages.demonstration_batches import DemonstrationBatches, fingerprint, observation_scaling
 from trainer.stages.frozen_vision import FrozenVision
 from trainer.stages.pretrain import learn_basis
 from trainer.stages.pretrained import Stage1, accepted, inside, normalizer_of
 from trainer.stages.pretrained_vision import PretrainedVision
 from trainer.stages.relative_windows import normalizer_for, observed_states, state_columns
-from trainer.stages.windows_with_copies import WindowsWithCopies, with_copies
 from trainer.training.checkpoint_info import CheckpointInfo
 from trainer.training.ranks import Ranks
 
@@ -146,25 +146,25 @@ class Adaptation:
 
     def with_copies(
         self, copies: ShardSource, left_out: frozenset[int], folder: Path, device: torch.device
-    ) -> WindowsWithCopies:
+    ) -> BatchesWithCopies:
         """Batches of demonstrations and of copies of them, but for those that are left out."""
         parts = self.demonstrations, self.normalizer, self.scaling, self.config, device
         return with_copies(copies, folder, *parts, left_out)
 
     def windows(
         self, head: ActionHead, features: Path, device: torch.device, ranks: Ranks, progress: Progress
-    ) -> DemonstrationWindows:
+    ) -> DemonstrationBatches:
         """Batches of demonstrations; networks that are taken over are put into the head, and their features kept."""
         parts = self.demonstrations, self.normalizer, self.scaling, self.config, device
         if self.pretrained_vision is not None:
             self.pretrained_vision.put_into(head)
         if self.vision is None:
-            return DemonstrationWindows(*parts, self.cameras, ranks=ranks)
+            return DemonstrationBatches(*parts, self.cameras, ranks=ranks)
         self.vision.put_into(head)
         seen = self.vision.features(self.demonstrations, features, device, progress, self.config.training.precision)
-        return DemonstrationWindows(*parts, features=seen, ranks=ranks)
+        return DemonstrationBatches(*parts, features=seen, ranks=ranks)
 
-    def basis(self, windows: DemonstrationWindows | WindowsWithCopies) -> MotionBasis | None:
+    def basis(self, windows: DemonstrationBatches | BatchesWithCopies) -> MotionBasis | None:
         """What the policy projects onto: what is known from elsewhere, else what the demonstrations span.
 
         Names demonstrations that it can't carry.

@@ -16,14 +16,14 @@ from shared.follow import ShardSource
 from shared.robots import JointLimits
 from trainer.config import Precision, PretrainConfig, to_json
 from trainer.data.action import ActionRange
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.motion_basis import MotionBasis
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.relative_actions import with_range
+from trainer.data.trajectories.joined_batches import JoinedBatches, stage1_batches
 from trainer.data.trajectories.joined_datasets import JoinedDatasets
-from trainer.data.trajectories.joined_streams import JoinedStreams, stage1_streams
-from trainer.data.trajectories.relative_stream import RelativeStream, distances_of
-from trainer.data.trajectories.stream import TrajectoryStream
+from trainer.data.trajectories.relative_batches import RelativeBatches, distances_of
+from trainer.data.trajectories.trajectory_batches import TrajectoryBatches
 from trainer.evaluation.action_error import action_error, noise_loss
 from trainer.model.action_head import ActionHead
 from trainer.progress import Progress, silent
@@ -78,55 +78,33 @@ def pretrain(
         KeyboardInterrupt: on SIGINT, SIGTERM or SIGHUP, after saving.
     """
     datasets = source if isinstance(source, JoinedDatasets) else JoinedDatasets.of([source])
-    folder, header = RunFolder(run), datasets.header
+    folder = RunFolder(run)
     datasets.check(config)
     config = with_threads(config, folder, overwrite=overwrite)
     begun = None if init_from is None else _begun(init_from, config, action_range)
-    if begun:
-        normalizer = ActionNormalizer(begun[1].action_range, config.head.action)
-        for motion in datasets.recorded:
-            motion.check_inside(normalizer, config.head)
-    else:
-        normalizer = datasets.normalizer(config.head.action, action_range)
-    if config.head.relative_actions:
-        ranges = with_range(normalizer.to_json(), config.head, lambda: distances_of(datasets.sources, config))
-        normalizer = ActionNormalizer(ranges, config.head.action)
-        if begun:
-            for motion in datasets.recorded:
-                motion.check_inside(normalizer.of_relative(), config.head)
-        else:
-            normalizer = datasets.holding_relative(normalizer, config.head)
+    normalizer = _normalizer(datasets, config, action_range, begun[1] if begun else None)
     data = datasets.to_json() | {"action_range": normalizer.to_json()}
     data |= {"init_from": {"backbone": begun[1].backbone}} if begun else {}
     ranks.check(config.training)
     check_wandb(config.training)
     device = ranks.device(config.training.device)
     cache = folder.path / "decoded"
-    stream: TrajectoryStream | JoinedStreams | RelativeStream
-    stream = stage1_streams(datasets, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
+    batches: TrajectoryBatches | JoinedBatches | RelativeBatches
+    batches = stage1_batches(datasets, cache, normalizer, config, device, cache_bytes=cache_bytes, ahead=ahead)
     if config.head.relative_actions:
-        stream, normalizer = RelativeStream(stream, normalizer, config, device), normalizer.of_relative()
+        batches, normalizer = RelativeBatches(batches, normalizer, config, device), normalizer.of_relative()
     if ranks.is_first:
         folder.begin(1, to_json(config), data, overwrite=overwrite)
     ranks.wait()
     checkpoint = folder.checkpoint(config.training.steps)
     if checkpoint.exists():
         return checkpoint
-    info = CheckpointInfo(
-        stage=1, head=config.head, mode="normal", backbone=None, condition_dim=stream.condition_dim,
-        action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, cameras={},
-        robot=header.robot.name, rate_hz=header.rate_hz, action_label=datasets.action_label, task="",
-        step=config.training.steps, seconds=0.0, device=device.type, joint_limits=datasets.joint_limits,
-        stage1=Stage1Record(
-            header.dataset_id, config.condition, 0.0, datasets.shares_by_id,
-            [motion.header.dataset_id for motion in datasets.recorded] or None,
-        ),
-    )  # fmt: skip
+    info = _info(datasets, config, normalizer, batches.condition_dim, device)
     head = fresh_head(config.training.seed, lambda: begun[0] if begun else build_head(info)).to(device)
-    loop = TrainingLoop(head, stream, config.training, folder, progress, ranks)
-    basis = _GrowingBasis(stream, normalizer, config.directions)
+    loop = TrainingLoop(head, batches, config.training, folder, progress, ranks)
+    basis = _GrowingBasis(batches, normalizer, config.directions)
     measure = validation(
-        head, stream.validation, normalizer, config.training.precision, basis, header.rate_hz, info.limits
+        head, batches.validation, normalizer, config.training.precision, basis, info.rate_hz, info.limits
     )
     loop.run(measure, _publisher(folder, head, info, config, basis))
     if ranks.is_first:
@@ -149,22 +127,68 @@ def _begun(
     return head, info
 
 
+def _normalizer(
+    datasets: JoinedDatasets, config: PretrainConfig, action_range: ActionRange | None, begun: CheckpointInfo | None
+) -> ActionNormalizer:
+    """The normalizer of absolute actions, which has the range of relative ones where the head's are relative.
+
+    The range is that of the datasets, or of what the run begins with, which must hold all that was recorded. Raises
+    ConfigError.
+    """
+    if begun is None:
+        normalizer = datasets.normalizer(config.head.action, action_range)
+    else:
+        normalizer = ActionNormalizer(begun.action_range, config.head.action)
+        for motion in datasets.recorded:
+            motion.check_inside(normalizer, config.head)
+    if not config.head.relative_actions:
+        return normalizer
+    ranges = with_range(normalizer.to_json(), config.head, lambda: distances_of(datasets.sources, config))
+    normalizer = ActionNormalizer(ranges, config.head.action)
+    if begun is None:
+        return datasets.holding_relative(normalizer, config.head)
+    for motion in datasets.recorded:
+        motion.check_inside(normalizer.of_relative(), config.head)
+    return normalizer
+
+
+def _info(
+    datasets: JoinedDatasets,
+    config: PretrainConfig,
+    normalizer: ActionNormalizer,
+    condition_dim: int,
+    device: torch.device,
+) -> CheckpointInfo:
+    """What the checkpoint of the last step says of itself, but for its seconds, backbone and motion basis."""
+    header = datasets.header
+    return CheckpointInfo(
+        stage=1, head=config.head, mode="normal", backbone=None, condition_dim=condition_dim,
+        action_range=normalizer.to_json(), observation_scaling=None, observation_widths={}, cameras={},
+        robot=header.robot.name, rate_hz=header.rate_hz, action_label=datasets.action_label, task="",
+        step=config.training.steps, seconds=0.0, device=device.type, joint_limits=datasets.joint_limits,
+        stage1=Stage1Record(
+            header.dataset_id, config.condition, 0.0, datasets.shares_by_id,
+            [motion.header.dataset_id for motion in datasets.recorded] or None,
+        ),
+    )  # fmt: skip
+
+
 class _GrowingBasis:
     """The motion basis of the shards that training has come to; it takes a second, and changes with them alone."""
 
     def __init__(
         self,
-        stream: TrajectoryStream | JoinedStreams | RelativeStream,
+        batches: TrajectoryBatches | JoinedBatches | RelativeBatches,
         normalizer: ActionNormalizer,
         directions: int | None,
     ) -> None:
-        self._stream, self._normalizer, self._directions = stream, normalizer, directions
+        self._batches, self._normalizer, self._directions = batches, normalizer, directions
         self._known: tuple[int | tuple[int, ...], MotionBasis | None] | None = None
 
     def __call__(self) -> MotionBasis | None:
-        seen = self._stream.shards_seen
+        seen = self._batches.shards_seen
         if self._known is None or self._known[0] != seen:
-            self._known = seen, learn_basis(self._stream.motion_windows, self._normalizer, self._directions)
+            self._known = seen, learn_basis(self._batches.motion_windows, self._normalizer, self._directions)
         return self._known[1]
 
 

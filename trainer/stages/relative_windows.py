@@ -31,7 +31,7 @@ def observed_states(demonstrations: Demonstrations, episode: Episode) -> NDArray
 
 
 def normalizer_for(normalizer: ActionNormalizer, demonstrations: Demonstrations, head: HeadConfig) -> ActionNormalizer:
-    """Of the head's actions: where they are relative, with Stage 1's range for them, or that of the demonstrations.
+    """The normalizer of the head's actions; of relative ones with Stage 1's range, or that of the demonstrations.
 
     Raises ConfigError as `observed_states`.
     """
@@ -82,7 +82,7 @@ def state_columns(demonstrations: Demonstrations) -> list[int] | None:
 
 
 def _windows(actions: NDArray[np.float32], head: HeadConfig) -> NDArray[np.float32]:
-    """Of every step, the window that is acted on there, (T, horizon, action_dim)."""
+    """The window that is acted on at every step, (T, horizon, action_dim)."""
     at = np.arange(len(actions))[:, None] + np.arange(head.horizon) - (head.n_obs_steps - 1)
     windows: NDArray[np.float32] = actions[np.clip(at, 0, len(actions) - 1)]
     return windows

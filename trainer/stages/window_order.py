@@ -23,7 +23,7 @@ class WindowOrder:
     """
 
     def __init__(self, counts: Sequence[int], shares: Sequence[float], seed: int, device: torch.device) -> None:
-        """Of sets with so many windows, which lie one after the other, each above 0 where there are several."""
+        """Takes how many windows each set has, which lie one after the other, each above 0 where there are several."""
         self._counts, self._shares, self._seed, self._device = tuple(counts), tuple(shares), seed, device
         self._begins = np.cumsum([0, *counts])[:-1]
         self._permutations: dict[int, tuple[int, IntArray, Tensor]] = {}

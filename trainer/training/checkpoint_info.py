@@ -41,7 +41,7 @@ class Stage1Record:
 
     @property
     def dataset_ids(self) -> list[str]:
-        """Of all its data."""
+        """The ids of all its datasets."""
         return list(self.shares or [self.dataset_id])
 
     def to_json(self) -> dict[str, Any]:
@@ -130,12 +130,12 @@ class CheckpointInfo:
 
     @property
     def normalizer(self) -> ActionNormalizer:
-        """Of its actions."""
+        """The normalizer of its actions."""
         return ActionNormalizer(self.action_range, self.head.action, relative=self.head.relative_actions)
 
     @property
     def scaling(self) -> ObservationScaling:
-        """Of its observations. Raises ConfigError for a Stage-1 checkpoint, which has none."""
+        """The scaling of its observations. Raises ConfigError for a Stage-1 checkpoint, which has none."""
         if self.observation_scaling is None:
             raise ConfigError("a Stage-1 checkpoint sees no observations; adapt it to demonstrations first")
         return ObservationScaling.from_json(self.observation_scaling)
@@ -150,7 +150,7 @@ class CheckpointInfo:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any], path: Path) -> "CheckpointInfo":
-        """Of the file at `path`. Raises CheckpointError where another release wrote it."""
+        """Reads the metadata of the file at `path`. Raises CheckpointError where another release wrote it."""
         try:
             fields = {name: metadata[name] for name in cls.__dataclass_fields__ if name not in _ADDED}
             # Earlier releases wrote neither: such a checkpoint samples as it did then.

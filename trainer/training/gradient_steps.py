@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from shared.philox import philox_uint64
 from trainer.config import TrainingConfig
-from trainer.data.batches import RankBatch
+from trainer.data.batch_source import RankBatch
 from trainer.device import autocast, compute_dtype, worth_compiling
 from trainer.model.action_head import ActionHead
 from trainer.model.compilation import Forward, compiled
@@ -20,7 +20,7 @@ from trainer.model.diffusion import forward_process
 from trainer.training.moving_average import MovingAverage
 from trainer.training.optimization import build_optimizer, set_rates
 from trainer.training.ranks import Ranks
-from trainer.training.transfer import send
+from trainer.training.to_device import send
 
 # An id that no trajectory has, so that noise and sample order come from different streams.
 _NOISE_STREAM = np.array([2**63], np.uint64)

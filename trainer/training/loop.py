@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainer.config import TrainingConfig
-from trainer.data.batches import Batch, BatchSource, RankBatch
+from trainer.data.batch_source import Batch, BatchSource, RankBatch
 from trainer.device import deterministic_algorithms
 from trainer.model.action_head import ActionHead
 from trainer.progress import Progress, silent

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from shared.errors import TrainingError
 from trainer import tensor_file
-from trainer.data.batches import Batch, RankBatch
+from trainer.data.batch_source import Batch, RankBatch
 
 Place = dict[str, Any]
 """What `BatchSource.state` gives."""

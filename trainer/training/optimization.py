@@ -51,7 +51,7 @@ def learning_rates(config: TrainingConfig, step: int) -> dict[str, float]:
 
 
 def learning_rate(config: TrainingConfig, step: int, peak: float) -> float:
-    """Of gradient step `step`, from 0: linear warm-up to the peak, then what the schedule says.
+    """The learning rate of gradient step `step`, from 0: linear warm-up to the peak, then what the schedule says.
 
     A constant rate does not know of an end: a run that is lengthened is the longer run from its beginning on.
     """

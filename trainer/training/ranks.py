@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from shared.errors import ConfigError
 from trainer.config import TrainingConfig
-from trainer.data.batches import Batch, RankBatch
+from trainer.data.batch_source import Batch, RankBatch
 from trainer.device import choose_device
 
 _Array = TypeVar("_Array", Tensor, NDArray[np.int64])

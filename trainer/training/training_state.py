@@ -36,7 +36,7 @@ class TrainingState:
         optimizer: torch.optim.Optimizer,
         extra: Mapping[str, Any],
     ) -> "TrainingState":
-        """Of now; `extra` goes in as JSON."""
+        """The state of now; `extra` goes in as JSON."""
         groups = {"weights": weights, "average": average.average}
         for moment in _MOMENTS:
             groups |= {moment: {name: optimizer.state[value][moment] for name, value in weights.items()}}

@@ -106,7 +106,7 @@ class Keepouts:
         self._postures, self._room = np.zeros((len(rows), limits.dof)), np.full(len(rows), -np.inf)
 
     def clearances(self, joints: Array) -> Array:
-        """Of every pair that is looked at, how far it is from where motions must stop [m], at joints (dof,)."""
+        """How far every pair that is looked at is from where motions must stop [m], at joints (dof,)."""
         return self._clearances(joints, np.arange(len(self._names)))
 
     def _clearances(self, joints: Array, pairs: NDArray[np.intp]) -> Array:

@@ -65,7 +65,7 @@ class ArmLimits(JointLimits):
 
     @classmethod
     def from_robot(cls, robot: dict[str, Any]) -> "ArmLimits":
-        """Of `robot` as dataset.json and GET /v1/robots describe it. Raises ValueError if it has no such limits."""
+        """From `robot` as dataset.json and GET /v1/robots describe it. Raises ValueError if it has no such limits."""
         try:
             return cls(**{field.name: robot["limits"][field.name] for field in fields(cls)})
         except (KeyError, TypeError) as error:
@@ -73,7 +73,7 @@ class ArmLimits(JointLimits):
 
     @classmethod
     def from_dataset(cls, folder: str | Path) -> "ArmLimits":
-        """Of the robot of a dataset, from its dataset.json. Raises OSError, ValueError."""
+        """The limits of the robot of a dataset, from its dataset.json. Raises OSError, ValueError."""
         header = json.loads((Path(folder) / "dataset.json").read_text())
         return cls.from_robot(header.get("robot", {}) if isinstance(header, dict) else {})
 

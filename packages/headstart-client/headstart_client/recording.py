@@ -104,7 +104,7 @@ class Recording:
         self._stream.log(f"{under}camera/{camera}", rr.Image(picture).compress(jpeg_quality=85))
 
     def events(self, events: Iterable[Event]) -> None:
-        """Those of an executor, in its order, that came after all of it that were recorded."""
+        """Events of an executor that came after all those that were recorded, in its order."""
         new = list[Event]()
         for event in reversed(list(events)):
             if any(event is told for told in self._told):
@@ -205,7 +205,7 @@ class Recording:
 
 
 def _array(value: Any) -> NDArray[Any]:
-    """As an array; an empty one where it is none, whatever it is."""
+    """A value of any kind as an array; an empty one where it can be none."""
     try:
         return np.asarray(value)
     except Exception:  # Of anyone's class: a recording must not end a run.

@@ -54,7 +54,7 @@ class Runner:
 
     @property
     def latency_s(self) -> float:
-        """From an observation to its answer, the longest of the last ten [s]."""
+        """The time from an observation to its answer, the longest of the last ten [s]."""
         return max(self._latencies)
 
     def stop(self) -> None:

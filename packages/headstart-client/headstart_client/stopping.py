@@ -9,7 +9,7 @@ from headstart_client.limits import Array
 
 
 class State(NamedTuple):
-    """Of every joint at one moment: position [rad] or [m], velocity and acceleration by seconds; each of length dof."""
+    """All joints at one moment: position [rad] or [m], velocity and acceleration by seconds; each of length dof."""
 
     position: list[float]
     velocity: list[float]

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from services.api.schemas.said import said
+from services.api.schemas.fields import field
 
 _HISTOGRAM = {"edges": [0.0, 1.5, 3.0], "counts": [12, 30]}
 _JOINT = {"joint": "panda_joint1", "edges": [-2.8973, 0.0, 2.8973], "counts": [6400, 6600]}
@@ -14,59 +14,61 @@ _UNITS = "in the unit of the column: m, rad, rad/s, m/s, or none"
 class StatisticsBody(BaseModel):
     """Statistics of a column, for each of its components."""
 
-    count: int = said("time steps that they are of", 66000, "count")
-    mean: list[float] = said(f"mean of each component, {_UNITS}", [0.31, 0.0, 0.5], "mixed")
-    std: list[float] = said(f"standard deviation of each component, {_UNITS}", [0.17, 0.3, 0.2], "mixed")
-    min: list[float] = said(f"least value of each component, {_UNITS}", [-0.2, -0.8, 0.0], "mixed")
-    max: list[float] = said(f"greatest value of each component, {_UNITS}", [0.85, 0.8, 1.1], "mixed")
+    count: int = field("time steps that they are of", 66000, "count")
+    mean: list[float] = field(f"mean of each component, {_UNITS}", [0.31, 0.0, 0.5], "mixed")
+    std: list[float] = field(f"standard deviation of each component, {_UNITS}", [0.17, 0.3, 0.2], "mixed")
+    min: list[float] = field(f"least value of each component, {_UNITS}", [-0.2, -0.8, 0.0], "mixed")
+    max: list[float] = field(f"greatest value of each component, {_UNITS}", [0.85, 0.8, 1.1], "mixed")
 
 
 class Histogram(BaseModel):
     """Counts between one edge and the next."""
 
-    edges: list[float] = said("borders of the bins, rising; one more than there are bins", [0.0, 1.5, 3.0], "mixed")
-    counts: list[int] = said("how many lie in each bin", [12, 30], "count")
+    edges: list[float] = field("borders of the bins, rising; one more than there are bins", [0.0, 1.5, 3.0], "mixed")
+    counts: list[int] = field("how many lie in each bin", [12, 30], "count")
 
 
 class JointHistogram(Histogram):
     """Between the joint's limits."""
 
-    joint: str = said("name of the joint", "panda_joint1")
+    joint: str = field("name of the joint", "panda_joint1")
 
 
 class PlaneHistogram(BaseModel):
     """Counts in cells of two axes, the first axis's cells outside."""
 
-    axes: str = said("names of the two axes", "xy")
-    edges: list[list[float]] = said("borders of the cells along each axis [m], or of angles [rad]", [[0, 1]], "mixed")
-    counts: list[list[int]] = said("how many lie in each cell", [[10, 12], [9, 11]], "count")
+    axes: str = field("names of the two axes", "xy")
+    edges: list[list[float]] = field("borders of the cells along each axis [m], or of angles [rad]", [[0, 1]], "mixed")
+    counts: list[list[int]] = field("how many lie in each cell", [[10, 12], [9, 11]], "count")
 
 
 class HistogramsBody(BaseModel):
-    """Of the sampled rows, at every time step."""
+    """Histograms of the sampled rows, over every time step."""
 
-    joint_position: list[JointHistogram] = said("of each joint's position, between its limits", [_JOINT], "rad or m")
-    joint_velocity: list[JointHistogram] = said(
+    joint_position: list[JointHistogram] = field("of each joint's position, between its limits", [_JOINT], "rad or m")
+    joint_velocity: list[JointHistogram] = field(
         "of each joint's velocity, between its limits", [_JOINT], "rad/s or m/s"
     )
-    ee_position: list[PlaneHistogram] = said("the tool centre point from three sides, in the base frame", [_PLANE], "m")
-    tool_axis: PlaneHistogram = said(
+    ee_position: list[PlaneHistogram] = field(
+        "the tool centre point from three sides, in the base frame", [_PLANE], "m"
+    )
+    tool_axis: PlaneHistogram = field(
         "direction of the tool's z axis in the base frame: cosine of its polar angle, azimuth; cells of equal areas",
         {**_PLANE, "axes": "cos(polar), azimuth"},
         "1, rad",
     )
-    duration: Histogram = said("of the durations, a count for each row", _HISTOGRAM, "s")
-    family: dict[str, int] = said("rows of each motion family", {"point_to_point": 19, "via_points": 21}, "count")
+    duration: Histogram = field("of the durations, a count for each row", _HISTOGRAM, "s")
+    family: dict[str, int] = field("rows of each motion family", {"point_to_point": 19, "via_points": 21}, "count")
 
 
 class CoverageBody(BaseModel):
     """What a dataset covers."""
 
-    shards: int = said("committed when this was worked out", 4, "count")
-    statistics: dict[str, StatisticsBody] = said(
+    shards: int = field("committed when this was worked out", 4, "count")
+    statistics: dict[str, StatisticsBody] = field(
         "of every row, by the column's name", {"ee_position": _STATISTICS}, "mixed"
     )
-    sampled_rows: int = said("rows that the histograms are of", 256, "count")
-    histograms: HistogramsBody = said(
+    sampled_rows: int = field("rows that the histograms are of", 256, "count")
+    histograms: HistogramsBody = field(
         "of the sampled rows; see HistogramsBody", {"duration": _HISTOGRAM, "family": {"via_points": 21}}, "mixed"
     )

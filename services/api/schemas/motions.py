@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import BaseModel
 
-from services.api.schemas.said import said
+from services.api.schemas.fields import field
 from shared.demonstrated_motions import DemonstratedMotions
 
 _SHA256 = "9f0d2c41a6b1e0a5a1c8f3a0f0a7d5b2f6c3b1d4e8a9c0b7d6e5f4a3b2c1d0e9"
@@ -13,21 +13,21 @@ _SPAN = {"min": [0.4, -0.1, 0.02], "max": [0.6, 0.1, 0.02]}
 class SpanBody(BaseModel):
     """Where an object lay when the demonstrations began, in the base frame."""
 
-    min: list[float] = said("least x, y and z of its origin", _SPAN["min"], "m")
-    max: list[float] = said("greatest x, y and z of its origin", _SPAN["max"], "m")
+    min: list[float] = field("least x, y and z of its origin", _SPAN["min"], "m")
+    max: list[float] = field("greatest x, y and z of its origin", _SPAN["max"], "m")
 
 
 class MotionsBody(BaseModel):
     """The motions of demonstrations."""
 
-    sha256: str = said("of the content; what requests name them by", _SHA256)
-    task: str = said("name of the task that was demonstrated", "lift")
-    robot: str = said("name of the robot that made them", "panda")
-    rate_hz: float = said("control rate", 20.0, "Hz")
-    motions: int = said("demonstrations", 200, "count")
-    objects: list[str] = said("what the task is about", ["cube"])
-    spans: dict[str, SpanBody] = said("where they lay at the start, by their names", {"cube": _SPAN}, "m")
-    links: dict[str, str] = said("path of the file on this service", {"self": f"/v1/motions/{_SHA256}"})
+    sha256: str = field("of the content; what requests name them by", _SHA256)
+    task: str = field("name of the task that was demonstrated", "lift")
+    robot: str = field("name of the robot that made them", "panda")
+    rate_hz: float = field("control rate", 20.0, "Hz")
+    motions: int = field("demonstrations", 200, "count")
+    objects: list[str] = field("what the task is about", ["cube"])
+    spans: dict[str, SpanBody] = field("where they lay at the start, by their names", {"cube": _SPAN}, "m")
+    links: dict[str, str] = field("path of the file on this service", {"self": f"/v1/motions/{_SHA256}"})
 
     @classmethod
     def of(cls, motions: DemonstratedMotions) -> "MotionsBody":
@@ -53,4 +53,4 @@ def _span(motions: DemonstratedMotions, index: int) -> SpanBody:
 class MotionsListBody(BaseModel):
     """The motions files that were uploaded."""
 
-    motions: list[MotionsBody] = said("the files, each as MotionsBody has it", [], "mixed")
+    motions: list[MotionsBody] = field("the files, each as MotionsBody has it", [], "mixed")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.api.schemas.said import UNIT, schema_components, with_unit
+from services.api.schemas.fields import UNIT, schema_components, with_unit
 from services.catalogue import ARMS
 from services.catalogue.robot_folder import OWN_NAME
 from services.synthesis.request.trajectory_request import TrajectoryRequest

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from services.api.schemas.said import said
+from services.api.schemas.fields import field
 from services.jobs import Job
 from shared.manifest import Commit, State
 
@@ -23,30 +23,30 @@ _SHARD = {
 class ManifestBody(BaseModel):
     """A page of a dataset's manifest."""
 
-    header: dict[str, Any] = said(
+    header: dict[str, Any] = field(
         "dataset.json: the resolved request, the robot, the schema's version, ranges of actions (m, rad)",
         {"dataset_id": _CONTENT, "count": 2000, "shard_rows": 500, "rate_hz": 20.0, "schema_version": "2.0"},
         "mixed",
     )
-    state: State = said("growing, sealed (complete), cancelled or failed", "growing")
-    reason: str = said("why it failed, or empty", "")
-    commits: list[dict[str, Any]] = said(
+    state: State = field("growing, sealed (complete), cancelled or failed", "growing")
+    reason: str = field("why it failed, or empty", "")
+    commits: list[dict[str, Any]] = field(
         "of shards beyond `after`, in index order: rows, samples, bytes, hashes, attempts and rejections of each",
         [{"index": 0, "rows": 500, "samples": 66000, "bytes": 3_100_000, "attempts": 620}],
         "mixed",
     )
-    more: bool = said("whether there are commits beyond this page", False)
+    more: bool = field("whether there are commits beyond this page", False)
 
 
 class ShardBody(BaseModel):
     """A committed shard."""
 
-    index: int = said("its place among the dataset's shards, from 0", 0, "index")
-    rows: int = said("trajectories in it", 500, "count")
-    bytes: int = said("size of its file", 3_100_000, "bytes")
-    file_sha256: str = said("sha256 of its Parquet file, which is also the ETag", _FILE)
-    content_sha256: str = said("sha256 of its columns' values: equal wherever it was made", _CONTENT)
-    url: str = said("path of the file on this service", f"/v1/jobs/{_CONTENT}/shards/0")
+    index: int = field("its place among the dataset's shards, from 0", 0, "index")
+    rows: int = field("trajectories in it", 500, "count")
+    bytes: int = field("size of its file", 3_100_000, "bytes")
+    file_sha256: str = field("sha256 of its Parquet file, which is also the ETag", _FILE)
+    content_sha256: str = field("sha256 of its columns' values: equal wherever it was made", _CONTENT)
+    url: str = field("path of the file on this service", f"/v1/jobs/{_CONTENT}/shards/0")
 
     @classmethod
     def of(cls, job: Job, commit: Commit) -> "ShardBody":
@@ -64,5 +64,5 @@ class ShardBody(BaseModel):
 class ShardPage(BaseModel):
     """Committed shards in index order."""
 
-    shards: list[ShardBody] = said("the shards of this page", [_SHARD], "mixed")
-    more: bool = said("whether there are shards beyond this page", False)
+    shards: list[ShardBody] = field("the shards of this page", [_SHARD], "mixed")
+    more: bool = field("whether there are shards beyond this page", False)

@@ -200,7 +200,7 @@ def _of_segment(s: FloatArray) -> int:
 
 @compiled
 def _of_triangle(s: FloatArray, i: int, j: int, k: int) -> int:
-    """Of the triangle of rows i < j < k (Ericson, Real-Time Collision Detection, 5.1.5)."""
+    """Keeps the nearest point of the triangle of rows i < j < k (Ericson, Real-Time Collision Detection, 5.1.5)."""
     a, b, c, share, other = _nearest_in_triangle(s, i, j, k)
     return _keep_needed(s, a, b, c, share, other)
 
@@ -234,7 +234,7 @@ def _nearest_in_triangle(s: FloatArray, i: int, j: int, k: int) -> tuple[int, in
 
 @compiled
 def _of_tetrahedron(s: FloatArray) -> int:
-    """Of the tetrahedron of all four corners: the origin, if it lies inside, else of the faces that it lies beyond."""
+    """Keeps the nearest point of the tetrahedron: the origin if it is inside, else one of a face that it is beyond."""
     least, a, b, c, share, other = np.inf, -1, -1, -1, 0.0, 0.0
     for face in range(4):
         i, j, k = 1 * (face == 0), 1 + (face <= 1), 2 + (face <= 2)

@@ -172,7 +172,7 @@ def _link_pairs(robot: RobotModel) -> dict[tuple[int, int], float]:
 
 
 def _distances(robot: RobotModel, pairs: list[tuple[int, int]], q: FloatArray) -> FloatArray:
-    """Of each pair of links in each posture (n, dof), not above 0 where they meet, shape (n, P) [m]."""
+    """Distance of each pair of links in each posture (n, dof), not above 0 where they meet, shape (n, P) [m]."""
     bodies, frames = _bodies(robot), np.empty((robot.frames + 1, 12))
     request, distances = coal.DistanceRequest(), np.empty((len(q), len(pairs)))
     for i, posture in enumerate(q):

@@ -42,7 +42,7 @@ class Spans:
 
 @dataclass(frozen=True, eq=False)
 class Layouts:
-    """Of n candidates.
+    """What n candidates copy, and where their objects lie.
 
     Attributes:
         source: index of the demonstration, shape (n,).

@@ -54,7 +54,7 @@ class Sources(NamedTuple):
 
     @property
     def steps(self) -> IntArray:
-        """Of each motion, shape (M,)."""
+        """The number of steps of each motion, shape (M,)."""
         return np.diff(self.first)
 
 

@@ -26,7 +26,7 @@ HOLD_SECONDS = (0.2, 1.5)
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Of n candidates with up to S segments; entries past a candidate's own mean nothing.
+    """Events of n candidates with up to S segments; entries past a candidate's own mean nothing.
 
     Attributes:
         tool_speed: mean tool speed asked of each segment [m/s], shape (n, S), or None.

@@ -50,7 +50,7 @@ class Parts:
     place: IntArray
 
     def take(self, rows: IntArray) -> "Parts":
-        """Those of some candidates."""
+        """The parts of some of the candidates."""
         return Parts(self.chains, self.family[rows], self.segments[rows], self.place[rows])
 
     @property

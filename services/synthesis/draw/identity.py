@@ -21,7 +21,7 @@ _FLIPS = slice(5, 5 + MOST_SEGMENTS)
 
 
 class Identities(NamedTuple):
-    """Of n trajectories.
+    """What belongs to the ids of n trajectories.
 
     Attributes:
         family: index into FAMILIES, shape (n,).

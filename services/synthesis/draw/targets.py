@@ -25,7 +25,7 @@ HOME_SPREAD = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """Of n candidates with up to W waypoints; entries past a candidate's own mean nothing.
+    """Targets of n candidates with up to W waypoints; entries past a candidate's own mean nothing.
 
     Attributes:
         q: drawn configurations (joint_space, reachable), shape (n, W, dof) [rad], or None.

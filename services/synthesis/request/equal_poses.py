@@ -28,7 +28,7 @@ class ListedPose(Protocol):
 
     @property
     def position(self) -> tuple[float, float, float]:
-        """Of the tool centre point."""
+        """Position of the tool centre point."""
         ...
 
     @property

@@ -1,6 +1,3 @@
-import json
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,48 +8,18 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from shared.errors import ConfigError
+from tests.trainer.data.windows_of_motion import (
+    ACTIONS,
+    HALF_WIDTHS,
+    HORIZON,
+    NORMALIZERS,
+    SEEDS,
+    noisy_windows,
+    smooth_windows,
+    with_gripper,
+)
 from trainer.config import ActionName
-from trainer.data.motion_basis import TOLERANCE, MotionBasis, chosen_basis, read_basis, write_basis
-from trainer.data.normalization import ActionNormalizer
-
-HORIZON = 16
-# Each axis of another width, so that units count.
-RANGE = {
-    "position": {"min": [-0.5, -0.4, 0.1], "max": [0.3, 0.8, 0.7]},
-    "joint_position": {"min": [-2.0, -1.5, -0.4], "max": [2.0, 2.5, 0.4]},
-}
-HALF_WIDTHS = {"ee_pose": [0.4, 0.6, 0.3], "joint_position": [2.0, 2.0, 0.4]}
-NORMALIZERS: dict[ActionName, ActionNormalizer] = {
-    "ee_pose": ActionNormalizer(RANGE),
-    "joint_position": ActionNormalizer(RANGE, "joint_position"),
-}
-ACTIONS: tuple[ActionName, ...] = ("ee_pose", "joint_position")
-SEEDS = st.integers(0, 2**32 - 1)
-
-
-def with_gripper(motion: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Windows of this motion whose gripper jumps at random."""
-    gripper = rng.choice([-1.0, 1.0], (*motion.shape[:-1], 1))
-    return np.concatenate([motion, gripper], -1).astype(np.float32)
-
-
-def noisy_windows(count: int, seed: int) -> NDArray[np.float32]:
-    """Random walks with noise: a spectrum in which every direction has something, each another amount."""
-    rng = np.random.default_rng(seed)
-    motion = 0.05 * rng.normal(size=(count, HORIZON, 9)).cumsum(1) + 0.01 * rng.normal(size=(count, HORIZON, 9))
-    return with_gripper(motion + rng.uniform(-0.5, 0.5, (count, 1, 9)), rng)
-
-
-def smooth_windows(count: int, seed: int, action: ActionName) -> NDArray[np.float32]:
-    """Sums of three slow waves: valid poses or joints, normalized."""
-    rng = np.random.default_rng(seed)
-    time = np.linspace(0, 1, HORIZON)[None, :, None, None]
-    frequency, phase = rng.uniform(0.2, 5, (count, 1, 6, 3)), rng.uniform(0, 2 * np.pi, (count, 1, 6, 3))
-    waves = (rng.normal(0, 0.1, (count, 1, 6, 3)) * np.sin(frequency * time + phase)).sum(-1)
-    if action == "joint_position":
-        return with_gripper(waves[..., :3], rng)
-    rotation = Rotation.from_rotvec((3 * waves[..., 3:]).reshape(-1, 3)).as_matrix()[:, :2].reshape(count, HORIZON, 6)
-    return with_gripper(np.concatenate([waves[..., :3], rotation], -1), rng)
+from trainer.data.motion_basis import TOLERANCE, MotionBasis, chosen_basis
 
 
 def principal_directions(windows: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -282,144 +249,3 @@ def test_a_window_of_one_step_has_the_constant_alone() -> None:
     basis = MotionBasis.learn(noisy_windows(3, 0)[:, :1], NORMALIZERS["ee_pose"])
     assert basis.directions.tolist() == [[1.0]]
     assert basis.kept == 1
-
-
-@settings(max_examples=20)
-@given(SEEDS, st.sampled_from(ACTIONS))
-def test_json_text_makes_an_equal_basis_to_the_last_bit(seed: int, action: ActionName) -> None:
-    basis = MotionBasis.learn(smooth_windows(5, seed, action), NORMALIZERS[action])
-    again = MotionBasis.from_json(json.loads(json.dumps(basis.to_json())))
-    assert np.array_equal(again.directions, basis.directions)
-    assert np.array_equal(again.spread, basis.spread)
-    assert (again.action, again.kept, again.windows) == (action, basis.kept, 5)
-    assert again.sha256() == basis.sha256()
-
-
-def test_the_hash_names_directions_and_how_many_are_kept() -> None:
-    bases = [MotionBasis.learn(noisy_windows(5, seed), NORMALIZERS["ee_pose"], 3) for seed in (0, 0, 1)]
-    bases += [bases[0].keeping(4), replace(bases[0], action="joint_position")]
-    assert bases[0].sha256() == bases[1].sha256()
-    assert len({basis.sha256() for basis in bases}) == 4
-
-
-GOOD = {"action": "ee_pose", "directions": np.eye(3).tolist(), "spread": [1, 1, 1], "kept": 2, "windows": 5}
-ROTATED = [[0.6, 0.8, 0.0], [-0.8, 0.6, 0.0], [0.0, 0.0, 1.0]]
-
-
-def test_any_orthonormal_directions_are_read() -> None:
-    assert MotionBasis.from_json(GOOD | {"directions": ROTATED}).directions.tolist() == ROTATED
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"directions": np.eye(4).tolist()},
-        {"directions": np.eye(3)[:2].tolist()},
-        {"directions": [1, 0, 0]},
-        {"directions": []},
-        {"directions": [[1, 0, 0], [0, 1], [0, 0, 1]]},
-        {"directions": None},
-        {"directions": "eye"},
-        {"spread": [1, 1]},
-        {"spread": []},
-        {"spread": 1},
-        {"spread": None},
-        {"spread": ["a", 1, 1]},
-        {"kept": 0},
-        {"kept": 4},
-        {"kept": None},
-        {"kept": [2]},
-        {"windows": None},
-        {"windows": "many"},
-    ],
-)
-def test_wrong_shapes_and_counts_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        MotionBasis.from_json(GOOD | change)
-
-
-@pytest.mark.parametrize("name", GOOD)
-def test_a_basis_that_lacks_something_is_refused(name: str) -> None:
-    with pytest.raises(KeyError, match=name):
-        MotionBasis.from_json({key: value for key, value in GOOD.items() if key != name})
-
-
-@pytest.mark.parametrize(
-    "directions",
-    [
-        np.zeros((3, 3)).tolist(),
-        (1.001 * np.eye(3)).tolist(),
-        (np.eye(3) + 1e-8 * np.eye(3, k=1)).tolist(),
-        [[1, 0, 0], [0, 1, 0], [0, 1, 0]],
-    ],
-)
-def test_directions_that_are_not_orthonormal_are_refused(directions: list[list[float]]) -> None:
-    with pytest.raises(ValueError, match="the directions of a motion basis are orthonormal, these are not"):
-        MotionBasis.from_json(GOOD | {"directions": directions})
-
-
-def test_a_file_of_a_basis_is_read_as_it_was_written(tmp_path: Path) -> None:
-    basis = MotionBasis.learn(smooth_windows(5, 0, "ee_pose"), NORMALIZERS["ee_pose"])
-    path = tmp_path / "new folder" / "basis.json"
-    write_basis(path, basis)
-    assert read_basis(path).to_json() == basis.to_json()
-    assert [entry.name for entry in path.parent.iterdir()] == ["basis.json"]
-    write_basis(path, basis.keeping(2))
-    assert read_basis(path).kept == 2
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"not JSON",
-        b'{"action": "ee_pose",',
-        b"\xff\xfe\x00",
-        b"{}",
-        b'{"position": {"min": [0, 0, 0], "max": [1, 1, 1]}}',
-        b"[]",
-        b"null",
-        b"3",
-        b'"text"',
-        json.dumps(GOOD | {"kept": 9}).encode(),
-        json.dumps(GOOD | {"directions": np.zeros((3, 3)).tolist()}).encode(),
-    ],
-)
-def test_a_file_of_something_else_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "other.json"
-    path.write_bytes(content)
-    with pytest.raises(ConfigError, match=rf"^{path} is no motion basis \(.+\); give what `python -m trainer basis`"):
-        read_basis(path)
-
-
-def test_a_file_that_is_missing_or_a_folder_is_refused_by_name(tmp_path: Path) -> None:
-    for path in (tmp_path / "missing.json", tmp_path):
-        with pytest.raises(ConfigError, match=rf"^{path} is no motion basis"):
-            read_basis(path)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"directions": [[float("nan")] * 3] * 3},
-        {"directions": [[10**400, 0, 0], [0, 1, 0], [0, 0, 1]]},
-        {"spread": [[1.0, 1.0]] * 3},
-        {"spread": [1.0, float("nan"), 0.0]},
-        {"spread": [1.0, -1.0, 0.0]},
-        {"action": "x"},
-        {"action": None},
-        {"kept": 2.7},
-        {"kept": "2"},
-        {"kept": float("inf")},
-        {"windows": -3},
-        {"windows": float("inf")},
-    ],
-)
-def test_a_basis_of_other_values_is_refused_by_its_file(change: dict[str, Any], tmp_path: Path) -> None:
-    good = {"action": "ee_pose", "directions": np.eye(3).tolist(), "spread": [1.0, 0.5, 0.0], "kept": 2, "windows": 9}
-    path = tmp_path / "basis.json"
-    path.write_text(json.dumps(good))
-    assert read_basis(path).kept == 2
-    path.write_text(json.dumps(good | change))
-    with pytest.raises(ConfigError, match=r"basis\.json is no motion basis"):
-        read_basis(path)

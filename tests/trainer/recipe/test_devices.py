@@ -14,9 +14,9 @@ from shared.errors import ConfigError
 from tests.trainer.example import make_dataset
 from trainer.__main__ import main
 from trainer.config import HeadConfig, HeadName
-from trainer.recipe import recipe, steps
+from trainer.recipe import recipe, step_runner
 from trainer.recipe.recipe_options import RecipeOptions
-from trainer.recipe.steps import Step
+from trainer.recipe.step_runner import Step
 
 
 class _PlannedError(Exception):
@@ -81,11 +81,11 @@ def test_what_needs_the_gpu_alone_waits_for_it(tmp_path: Path) -> None:
     made = [Step(name, (), tmp_path, alone_on=on) for name, on in (("a", "cuda"), ("b", "cuda"), ("c", None))]
     running: list[Any] = []
     started = []
-    while step := steps._next(made, set(), running):
+    while step := step_runner._next(made, set(), running):
         started.append(step.name)
         running.append(type("Running", (), {"step": step})())
     assert started == ["a", "c"]
-    assert steps._next(made, {"a"}, running[1:]) is made[1]
+    assert step_runner._next(made, {"a"}, running[1:]) is made[1]
 
 
 def test_another_run_of_a_recipe_begins_with_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from shared.errors import ConfigError, SimulationError
 from trainer.commands import render
 from trainer.data.demonstrations import read_demonstrations
 from trainer.data.demonstrations.mapping.mapping_file import read_mapping
-from trainer.data.motions.proposal import propose
+from trainer.data.motions.segment_proposal import propose
 from trainer.simulation.collect import collect
 from trainer.simulation.offscreen import draw_states
 from trainer.simulation.scene import load_scene

@@ -9,12 +9,12 @@ import torch
 
 from shared.errors import ConfigError
 from tests.trainer.example import RANGE, make_demonstrations, training
-from tests.trainer.stages.test_demonstration_windows import CAMERAS, SCALING, with_pictures
+from tests.trainer.stages.test_demonstration_batches import CAMERAS, SCALING, with_pictures
 from trainer.config import AdaptConfig
 from trainer.data.normalization import ActionNormalizer
 from trainer.stages.adaptation import Adaptation
 from trainer.stages.color_jitter import changed, draw_changes
-from trainer.stages.demonstration_windows import DemonstrationWindows
+from trainer.stages.demonstration_batches import DemonstrationBatches
 from trainer.training.ranks import ALONE, Ranks
 
 JITTER = (0.3, 0.3, 0.3, 0.1)
@@ -58,10 +58,10 @@ def test_changes_are_uniform_in_their_ranges_and_of_their_place() -> None:
     assert not torch.equal(drawn[:, 0], drawn[:, 1])
 
 
-def windows(jitter: tuple[float, float, float, float], ranks: Ranks = ALONE) -> DemonstrationWindows:
+def windows(jitter: tuple[float, float, float, float], ranks: Ranks = ALONE) -> DemonstrationBatches:
     config = AdaptConfig(training=training(1), color_jitter=jitter, validation_windows=4)
     cpu = torch.device("cpu")
-    return DemonstrationWindows(with_pictures(), ActionNormalizer(RANGE), SCALING, config, cpu, CAMERAS, ranks=ranks)
+    return DemonstrationBatches(with_pictures(), ActionNormalizer(RANGE), SCALING, config, cpu, CAMERAS, ranks=ranks)
 
 
 def test_pictures_of_training_are_changed_alike_wherever_it_was_stopped_and_on_every_rank() -> None:

@@ -23,7 +23,7 @@ from trainer.data.normalization import ActionNormalizer
 from trainer.data.shares import windows_of_each
 from trainer.hub import HubAddress
 from trainer.stages.adapt import adapt
-from trainer.stages.demonstration_windows import DemonstrationWindows, fingerprint, observation_scaling
+from trainer.stages.demonstration_batches import DemonstrationBatches, fingerprint, observation_scaling
 from trainer.stages.window_order import WindowOrder
 from trainer.training.checkpoint import load_checkpoint, read_info
 
@@ -46,10 +46,10 @@ def mixed(weights: list[float] | None = None) -> Demonstrations:
     return join(PATHS, [make_demonstrations(6), other_set()], weights)[0]
 
 
-def windows_of(demonstrations: Demonstrations, seed: int = 0, batch: int = BATCH) -> DemonstrationWindows:
+def windows_of(demonstrations: Demonstrations, seed: int = 0, batch: int = BATCH) -> DemonstrationBatches:
     config = AdaptConfig(training=training(1, batch_size=batch, seed=seed), validation_windows=40)
     scaling = observation_scaling(demonstrations, "min_max")
-    return DemonstrationWindows(demonstrations, ActionNormalizer(RANGE), scaling, config, CPU)
+    return DemonstrationBatches(demonstrations, ActionNormalizer(RANGE), scaling, config, CPU)
 
 
 def test_a_batch_holds_each_set_by_its_share_and_each_pass_every_window_once() -> None:
@@ -126,16 +126,16 @@ def test_errors_are_told_of_each_set_and_the_run_is_resumed_to_the_bit(
     demonstrations = mixed([3, 1])
     whole = adapt(tmp_path / "whole", demonstrations, config, action_range=RANGE)
 
-    draw, stop = DemonstrationWindows.next, [4]
+    draw, stop = DemonstrationBatches.next, [4]
 
-    def interrupted(self: DemonstrationWindows, tell: object) -> object:
+    def interrupted(self: DemonstrationBatches, tell: object) -> object:
         stop[0] -= 1
         if stop[0] < 0:
             raise KeyboardInterrupt
         return draw(self, tell)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(DemonstrationWindows, "next", interrupted)
+        patch.setattr(DemonstrationBatches, "next", interrupted)
         with pytest.raises(KeyboardInterrupt):
             adapt(tmp_path / "parts", demonstrations, config, action_range=RANGE)
     parts = adapt(tmp_path / "parts", demonstrations, config, action_range=RANGE)

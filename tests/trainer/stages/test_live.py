@@ -18,19 +18,19 @@ from tests.services.example import BODY, RunningService, running_service
 from tests.trainer.example import training
 from trainer.config import PretrainConfig
 from trainer.data.normalization import ActionNormalizer
-from trainer.data.trajectories.stage1_stream import stage1_stream
-from trainer.data.trajectories.stream import TrajectoryStream
+from trainer.data.trajectories.dataset_batches import dataset_batches
+from trainer.data.trajectories.trajectory_batches import TrajectoryBatches
 
 ENGINE = ("--engine", "process", "--workers", "1")
 BATCH = 10
 STEPS_IN_A_PASS = 23
 
 
-def _stream(source: ShardSource, folder: Path) -> TrajectoryStream:
+def _stream(source: ShardSource, folder: Path) -> TrajectoryBatches:
     config = PretrainConfig(training=training(1, batch_size=BATCH), validation_share=0.0, max_wait=60.0)
     normalizer = ActionNormalizer(source.header.action_range)
     # Not ahead: what is fetched before the service is killed must not be all that there is.
-    return stage1_stream(source, folder, normalizer, config, torch.device("cpu"), ahead=False)
+    return dataset_batches(source, folder, normalizer, config, torch.device("cpu"), ahead=False)
 
 
 @pytest.fixture

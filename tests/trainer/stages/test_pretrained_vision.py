@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from shared.errors import ConfigError
 from tests.trainer.example import HEADS, RANGE, training
-from tests.trainer.stages.test_demonstration_windows import with_pictures
+from tests.trainer.stages.test_demonstration_batches import with_pictures
 from trainer.config import AdaptConfig
 from trainer.deployment.policy import Policy
 from trainer.model.vision import CameraEncoder, spatial_softmax

@@ -22,9 +22,9 @@ from trainer.data.demonstrations.episode import Demonstrations
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.relative_actions import absolute, relative
 from trainer.data.resampling import resample
+from trainer.data.trajectories.joined_batches import stage1_batches
 from trainer.data.trajectories.joined_datasets import JoinedDatasets
-from trainer.data.trajectories.joined_streams import stage1_streams
-from trainer.data.trajectories.relative_stream import RelativeStream, distances_of
+from trainer.data.trajectories.relative_batches import RelativeBatches, distances_of
 from trainer.deployment.export import export_policy
 from trainer.deployment.policy import Policy
 from trainer.deployment.serving.messages import read_map
@@ -103,8 +103,8 @@ def test_stage_1s_windows_are_relative_to_their_first_state(
     name = "relative_position" if action == "ee_pose" else "relative_joint_position"
     half = [1.0, 1.5, 2.0] if action == "ee_pose" else [3.0, 4.0]
     normalizer = ActionNormalizer({**WIDE, name: {"min": [-one for one in half], "max": half}}, action)
-    plain, other = (stage1_streams(data, tmp_path / "decoded", normalizer, config, CPU) for _ in range(2))
-    stream = RelativeStream(other, normalizer, config, CPU)
+    plain, other = (stage1_batches(data, tmp_path / "decoded", normalizer, config, CPU) for _ in range(2))
+    stream = RelativeBatches(other, normalizer, config, CPU)
     assert stream.condition_dim == plain.condition_dim
     for _ in range(3):
         before, after = plain.next(lambda text: None), stream.next(lambda text: None)
@@ -118,7 +118,7 @@ def test_stage_1s_windows_are_relative_to_their_first_state(
             assert torch.equal(after.condition, after.actions[:, [0, 15]].flatten(1))
         else:
             assert torch.equal(after.condition, before.condition)
-    again = RelativeStream(plain, normalizer, config, CPU)
+    again = RelativeBatches(plain, normalizer, config, CPU)
     again.restore(stream.state())
     assert torch.equal(again.next(lambda text: None).actions, stream.next(lambda text: None).actions)
     assert stream.motion_windows().shape[1:] == (16, normalizer.action_dim)

@@ -16,11 +16,11 @@ from tests.trainer.example import HEADS, RANGE, make_dataset, make_demonstration
 from tests.trainer.fake_gpu import DEVICE, Copies, load_guard, pretended
 from tests.trainer.policies import seen_by_a_camera
 from trainer.config import AdaptConfig, HeadConfig, Mode, Precision, PredictionType, PretrainConfig
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.normalization import ActionNormalizer
+from trainer.data.trajectories.dataset_batches import dataset_batches
+from trainer.data.trajectories.joined_batches import stage1_batches
 from trainer.data.trajectories.joined_datasets import JoinedDatasets
-from trainer.data.trajectories.joined_streams import stage1_streams
-from trainer.data.trajectories.stage1_stream import stage1_stream
 from trainer.deployment.export import export_policy
 from trainer.deployment.policy import Policy
 from trainer.evaluation.action_error import action_error
@@ -30,7 +30,7 @@ from trainer.model.conditioning import stage2_conditioning
 from trainer.model.modes import MODES
 from trainer.model.observation import cameras_of
 from trainer.progress import silent
-from trainer.stages.demonstration_windows import DemonstrationWindows, observation_scaling
+from trainer.stages.demonstration_batches import DemonstrationBatches, observation_scaling
 from trainer.training.checkpoint import load_checkpoint
 from trainer.training.loop import TrainingLoop
 from trainer.training.run_folder import RunFolder
@@ -145,7 +145,7 @@ def test_demonstrations_take_two_copies_in_a_step(
         validation_windows=4,
     )
     with pretended(monkeypatch) as copies:
-        source = DemonstrationWindows(demonstrations, ActionNormalizer(RANGE), scaling, config, DEVICE, cameras)
+        source = DemonstrationBatches(demonstrations, ActionNormalizer(RANGE), scaling, config, DEVICE, cameras)
         name = "dp_mlp-adaln_zero" if n_obs_steps == n_picture_steps else "dp_t-cross_attn"
         head = make_head(name, "decoupled", len(cameras), steps=(n_obs_steps, n_picture_steps)).to(DEVICE)
         loop = TrainingLoop(head, source, config.training, RunFolder(tmp_path), silent)
@@ -162,7 +162,7 @@ def test_generated_trajectories_lie_on_the_gpu(tmp_path: Path, monkeypatch: pyte
     wide = {"position": {"min": [-3.0] * 3, "max": [3.0] * 3}, "joint_position": {"min": [-4.0] * 2, "max": [4.0] * 2}}
 
     def stream(device: torch.device) -> object:
-        return stage1_stream(data, tmp_path / "decoded", ActionNormalizer(wide), config, device, ahead=False)
+        return dataset_batches(data, tmp_path / "decoded", ActionNormalizer(wide), config, device, ahead=False)
 
     stream(torch.device("cpu")).next(lambda text: None)  # type: ignore[attr-defined]
     with pretended(monkeypatch) as copies:
@@ -182,9 +182,9 @@ def test_joined_datasets_lie_on_the_gpu_each_in_its_part(tmp_path: Path, monkeyp
     joined = JoinedDatasets.of(data)
     config = PretrainConfig(HEADS["dp_mlp-adaln_zero"], training(9), condition="ee_pose", validation_share=0.0)
     parts = joined, tmp_path / "decoded", ActionNormalizer(joined.action_range), config
-    stage1_streams(*parts, torch.device("cpu"), ahead=False).next(lambda text: None)
+    stage1_batches(*parts, torch.device("cpu"), ahead=False).next(lambda text: None)
     with pretended(monkeypatch) as copies:
-        source = stage1_streams(*parts, DEVICE, ahead=False)
+        source = stage1_batches(*parts, DEVICE, ahead=False)
         source.next(lambda text: None)
         before = copies.count
         batch = source.next(lambda text: None)
@@ -199,7 +199,7 @@ def test_kept_features_take_one_copy_in_a_step(tmp_path: Path, monkeypatch: pyte
     scaling = observation_scaling(demonstrations, "min_max")
     config = AdaptConfig(training=training(9, precision="bf16"))
     with pretended(monkeypatch) as copies:
-        source = DemonstrationWindows(demonstrations, ActionNormalizer(RANGE), scaling, config, DEVICE, None, features)
+        source = DemonstrationBatches(demonstrations, ActionNormalizer(RANGE), scaling, config, DEVICE, None, features)
         head = make_head("dp_c-film", "decoupled", cameras=1).to(DEVICE)
         loop = TrainingLoop(head, source, config.training, RunFolder(tmp_path), silent)
         assert steps(loop, copies)[1:] == [1, 1]

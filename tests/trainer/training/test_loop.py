@@ -12,7 +12,7 @@ import torch
 from shared.errors import CheckpointError, TrainingError
 from tests.trainer.example import HEAD, HEADS, Windows, random_windows, training
 from trainer.config import HeadConfig, Mode, TrainingConfig
-from trainer.data.batches import Batch, RankBatch
+from trainer.data.batch_source import Batch, RankBatch
 from trainer.model.action_head import ActionHead
 from trainer.model.backbones import build_backbone
 from trainer.model.conditioning import stage2_conditioning

@@ -22,15 +22,15 @@ from tests.trainer.example import RANGE, make_dataset, make_demonstrations, trai
 from tests.trainer.policies import seen_by_a_camera
 from trainer import tensor_file
 from trainer.config import AdaptConfig, HeadConfig, PretrainConfig
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
+from trainer.data.trajectories.joined_batches import JoinedBatches
 from trainer.data.trajectories.joined_datasets import JoinedDatasets
-from trainer.data.trajectories.joined_streams import JoinedStreams
-from trainer.data.trajectories.stream import TrajectoryStream
+from trainer.data.trajectories.trajectory_batches import TrajectoryBatches
 from trainer.model.vision import PICTURE_FEATURES
 from trainer.stages.adapt import adapt
-from trainer.stages.demonstration_windows import DemonstrationWindows
+from trainer.stages.batches_with_copies import BatchesWithCopies
+from trainer.stages.demonstration_batches import DemonstrationBatches
 from trainer.stages.pretrain import pretrain
-from trainer.stages.windows_with_copies import WindowsWithCopies
 from trainer.training.checkpoint import KIND
 
 HEAD = HeadConfig(size="tiny")
@@ -111,18 +111,18 @@ def losses(run: Path) -> list[tuple[int, float]]:
 
 def test_in_generated_trajectories(generated: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = PretrainConfig(HEAD, TRAINING, validation_windows=0)
-    check(tmp_path, lambda run: pretrain(run, generated, config), Lines(TrajectoryStream, monkeypatch))
+    check(tmp_path, lambda run: pretrain(run, generated, config), Lines(TrajectoryBatches, monkeypatch))
 
 
 def test_in_joined_datasets(generated: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = PretrainConfig(HEAD, TRAINING, validation_windows=0, directions=0)
     joined = JoinedDatasets.of([generated, make_dataset(tmp_path / "other", header=OTHER)], [3, 1])
-    check(tmp_path, lambda run: pretrain(run, joined, config), Lines(JoinedStreams, monkeypatch))
+    check(tmp_path, lambda run: pretrain(run, joined, config), Lines(JoinedBatches, monkeypatch))
 
 
 def test_in_copies_of_demonstrations_alone(copies: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = PretrainConfig(HEAD, TRAINING, condition="objects", validation_windows=0)
-    lines = Lines(TrajectoryStream, monkeypatch)
+    lines = Lines(TrajectoryBatches, monkeypatch)
     check(tmp_path, lambda run: pretrain(run, copies, config, action_range=COPIES_RANGE), lines)
 
 
@@ -144,13 +144,13 @@ def test_in_demonstrations(seen: bool, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("trainer.model.vision.CameraEncoder", ColourEncoder)
     demonstrations = seen_by_a_camera(make_demonstrations()) if seen else make_demonstrations()
     config = AdaptConfig("random_body", HEAD, TRAINING, validation_windows=0, observation_noise=0.1)
-    lines = Lines(DemonstrationWindows, monkeypatch)
+    lines = Lines(DemonstrationBatches, monkeypatch)
     check(tmp_path, lambda run: adapt(run, demonstrations, config, action_range=RANGE), lines)
 
 
 def test_in_demonstrations_mixed_with_copies(copies: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = AdaptConfig("random_body", HEAD, TRAINING, validation_windows=0, observation_noise=0.1)
-    lines = Lines(WindowsWithCopies, monkeypatch)
+    lines = Lines(BatchesWithCopies, monkeypatch)
     check(
         tmp_path,
         lambda run: adapt(run, DEMONSTRATIONS, config, action_range=COPIES_RANGE, copies=copies),

@@ -93,7 +93,7 @@ class Lag:
 
 @functools.lru_cache(maxsize=16)
 def _transfer(frequency: float, damping: float, rate_hz: float) -> tuple[FloatArray, FloatArray]:
-    """Of the discrete transfer function from commands to values: numerator and denominator."""
+    """The discrete transfer function from commands to values: numerator and denominator."""
     from scipy.linalg import expm
     from scipy.signal import ss2tf
 

@@ -175,7 +175,7 @@ class Demonstrations:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """Of each set of the windows that are drawn; of one alone, all."""
+        """The share of the windows that is drawn from each set; of one alone, all."""
         return tuple(one.share for one in self.sets) or (1.0,)
 
     @property

@@ -71,24 +71,14 @@ def read_source(
     raws = [source.read(one.index, columns) for one in used]
     _require_widths(raws, contents, path)
     tracks = checked_tracks(raws, mapping, rate_hz, ranges, path)
-    size = mapping.observation.image_size
     episodes: list[Episode] = []
     for one, raw, track in zip(used, raws, tracks, strict=True):
-        images = {camera: source.images(one.index, camera, size) for camera in cameras}
+        images = {camera: source.images(one.index, camera, mapping.observation.image_size) for camera in cameras}
         _require_a_picture_a_step(raw, images, path)
         if cameras:
             progress(len(episodes) + 1, len(used), "decoding pictures")
         observations = {key: raw.select(key).astype(np.float32) for key in keys}
-        actions = track.commanded.actions(mapping.action.space)
-        episodes.append(
-            Episode(
-                raw.name, observations, actions, one.validation, images,
-                tool=None if track.observed.pose is None else _joined(track.observed.pose),
-                joints=_float32(track.observed.joint_position),
-                counterpart=_counterpart(track, mapping.action.space),
-                objects=_objects(raw, mapping, path),
-            )
-        )  # fmt: skip
+        episodes.append(_episode(track, observations, images, one.validation, mapping, _objects(raw, mapping, path)))
     return Demonstrations(
         task=task,
         robot=robot,
@@ -100,6 +90,28 @@ def read_source(
         cameras={camera: images.size for camera, images in episodes[0].images.items()},
         objects=tuple(MovedObject(name, thing.yaw_symmetry) for name, thing in mapping.objects.items()),
         drawn=None if draw is None else count,
+    )
+
+
+def _episode(
+    track: Track,
+    observations: dict[str, NDArray[np.float32]],
+    images: Dict[str, Images],
+    validation: bool,
+    mapping: Mapping,
+    objects: Dict[str, NDArray[np.float32]],
+) -> Episode:
+    """A demonstration as a policy is trained on it."""
+    return Episode(
+        track.name,
+        observations,
+        track.commanded.actions(mapping.action.space),
+        validation,
+        images,
+        tool=None if track.observed.pose is None else _joined(track.observed.pose),
+        joints=_float32(track.observed.joint_position),
+        counterpart=_counterpart(track, mapping.action.space),
+        objects=objects,
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from shared.demonstrated_motions import DemonstratedMotion, DemonstratedMotions, MovedObject, Poses, check_held
 from shared.errors import DemonstrationError, MotionsError
 from trainer.data.demonstrations.episode import Demonstrations, Episode
-from trainer.data.motions.proposal import Proposal, propose
+from trainer.data.motions.segment_proposal import Proposal, propose
 
 
 def proposed_motions(demonstrations: Demonstrations, path: str) -> DemonstratedMotions:

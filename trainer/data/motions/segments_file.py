@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.demonstrated_motions import FIXED, FREE, Held, MovedObject, Segment, TurnsWith
 from shared.errors import ConfigError
 from trainer.data.demonstrations.episode import Demonstrations
-from trainer.data.motions.proposal import Proposal
+from trainer.data.motions.segment_proposal import Proposal
 
 _MOST_BYTES = 16_000_000
 

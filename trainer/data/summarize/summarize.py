@@ -108,7 +108,7 @@ def _check(held_out: float, tolerance: Tolerance, windows: int, horizon: int) ->
 
 
 def _split(episodes: Sequence[Episode], share: float) -> tuple[list[Episode], list[Episode]]:
-    """Those to fit, and those held out: with a share of 0.2 every fifth."""
+    """The demonstrations to fit, and those held out: with a share of 0.2 every fifth."""
     apart = [int((i + 1) * share + 1e-9) > int(i * share + 1e-9) for i in range(len(episodes))]
     pairs = list(zip(episodes, apart, strict=True))
     return [episode for episode, out in pairs if not out], [episode for episode, out in pairs if out]

@@ -36,11 +36,11 @@ class DecodedShard(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Of its steps."""
+        """Bytes of its steps."""
         return self.actions.nbytes + (0 if self.condition is None else self.condition.nbytes)
 
     def to(self, device: torch.device) -> "DecodedShard":
-        """With its steps on `device`."""
+        """The shard with its steps on `device`."""
         condition = None if self.condition is None else self.condition.to(device)
         return self._replace(actions=self.actions.to(device), condition=condition)
 

@@ -81,23 +81,23 @@ class JoinedDatasets:
 
     @property
     def joint_limits(self) -> dict[str, list[float]] | None:
-        """Of the first one's arm, as its header has them; None where it is recorded."""
+        """Limits of the first dataset's arm, as its header has them; None where it is recorded."""
         limits: dict[str, list[float]] = self.header.robot.to_json()["limits"]
         return None if isinstance(self.sources[0], RecordedMotion) else limits
 
     @property
     def action_label(self) -> "ActionLabel":
-        """Of the first one; generated trajectories are followed exactly."""
+        """The first dataset's label; generated trajectories are followed exactly."""
         first = self.sources[0]
         return first.demonstrations.action_label if isinstance(first, RecordedMotion) else "command"
 
     @property
     def recorded(self) -> list[RecordedMotion]:
-        """Those that are the motion of demonstrations."""
+        """The datasets that are the motion of demonstrations."""
         return [source for source in self.sources if isinstance(source, RecordedMotion)]
 
     def normalizer(self, action: ActionName, given: ActionRange | None) -> ActionNormalizer:
-        """Of their ranges, where `given` ones of the same name do not replace them; what was recorded is inside always.
+        """A normalizer by their ranges, or by `given` ones of the same name; what was recorded always lies inside.
 
         Raises ConfigError where one is missing, makes no sense, or is of another number of joints than were recorded.
         """

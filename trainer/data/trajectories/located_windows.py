@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from shared.order import IntArray
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.trajectories.decoded_shard import DecodedShard, Steps, windows
 
 _CHUNK = 2048

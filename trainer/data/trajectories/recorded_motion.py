@@ -153,7 +153,7 @@ class RecordedMotion:
         return Commit(index, self.header.rows_in(index), 0, 0, "", "", "", 0, {})
 
     def _sha256(self) -> str:
-        """Of everything that training depends on."""
+        """The hash of everything that training depends on."""
         shown = self.demonstrations
         said = [shown.robot, shown.rate_hz, self._space, shown.action_label, sorted(self.held_out)]
         digest = hashlib.sha256(json.dumps(said).encode())

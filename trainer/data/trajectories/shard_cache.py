@@ -64,7 +64,7 @@ class ShardCache:
 
     @cached_property
     def _bytes(self) -> dict[int, int]:
-        """Of each shard on the disk, the one used last at the end.
+        """Bytes of each shard on the disk, the one used last at the end.
 
         Looked up at its first use: until training begins, what lies in the folder may be removed.
         """

@@ -64,7 +64,7 @@ class Stage1Steps:
         return actions, None
 
     def of_rows(self, rows: pa.Table) -> tuple[FloatArray, FloatArray | None]:
-        """As for all steps of some rows of a shard."""
+        """The same of all steps of some rows of a shard."""
         poses = commanded_poses(rows)
         return self(list_column(rows, "joint_position")[0].reshape(len(poses), -1), poses)
 

@@ -22,10 +22,10 @@ from shared.follow import ShardSource
 from shared.remote_dataset import open_dataset
 from trainer.config import PretrainConfig, to_json
 from trainer.data.action import ActionRange
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.normalization import ActionNormalizer
-from trainer.data.trajectories.stage1_stream import stage1_stream
-from trainer.data.trajectories.stream import TrajectoryStream
+from trainer.data.trajectories.dataset_batches import dataset_batches
+from trainer.data.trajectories.trajectory_batches import TrajectoryBatches
 from trainer.settings import check_number
 
 _CPU = torch.device("cpu")
@@ -93,8 +93,8 @@ class WindowDataset(IterableDataset[Batch]):
             {**source.header.action_range, **(action_range or {})}, self.config.head.action
         )
         self._dataset_id = source.header.dataset_id
-        stream = self._stream(source)
-        self.condition_dim, self.pass_length = stream.condition_dim, stream.pass_length
+        batches = self._opened(source)
+        self.condition_dim, self.pass_length = batches.condition_dim, batches.pass_length
 
     def __iter__(self) -> Iterator[Batch]:
         """This worker's batches, or all of them where there are no workers.
@@ -140,7 +140,7 @@ class WindowDataset(IterableDataset[Batch]):
 
         They are of the first four shards, which are waited for.
         """
-        return self._stream(self._source()).validation()
+        return self._opened(self._source()).validation()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -149,12 +149,12 @@ class WindowDataset(IterableDataset[Batch]):
     def _batches(self, first: int) -> Iterator[Batch]:
         worker = get_worker_info()
         number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        stream, size = self._stream(self._source()), self.config.training.batch_size
+        batches, size = self._opened(self._source()), self.config.training.batch_size
         part = size // self._world_size
         # Rounds, in each of which every worker makes one batch: a place that all workers read alike.
         for round_ in itertools.count(first, workers):
-            stream.seek((round_ + number) * size + self._rank * part)
-            batch = stream.draw(part, self._tell)
+            batches.seek((round_ + number) * size + self._rank * part)
+            batch = batches.draw(part, self._tell)
             self._next = round_ + workers
             yield batch
 
@@ -169,8 +169,8 @@ class WindowDataset(IterableDataset[Batch]):
             )
         return open_dataset(self._where, self._cache / "shards", tell=self._tell)
 
-    def _stream(self, source: ShardSource) -> TrajectoryStream:
-        return stage1_stream(source, self._decoded(), self.normalizer, self.config, _CPU)
+    def _opened(self, source: ShardSource) -> TrajectoryBatches:
+        return dataset_batches(source, self._decoded(), self.normalizer, self.config, _CPU)
 
     def _decoded(self) -> Path:
         """Where shards are decoded into: a folder for each way in which they can be."""

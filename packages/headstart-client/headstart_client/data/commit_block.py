@@ -86,7 +86,7 @@ class CommitBlock:
         )
 
     def commits(self, first: int, end: int) -> list[Commit]:
-        """Those of shards `first` to `end` - 1."""
+        """The commits of shards `first` to `end` - 1."""
         part = self._table.slice(first - self._first, end - first)
         columns = {name: part.column(name).to_pylist() for name in _TYPES}
         for name, kind in _TYPES.items():

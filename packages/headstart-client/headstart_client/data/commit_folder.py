@@ -60,7 +60,7 @@ class CommitFolder:
         return Commits(present, self.read, self.sums)
 
     def all(self) -> Commits:
-        """Those of a sealed dataset, all of which are in blocks."""
+        """The commits of a sealed dataset, all of which are in blocks."""
         self._blocks = frozenset(range(-(-self._shards // BLOCK)))
         return Commits(IndexSet([(0, self._shards)]), self.read, self.sums)
 

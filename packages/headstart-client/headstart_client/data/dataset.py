@@ -190,7 +190,7 @@ def _verify(size: int, sha256: Callable[[], str], commit: Commit, where: Path | 
 
 
 def _sha256(file: BinaryIO) -> str:
-    """Of the rest of a file, piece by piece (hashlib.file_digest is of Python 3.11)."""
+    """The sha256 of the rest of a file, read piece by piece (hashlib.file_digest is of Python 3.11)."""
     digest = hashlib.sha256()
     while piece := file.read(_PIECE_BYTES):
         digest.update(piece)

@@ -55,7 +55,7 @@ class IndexSet:
         return found
 
     def missing(self, end: int) -> Iterator[int]:
-        """Those below `end` that are not in it, in order."""
+        """The indices below `end` that are not in the set, in order."""
         runs = self._runs
         for (_, begin), (until, _) in zip([(0, 0), *runs], [*runs, (end, end)], strict=True):
             yield from range(begin, min(until, end))

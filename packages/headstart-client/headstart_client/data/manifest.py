@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from headstart_client.data import records
+from headstart_client.data.columns import READABLE_MAJORS, SCHEMA_VERSION
 from headstart_client.data.robots import RobotSpec
 from headstart_client.errors import DatasetFormatError
 
@@ -49,7 +49,7 @@ class DatasetHeader:
     optional_columns: tuple[str, ...]
     action_range: Ranges
     versions: dict[str, str]
-    schema_version: str = records.SCHEMA_VERSION
+    schema_version: str = SCHEMA_VERSION
     created_at: str = ""
 
     @property
@@ -72,9 +72,9 @@ class DatasetHeader:
         if not isinstance(value, dict):
             raise DatasetFormatError("is not a dataset description, which is a JSON object" + _REMEDY, where)
         version = str(value.get("schema_version", "missing"))
-        if version.split(".")[0] not in records.READABLE_MAJORS:
+        if version.split(".")[0] not in READABLE_MAJORS:
             raise DatasetFormatError(
-                f"has schema version {version}; this program reads {records.SCHEMA_VERSION}. "
+                f"has schema version {version}; this program reads {SCHEMA_VERSION}. "
                 "Read it with the release that wrote it, or generate it again",
                 where,
             )

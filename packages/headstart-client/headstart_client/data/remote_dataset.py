@@ -72,7 +72,7 @@ class RemoteDataset:
 
     @property
     def client(self) -> Client:
-        """By which it asks the service."""
+        """The client that asks the service."""
         return self._client
 
     @property

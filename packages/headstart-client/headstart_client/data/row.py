@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from headstart_client.data.columns import columns_of
 from headstart_client.data.follow import ShardSource
-from headstart_client.data.records import columns_of
 from headstart_client.errors import DatasetError
 
 

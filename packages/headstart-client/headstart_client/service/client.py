@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
@@ -22,8 +22,8 @@ import httpx
 
 from headstart_client.errors import ServiceError
 from headstart_client.service.connection import NONE, Connection, Json, Patience, broken_off
-from headstart_client.service.event_stream import events_of
-from headstart_client.service.job import Event, Job, JobState, ShardPage, Trajectory
+from headstart_client.service.event_stream import follow_events
+from headstart_client.service.job import LAST_STATES, Event, Job, JobState, ShardPage, Trajectory
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from headstart_client.data.manifest import Commit
 
 # What is imported in functions here needs pyarrow (extra [data]), which the rest does without.
-
-_LAST_STATES = ("succeeded", "failed", "cancelled")
 
 
 class Client:
@@ -66,7 +64,7 @@ class Client:
 
     @property
     def url(self) -> str:
-        """Of the service."""
+        """The URL of the service."""
         return self._connection.url
 
     def close(self) -> None:
@@ -142,7 +140,7 @@ class Client:
     def wait(self, job_id: str, timeout: float = 3600.0) -> Job:
         """The job once it has ended. Raises ServiceError if it has not in time."""
         deadline, pause = time.monotonic() + timeout, 0.1
-        while (job := self.job(job_id))["state"] not in _LAST_STATES:
+        while (job := self.job(job_id))["state"] not in LAST_STATES:
             if time.monotonic() > deadline:
                 raise ServiceError(f"job {job_id[:12]} is still {job['state']} after {timeout:.0f} s")
             time.sleep(pause)
@@ -166,32 +164,7 @@ class Client:
             job_id: of the job.
             after: id of the event after which to go on; by default from the start.
         """
-        stream: Generator[Event] | None = None
-        ended = False
-
-        def following() -> Event | None:
-            """The next event; (re)connects."""
-            nonlocal stream
-            try:
-                if stream is None:
-                    headers = {"Last-Event-ID": after} if after else {}
-                    stream = events_of(lambda: self._connection.open(f"/v1/jobs/{job_id}/events", headers))
-                return next(stream, None)
-            except (httpx.TransportError, ServiceError):
-                stream = None
-                raise
-
-        try:
-            while not ended:
-                event = self._connection.patiently(following, self._patience)
-                if event is None:
-                    return
-                after = event.id
-                ended = event.kind == "state" and event.data["state"] in _LAST_STATES
-                yield event
-        finally:
-            if stream is not None:
-                stream.close()
+        return follow_events(self._connection, self._patience, f"/v1/jobs/{job_id}/events", after)
 
     def manifest(self, job_id: str, after: int = -1, wait: float = 0.0) -> Json:
         """One page of a job's manifest: header, state, and the commits of shards beyond index `after`.

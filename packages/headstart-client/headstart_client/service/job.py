@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 JobState = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+LAST_STATES: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
+"""Those of a job that has ended."""
 
 
 class JobProgress(TypedDict):

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +24,11 @@ from trainer.data.copies.observations import CopiedObservations
 from trainer.data.copies.opening import failed_copies
 from trainer.data.demonstrations.episode import Demonstrations
 from trainer.data.normalization import ActionNormalizer
-from trainer.data.trajectories.stage1_stream import stage1_stream
+from trainer.data.trajectories.dataset_batches import dataset_batches
 from trainer.stages.adapt import adapt
-from trainer.stages.demonstration_windows import observation_scaling
+from trainer.stages.batches_with_copies import batch_parts, with_copies
+from trainer.stages.demonstration_batches import observation_scaling
 from trainer.stages.pretrain import pretrain
-from trainer.stages.windows_with_copies import batch_parts, with_copies
 from trainer.training.checkpoint import KIND, read_info
 from trainer.training.training_summary import training_summary
 
@@ -114,22 +113,27 @@ def test_copies_that_are_still_made_give_the_same_policy(copies: Dataset, tmp_pa
     finished = adapt(tmp_path / "finished", DEMONSTRATIONS, given, action_range=RANGE, copies=copies)
     growing = begin(request(), tmp_path / "growing")
 
+    waits = threading.Event()
+
     def make() -> None:
-        time.sleep(1.0)
+        assert waits.wait(300)
         assert make_dataset(request(), growing, InlineEngine())
         growing.set_state("sealed")
 
-    notes: list[str] = []
+    def tell(done: int, total: int, note: str = "") -> None:
+        if note.startswith("waiting for shard"):
+            waits.set()
+
     thread = threading.Thread(target=make)
     thread.start()
     try:
         live = adapt(
             tmp_path / "live", DEMONSTRATIONS, given, action_range=RANGE, copies=Dataset(tmp_path / "growing"),
-            progress=lambda done, total, note="": notes.append(note),
+            progress=tell,
         )  # fmt: skip
     finally:
         thread.join()
-    assert any(note.startswith("waiting for shard") for note in notes)
+    assert waits.is_set()
     assert_same(finished, live)
 
 
@@ -177,7 +181,7 @@ def test_stage_1_learns_from_where_tool_and_objects_are(copies: Dataset, tmp_pat
 def test_the_condition_is_where_they_are_seen(copies: Dataset, tmp_path: Path) -> None:
     given = PretrainConfig(HeadConfig(size="tiny"), training(4), condition="objects", validation_share=0.0)
     normalizer = ActionNormalizer(RANGE)
-    stream = stage1_stream(copies, tmp_path, normalizer, given, torch.device("cpu"))
+    stream = dataset_batches(copies, tmp_path, normalizer, given, torch.device("cpu"))
     batch = stream.next(lambda text: None)
     poses = batch.condition.reshape(8, 2, 3, 9).numpy()
     known = np.concatenate(
@@ -193,7 +197,7 @@ def test_the_condition_is_where_they_are_seen(copies: Dataset, tmp_path: Path) -
     assert np.abs(poses[:, 1, 0, :3] - batch.actions[:, 1, :3].numpy()).max() < 0.5
     plain = make_plain_dataset(tmp_path / "plain")
     with pytest.raises(ConfigError, match="has no objects: condition 'objects' is for copies of demonstrations"):
-        stage1_stream(plain, tmp_path, normalizer, given, torch.device("cpu"))
+        dataset_batches(plain, tmp_path, normalizer, given, torch.device("cpu"))
 
 
 def replayed(path: Path, success: list[bool], dataset_id: str) -> Path:

@@ -15,7 +15,7 @@ from tests.trainer.data.demonstrations.lerobot_example import episodes, png, pos
 from trainer.data.demonstrations import open_source, read_demonstrations
 from trainer.data.demonstrations.description import describe_source
 from trainer.data.demonstrations.formats.frame_cache import FrameCache
-from trainer.data.demonstrations.formats.lerobot_pictures import possible_sizes
+from trainer.data.demonstrations.formats.lerobot_picture_sizes import possible_sizes
 
 STEPS = np.arange(40)
 

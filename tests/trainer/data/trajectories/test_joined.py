@@ -22,13 +22,13 @@ from tests.trainer.data.copies.example import RANGE as COPIES_RANGE
 from tests.trainer.data.copies.example import make_copies
 from tests.trainer.example import make_dataset, training
 from trainer.config import HeadConfig, PretrainConfig
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.shares import windows_of_each
+from trainer.data.trajectories.dataset_batches import dataset_batches
+from trainer.data.trajectories.joined_batches import JoinedBatches, stage1_batches
 from trainer.data.trajectories.joined_datasets import JoinedDatasets
-from trainer.data.trajectories.joined_streams import JoinedStreams, stage1_streams
-from trainer.data.trajectories.stage1_stream import stage1_stream
-from trainer.data.trajectories.stream import TrajectoryStream
+from trainer.data.trajectories.trajectory_batches import TrajectoryBatches
 from trainer.stages.pretrain import pretrain
 
 BATCH = 10
@@ -37,22 +37,22 @@ CONFIG = PretrainConfig(training=training(1, batch_size=BATCH), validation_share
 
 def joined(
     datasets: Sequence[Dataset], folder: Path, weights: Sequence[float] | None = None, **settings: Any
-) -> JoinedStreams:
+) -> JoinedBatches:
     every = JoinedDatasets.of(datasets, weights)
     normalizer = ActionNormalizer(every.action_range)
-    stream = stage1_streams(every, folder / "decoded", normalizer, replace(CONFIG, **settings), torch.device("cpu"))
-    assert isinstance(stream, JoinedStreams)
+    stream = stage1_batches(every, folder / "decoded", normalizer, replace(CONFIG, **settings), torch.device("cpu"))
+    assert isinstance(stream, JoinedBatches)
     return stream
 
 
-def alone(dataset: Dataset, folder: Path, every: Sequence[Dataset], **settings: Any) -> TrajectoryStream:
+def alone(dataset: Dataset, folder: Path, every: Sequence[Dataset], **settings: Any) -> TrajectoryBatches:
     """One of them by its own stream, in the normalization of all."""
     config = replace(CONFIG, **settings)
     normalizer = ActionNormalizer(JoinedDatasets.of(every).action_range)
-    return stage1_stream(dataset, folder / "decoded", normalizer, config, torch.device("cpu"))
+    return dataset_batches(dataset, folder / "decoded", normalizer, config, torch.device("cpu"))
 
 
-def batches(stream: JoinedStreams | TrajectoryStream, n: int) -> list[Batch]:
+def batches(stream: JoinedBatches | TrajectoryBatches, n: int) -> list[Batch]:
     return [stream.next(lambda text: None) for _ in range(n)]
 
 
@@ -156,11 +156,11 @@ def test_a_batch_that_waits_in_vain_is_given_once_more_after_the_place_is_restor
 def test_held_out_windows_and_those_of_the_basis_are_by_the_shares(
     two: list[Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.data.trajectories.joined_streams.MOST_WINDOWS", 80)
+    monkeypatch.setattr("trainer.data.trajectories.joined_batches.MOST_WINDOWS", 80)
     settings = {"validation_share": 0.2, "validation_windows": 40}
     stream = joined(two, tmp_path, [3, 1], **settings)
     streams = [
-        stage1_stream(
+        dataset_batches(
             dataset, tmp_path / f"alone-{number}", ActionNormalizer(JoinedDatasets.of(two).action_range),
             replace(CONFIG, validation_share=0.2, validation_windows=(31, 9)[number]), torch.device("cpu"),
             number=number, of=2,
@@ -238,11 +238,11 @@ def test_copies_are_not_joined_with_what_has_no_objects_or_others(tmp_path: Path
         pretrain(tmp_path / "run", JoinedDatasets.of([copies, plain]), config, action_range=COPIES_RANGE)
     normalizer = ActionNormalizer(COPIES_RANGE)
     streams = [
-        stage1_stream(source, tmp_path / "decoded", normalizer, given, torch.device("cpu"))
+        dataset_batches(source, tmp_path / "decoded", normalizer, given, torch.device("cpu"))
         for source, given in ((copies, config), (plain, replace(config, condition="none")))
     ]
     with pytest.raises(
         ConfigError, match=r"dataset [0-9a-f]{12} is seen by the columns trajectory_id, .*object/.*, da"
     ):
-        JoinedStreams(streams, JoinedDatasets.of([copies, plain]), config)
+        JoinedBatches(streams, JoinedDatasets.of([copies, plain]), config)
     assert not (tmp_path / "run").exists()

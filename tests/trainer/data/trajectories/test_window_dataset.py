@@ -17,9 +17,9 @@ from shared.errors import ConfigError, CorruptShardError, DatasetStalledError, T
 from tests.shared.example import HEADER, OTHER, example_table
 from tests.trainer.example import make_dataset, training
 from trainer.config import PretrainConfig
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.normalization import ActionNormalizer
-from trainer.data.trajectories.stage1_stream import stage1_stream
+from trainer.data.trajectories.dataset_batches import dataset_batches
 from trainer.data.trajectories.window_dataset import WindowDataset
 
 BATCH = 6
@@ -34,7 +34,7 @@ def own(dataset: Dataset, folder: Path, count: int, settings: PretrainConfig | N
     """The first batches of the trainer's own stream."""
     normalizer = ActionNormalizer(dataset.header.action_range)
     cpu = torch.device("cpu")
-    stream = stage1_stream(dataset, folder / "own", normalizer, settings or config(), cpu)
+    stream = dataset_batches(dataset, folder / "own", normalizer, settings or config(), cpu)
     return [stream.next(lambda text: None) for _ in range(count)]
 
 
@@ -234,7 +234,7 @@ def test_a_wider_range_scales_the_actions(tmp_path: Path) -> None:
 def test_held_out_windows_are_those_of_the_stream(tmp_path: Path) -> None:
     dataset, settings = make_dataset(tmp_path / "dataset"), config(validation_share=0.3, validation_windows=9)
     normalizer = ActionNormalizer(HEADER.action_range)
-    stream = stage1_stream(dataset, tmp_path / "own", normalizer, settings, torch.device("cpu"))
+    stream = dataset_batches(dataset, tmp_path / "own", normalizer, settings, torch.device("cpu"))
     expected, held_out = stream.validation(), WindowDataset(dataset.where, tmp_path / "cache", settings).validation()
     assert expected is not None
     assert held_out is not None

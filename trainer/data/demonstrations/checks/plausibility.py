@@ -166,7 +166,7 @@ def _is_seen_to_move(track: Track) -> bool:
 
 
 def _correlation(tracks: Sequence[Track], rate_hz: float) -> float:
-    """Of commanded and observed gripper, at the delay at which it is strongest; 0 where one of them never moves."""
+    """Correlation of commanded and observed gripper, at the delay at which it is strongest; 0 where one never moves."""
     pairs = [(track.commanded.gripper, track.observed.gripper) for track in tracks]
     known = [(a, b) for a, b in pairs if a is not None and b is not None]
     correlations = [0.0]

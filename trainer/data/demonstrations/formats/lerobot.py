@@ -26,7 +26,7 @@ from trainer.data.demonstrations.formats.arrow_numbers import arrow_numbers
 from trainer.data.demonstrations.formats.frame_cache import FrameCache
 from trainer.data.demonstrations.formats.lerobot_episodes import Entry
 from trainer.data.demonstrations.formats.lerobot_meta import Meta, read_meta
-from trainer.data.demonstrations.formats.lerobot_pictures import stored_size
+from trainer.data.demonstrations.formats.lerobot_picture_sizes import stored_size
 from trainer.data.demonstrations.formats.lerobot_rows import episode_rows, require_sorted
 from trainer.data.demonstrations.formats.video import Picture, decode_picture, decode_video
 from trainer.data.demonstrations.mapping.mapping import Mapping

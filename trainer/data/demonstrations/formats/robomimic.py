@@ -141,7 +141,7 @@ class RobomimicFile:
         return Images(decoded.frames, np.arange(steps), decoded.key)
 
     def _frames(self, demo: h5py.Group) -> Dict[str, Frames]:
-        """Of robosuite's scene. Scenes of a file differ in their objects as a rule, and seldom in the robot."""
+        """The frames of robosuite's scene. Scenes of a file differ in their objects as a rule, seldom in the robot."""
         scene = demo.attrs.get("model_file")
         return robosuite_frames(scene, self._env_args) if isinstance(scene, str) else {}
 

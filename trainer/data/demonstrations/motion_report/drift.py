@@ -52,13 +52,13 @@ class Drift:
 def command_drift(
     names: Sequence[str], pairs: Sequence[Pair], lag: float, what: Sequence[str], units: Sequence[str]
 ) -> list[Drift]:
-    """Of what is observed from what was commanded so many steps before, of each of n numbers."""
+    """Drift of what is observed from what was commanded so many steps before, of each of n numbers."""
     apart = [observed - delayed(commanded, lag) for commanded, observed in pairs]
     return drifts(names, *_medians(apart), what, units)
 
 
 def kinematic_drift(tracks: Sequence[Track], chain: Chain) -> list[Drift]:
-    """Of observed joints from observed poses: in the zeros of joints, or where these explain less, in the pose."""
+    """Drift of observed joints from observed poses: of the joints' zeros, or where these explain less, of the pose."""
     known = [(one.name, *parts) for one in tracks if (parts := _joints_and_pose(one)) is not None]
     if not known:
         return []
@@ -103,7 +103,7 @@ def drifts(
 
 
 def _medians(apart: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Of differences (T, n) in each episode: their medians, and the medians of how far they are from these."""
+    """Medians of the differences (T, n) in each episode, and the medians of how far they are from these."""
     middle = np.array([np.median(one, axis=0) for one in apart])
     return middle, np.array([np.median(np.abs(one - own), axis=0) for one, own in zip(apart, middle, strict=True)])
 

@@ -32,12 +32,12 @@ class KnownLimits:
 
     @classmethod
     def of_chain(cls, chain: Chain) -> "KnownLimits":
-        """Those that a URDF says: positions, and velocities where it has them."""
+        """The limits that a URDF states: positions, and velocities where it has them."""
         return cls(chain.lower, chain.upper, chain.velocity if np.isfinite(chain.velocity).any() else None)
 
     @classmethod
     def of_robot(cls, robot: Mapping[str, Any]) -> "KnownLimits":
-        """Those of a robot as the service describes it (RobotSpec.to_json)."""
+        """The limits of a robot as the service describes it (RobotSpec.to_json)."""
         return cls(**{name: np.array(values, np.float64) for name, values in robot["limits"].items()})
 
     @property

@@ -60,7 +60,7 @@ def read_recordings(source: Source, path: Path, mapping: Mapping, count: int | N
 
 
 def recordings_of(demonstrations: Demonstrations) -> Recordings:
-    """Of our simulator's demonstrations, which need no mapping."""
+    """Recordings of our simulator's demonstrations, which need no mapping."""
     episodes = demonstrations.episodes
     columns = {
         key: [one.observations[key].astype(np.float64) for one in episodes] for key in demonstrations.observation_widths

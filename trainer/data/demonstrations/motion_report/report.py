@@ -166,7 +166,7 @@ def _table(tracks: Sequence[Track], chain: Chain | None, table: float | None) ->
 
 
 def _heights(track: Track, chain: Chain | None) -> FloatArray | None:
-    """Of the tool as it is observed, else by the observed joints, else as it is commanded."""
+    """Heights of the tool as it is observed, else by the observed joints, else as it is commanded."""
     joints = (
         track.observed.joint_position if track.observed.joint_position is not None else track.commanded.joint_position
     )

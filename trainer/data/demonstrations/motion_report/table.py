@@ -31,7 +31,7 @@ class Dips:
 
 
 def dips(names: Sequence[str], heights: Sequence[FloatArray], height: float) -> Dips:
-    """Of the tool's heights (T,) [m] in some episodes."""
+    """How often and how far the tool's heights (T,) [m] in some episodes are below a height [m]."""
     below = [int((one < height).sum()) for one in heights]
     lowest = int(np.argmin([one.min() for one in heights]))
     return Dips(

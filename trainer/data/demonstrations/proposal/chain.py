@@ -153,7 +153,7 @@ def _origin(joint: Element, where: str) -> Pose:
 
 
 def _numbers(joint: Element, tag: str, attribute: str, default: tuple[float, ...], where: str) -> tuple[float, ...]:
-    """Of a child element; `default` where it is not there. Raises RobotError where they are not as many numbers."""
+    """Numbers of a child element; `default` where it is not there. Raises RobotError where they are not as many."""
     element = joint.first(tag)
     text = element.attributes.get(attribute) if element is not None else None
     if text is None:

@@ -46,17 +46,17 @@ _MOST = 2000
 
 
 def absolute_fit(steps: Steps, told: FloatArray, seen: FloatArray) -> Fit:
-    """Of (N, n) commands as the places that are observed later, in whatever unit, axes and zero; its factor is 0."""
+    """How well (N, n) commands fit as places that are observed later, in any unit, axes and zero; its factor is 0."""
     return min((_linear_fit(*pair, zero=True) for pair in _later(steps, told, seen)), key=_left, default=_NOTHING)
 
 
 def delta_fit(steps: Steps, told: FloatArray, moved: FloatArray) -> Fit:
-    """Of (N, n) commands as motions observed from each step to the next (N, n), in whatever unit and axes."""
+    """How well (N, n) commands fit as motions from each step to the next (N, n), in whatever unit and axes."""
     return min((_linear_fit(*pair, zero=False) for pair in _later(steps, told, moved)), key=_left, default=_NOTHING)
 
 
 def scaled_fit(steps: Steps, told: FloatArray, moved: FloatArray) -> Fit:
-    """Of (N, n) commands as motions observed from each step to the next (N, n), but for their unit."""
+    """How well (N, n) commands fit as motions from each step to the next (N, n), but for their unit."""
     fits = []
     for delay, a, b in _later(steps, told, moved):
         power, spread = float((a * a).sum()), float((b * b).sum())
@@ -107,7 +107,7 @@ def in_tool_axes(vectors: FloatArray, rotation: FloatArray) -> FloatArray:
 
 
 def motions(values: FloatArray) -> FloatArray:
-    """From each of (N, ...) steps to the next; the last one's is none. Those between episodes are in no pair."""
+    """Motions from each of (N, ...) steps to the next; the last one's is 0. Those between episodes are in no pair."""
     moved = np.zeros_like(values)
     moved[:-1] = values[1:] - values[:-1]
     return moved

@@ -22,7 +22,7 @@ _NEAR, _FLOOR = 0.6, 0.02
 def pose_delta_guesses(
     steps: Steps, position: str, rotation: str, observed: Sequence[tuple[Mapping[Any, Any], Pose]]
 ) -> list[Guess]:
-    """Of action.position, rotation, delta_axes and delta_from, where the columns are shifts and rotation vectors."""
+    """Guesses of action.position, rotation, delta_axes, delta_from, where columns are shifts and rotation vectors."""
     shift, turn = steps.values(position), steps.values(rotation)
     solutions, fits = [], {}
     for (state, seen), of_tool in ((one, tool) for one in observed for tool in (False, True)):

@@ -33,7 +33,7 @@ class _Evidence:
 
 
 def gripper_guesses(steps: Steps, layout: Layout) -> list[Guess]:
-    """Of the commanded gripper, and of the observed one where there is one."""
+    """Guesses of the commanded gripper, and of the observed one where there is one."""
     if layout.action.gripper is None:
         return [Guess(("action", "gripper"), ("none",), "no component is a gripper's")]
     told = steps.values(layout.action.gripper)[:, 0]

@@ -47,7 +47,7 @@ class Guess:
 
 
 def agreeing(solutions: Sequence[Solution], near: float, floor: float) -> list[Solution]:
-    """Those that agree, nearest first: within `near`, and as good as the nearest, or within `floor`."""
+    """The solutions that agree, nearest first: within `near`, and as good as the nearest, or within `floor`."""
     ordered = sorted(solutions, key=lambda one: one.distance)
     if not ordered or ordered[0].distance > near:
         return []

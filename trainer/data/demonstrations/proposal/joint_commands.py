@@ -52,7 +52,7 @@ def _middle(fits: Sequence[Fit]) -> Fit:
 def joint_guesses(
     steps: Steps, columns: str, observed: Sequence[Observed], calibration: Calibration | None = None
 ) -> list[Guess]:
-    """Of action.joint_position, absolute, and of state.joint_position, as which of its readings goes with it."""
+    """Guesses of absolute action.joint_position, and of state.joint_position, as which of its readings goes with it."""
     units = joint_units(columns, steps.values(columns), calibration)
     solutions, joints = [], {}
     for state, seen in observed:
@@ -84,7 +84,7 @@ def _with_signs(guess: Guess, joints: dict[Joints, list[_OneJoint]]) -> Guess:
 
 
 def _each_joint(steps: Steps, told: FloatArray, seen: FloatArray) -> list[_OneJoint]:
-    """Of each joint, at the delay at which all of them agree best."""
+    """What fits each joint, at the delay at which all of them agree best."""
     best: list[_OneJoint] = []
     for delay in steps.delays:
         early, late = steps.pairs(delay)
@@ -116,7 +116,7 @@ def _joints(unit: Joints, signs: Sequence[int], offsets: Sequence[float]) -> Joi
 
 
 def joint_delta_guesses(steps: Steps, columns: str, observed: Sequence[Observed]) -> list[Guess]:
-    """Of action.joint_position and delta_from, where the columns are motions."""
+    """Guesses of action.joint_position and delta_from, where the columns are motions."""
     if len(observed) != 1:
         why = "the unit of the observed joints can't be told, so that of their motions can't either"
         return [Guess(("action", "joint_position"), (), why)]

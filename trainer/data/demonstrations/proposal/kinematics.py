@@ -68,7 +68,7 @@ def _solution(joints: Joints, reading: Sequence[Any], frame: Frame | str, apart:
 
 
 def _direct(chain: Chain, given: Sequence[Unit], seen: Sequence[PoseReading]) -> list[Solution]:
-    """With the arm's own zero and direction of all joints, or one of them turned the other way."""
+    """Solutions with the arm's own zero and direction of all joints, or one of them turned the other way."""
     found = []
     turned = np.concatenate([np.ones((1, chain.dof)), 1 - 2 * np.eye(chain.dof)])
     for (unit, values), sign in itertools.product(given, turned):
@@ -81,7 +81,7 @@ def _direct(chain: Chain, given: Sequence[Unit], seen: Sequence[PoseReading]) ->
 
 
 def _other_frames(chain: Chain, given: Sequence[Unit], seen: Sequence[PoseReading], *, plain: bool) -> list[Solution]:
-    """With poses in a constant other frame: of the base, of the tool, and where neither will do, of both.
+    """Solutions with poses in a constant other frame: of the base, of the tool, and where neither will do, of both.
 
     Args:
         chain: the arm.
@@ -111,7 +111,7 @@ def _other_frames(chain: Chain, given: Sequence[Unit], seen: Sequence[PoseReadin
 
 
 def _other_zeros(chain: Chain, given: Sequence[Unit], seen: Sequence[PoseReading]) -> list[Solution]:
-    """With joints of any direction and zero, poses as ours."""
+    """Solutions with joints of any direction and zero, and poses as ours."""
     found = []
     signs = np.array(list(itertools.product([1.0, -1.0], repeat=chain.dof)))
     for (unit, values), one in itertools.product(given, seen):
@@ -160,7 +160,7 @@ def fit_offsets(
 
 
 def _without_twins(solutions: Sequence[Solution]) -> list[Solution]:
-    """Of solutions that differ in nothing but the last digits of an offset, the nearest."""
+    """The solutions, but only the nearest of those that differ in nothing but the last digits of an offset."""
     kept: list[Solution] = []
     for one in sorted(solutions, key=lambda solution: solution.distance):
         if not any(_are_twins(one, other) for other in kept if other.distance < max(AS_GOOD * one.distance, NEAR)):

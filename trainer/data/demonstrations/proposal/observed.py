@@ -83,7 +83,7 @@ def _poses_of(steps: Steps, values: Dict[Any, Any]) -> Pose:
 
 
 def _joints_alone(steps: Steps, columns: str, chain: Chain | None, calibration: Calibration | None) -> list[Guess]:
-    """Of joints whose kinematics can't be compared: their unit at most, by the limits."""
+    """What is known of joints whose kinematics can't be compared: their unit at most, by the limits."""
     key, readings = ("state", "joint_position"), joint_readings(columns, steps.values(columns), chain, calibration)
     why = f"direction and zero of the joints can't be checked: {NO_KINEMATICS}"
     if not readings:

@@ -119,7 +119,7 @@ def _unexplained(steps: Steps, layout: Layout) -> float:
 
 
 def _once(guesses: Sequence[Guess]) -> list[Guess]:
-    """Of each key what was found last, but what was an answer stays one."""
+    """For each key what was found last, but what was an answer stays one."""
     last: dict[tuple[str, str], Guess] = {}
     for guess in guesses:
         before = last.get(guess.key)

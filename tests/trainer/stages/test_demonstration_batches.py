@@ -6,13 +6,13 @@ import torch
 
 from tests.trainer.example import RANGE, make_demonstrations, training
 from trainer.config import AdaptConfig, HeadConfig
-from trainer.data.batches import Batch, RankBatch
+from trainer.data.batch_source import Batch, RankBatch
 from trainer.data.demonstrations.episode import Demonstrations, Episode, Images, joined_observations
 from trainer.data.normalization import ActionNormalizer
 from trainer.model.observation import Camera
 from trainer.model.observed_steps import join_steps
-from trainer.stages.demonstration_windows import (
-    DemonstrationWindows,
+from trainer.stages.demonstration_batches import (
+    DemonstrationBatches,
     fingerprint,
     observation_scaling,
 )
@@ -24,9 +24,9 @@ SCALING = observation_scaling(DEMONSTRATIONS, "min_max")
 TRAINED = [episode for episode in DEMONSTRATIONS.episodes if not episode.validation]
 
 
-def make_windows(batch: int = 8) -> DemonstrationWindows:
+def make_windows(batch: int = 8) -> DemonstrationBatches:
     config = AdaptConfig(training=training(1, batch_size=batch), validation_windows=10)
-    return DemonstrationWindows(DEMONSTRATIONS, ActionNormalizer(RANGE), SCALING, config, torch.device("cpu"))
+    return DemonstrationBatches(DEMONSTRATIONS, ActionNormalizer(RANGE), SCALING, config, torch.device("cpu"))
 
 
 def expected_windows(episode: Episode) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -106,10 +106,10 @@ def with_pictures() -> Demonstrations:
     return replace(DEMONSTRATIONS, episodes=tuple(episodes), cameras=sizes)
 
 
-def picture_windows(batch: int, ranks: Ranks = ALONE, seed: int = 0) -> DemonstrationWindows:
+def picture_windows(batch: int, ranks: Ranks = ALONE, seed: int = 0) -> DemonstrationBatches:
     config = AdaptConfig(training=training(1, batch_size=batch, seed=seed), validation_windows=10)
     cpu = torch.device("cpu")
-    return DemonstrationWindows(with_pictures(), ActionNormalizer(RANGE), SCALING, config, cpu, CAMERAS, ranks=ranks)
+    return DemonstrationBatches(with_pictures(), ActionNormalizer(RANGE), SCALING, config, cpu, CAMERAS, ranks=ranks)
 
 
 def test_pictures_are_of_the_observed_steps_wherever_they_are_cropped() -> None:
@@ -150,18 +150,18 @@ def test_pictures_have_a_history_of_their_own(steps: int, picture_steps: int) ->
     head = HeadConfig(n_obs_steps=steps)
     config = AdaptConfig(head=head, training=training(1, batch_size=16), n_picture_steps=picture_steps)
     parts = ActionNormalizer(RANGE), SCALING, config, torch.device("cpu")
-    blind = DemonstrationWindows(DEMONSTRATIONS, *parts)
+    blind = DemonstrationBatches(DEMONSTRATIONS, *parts)
     shown, frames = with_pictures(), list[Watched]()
     for episode in shown.episodes:
         for name, images in episode.images.items():
             frames.append(Watched(images.frames))
             watched = replace(images, frames=frames[-1])  # type: ignore[arg-type]
             episode.images[name] = watched  # type: ignore[index]
-    seeing = DemonstrationWindows(shown, *parts, CAMERAS)
+    seeing = DemonstrationBatches(shown, *parts, CAMERAS)
     # Features that frozen networks made: the place of the step among all, and nothing.
     count = sum(len(episode.actions) for episode in shown.episodes)
     kept = np.stack([np.arange(count), np.zeros(count)], axis=1).astype(np.float32)
-    featured = DemonstrationWindows(DEMONSTRATIONS, *parts, features=kept)
+    featured = DemonstrationBatches(DEMONSTRATIONS, *parts, features=kept)
     first = np.concatenate([np.full(len(e.actions), n) for n, e in enumerate(DEMONSTRATIONS.episodes)])
     begins = np.searchsorted(first, first)
     marks = (100 * first + np.arange(count) - begins) % 251
@@ -195,7 +195,7 @@ def test_pictures_have_a_history_of_their_own(steps: int, picture_steps: int) ->
 
 
 def test_crops_depend_on_seed_and_place_alone() -> None:
-    def corners(source: DemonstrationWindows, batches: int) -> torch.Tensor:
+    def corners(source: DemonstrationBatches, batches: int) -> torch.Tensor:
         taken = [source.next(lambda text: None).pictures for _ in range(batches)]
         return torch.cat([torch.stack([one[..., 0, 0, 1:] for one in pictures], 1) for pictures in taken])
 
@@ -291,10 +291,10 @@ def test_other_pictures_have_another_fingerprint() -> None:
     assert fingerprint(changed)["sha256"] != before["sha256"]
 
 
-def noisy_windows(noise: float, seed: int = 0, features: np.ndarray | None = None) -> DemonstrationWindows:
+def noisy_windows(noise: float, seed: int = 0, features: np.ndarray | None = None) -> DemonstrationBatches:
     config = AdaptConfig(training=training(1, batch_size=32, seed=seed), observation_noise=noise)
     cpu = torch.device("cpu")
-    return DemonstrationWindows(DEMONSTRATIONS, ActionNormalizer(RANGE), SCALING, config, cpu, features=features)
+    return DemonstrationBatches(DEMONSTRATIONS, ActionNormalizer(RANGE), SCALING, config, cpu, features=features)
 
 
 def test_observations_are_seen_with_noise_of_their_place_in_the_order() -> None:

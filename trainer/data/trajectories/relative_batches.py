@@ -13,14 +13,14 @@ from shared.follow import ShardSource, wait_for_shards
 from shared.records import list_column
 from trainer.config import PretrainConfig
 from trainer.data.action import GRIPPER, FloatArray
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.relative_actions import distances_in, relative, state_of_window
-from trainer.data.trajectories.joined_streams import JoinedStreams
-from trainer.data.trajectories.stream import TrajectoryStream
+from trainer.data.trajectories.joined_batches import JoinedBatches
+from trainer.data.trajectories.trajectory_batches import TrajectoryBatches
 
 
-class RelativeStream:
+class RelativeBatches:
     """A BatchSource that makes the windows of another relative to their own state (`state_of_window`).
 
     Endpoints, which are taken from the actions, are relative to it too; what else is seen stays as it is.
@@ -28,13 +28,13 @@ class RelativeStream:
 
     def __init__(
         self,
-        stream: TrajectoryStream | JoinedStreams,
+        absolute: TrajectoryBatches | JoinedBatches,
         normalizer: ActionNormalizer,
         config: PretrainConfig,
         device: torch.device,
     ) -> None:
-        """Of a stream in the normalization of absolute actions, whose range has that of relative ones."""
-        self._stream, self._config = stream, config
+        """Takes batches in the normalization of absolute actions, whose range has that of relative ones."""
+        self._absolute, self._config = absolute, config
         self._scales = [
             torch.from_numpy(one).to(device)
             for pair in (normalizer.affine(), normalizer.of_relative().affine())
@@ -45,34 +45,34 @@ class RelativeStream:
     @property
     def condition_dim(self) -> int:
         """Numbers in the condition."""
-        return self._stream.condition_dim
+        return self._absolute.condition_dim
 
     @property
     def shards_seen(self) -> int | tuple[int, ...]:
-        """As of the stream."""
-        return self._stream.shards_seen
+        """The shards that the absolute batches have seen."""
+        return self._absolute.shards_seen
 
     def next(self, tell: Callable[[str], None]) -> Batch:
         """The next batch."""
-        return self._relative(self._stream.next(tell))
+        return self._relative(self._absolute.next(tell))
 
     def validation(self) -> Batch | None:
         """Held-out windows; None where there are none."""
-        held_out = self._stream.validation()
+        held_out = self._absolute.validation()
         return None if held_out is None else self._relative(held_out)
 
     def motion_windows(self) -> FloatArray:
-        """As of the stream, relative to their state."""
-        actions = torch.from_numpy(self._stream.motion_windows()).to(self._scales[0].device)
+        """Windows of the absolute batches, relative to their state."""
+        actions = torch.from_numpy(self._absolute.motion_windows()).to(self._scales[0].device)
         return self._made(actions, actions[:, self._state]).cpu().numpy()
 
     def state(self) -> dict[str, Any]:
-        """Of the stream."""
-        return self._stream.state()
+        """The place of the absolute batches."""
+        return self._absolute.state()
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes to a place that `state` gave."""
-        self._stream.restore(state)
+        self._absolute.restore(state)
 
     def _relative(self, batch: Batch) -> Batch:
         actions, condition = batch.actions, batch.condition

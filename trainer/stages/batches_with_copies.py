@@ -17,15 +17,15 @@ from shared.motions_file import motions_of
 from shared.order import WindowSpan
 from trainer.config import AdaptConfig
 from trainer.data.action import FloatArray
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.copies.observations import CopiedObservations
 from trainer.data.demonstrations.episode import Demonstrations
 from trainer.data.normalization import ActionNormalizer
 from trainer.data.trajectories.decoded_shard import DecodedShard, windows
 from trainer.data.trajectories.stage1_steps import commanded_poses
-from trainer.data.trajectories.stream import StreamConfig, TrajectoryStream
+from trainer.data.trajectories.trajectory_batches import StreamConfig, TrajectoryBatches
 from trainer.model.observation import ObservationScaling
-from trainer.stages.demonstration_windows import DemonstrationWindows, observation_noise
+from trainer.stages.demonstration_batches import DemonstrationBatches, observation_noise
 
 
 class CopySteps:
@@ -63,10 +63,10 @@ class CopySteps:
         return windows(decoded.condition, start, self._n_obs_steps).flatten(1)
 
 
-class WindowsWithCopies:
+class BatchesWithCopies:
     """A BatchSource over demonstrations and copies of them: in each batch a share of windows is of copies."""
 
-    def __init__(self, demonstrations: DemonstrationWindows, copies: TrajectoryStream, config: AdaptConfig) -> None:
+    def __init__(self, demonstrations: DemonstrationBatches, copies: TrajectoryBatches, config: AdaptConfig) -> None:
         """Puts the two together; their batch sizes are those of `batch_parts`."""
         self._demonstrations, self._copies, self._config = demonstrations, copies, config
         self._batches = 0
@@ -89,15 +89,15 @@ class WindowsWithCopies:
         return self._demonstrations.validation()
 
     def held_out_sets(self) -> dict[str, slice]:
-        """Of the demonstrations, which with copies are one set."""
+        """Sets of the demonstrations, which with copies are one set."""
         return self._demonstrations.held_out_sets()
 
     def motion_windows(self) -> NDArray[np.float32]:
-        """Of the demonstrations."""
+        """Windows of the demonstrations alone."""
         return self._demonstrations.motion_windows()
 
     def state(self) -> dict[str, Any]:
-        """Of both."""
+        """The places of both."""
         of_both = {"demonstrations": self._demonstrations.state(), "copies": self._copies.state()}
         return {**of_both, "batches": self._batches}
 
@@ -127,7 +127,7 @@ def with_copies(
     config: AdaptConfig,
     device: torch.device,
     left_out: frozenset[int] = frozenset(),
-) -> WindowsWithCopies:
+) -> BatchesWithCopies:
     """Batches of demonstrations and of a dataset of copies of them, finished or growing.
 
     Args:
@@ -171,6 +171,6 @@ def with_copies(
     head = config.head
     span = WindowSpan(head.horizon, head.n_obs_steps - 1, head.n_action_steps - 1)
     order = StreamConfig(config.training.seed, copied, span, left_out=left_out)
-    stream = TrajectoryStream(source, folder, steps, order, device)
+    stream = TrajectoryBatches(source, folder, steps, order, device)
     smaller = replace(config, training=replace(config.training, batch_size=own))
-    return WindowsWithCopies(DemonstrationWindows(demonstrations, normalizer, scaling, smaller, device), stream, config)
+    return BatchesWithCopies(DemonstrationBatches(demonstrations, normalizer, scaling, smaller, device), stream, config)

@@ -10,7 +10,7 @@ _OBSERVED, _PICTURE = "obs/", "_image"
 """What robomimic's files call observations and pictures of cameras."""
 
 
-def what_it_sees(info: CheckpointInfo, task: Task) -> Seen:
+def policy_inputs(info: CheckpointInfo, task: Task) -> Seen:
     """How a policy's observation is made of a task's. A robomimic file's `obs/x` and `obs/x_image` are `x`.
 
     Raises:

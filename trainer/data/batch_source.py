@@ -1,4 +1,4 @@
-"""What the training loop is fed with."""
+"""What the training loop is fed with: a batch, and what every source of batches does (the files *_batches.py)."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol

@@ -14,7 +14,7 @@ from shared.errors import TrainingError
 from shared.follow import ShardSource
 from shared.order import IntArray, PassOrder, SampleOrder, WindowSpan, is_validation, window_starts
 from trainer.data.action import FloatArray
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.motion_basis import MOST_WINDOWS
 from trainer.data.trajectories.decoded_shard import DecodedShard, ShardDecoder, Steps
 from trainer.data.trajectories.located_windows import LocatedWindows
@@ -81,7 +81,7 @@ class StreamConfig:
         return np.isin(ids, list(self.held_out))
 
 
-class TrajectoryStream:
+class TrajectoryBatches:
     """A BatchSource over a dataset, in the functional order of shared.order.
 
     Pass 0 walks the shards in index order and waits for them; by its end the dataset is complete, and later passes
@@ -103,13 +103,13 @@ class TrajectoryStream:
         gpu_share: float = GPU_SHARE,
         ahead: bool = True,
     ) -> None:
-        """Opens the stream of a dataset.
+        """Opens a dataset.
 
         Args:
             source: of the shards.
             folder: that they are decoded into; for these steps alone.
             steps: what is seen of them.
-            config: of the stream.
+            config: how the dataset is streamed.
             device: that batches are wanted on.
             cache_bytes: of decoded shards kept, beyond those that a batch needs.
             gpu_share: of a GPU's free memory, what they may take.

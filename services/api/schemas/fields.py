@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of a property: what it is, its unit, and an example."""
+"""A field of a body, and what the OpenAPI document says of it: what it is, its unit, and an example."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ UNIT = "x-unit"
 _NO_UNITS = ("count", "index", "1", "mixed")
 
 
-def said(description: str, example: Any, unit: str | None = None, **more: Any) -> Any:
+def field(description: str, example: Any, unit: str | None = None, **more: Any) -> Any:
     """A field of a body.
 
     Args:

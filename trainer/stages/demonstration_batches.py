@@ -15,7 +15,7 @@ from shared.order import IntArray, WindowSpan
 from shared.philox import philox_uint64
 from shared.plain_sum import plain_sum
 from trainer.config import AdaptConfig, Scaling
-from trainer.data.batches import Batch, RankBatch
+from trainer.data.batch_source import Batch, RankBatch
 from trainer.data.demonstrations.episode import Demonstrations, Episode, joined_observations
 from trainer.data.motion_basis import MOST_WINDOWS
 from trainer.data.normalization import ActionNormalizer
@@ -28,13 +28,13 @@ from trainer.stages.pictures import EpisodePictures, Pictures
 from trainer.stages.relative_windows import observed_states
 from trainer.stages.window_order import ORDER_STREAM, WindowOrder
 from trainer.training.ranks import ALONE, Ranks
-from trainer.training.transfer import send
+from trainer.training.to_device import send
 
 _NOISE_STREAM = ORDER_STREAM + 1
 _COPIES_NOISE_STREAM = ORDER_STREAM + 2
 
 
-class DemonstrationWindows:
+class DemonstrationBatches:
     """A BatchSource over demonstrations, which lie on the device as one tensor, in the order of `WindowOrder`.
 
     A window that is acted on at t starts at t - (n_obs_steps - 1) and may reach past either end of its episode, where
@@ -191,13 +191,13 @@ class DemonstrationWindows:
         return [torch.from_numpy(one) for one in crops]
 
     def _random_crops(self, position: int, chosen: IntArray) -> list[Pictures]:
-        """Of each camera, crops that depend on the samples' places in the order."""
+        """Crops of each camera's pictures, which depend on the samples' places in the order."""
         steps = self._ranks.part(self._training_steps[chosen])[:, self._pictured]
         places, seed = self._ranks.part(np.arange(position, position + len(chosen))), self._config.training.seed
         return [one.random_crops(steps, seed, places, camera) for camera, one in enumerate(self._pictures)]
 
     def _window_steps(self, episodes: Sequence[Episode], *, held_out: bool) -> list[IntArray]:
-        """Of each set, steps of every window in the joined tensors, (windows, steps)."""
+        """For each set, the steps of every window in the joined tensors, (windows, steps)."""
         of_window = np.arange(-self._earlier, self._span.horizon)
         begin, parts = 0, [[np.empty((0, len(of_window)), np.int64)] for _ in self._shares]
         for episode in episodes:

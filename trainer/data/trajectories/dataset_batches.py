@@ -1,4 +1,4 @@
-"""The stream of one dataset as Stage 1 sees it."""
+"""The batches of one dataset as Stage 1 sees it."""
 
 import math
 from pathlib import Path
@@ -16,7 +16,7 @@ from trainer.data.trajectories.decoded_shard import Steps
 from trainer.data.trajectories.recorded_motion import RecordedMotion
 from trainer.data.trajectories.shard_cache import GPU_SHARE
 from trainer.data.trajectories.stage1_steps import Stage1Steps
-from trainer.data.trajectories.stream import StreamConfig, TrajectoryStream
+from trainer.data.trajectories.trajectory_batches import StreamConfig, TrajectoryBatches
 
 
 def _stage1_steps(source: ShardSource, normalizer: ActionNormalizer, config: PretrainConfig) -> Steps:
@@ -32,7 +32,7 @@ def _stage1_steps(source: ShardSource, normalizer: ActionNormalizer, config: Pre
     return ObjectSteps(motions, normalizer, config.head)
 
 
-def stage1_stream(
+def dataset_batches(
     source: ShardSource,
     folder: Path,
     normalizer: ActionNormalizer,
@@ -43,11 +43,11 @@ def stage1_stream(
     number: int = 0,
     of: int = 1,
     ahead: bool = True,
-) -> TrajectoryStream:
-    """The stream of Stage 1.
+) -> TrajectoryBatches:
+    """The batches of Stage 1, of one dataset.
 
     Args:
-        source, folder, device, cache_bytes, ahead: as of TrajectoryStream.
+        source, folder, device, cache_bytes, ahead: as of TrajectoryBatches.
         normalizer: of the actions.
         config: of the stage.
         number: of this dataset among `of` that are joined, from 0. Each has an order of its own, and an equal part of
@@ -70,6 +70,6 @@ def stage1_stream(
         held_out=source.held_out if isinstance(source, RecordedMotion) else None,
     )
     steps = _stage1_steps(source, normalizer, config)
-    return TrajectoryStream(
+    return TrajectoryBatches(
         source, folder, steps, own, device, cache_bytes=cache_bytes / of, gpu_share=GPU_SHARE / of, ahead=ahead
     )

@@ -15,7 +15,7 @@ from trainer.data.motions.description import describe_motions
 from trainer.data.motions.drawing import draw_motions
 from trainer.data.motions.grasps import gripper_events
 from trainer.data.motions.motions import demonstrated_motions, proposed_motions
-from trainer.data.motions.proposal import propose
+from trainer.data.motions.segment_proposal import propose
 from trainer.data.motions.segments_file import read_segments, write_segments
 
 COUNT = 12

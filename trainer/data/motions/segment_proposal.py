@@ -40,7 +40,7 @@ FEWEST = 4
 
 @dataclass(frozen=True)
 class Proposal:
-    """Of one demonstration: its segments, what is held in it, and its objects' poses (T, 9) by name."""
+    """A proposal for one demonstration: its segments, what is held in it, and its objects' poses (T, 9) by name."""
 
     name: str
     segments: tuple[Segment, ...]

@@ -11,7 +11,7 @@ import pytest
 from shared.errors import ConfigError
 from tests.trainer.simulation.own_tasks import POINT, Line
 from tests.trainer.simulation.test_with_cameras import drawable
-from trainer.evaluation.shown import what_it_sees
+from trainer.evaluation.policy_inputs import policy_inputs
 from trainer.model.observation import Camera
 from trainer.simulation.collect import collect
 from trainer.simulation.robosuite_env import make_robosuite
@@ -47,7 +47,7 @@ def test_pictures_are_those_of_the_demonstrations(tmp_path: Path) -> None:
     with h5py.File(demos) as file:
         seed = int(file["data/demo_0"].attrs["seed"])
     task = find_task("lift")
-    seen = what_it_sees(policy(), task)
+    seen = policy_inputs(policy(), task)
     asked: list[tuple[np.ndarray, np.ndarray]] = []
 
     def still(observations: np.ndarray, fixed: np.ndarray, pictures: dict[str, np.ndarray]) -> np.ndarray:
@@ -110,11 +110,11 @@ def _door() -> Any:
 
 def test_keys_and_cameras_are_found_by_their_names() -> None:
     lift = find_task("lift")
-    seen = what_it_sees(policy(), lift)
+    seen = policy_inputs(policy(), lift)
     assert seen.parts == tuple(Part(key.removeprefix("obs/")) for key in ROBOT)
     assert (seen.cameras, seen.sizes) == ({"obs/agentview_image": "agentview"}, {"agentview": (32, 48)})
-    assert (seen.n_picture_steps, what_it_sees(policy(picture_steps=1), lift).n_picture_steps) == (2, 1)
-    some = what_it_sees(policy(observation_widths={"tcp_position[2]": 1, "cube_position": 3}, cameras={}), lift)
+    assert (seen.n_picture_steps, policy_inputs(policy(picture_steps=1), lift).n_picture_steps) == (2, 1)
+    some = policy_inputs(policy(observation_widths={"tcp_position[2]": 1, "cube_position": 3}, cameras={}), lift)
     assert some.parts == (Part("tcp_position", slice(2, 3)), Part("cube_position"))
 
 
@@ -134,9 +134,9 @@ def test_keys_and_cameras_are_found_by_their_names() -> None:
 )
 def test_a_policy_that_sees_something_else_is_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said.replace("'can_position'", "'obs/can_position'")):
-        what_it_sees(policy(**changes), find_task("lift"))
+        policy_inputs(policy(**changes), find_task("lift"))
 
 
 def test_a_policy_of_another_task_is_told_which() -> None:
     with pytest.raises(ConfigError, match="task 'point' takes 'joint_position' actions"):
-        what_it_sees(policy(), POINT)  # type: ignore[arg-type]
+        policy_inputs(policy(), POINT)  # type: ignore[arg-type]

@@ -17,19 +17,19 @@ from shared.records import list_column
 from tests.shared.example import HEADER, OTHER, example_table
 from tests.trainer.example import make_dataset, training
 from trainer.config import PretrainConfig
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.normalization import ActionNormalizer
-from trainer.data.trajectories.stage1_stream import stage1_stream
-from trainer.data.trajectories.stream import TrajectoryStream
+from trainer.data.trajectories.dataset_batches import dataset_batches
+from trainer.data.trajectories.trajectory_batches import TrajectoryBatches
 
 
-def make_stream(dataset: Dataset, folder: Path, ahead: bool = True, **settings: Any) -> TrajectoryStream:
+def make_stream(dataset: Dataset, folder: Path, ahead: bool = True, **settings: Any) -> TrajectoryBatches:
     config = PretrainConfig(training=training(1, batch_size=7), **({"validation_share": 0.0} | settings))
     normalizer = ActionNormalizer(HEADER.action_range)
-    return stage1_stream(dataset, folder / "decoded", normalizer, config, torch.device("cpu"), ahead=ahead)
+    return dataset_batches(dataset, folder / "decoded", normalizer, config, torch.device("cpu"), ahead=ahead)
 
 
-def batches(stream: TrajectoryStream, n: int) -> list[Batch]:
+def batches(stream: TrajectoryBatches, n: int) -> list[Batch]:
     return [stream.next(lambda text: None) for _ in range(n)]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trainer.recipe.steps import Step, StepError, run_steps
+from trainer.recipe.step_runner import Step, StepError, run_steps
 
 
 def _console() -> tuple[Console, io.StringIO]:
@@ -47,7 +47,7 @@ _PARENT = """
 import sys
 from pathlib import Path
 from rich.console import Console
-from trainer.recipe.steps import Step, run_steps
+from trainer.recipe.step_runner import Step, run_steps
 folder = Path(sys.argv[1])
 target = folder / "d.hdf5"
 step = Step("long", ("demonstrate", "--task", "lift", "--successes", "500", "--out", str(target)), target)

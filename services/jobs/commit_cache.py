@@ -1,4 +1,4 @@
-"""A job's commits as its readers ask for them: read from its dataset when they do, and only the last ones kept."""
+"""Commits of a job for its readers: read when they are asked for, and only the last ones kept."""
 
 import functools
 from collections.abc import Sequence
