@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from docs.behind import acts_table, behind_table
 from docs.benchmark_tables import benchmark_table, benchmark_tables
 from docs.closed_loop import closed_loop_table
 from docs.few_steps import few_steps_table
@@ -151,6 +152,8 @@ PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "four-tasks": (RESULTS / "README.md", four_tasks_table),
     "gates": (RESULTS / "README.md", gates_table),
     "few_steps": (RESULTS / "README.md", few_steps_table),
+    "acts": (RESULTS / "README.md", acts_table),
+    "behind": (RESULTS / "README.md", behind_table),
     "smoothing": (RESULTS / "README.md", smoothing_table),
     "closed-loop": (RESULTS / "README.md", closed_loop_table),
     "results": (ROOT / "README.md", headline_table),
