@@ -4,7 +4,8 @@
 
 From 25 demonstrations: `normal`, `decoupled` from Stage 1 on trajectories that know nothing of the task, and
 `decoupled` from Stage 1 on copies of the demonstrations (condition `objects`). Each policy learns its cameras' networks
-itself, from scratch, and all are rolled out from the same initial states. Every part is a command, which is printed.
+itself, from scratch, which wants a GPU; with --vision-steps one training like that of `normal` learns them, and all
+take them over, frozen. All are rolled out from the same initial states. Every part is a command, which is printed.
 Asked again, this goes on where it stopped. What came out is kept in docs/results/cameras; docs.update makes a table.
 """
 
@@ -46,6 +47,7 @@ class Plan:
         task: of the simulator.
         stage1_steps: of each Stage 1.
         steps: of each policy's training.
+        vision_steps: of a training whose cameras' networks all policies take over, frozen; 0: each learns its own.
         batch: windows in a batch of a policy's training.
         trajectories: of the dataset that knows nothing of the task.
         episodes: rollouts of each policy.
@@ -58,6 +60,7 @@ class Plan:
     task: str
     stage1_steps: int
     steps: int
+    vision_steps: int
     batch: int
     trajectories: int
     episodes: int
@@ -95,8 +98,15 @@ def commands(plan: Plan, seeds: Sequence[int]) -> Iterator[list[str]]:
         asked = _written(request, copies)
         yield _words("services generate --request {} --motions {} --out {}", asked, motions, copies)
         yield from _pretrain(plan, "copies", seed, copies, "objects")
+        if plan.vision_steps:
+            yield from _adapt(plan, "vision", seed, plan.vision_steps, [])
+        taken_over = ["--vision", str(plan.run("vision", seed).path)] if plan.vision_steps else []
         for policy in POLICIES:
-            yield from _adapt(plan, policy, seed, seen)
+            yield from _adapt(plan, policy, seed, plan.steps, taken_over)
+        for policy in POLICIES:
+            words = "trainer evaluate {} --task {} --episodes {} --first-seed {} --device {}"
+            run = plan.run(policy, seed).path
+            yield _words(words, run, plan.task, plan.episodes, FIRST_ROLLOUT_SEED, plan.device)
 
 
 def _pretrain(plan: Plan, of: str, seed: int, data: Path, condition: str) -> Iterator[list[str]]:
@@ -106,15 +116,14 @@ def _pretrain(plan: Plan, of: str, seed: int, data: Path, condition: str) -> Ite
         yield _words(words, data, condition, run.path, plan.stage1_steps, seed, plan.device)
 
 
-def _adapt(plan: Plan, policy: str, seed: int, seen: Path) -> Iterator[list[str]]:
-    run, (mode, of) = plan.run(policy, seed), POLICIES[policy]
-    if not run.checkpoint(plan.steps).exists():
+def _adapt(plan: Plan, policy: str, seed: int, steps: int, options: list[str]) -> Iterator[list[str]]:
+    run, (mode, of) = plan.run(policy, seed), POLICIES.get(policy, POLICIES["normal"])
+    if not run.checkpoint(steps).exists():
+        seen = plan.out / f"{plan.task}-{seed}.hdf5"
         words = "trainer adapt --resume --mode {} --stage1 {} --demos {} --mapping {} --out {} --n-picture-steps 1"
         begun = _words(words, mode, plan.stage1(of, seed).path, seen, seen.with_suffix(".toml"), run.path)
         words = "--steps {} --batch-size {} --seed {} --device {}"
-        yield [*begun, *_words(words, plan.steps, plan.batch, seed, plan.device)]
-    words = "trainer evaluate {} --task {} --episodes {} --first-seed {} --device {}"
-    yield _words(words, run.path, plan.task, plan.episodes, FIRST_ROLLOUT_SEED, plan.device)
+        yield [*begun, *_words(words, steps, plan.batch, seed, plan.device), *options]
 
 
 def _words(command: str, *values: Path | str | int) -> list[str]:
@@ -144,12 +153,18 @@ def rows(plan: Plan, seeds: Sequence[int]) -> list[dict[str, Any]]:
     return found
 
 
+def _seconds(run: RunFolder) -> float:
+    return float(training_summary(run.path)["train_seconds"])
+
+
 def main() -> None:
     """Runs everything, and keeps what came out."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--task", default="lift")
     parser.add_argument("--stage1-steps", type=int, default=2000, help="of each Stage 1 (default 2000)")
     parser.add_argument("--steps", type=int, default=2000, help="of each policy's training (default 2000)")
+    text = "of a training whose cameras' networks all policies take over, frozen (default 0: each learns its own)"
+    parser.add_argument("--vision-steps", type=int, default=0, help=text)
     parser.add_argument("--batch", type=int, default=32, help="windows in a policy's batch (default 32)")
     parser.add_argument("--trajectories", type=int, default=20_000, help="for Stage 1 (default 20000)")
     parser.add_argument("--episodes", type=int, default=100, help="rollouts of each policy (default 100)")
@@ -168,13 +183,16 @@ def main() -> None:
 
 def keep(plan: Plan, seeds: Sequence[int], file: Path) -> None:
     """Writes what came out."""
-    counts = f"--stage1-steps {plan.stage1_steps} --steps {plan.steps} --batch {plan.batch} --episodes {plan.episodes}"
+    asked = {name: getattr(plan, name) for name in ("task", "stage1_steps", "steps", "vision_steps", "batch")}
+    asked |= {"trajectories": plan.trajectories, "episodes": plan.episodes, "seeds": " ".join(map(str, seeds))}
+    words = [f"--{name.replace('_', '-')} {value}" for name, value in asked.items()]
     kept = {
-        "command": f"python -m benchmarks.cameras --task {plan.task} {counts} --seeds {' '.join(map(str, seeds))}",
+        "command": f"python -m benchmarks.cameras {' '.join(words)}",
         "machine": describe_machine(),
         "date": time.strftime("%Y-%m-%d"),
         "demonstrations": plan.demonstrations,
         "trajectories": plan.trajectories,
+        "vision_seconds": [_seconds(plan.run("vision", seed)) for seed in seeds] if plan.vision_steps else None,
         "results": rows(plan, seeds),
     }
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from docs.benchmark_tables import benchmark_table, benchmark_tables
+from docs.cameras import cameras_table
 from docs.closed_loop import closed_loop_table
 from docs.few_steps import few_steps_table
 from docs.four_tasks import four_tasks_table
@@ -152,6 +153,7 @@ PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "gates": (RESULTS / "README.md", gates_table),
     "few_steps": (RESULTS / "README.md", few_steps_table),
     "smoothing": (RESULTS / "README.md", smoothing_table),
+    "cameras": (RESULTS / "README.md", cameras_table),
     "closed-loop": (RESULTS / "README.md", closed_loop_table),
     "results": (ROOT / "README.md", headline_table),
 }

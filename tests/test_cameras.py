@@ -1,6 +1,7 @@
 """benchmarks.cameras: what it runs, where it goes on, and the table of what came out."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from docs.cameras import cameras_table
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    return Plan("lift", 30, 20, 4, 512, 3, "cuda", tmp_path / "with space")
+    return Plan("lift", 30, 20, 0, 4, 512, 3, "cuda", tmp_path / "with space")
 
 
 def started(plan: Plan, seeds: list[int]) -> list[str]:
@@ -26,7 +27,7 @@ def started(plan: Plan, seeds: list[int]) -> list[str]:
     return lines
 
 
-POLICIES = ["trainer adapt normal", "trainer evaluate", *["trainer adapt decoupled", "trainer evaluate"] * 2]
+POLICIES = ["trainer adapt normal", *["trainer adapt decoupled"] * 2, *["trainer evaluate"] * 3]
 SHARED = ["services generate trajectories.request.json", "trainer demonstrate", "trainer pretrain joint_position"]
 
 
@@ -49,6 +50,15 @@ def test_each_policy_begins_from_its_stage_1_with_the_numbers_that_are_asked_for
         assert (told["--steps"], told["--batch-size"], told["--seed"], told["--device"]) == ("20", "4", "3", "cuda")
     pretrained = [words[words.index("--steps") + 1] for words in commands(plan, [3]) if words[1] == "pretrain"]
     assert pretrained == ["30", "30"]
+
+
+def test_all_take_over_the_networks_of_one_training_where_that_is_asked_for(plan: Plan) -> None:
+    adapts = [words for words in commands(replace(plan, vision_steps=9), [3]) if words[1] == "adapt"]
+    vision, *others = adapts
+    out = str(plan.out / "lift-3-vision")
+    assert [vision[vision.index(option) + 1] for option in ("--mode", "--steps", "--out")] == ["normal", "9", out]
+    assert "--vision" not in vision
+    assert [words[words.index("--vision") + 1] for words in others] == [out] * 3
 
 
 def test_what_is_finished_is_not_trained_or_drawn_again(plan: Plan) -> None:
