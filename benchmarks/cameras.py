@@ -45,7 +45,8 @@ class Plan:
 
     Attributes:
         task: of the simulator.
-        stage1_steps: of each Stage 1.
+        given: run folder of a Stage 1 on trajectories that is there already; None where it is made here.
+        stage1_steps: of each Stage 1 that is made here.
         steps: of each policy's training.
         vision_steps: of a training whose cameras' networks all policies take over, frozen; 0: each learns its own.
         batch: windows in a batch of a policy's training.
@@ -58,6 +59,7 @@ class Plan:
     """
 
     task: str
+    given: Path | None
     stage1_steps: int
     steps: int
     vision_steps: int
@@ -75,16 +77,20 @@ class Plan:
 
     def stage1(self, of: str, seed: int) -> RunFolder:
         """Of Stage 1 on trajectories, which all seeds share, or on a seed's copies."""
-        return RunFolder(self.out / (f"{self.task}-{seed}-stage1" if of == "copies" else "stage1"))
+        if of == "copies":
+            return RunFolder(self.out / f"{self.task}-{seed}-stage1")
+        return RunFolder(self.given or self.out / "stage1")
 
 
 def commands(plan: Plan, seeds: Sequence[int]) -> Iterator[list[str]]:
     """What is still to be run, each after the one before; words after `python -m`."""
-    pool, generated = plan.out / f"{plan.task}.hdf5", plan.out / "trajectories"
-    request = {**trajectory_request(quick()), "count": plan.trajectories}
-    yield _words("services generate --request {} --out {}", _written(request, generated), generated)
+    pool = plan.out / f"{plan.task}.hdf5"
     yield _words("trainer demonstrate --task {} --successes {} --out {}", plan.task, 2 * plan.demonstrations, pool)
-    yield from _pretrain(plan, "trajectories", 0, generated, "joint_position")
+    if plan.given is None:
+        generated = plan.out / "trajectories"
+        request = {**trajectory_request(quick()), "count": plan.trajectories}
+        yield _words("services generate --request {} --out {}", _written(request, generated), generated)
+        yield from _pretrain(plan, "trajectories", 0, generated, "joint_position")
     for seed in seeds:
         start = f"{plan.task}-{seed}"
         seen, motions, copies = (plan.out / f"{start}{end}" for end in (".hdf5", ".motions.parquet", "-copies"))
@@ -161,7 +167,9 @@ def main() -> None:
     """Runs everything, and keeps what came out."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--task", default="lift")
-    parser.add_argument("--stage1-steps", type=int, default=2000, help="of each Stage 1 (default 2000)")
+    text = "run folder of a Stage 1 on trajectories; without one it is made here"
+    parser.add_argument("--stage1", type=Path, dest="given", metavar="RUN", help=text)
+    parser.add_argument("--stage1-steps", type=int, default=2000, help="of what is made (default 2000)")
     parser.add_argument("--steps", type=int, default=2000, help="of each policy's training (default 2000)")
     text = "of a training whose cameras' networks all policies take over, frozen (default 0: each learns its own)"
     parser.add_argument("--vision-steps", type=int, default=0, help=text)
@@ -186,6 +194,7 @@ def keep(plan: Plan, seeds: Sequence[int], file: Path) -> None:
     asked = {name: getattr(plan, name) for name in ("task", "stage1_steps", "steps", "vision_steps", "batch")}
     asked |= {"trajectories": plan.trajectories, "episodes": plan.episodes, "seeds": " ".join(map(str, seeds))}
     words = [f"--{name.replace('_', '-')} {value}" for name, value in asked.items()]
+    words += [] if plan.given is None else ["--stage1 RUN"]
     kept = {
         "command": f"python -m benchmarks.cameras {' '.join(words)}",
         "machine": describe_machine(),

@@ -14,7 +14,7 @@ from docs.cameras import cameras_table
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    return Plan("lift", 30, 20, 0, 4, 512, 3, "cuda", tmp_path / "with space")
+    return Plan("lift", None, 30, 20, 0, 4, 512, 3, "cuda", tmp_path / "with space")
 
 
 def started(plan: Plan, seeds: list[int]) -> list[str]:
@@ -28,7 +28,7 @@ def started(plan: Plan, seeds: list[int]) -> list[str]:
 
 
 POLICIES = ["trainer adapt normal", *["trainer adapt decoupled"] * 2, *["trainer evaluate"] * 3]
-SHARED = ["services generate trajectories.request.json", "trainer demonstrate", "trainer pretrain joint_position"]
+SHARED = ["trainer demonstrate", "services generate trajectories.request.json", "trainer pretrain joint_position"]
 
 
 def of_seed(seed: int) -> list[str]:
@@ -38,6 +38,14 @@ def of_seed(seed: int) -> list[str]:
 
 def test_all_is_run_in_order_and_seeds_share_what_knows_no_demonstrations(plan: Plan) -> None:
     assert started(plan, [3, 4]) == [*SHARED, *of_seed(3), *of_seed(4)]
+
+
+def test_a_stage_1_that_is_given_is_not_made(plan: Plan) -> None:
+    given = replace(plan, given=plan.out / "mine")
+    assert started(given, [3]) == ["trainer demonstrate", *of_seed(3)]
+    adapts = [words for words in commands(given, [3]) if words[1] == "adapt"]
+    begun = [Path(words[words.index("--stage1") + 1]).name for words in adapts]
+    assert begun == ["mine", "mine", "lift-3-stage1"]
 
 
 def test_each_policy_begins_from_its_stage_1_with_the_numbers_that_are_asked_for(plan: Plan) -> None:
