@@ -1,14 +1,15 @@
 """What a program says of how far it is: rates and remaining times of one piece of work after another."""
 
+import time
+
 import pytest
 
-from trainer import progress as module
 from trainer.progress import progress
 
 
 def test_other_work_has_a_rate_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     now = 0.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     with progress("adapt") as report:
         # As adapt does with cameras: forty pictures in twenty seconds, and then training.
         for moment, done, total, note in (
@@ -31,7 +32,7 @@ def test_work_of_the_same_size_that_begins_anew_is_other_work(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     with progress("adapt") as report:
         for moment, done in ((100.0, 0), (110.0, 50), (120.0, 1), (140.0, 41)):
             now = moment
