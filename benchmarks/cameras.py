@@ -154,6 +154,8 @@ def rows(plan: Plan, seeds: Sequence[int]) -> list[dict[str, Any]]:
             result = json.loads(result_file(plan.run(policy, seed).path).read_text())
             # The policy's own training, which sees pictures, has no copies.
             told = {"policy": policy, "multiplied": plan.copies if of == "copies" else 0}
+            # Without those that are held out, which the file of pictures has, too.
+            told |= {"demonstrations": plan.demonstrations}
             stage1 = None if policy == "normal" else training_summary(plan.stage1(of, seed).path)
             found.append({**result, **told, "stage1_training": stage1})
     return found
@@ -192,15 +194,14 @@ def main() -> None:
 def keep(plan: Plan, seeds: Sequence[int], file: Path) -> None:
     """Writes what came out."""
     asked = {name: getattr(plan, name) for name in ("task", "stage1_steps", "steps", "vision_steps", "batch")}
-    asked |= {"trajectories": plan.trajectories, "episodes": plan.episodes, "seeds": " ".join(map(str, seeds))}
+    asked |= {"episodes": plan.episodes, "seeds": " ".join(map(str, seeds))}
     words = [f"--{name.replace('_', '-')} {value}" for name, value in asked.items()]
-    words += [] if plan.given is None else ["--stage1 RUN"]
+    words.append(f"--trajectories {plan.trajectories}" if plan.given is None else "--stage1 RUN")
     kept = {
         "command": f"python -m benchmarks.cameras {' '.join(words)}",
         "machine": describe_machine(),
         "date": time.strftime("%Y-%m-%d"),
         "demonstrations": plan.demonstrations,
-        "trajectories": plan.trajectories,
         "vision_seconds": [_seconds(plan.run("vision", seed)) for seed in seeds] if plan.vision_steps else None,
         "results": rows(plan, seeds),
     }

@@ -26,8 +26,8 @@ def cameras_table() -> list[str]:
         lines += ["", f"`{kept['command']}` on {kept['machine']}, {kept['date']}:", ""]
         lines += [
             "| policy | seeds | successes | rate (95 %) | against `normal` (95 %) | held-out error "
-            "| Stage 1's held-out error, of its own data | trained parameters | seconds of Stage 1, of the policy |",
-            "|---" * 9 + "|",
+            "| Stage 1: steps, held-out error of its own data | seconds of Stage 1, of the policy |",
+            "|---" * 8 + "|",
         ]
         by_policy = {name: [row for row in kept["results"] if row["policy"] == name] for name in _NAMES}
         lines += [_line(name, rows, by_policy["normal"]) for name, rows in by_policy.items() if rows]
@@ -43,7 +43,8 @@ def _line(name: str, rows: Sequence[Row], normal: Sequence[Row]) -> str:
         least, most = difference_interval(outcomes, _outcomes(normal))
         against = f"{difference:+.1f} points ({100 * least:+.1f} to {100 * most:+.1f})"
         trainings = [row["stage1_training"] for row in rows]
-        stage1, before = _errors(trainings), f"{_mean(trainings, 'train_seconds'):.0f}"
+        stage1 = f"{trainings[0]['checkpoint_step']:,}, {_errors(trainings)}"
+        before = f"{_mean(trainings, 'train_seconds'):.0f}"
     cells = [
         _NAMES[name],
         ", ".join(str(row["seed"]) for row in rows),
@@ -52,7 +53,6 @@ def _line(name: str, rows: Sequence[Row], normal: Sequence[Row]) -> str:
         against,
         _errors(rows),
         stage1,
-        f"{rows[0]['trained_parameters']:,}",
         f"{before}, {_mean(rows, 'train_seconds'):.0f}",
     ]
     return f"| {' | '.join(cells)} |"

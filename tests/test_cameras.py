@@ -91,7 +91,7 @@ def test_pictures_without_their_mapping_are_drawn_again(plan: Plan) -> None:
 def row(policy: str, outcomes: list[int], millimetres: float, seconds: float, stage1: Any = None) -> dict[str, Any]:
     error = {"position_mm": millimetres, "rotation_deg": 1.25, "gripper_accuracy": 0.75}
     told = {"policy": policy, "seed": 0, "outcomes": outcomes, "successes": sum(outcomes), "episodes": len(outcomes)}
-    trained = {"action_error": error, "train_seconds": seconds, "trained_parameters": 1000, "multiplied": 0}
+    trained = {"action_error": error, "train_seconds": seconds, "checkpoint_step": 300, "multiplied": 0}
     return {**told, **trained, "stage1_training": stage1}
 
 
@@ -106,9 +106,9 @@ def test_the_table_has_the_interval_and_the_difference_to_normal(
     monkeypatch.setattr(cameras, "KEPT", tmp_path)
     normal, copied = cameras_table()[-2:]
     assert normal == (
-        "| `normal` | 0 | 2 of 4 | 50.0% (15.0% to 85.0%) | - | 20.0 mm, 1.25 deg, gripper 75.0% | - | 1,000 | -, 10 |"
+        "| `normal` | 0 | 2 of 4 | 50.0% (15.0% to 85.0%) | - | 20.0 mm, 1.25 deg, gripper 75.0% | - | -, 10 |"
     )
     assert copied == (
         "| `decoupled`, Stage 1 on copies | 0 | 4 of 4 | 100.0% (51.0% to 100.0%) | +50.0 points (+0.0 to +100.0) "
-        "| 15.0 mm, 1.25 deg, gripper 75.0% | 30.0 mm, 1.25 deg, gripper 75.0% | 1,000 | 7, 5 |"
+        "| 15.0 mm, 1.25 deg, gripper 75.0% | 300, 30.0 mm, 1.25 deg, gripper 75.0% | 7, 5 |"
     )
