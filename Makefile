@@ -89,7 +89,7 @@ test-install: setup ## Install the client package into clean Pythons 3.10 and 3.
 	$(RUN) -m pytest -m install tests/client_package/test_clean_environments.py tests/services/test_other_pythons.py $(ARGS)
 
 bench: setup ## Print the figures of the benchmarks that take minutes, one JSON object each
-	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vxE "peers|closed_loop|keep_outs"); do \
+	@for name in $$(cd benchmarks && ls *.py */__main__.py | sed -nE 's:^([a-z]\w*)(\.py|/__main__\.py)$$:\1:p' | grep -vxE "peers|cameras|closed_loop|keep_outs"); do \
 	  echo "==> $$name"; $(RUN) -m benchmarks.$$name || exit 1; done
 
 train-decoupled: setup ## Make trajectories, pretrain, adapt, roll out, report (PRESET, HEAD, DEVICE, PRECISION, DATA, DEMOS, NAME)

@@ -26,7 +26,7 @@ from torch import Tensor
 from docs.four_tasks import COPIES, DEMONSTRATIONS, TASKS
 from trainer.config import AdaptConfig, Mode, TrainingConfig
 from trainer.data.action import GRIPPER
-from trainer.data.batches import Batch
+from trainer.data.batch_source import Batch
 from trainer.data.copies.opening import open_copies
 from trainer.data.demonstrations import read_demonstrations
 from trainer.data.motion_basis import MotionBasis
@@ -38,9 +38,9 @@ from trainer.model.modes import MODES
 from trainer.model.sampler import Sampler
 from trainer.recipe.machine import describe_machine
 from trainer.stages.adaptation import Adaptation
+from trainer.stages.batches_with_copies import BatchesWithCopies, batch_parts
 from trainer.stages.pretrain import fresh_head
 from trainer.stages.pretrained import Stage1
-from trainer.stages.windows_with_copies import WindowsWithCopies, batch_parts
 from trainer.training.backbone_files import load_backbone
 from trainer.training.checkpoint import build_head
 from trainer.training.gradient_steps import GradientSteps
@@ -95,7 +95,7 @@ VARIANTS = (
 class Batches:
     """Batches that every variant is given, made once, and windows to measure on that come after all of them."""
 
-    def __init__(self, source: WindowsWithCopies, steps: int, own: int) -> None:
+    def __init__(self, source: BatchesWithCopies, steps: int, own: int) -> None:
         """So many batches, each with so many windows of demonstrations before those of copies."""
         self.training = [source.next(lambda text: None) for _ in range(steps)]
         size = len(self.training[0].actions) - own

@@ -15,6 +15,7 @@ import torch
 
 from docs.behind import acts_table, behind_table
 from docs.benchmark_tables import benchmark_table, benchmark_tables
+from docs.cameras import cameras_table
 from docs.closed_loop import closed_loop_table
 from docs.few_steps import few_steps_table
 from docs.four_tasks import four_tasks_table
@@ -155,6 +156,7 @@ PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "acts": (RESULTS / "README.md", acts_table),
     "behind": (RESULTS / "README.md", behind_table),
     "smoothing": (RESULTS / "README.md", smoothing_table),
+    "cameras": (RESULTS / "README.md", cameras_table),
     "closed-loop": (RESULTS / "README.md", closed_loop_table),
     "results": (ROOT / "README.md", headline_table),
 }

@@ -47,7 +47,7 @@ def progress(label: str) -> Iterator[Progress]:
             task = bar.add_task(label, total=None, note="")
 
             def show(done: int, total: int, note: str = "") -> None:
-                bar.update(task, completed=done, total=total, note=_with_rate(rate(done), note))
+                bar.update(task, completed=done, total=total, note=_with_rate(rate(done, total), note))
 
             rate = RateMeter()
             yield show
@@ -56,16 +56,22 @@ def progress(label: str) -> Iterator[Progress]:
 
 
 class RateMeter:
-    """Rate and remaining time since the first report, so that resumed work is not counted as done in no time."""
+    """Rate since the first report, so that resumed work is not counted as done in no time.
+
+    Another total, or less done than before, is other work, as when training follows on the decoding of pictures: its
+    rate is a new one.
+    """
 
     def __init__(self) -> None:
-        self._start: tuple[float, int] | None = None
+        self._start = (0.0, 0)
+        self._last: tuple[int, int] | None = None
 
-    def __call__(self, done: int) -> float:
+    def __call__(self, done: int, total: int) -> float:
         """Units per second, 0 while unknown."""
         now = time.monotonic()
-        if self._start is None:
+        if self._last is None or done < self._last[0] or total != self._last[1]:
             self._start = now, done
+        self._last = done, total
         seconds = now - self._start[0]
         return (done - self._start[1]) / seconds if seconds > 0 else 0.0
 
@@ -116,7 +122,7 @@ class _LogProgress:
         self._rate, self._pace = RateMeter(), _Pace(_LOG_SECONDS)
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        rate = self._rate(done)
+        rate = self._rate(done, total)
         if not self._pace.is_due(done, total):
             return
         remaining = f", {duration((total - done) / rate)} left" if rate and done < total else ""
@@ -129,7 +135,7 @@ class _FileProgress:
         self._rate, self._pace = RateMeter(), _Pace(_FILE_SECONDS)
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        rate = self._rate(done)
+        rate = self._rate(done, total)
         if not self._pace.is_due(done, total):
             return
         part = self._path.with_suffix(".part")
