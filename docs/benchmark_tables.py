@@ -66,6 +66,31 @@ def _audit(figures: Figures) -> list[str]:
     return lines
 
 
+def _copies_audit(figures: Figures) -> list[str]:
+    return [*_copies_found(figures), "", *_audit(figures)]
+
+
+def _copies_found(figures: Figures) -> list[str]:
+    lines = [f"| | {' | '.join(figures)} |", "|---" * (1 + len(figures)) + "|"]
+    rows: dict[str, Callable[[Figures], str]] = {
+        "rows, of those asked for": lambda found: f"{found['rows']:,} of {found['asked']:,}",
+        "candidates": lambda found: _number(found["attempts"]),
+        "of them rejected": lambda found: "<br>".join(
+            f"`{why}` {share:.1%}" for why, share in found["rejected"].items()
+        ),
+        "rows audited: violations": lambda found: f"{found['audited_rows']:,}: {found['violations']:,}",
+        "rows walked every 40 ms, every 4 ms": lambda found: (
+            f"{found['walked_rows'] - found['dense_rows']:,}, {found['dense_rows']:,}"
+        ),
+        "pairs of shapes": lambda found: _number(found["pairs_of_shapes"]),
+        "moments: colliding": lambda found: f"{found['moments']:,}: {found['colliding']:,}",
+        "least distance of two hulls": lambda found: f"{found['least_mm']:.1f} mm",
+    }
+    for name, cell in rows.items():
+        lines.append(f"| {name} | {' | '.join(cell(found) or '-' for found in figures.values())} |")
+    return lines
+
+
 def _check(checked: int, violations: int, worst: float | None) -> str:
     if not checked:
         return "-"
@@ -134,6 +159,7 @@ _TABLES: dict[str, Callable[[Figures], list[str]]] = {
     "ik": _ik,
     "robots": _robots,
     "audit": _audit,
+    "copies_audit": _copies_audit,
     "fit": _fit,
     "heads": _heads,
     "few_steps": _few_steps,
@@ -146,6 +172,16 @@ def benchmark_table(name: str) -> list[str]:
     kept: dict[str, Any] = json.loads((KEPT / f"{name}.json").read_text())
     table = _TABLES.get(name, _every_figure)(kept["figures"])
     return [f"`{kept['command']}` on {kept['machine']}, {kept['date']}:", "", *table]
+
+
+def copies_table() -> list[str]:
+    """What is kept of many copies, without each check of the audit, and of copies on every engine and after kills."""
+    audited, killed = (json.loads((KEPT / f"copies_{name}.json").read_text()) for name in ("audit", "kills"))
+    found = killed["figures"]
+    lines = [f"`{audited['command']}`:", "", *_copies_found(audited["figures"]), "", f"`{killed['command']}`:", ""]
+    lines += ["| shards made again | kills | shards that differ | rows lost | rows doubled |", "|---" * 5 + "|"]
+    shards = found["shards"] * found["runs"]
+    return [*lines, f"| {shards:,} | {found['kills']} | {found['differ']} | {found['lost']} | {found['doubled']} |"]
 
 
 def benchmark_tables() -> list[str]:
