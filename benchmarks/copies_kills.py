@@ -2,104 +2,76 @@
 
     python -m benchmarks.copies_kills [--rows N] [--kills N] [--robots NAME,NAME] [--motions FILE]
 
-Each arm's copies are made inline, undisturbed. Then `services generate` makes them with each engine: once undisturbed,
-and once killed (SIGKILL, its processes too) after some shards, begun again, and so on until it has been killed N times
-and is done. And a service makes them whose API, workers and Ray's head are killed as in benchmarks.service_kills. A
-shard whose content is another than at first is in `differ`: none is to be. The last line is JSON.
+Each arm's copies are made inline first. Then a pool of processes makes them, and Ray; and a service with Ray, whose
+API, workers and Ray's head are killed as in benchmarks.service_kills, each N times for each arm. A shard whose content
+is another than at first is in `differ`: none is to be. The last line is JSON.
 """
 
 import argparse
-import contextlib
-import json
 import os
-import random
-import subprocess
 import sys
 import tempfile
-import time
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import psutil
 
 from benchmarks._bars import Bar, conclude
 from benchmarks.copies_audit import ROBOTS, request
 from benchmarks.service_kills import VICTIMS, Bench, undisturbed
-from services.engine import ENGINES
-from shared.dataset import Dataset
+from services.engine import ENGINES, Engine, open_engine
+from services.jobs import begin, make_dataset
+from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.demonstrated_motions import DemonstratedMotions
-from shared.motions_file import read_motions, write_motions
+from shared.motions_file import read_motions
 from tests.stacking import motions as made_up
 
 SHARDS = 50
-_DEADLINE_S = 900.0
-_GONE_S = 30.0
 WRONG = ("differ", "failed", "lost", "doubled", "orphans")
 BARS: dict[str, Bar] = {name: ("==", 0) for name in WRONG}
 
 
-class CommandLine:
-    """`services generate` of one request, with files in a folder."""
+class Asked(NamedTuple):
+    """What is asked for one arm, and the content hashes of its shards, made inline."""
 
-    def __init__(self, folder: Path, body: dict[str, Any], motions: Path, expected: list[str]) -> None:
-        self._folder, self._motions, self._expected = folder, motions, expected
-        self._request = folder / "request.json"
-        self._request.write_text(json.dumps(body))
-
-    def differing(self, engine: str, kills: int, seed: int) -> int:
-        """How many shards are others than expected, after so many kills at random moments of the way."""
-        out, draw = self._folder / f"{engine}-{kills}", random.Random(seed)
-        for after in sorted(draw.sample(range(1, len(self._expected) - 1), kills)):
-            self._run(engine, out, until=after)
-        self._run(engine, out)
-        made = [commit.content_sha256 for commit in Dataset(out).commits()]
-        return sum(a != b for a, b in zip(made, self._expected, strict=True))
-
-    def _run(self, engine: str, out: Path, until: int | None = None) -> None:
-        """The command to its end, or until so many shards are there, and then killed with all that it has started."""
-        given = ["--request", str(self._request), "--motions", str(self._motions), "--out", str(out)]
-        command = [sys.executable, "-W", "ignore", "-m", "services", "generate", "--engine", engine, *given]
-        log = self._folder / "log"
-        with log.open("ab") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
-            began = time.monotonic()
-            while process.poll() is None:
-                assert time.monotonic() - began < _DEADLINE_S, log.read_text()
-                if until is not None and len(list((out / "shards").glob("*.parquet"))) >= until:
-                    below = psutil.Process(process.pid).children(recursive=True)
-                    process.kill()
-                    for child in below:
-                        with contextlib.suppress(psutil.NoSuchProcess):
-                            child.kill()
-                    psutil.wait_procs(below, timeout=_GONE_S)
-                    return
-                time.sleep(0.02)
-        if process.returncode:
-            raise SystemExit(log.read_text())
+    body: dict[str, Any]
+    expected: list[str]
 
 
-def measure(body: dict[str, Any], motions: DemonstratedMotions, kills: int, folder: Path) -> dict[str, int]:
-    """One arm's copies, in every way. Returns counts."""
-    expected, path = undisturbed(body, folder, motions), folder / "motions.parquet"
-    write_motions(motions, path)
-    command, counts = CommandLine(folder, body, path, expected), dict.fromkeys(("runs", "kills", *WRONG), 0)
-    for number, engine in enumerate(ENGINES):
-        for times in (0, kills):
-            differ = command.differing(engine, times, number)
-            print(f"{body['robot']}, {engine}, killed {times} times: {differ} of {len(expected)} differ", flush=True)
-            counts["runs"], counts["kills"] = counts["runs"] + 1, counts["kills"] + times
-            counts["differ"] += differ
-    bench = Bench(folder, "ray", body, expected, 0, motions)
+def asked(robot: str, rows: int, seed: int, motions: DemonstratedMotions, folder: Path) -> Asked:
+    """Copies with sizes, in SHARDS shards or fewer."""
+    body = request(robot, rows, seed, motions, sized=True) | {"shard_rows": -(-rows // SHARDS)}
+    body["workspace"] |= {"motions": motions.content_sha256}
+    return Asked(body, undisturbed(body, folder / robot, motions))
+
+
+def differing(engine: Engine, arms: list[Asked], motions: DemonstratedMotions, folder: Path) -> int:
+    """How many shards another engine makes otherwise."""
+    differ = 0
+    for arm in arms:
+        parsed = TrajectoryRequest.parse(arm.body, motions={motions.content_sha256: motions}.get)
+        dataset = begin(parsed, folder / f"{engine.name}-{parsed.robot}")
+        assert make_dataset(parsed, dataset, engine)
+        made = [commit.content_sha256 for commit in dataset.commits()]
+        wrong = sum(a != b for a, b in zip(made, arm.expected, strict=True))
+        print(f"{parsed.robot}, {engine.name}: {wrong} of {len(made)} differ", flush=True)
+        differ += wrong
+    return differ
+
+
+def killed(arms: list[Asked], kills: int, motions: DemonstratedMotions, folder: Path) -> Counter[str]:
+    """What a service says of the same requests while its parts are killed."""
+    bench = Bench(folder, "ray", *arms[0], seed=0, motions=motions)
     try:
-        for victim in VICTIMS:
-            bench.run(victim, kills)
+        for number, arm in enumerate(arms):
+            bench.ask(*arm)
+            for victim in VICTIMS:
+                bench.run(victim, kills * (number + 1))
+            print(f"{arm.body['robot']}, service with Ray: {dict(bench.counts)} so far", flush=True)
     finally:
         bench.close()
-    found = bench.counts
-    print(f"{body['robot']}, service with Ray: {dict(found)}", flush=True)
-    counts["runs"], counts["kills"] = counts["runs"] + found["jobs"], counts["kills"] + sum(found[v] for v in VICTIMS)
-    return {name: count + (found[name] if name in WRONG else 0) for name, count in counts.items()}
+    return bench.counts
 
 
 def main() -> int:
@@ -111,13 +83,22 @@ def main() -> int:
     parser.add_argument("--motions", type=Path, metavar="FILE", help="motions file; made up without one")
     options = parser.parse_args()
     motions = made_up(25) if options.motions is None else read_motions(options.motions)
-    robots, report = options.robots.split(","), dict[str, Any](rows=options.rows, shards=SHARDS)
-    for seed, robot in enumerate(robots):
-        body = request(robot, options.rows, seed, motions, True) | {"shard_rows": -(-options.rows // SHARDS)}
-        body["workspace"] |= {"motions": motions.content_sha256}
-        with tempfile.TemporaryDirectory(prefix="headstart-kills-") as folder:
-            report |= {f"{robot}_{n}": c for n, c in measure(body, motions, options.kills, Path(folder)).items()}
-    report |= {name: sum(report[f"{robot}_{name}"] for robot in robots) for name in ("runs", "kills", *WRONG)}
+    report = dict[str, Any](rows=options.rows)
+    with tempfile.TemporaryDirectory(prefix="headstart-kills-") as name:
+        folder, robots = Path(name), options.robots.split(",")
+        arms = [asked(robot, options.rows, seed, motions, folder) for seed, robot in enumerate(robots)]
+        report |= {"robots": options.robots, "shards": sum(len(arm.expected) for arm in arms), "differ": 0}
+        # Ray first: where it can't start, that is said at once.
+        for engine_name in reversed(ENGINES):
+            engine = open_engine(engine_name)
+            try:
+                report["differ"] += differing(engine, arms, motions, folder)
+            finally:
+                engine.close()
+        counts = killed(arms, options.kills, motions, folder)
+    report |= {"engines": ", ".join(ENGINES), "jobs_with_kills": counts["jobs"]}
+    report |= {f"kills_{victim}": counts[victim] for victim in VICTIMS}
+    report |= {name: counts[name] + report.get(name, 0) for name in WRONG}
     return conclude(report, BARS)
 
 

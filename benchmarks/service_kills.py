@@ -65,6 +65,10 @@ class Bench:
             with Client(self._service.url) as client:
                 client.upload_motions(to_parquet(motions))
 
+    def ask(self, body: dict[str, Any], expected: list[str]) -> None:
+        """The jobs from now on are of this request, and these are its shards' content hashes."""
+        self._body, self._expected = body, expected
+
     def _start(self) -> RunningService:
         service = RunningService(self._data, "--engine", self._engine, is_warm=False)
         with Client(service.url) as client:

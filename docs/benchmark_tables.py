@@ -73,17 +73,15 @@ def _copies_audit(figures: Figures) -> list[str]:
 def _copies_found(figures: Figures) -> list[str]:
     lines = [f"| | {' | '.join(figures)} |", "|---" * (1 + len(figures)) + "|"]
     rows: dict[str, Callable[[Figures], str]] = {
-        "rows, of those asked for": lambda found: f"{found['rows']:,} of {found['asked']:,}",
+        "rows audited, of those asked for": lambda found: f"{found['rows']:,} of {found['asked']:,}",
         "candidates": lambda found: _number(found["attempts"]),
         "of them rejected": lambda found: "<br>".join(
-            f"`{why}` {share:.1%}" for why, share in found["rejected"].items()
+            f"`{why}` {count / found['attempts']:.1%}" for why, count in found["rejected"].items()
         ),
-        "rows audited: violations": lambda found: f"{found['audited_rows']:,}: {found['violations']:,}",
-        "rows walked every 40 ms, every 4 ms": lambda found: (
-            f"{found['walked_rows'] - found['dense_rows']:,}, {found['dense_rows']:,}"
-        ),
-        "pairs of shapes": lambda found: _number(found["pairs_of_shapes"]),
-        "moments: colliding": lambda found: f"{found['moments']:,}: {found['colliding']:,}",
+        "violations in the audit": lambda found: _number(found["violations"]),
+        "rows walked every 4 ms": lambda found: _number(found["dense"]),
+        "further ones every 100 ms": lambda found: _number(found["walked"] - found["dense"]),
+        "moments, and colliding ones": lambda found: f"{found['moments']:,}, {found['colliding']:,}",
         "least distance of two hulls": lambda found: f"{found['least_mm']:.1f} mm",
     }
     for name, cell in rows.items():
@@ -179,9 +177,10 @@ def copies_table() -> list[str]:
     audited, killed = (json.loads((KEPT / f"copies_{name}.json").read_text()) for name in ("audit", "kills"))
     found = killed["figures"]
     lines = [f"`{audited['command']}`:", "", *_copies_found(audited["figures"]), "", f"`{killed['command']}`:", ""]
-    lines += ["| shards made again | kills | shards that differ | rows lost | rows doubled |", "|---" * 5 + "|"]
-    shards = found["shards"] * found["runs"]
-    return [*lines, f"| {shards:,} | {found['kills']} | {found['differ']} | {found['lost']} | {found['doubled']} |"]
+    lines += ["| arms | shards | engines | kills: API, worker, head | shards that differ | rows lost, doubled |"]
+    kills = ", ".join(str(found[f"kills_{victim}"]) for victim in ("api", "worker", "head"))
+    cells = [found["robots"], f"{found['shards']:,}", found["engines"], kills, str(found["differ"])]
+    return [*lines, "|---" * 6 + "|", f"| {' | '.join(cells)} | {found['lost']}, {found['doubled']} |"]
 
 
 def benchmark_tables() -> list[str]:

@@ -1,4 +1,4 @@
-"""benchmarks.copies_audit and copies_kills in small: what is walked is what is stored, and a wrong shard is counted."""
+"""benchmarks.copies_audit and copies_kills in small: what is walked is what is stored, and another shard is counted."""
 
 import argparse
 from pathlib import Path
@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.copies_audit import FINE_S, Plan, measure, planned, profiles_of_rows, request
-from benchmarks.copies_kills import CommandLine
+from benchmarks.copies_audit import FINE_S, Copies, planned, profiles_of_rows, request
+from benchmarks.copies_kills import asked, differing
 from benchmarks.keep_outs import positions
-from benchmarks.service_kills import undisturbed
-from shared.dataset import Dataset
-from shared.motions_file import write_motions
+from services.engine import InlineEngine
 from tests.stacking import motions
 
 MOTIONS = motions(4)
@@ -19,36 +17,45 @@ ROUNDED = 2.4e-7
 """What float32 takes from a joint of up to 4 rad, at the start and at a sample, together."""
 
 
-@pytest.fixture(scope="module")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Plan]:
-    folder = tmp_path_factory.mktemp("copies")
-    options = argparse.Namespace(rows="5", stop_after=None, held_rows=2, dense_rows=2, robots="panda", motions=None)
+def everything(folder: Path) -> list[Copies]:
+    options = argparse.Namespace(rows="300", held_rows=2, dense=2, coarse=False, robots="panda", motions=None)
     return planned(options, folder)
 
 
-def test_every_row_is_made_audited_and_walked_and_no_part_twice(plans: dict[str, Plan]) -> None:
-    report = measure(plans)
-    assert list(report) == ["panda", "panda, held"]
-    for name, rows, dense in (("panda", 5, 2), ("panda, held", 2, 0)):
-        found = report[name]
-        assert (found["rows"], found["audited_rows"], found["walked_rows"], found["dense_rows"]) == (
-            rows,
-            rows,
-            rows,
-            dense,
-        )
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two shards of copies one, and the only one with sizes."""
+    folder = tmp_path_factory.mktemp("copies")
+    for copies in everything(folder):
+        copies.go_on()
+    return folder
+
+
+def test_each_shard_is_made_audited_and_walked_once(folder: Path) -> None:
+    plain, held = everything(folder)
+    assert (plain.name, held.name) == ("panda", "panda, held")
+    assert (plain.is_done, held.is_done) == (False, True)
+    assert held.dataset.manifest().state == "sealed"
+    for copies, rows, wanted in ((plain, 256, 300), (held, 2, 2)):
+        found = copies.report()
+        assert (found["asked"], found["rows"], found["walked"], found["dense"]) == (wanted, rows, 2, 2)
         assert found["violations"] == found["colliding"] == 0
-        assert found["attempts"] >= rows
-    assert "what is held" in report["panda, held"]["checks"]
-    assert "what is held" not in report["panda"]["checks"]
-    made = plans["panda"].data.with_name(f"{plans['panda'].data.name}.5.made.json").stat().st_mtime_ns
-    assert measure(plans) == report
-    assert plans["panda"].data.with_name(f"{plans['panda'].data.name}.5.made.json").stat().st_mtime_ns == made
+        assert found["attempts"] == rows + sum(found["rejected"].values())
+        assert found["checks"]["self-collision"][:2] == [rows, 0]
+    assert held.report()["checks"]["what is held"][:2] == [2, 0]
+    assert "what is held" not in plain.report()["checks"]
+    before = plain.report()
+    plain.go_on()
+    after = plain.report()
+    assert plain.is_done
+    assert (after["rows"], after["dense"], before["rows"]) == (300, 4, 256)
+    worst = [found["checks"]["FK position"][2] for found in (before, after)]
+    assert 0 < worst[0] <= worst[1] < 1e-6
 
 
-def test_motions_go_through_the_samples(plans: dict[str, Plan]) -> None:
-    measure({"panda": plans["panda"]})
-    table = Dataset(plans["panda"].data).read_shard(next(iter(Dataset(plans["panda"].data).commits())))
+def test_motions_go_through_the_samples(folder: Path) -> None:
+    dataset = everything(folder)[1].dataset
+    table = dataset.read_shard(next(iter(dataset.commits())))
     for row, profile in enumerate(profiles_of_rows(table, 7)):
         q = positions(*profile, FINE_S)
         samples = np.array(table["joint_position"][row].as_py()).reshape(-1, 7)
@@ -66,11 +73,8 @@ def test_the_table_is_where_the_objects_stand() -> None:
     assert request("ur5", 10, 3, MOTIONS, sized=False)["workspace"]["objects"] == {}
 
 
-def test_after_a_kill_a_shard_that_is_another_is_counted_and_the_others_are_the_same(tmp_path: Path) -> None:
-    body = request("panda", 40, 0, MOTIONS, sized=True) | {"shard_rows": 5}
-    body["workspace"] |= {"motions": MOTIONS.content_sha256}
-    expected, path = undisturbed(body, tmp_path, MOTIONS), tmp_path / "motions.parquet"
-    write_motions(MOTIONS, path)
-    assert len(expected) == 8
-    wrong = [*expected[:3], "0" * 64, *expected[4:]]
-    assert CommandLine(tmp_path, body, path, wrong).differing("inline", kills=1, seed=0) == 1
+def test_a_shard_that_another_engine_makes_otherwise_is_counted(tmp_path: Path) -> None:
+    one = asked("panda", 40, 0, MOTIONS, tmp_path)
+    assert len(one.expected) == 40
+    again = [*one.expected[:3], "0" * 64, *one.expected[4:]]
+    assert differing(InlineEngine(), [one._replace(expected=again)], MOTIONS, tmp_path) == 1
