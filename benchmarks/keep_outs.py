@@ -24,6 +24,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmarks._bars import Bar, conclude
+from benchmarks._shapes import as_hulls, read_shapes, solid
 from services.catalogue import Arm, arm_of
 from services.engine import open_engine
 from services.jobs import generate
@@ -56,8 +57,8 @@ class Walked(NamedTuple):
     least: float
 
 
-def positions(start: FloatArray, time: FloatArray, jerk: FloatArray) -> FloatArray:
-    """Joints every STEP_S and at the end, shape (N, dof), from rest at `start` (dof,) by pieces (S, dof, PIECES).
+def positions(start: FloatArray, time: FloatArray, jerk: FloatArray, step_s: float = STEP_S) -> FloatArray:
+    """Joints every `step_s` and at the end, shape (N, dof), from rest at `start` (dof,) by pieces (S, dof, PIECES).
 
     A joint whose pieces of a segment are over waits for the others, without jerk.
     """
@@ -65,7 +66,7 @@ def positions(start: FloatArray, time: FloatArray, jerk: FloatArray) -> FloatArr
     durations = np.concatenate([time, waits[..., None]], 2).transpose(1, 0, 2).reshape(len(start), -1)
     jerks = np.concatenate([jerk, np.zeros_like(waits)[..., None]], 2).transpose(1, 0, 2).reshape(len(start), -1)
     end = durations[0].sum()
-    moments = np.append(np.arange(0.0, end, STEP_S), end)
+    moments = np.append(np.arange(0.0, end, step_s), end)
     return np.stack([_joint(*one, moments) for one in zip(start, durations, jerks, strict=True)], axis=1)
 
 
@@ -95,8 +96,8 @@ class Surroundings:
         self._reach = np.array([max(self._distance(joint, k) for k in links) for joint in self._joints])
         base = self._model.frames[self._model.getFrameId(arm.base_frame)]
         assert base.parentJoint == 0, "keep-outs stand where the base does"
-        for solid in keep_out:
-            place = self._geometry.addGeometryObject(_solid(solid, base.placement))
+        for one in keep_out:
+            place = self._geometry.addGeometryObject(solid(one, base.placement))
             for k in links:
                 self._geometry.addCollisionPair(pin.CollisionPair(k, place))
         self._data, self._placed = self._model.createData(), self._geometry.createData()
@@ -122,24 +123,11 @@ class Surroundings:
         return float(min(result.min_distance for result in self._placed.distanceResults))
 
     def _shapes(self, arm: Arm) -> Any:
-        """The URDF's collision shapes, meshes as their hulls, and a point for the tool centre point."""
-        with tempfile.TemporaryDirectory(prefix="headstart-keep-outs-") as folder:
-            for name in arm.meshes():
-                path = Path(folder, name.removeprefix("package://"))
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(arm.files.mesh(name))
-            urdf = arm.files.urdf().decode()
-            shapes = pin.buildGeomFromUrdfString(self._model, urdf, pin.GeometryType.COLLISION, package_dirs=[folder])
-        for shape in shapes.geometryObjects:
-            if isinstance(shape.geometry, coal.BVHModelBase):
-                corners = coal.StdVec_Vec3s()
-                for corner in np.array(shape.geometry.vertices()):
-                    corners.append(corner)
-                shape.geometry = coal.Convex.convexHull(corners, True, "Qt")
+        """The hulls of the URDF's collision shapes, and a point for the tool centre point."""
+        shapes = as_hulls(read_shapes(arm, self._model))
         tool = self._model.frames[self._model.getFrameId(arm.tool_frame if arm.tool is None else arm.tool.parent)]
         assert arm.tool is None, "the tool is in the URDF"
         shapes.addGeometryObject(pin.GeometryObject("tool", tool.parentJoint, tool.placement, coal.Sphere(1e-9)))
-        shapes.removeAllCollisionPairs()
         return shapes
 
     def _path(self, joint: int) -> list[int]:
@@ -163,15 +151,6 @@ class Surroundings:
             far += float(np.linalg.norm(self._model.jointPlacements[at].translation))
             at = self._model.parents[at]
         return far
-
-
-def _solid(solid: dict[str, Any], base: Any) -> Any:
-    if solid["kind"] == "half_space":
-        normal = np.array(solid["normal"])
-        return pin.GeometryObject("table", 0, base, coal.Halfspace(normal / np.linalg.norm(normal), solid["offset"]))
-    low, high = np.array(solid["min"]), np.array(solid["max"])
-    name = f"box {solid['min']} {solid['max']}"
-    return pin.GeometryObject(name, 0, base * pin.SE3(np.eye(3), (low + high) / 2), coal.Box(high - low))
 
 
 def motions(table: pa.Table, dof: int) -> Iterator[FloatArray]:

@@ -26,6 +26,8 @@ from services.jobs import begin, make_dataset
 from services.synthesis.request.trajectory_request import TrajectoryRequest
 from shared.client import Client
 from shared.dataset import Dataset
+from shared.demonstrated_motions import DemonstratedMotions
+from shared.motions_parquet import to_parquet
 from tests.services.example import RunningService, child_processes
 
 VICTIMS = ("api", "worker", "head")
@@ -43,13 +45,29 @@ _MARKS = {"ray": {"worker": "ray::make_shard", "head": "gcs_server"}, "process":
 class Bench:
     """A service whose parts are killed, and what became of its jobs."""
 
-    def __init__(self, folder: Path, engine: str, body: dict[str, Any], expected: list[str], seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        engine: str,
+        body: dict[str, Any],
+        expected: list[str],
+        seed: int,
+        motions: DemonstratedMotions | None = None,
+    ) -> None:
+        """Starts the service; `motions` are those that the request is for copies of."""
         self._data, self._engine = folder / "data", engine
         self._body, self._expected = body, expected
         self._random = random.Random(seed)
         self._left: list[psutil.Process] = []
         self.counts: Counter[str] = Counter()
         self._service = self._start()
+        if motions is not None:
+            with Client(self._service.url) as client:
+                client.upload_motions(to_parquet(motions))
+
+    def ask(self, body: dict[str, Any], expected: list[str]) -> None:
+        """The jobs from now on are of this request, and these are its shards' content hashes."""
+        self._body, self._expected = body, expected
 
     def _start(self) -> RunningService:
         service = RunningService(self._data, "--engine", self._engine, is_warm=False)
@@ -124,9 +142,10 @@ class Bench:
         self.counts["doubled"] += ids.total() - len(ids)
 
 
-def undisturbed(body: dict[str, Any], folder: Path) -> list[str]:
+def undisturbed(body: dict[str, Any], folder: Path, motions: DemonstratedMotions | None = None) -> list[str]:
     """Content hashes of the request's shards, made inline."""
-    request = TrajectoryRequest.parse(body)
+    known = {} if motions is None else {motions.content_sha256: motions}
+    request = TrajectoryRequest.parse(body, motions=known.get)
     dataset = begin(request, folder / "undisturbed")
     make_dataset(request, dataset, InlineEngine())
     return [commit.content_sha256 for commit in dataset.commits()]

@@ -66,6 +66,29 @@ def _audit(figures: Figures) -> list[str]:
     return lines
 
 
+def _copies_audit(figures: Figures) -> list[str]:
+    return [*_copies_found(figures), "", *_audit(figures)]
+
+
+def _copies_found(figures: Figures) -> list[str]:
+    lines = [f"| | {' | '.join(figures)} |", "|---" * (1 + len(figures)) + "|"]
+    rows: dict[str, Callable[[Figures], str]] = {
+        "rows audited, of those asked for": lambda found: f"{found['rows']:,} of {found['asked']:,}",
+        "candidates": lambda found: _number(found["attempts"]),
+        "of them rejected": lambda found: "<br>".join(
+            f"`{why}` {count / found['attempts']:.1%}" for why, count in found["rejected"].items()
+        ),
+        "violations in the audit": lambda found: _number(found["violations"]),
+        "rows walked every 4 ms": lambda found: _number(found["dense"]),
+        "further ones every 100 ms": lambda found: _number(found["walked"] - found["dense"]),
+        "moments, and colliding ones": lambda found: f"{found['moments']:,}, {found['colliding']:,}",
+        "least distance of two hulls": lambda found: f"{found['least_mm']:.1f} mm",
+    }
+    for name, cell in rows.items():
+        lines.append(f"| {name} | {' | '.join(cell(found) or '-' for found in figures.values())} |")
+    return lines
+
+
 def _check(checked: int, violations: int, worst: float | None) -> str:
     if not checked:
         return "-"
@@ -134,6 +157,7 @@ _TABLES: dict[str, Callable[[Figures], list[str]]] = {
     "ik": _ik,
     "robots": _robots,
     "audit": _audit,
+    "copies_audit": _copies_audit,
     "fit": _fit,
     "heads": _heads,
     "few_steps": _few_steps,
@@ -146,6 +170,26 @@ def benchmark_table(name: str) -> list[str]:
     kept: dict[str, Any] = json.loads((KEPT / f"{name}.json").read_text())
     table = _TABLES.get(name, _every_figure)(kept["figures"])
     return [f"`{kept['command']}` on {kept['machine']}, {kept['date']}:", "", *table]
+
+
+def copies_table() -> list[str]:
+    """What is kept of many copies, without each check of the audit, and of copies on every engine and after kills."""
+    audited = json.loads((KEPT / "copies_audit.json").read_text())
+    lines = [f"`{audited['command']}`:", "", *_copies_found(audited["figures"])]
+    if not (KEPT / "copies_kills.json").exists():
+        return lines
+    killed = json.loads((KEPT / "copies_kills.json").read_text())
+    return [*lines, "", f"`{killed['command']}`:", "", *_copies_kills(killed["figures"])]
+
+
+def _copies_kills(found: Figures) -> list[str]:
+    kills = ", ".join(str(found[f"kills_{victim}"]) for victim in ("api", "worker", "head"))
+    cells = [found["robots"], f"{found['shards']:,}", found["engines"], kills, str(found["differ"])]
+    return [
+        "| arms | shards | engines | kills: API, worker, head | shards that differ | rows lost, doubled |",
+        "|---" * 6 + "|",
+        f"| {' | '.join(cells)} | {found['lost']}, {found['doubled']} |",
+    ]
 
 
 def benchmark_tables() -> list[str]:

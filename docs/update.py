@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from docs.behind import acts_table, behind_table
-from docs.benchmark_tables import benchmark_table, benchmark_tables
+from docs.benchmark_tables import benchmark_table, benchmark_tables, copies_table
 from docs.cameras import cameras_table
 from docs.closed_loop import closed_loop_table
 from docs.few_steps import few_steps_table
@@ -148,6 +148,7 @@ PARTS: dict[str, tuple[Path, Callable[[], list[str]]]] = {
     "training-settings": (ROOT / "docs" / "training.md", settings_table),
     "robots": (ROOT / "docs" / "robots.md", robots_table),
     "benchmarks": (RESULTS / "benchmarks.md", benchmark_tables),
+    "copies": (ROOT / "docs" / "copies.md", copies_table),
     "fit": (ROOT / "docs" / "report.md", lambda: benchmark_table("fit")),
     "reports": (RESULTS / "README.md", results_table),
     "four-tasks": (RESULTS / "README.md", four_tasks_table),

@@ -10,9 +10,14 @@ from services.audit.row_check import Rows
 TOLERANCE = 1e-4 + 2e-6
 """How far the tool may be from the line between a motion's ends [m]: as documented, and what float32 ends round."""
 
+LINES = frozenset({"cartesian_line", "pick_and_place"})
+"""The families that have such motions."""
+
 
 def check_lines(report: AuditReport, kinematics: Kinematics, rows: Rows, families: list[str]) -> None:
     """Checks rows that have profile columns, each of the family of its name."""
+    if not LINES.intersection(families):
+        return
     q, first, row = straight_motions(rows, families)
     if not len(row):
         return
