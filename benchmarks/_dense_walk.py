@@ -17,7 +17,7 @@ import numpy as np
 import pinocchio as pin
 from numpy.typing import NDArray
 
-from benchmarks._shapes import as_hulls, read_shapes, solid
+from benchmarks._shapes import as_hulls, moving_joints, reach, read_shapes, solid
 from services.catalogue import Arm
 
 FloatArray = NDArray[np.float64]
@@ -141,31 +141,14 @@ class DenseWalk:
 
     def _path(self, joint: int) -> list[int]:
         """The arm's joints that move what is fixed to this one."""
-        path = []
-        while joint > 0:
-            path.append(joint)
-            joint = self._model.parents[joint]
-        return [one for one in path if one in self._joints]
+        return [one for one in moving_joints(self._model, joint) if one in self._joints]
 
     def _moved_by(self, first: int, second: int) -> list[float]:
         """How far each joint moves one of two shapes towards the other for each unit of its own motion, at most [m]:
         those that move both don't."""
         moving = [set(self._path(self._meshes.geometryObjects[shape].parentJoint)) for shape in (first, second)]
+        hulls = [self._hulls.geometryObjects[shape] for shape in (first, second)]
         return [
-            max(self._distance(joint, shape) for shape in (first, second)) if joint in moving[0] ^ moving[1] else 0.0
+            max(reach(self._model, hull, joint) for hull in hulls) if joint in moving[0] ^ moving[1] else 0.0
             for joint in self._joints
         ]
-
-    def _distance(self, joint: int, shape: int) -> float:
-        """How far a point of a shape can be from the axis of a joint, 0 if that doesn't move it."""
-        geometry = self._hulls.geometryObjects[shape]
-        at = geometry.parentJoint
-        if joint not in self._path(at):
-            return 0.0
-        geometry.geometry.computeLocalAABB()
-        centre = geometry.placement.act(geometry.geometry.aabb_center)
-        far = float(np.linalg.norm(centre) + geometry.geometry.aabb_radius)
-        while at != joint:
-            far += float(np.linalg.norm(self._model.jointPlacements[at].translation))
-            at = self._model.parents[at]
-        return far

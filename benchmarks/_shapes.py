@@ -36,6 +36,26 @@ def as_hulls(shapes: Any) -> Any:
     return hulls
 
 
+def moving_joints(model: Any, joint: int) -> list[int]:
+    """The joints, by index, that move what is fixed to this one, itself first."""
+    path = []
+    while joint > 0:
+        path.append(joint)
+        joint = model.parents[joint]
+    return path
+
+
+def reach(model: Any, shape: Any, joint: int) -> float:
+    """How far a point of a shape can be from the axis of a joint, 0 if that doesn't move it [m]."""
+    path = moving_joints(model, shape.parentJoint)
+    if joint not in path:
+        return 0.0
+    shape.geometry.computeLocalAABB()
+    far = float(np.linalg.norm(shape.placement.act(shape.geometry.aabb_center)) + shape.geometry.aabb_radius)
+    between = path[: path.index(joint)]
+    return sum((float(np.linalg.norm(model.jointPlacements[one].translation)) for one in between), far)
+
+
 def solid(kind: dict[str, Any], base: Any) -> Any:
     """A keep-out of a request, a half space or a box, beside an arm whose base is placed so."""
     if kind["kind"] == "half_space":

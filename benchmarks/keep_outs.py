@@ -24,7 +24,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmarks._bars import Bar, conclude
-from benchmarks._shapes import as_hulls, read_shapes, solid
+from benchmarks._shapes import as_hulls, moving_joints, reach, read_shapes, solid
 from services.catalogue import Arm, arm_of
 from services.engine import open_engine
 from services.jobs import generate
@@ -92,8 +92,9 @@ class Surroundings:
             self._rest[self._model.joints[self._model.getJointId(name)].idx_q] = value
         self._joints = [self._model.getJointId(name) for name in joints]
         assert all(self._model.joints[joint].nq == 1 for joint in self._joints), "only hinges of limited range"
-        links = [k for k, shape in enumerate(self._geometry.geometryObjects) if self._path(shape.parentJoint)]
-        self._reach = np.array([max(self._distance(joint, k) for k in links) for joint in self._joints])
+        shapes = list(self._geometry.geometryObjects)
+        links = [k for k, shape in enumerate(shapes) if self._path(shape.parentJoint)]
+        self._reach = np.array([max(reach(self._model, shapes[k], joint) for k in links) for joint in self._joints])
         base = self._model.frames[self._model.getFrameId(arm.base_frame)]
         assert base.parentJoint == 0, "keep-outs stand where the base does"
         for one in keep_out:
@@ -132,25 +133,7 @@ class Surroundings:
 
     def _path(self, joint: int) -> list[int]:
         """The arm's joints that move what is fixed to this one."""
-        path = []
-        while joint > 0:
-            path.append(joint)
-            joint = self._model.parents[joint]
-        return [one for one in path if one in self._joints]
-
-    def _distance(self, joint: int, shape: int) -> float:
-        """How far a point of a shape can be from the axis of a joint, 0 if that doesn't move it."""
-        geometry = self._geometry.geometryObjects[shape]
-        at = geometry.parentJoint
-        if joint not in self._path(at):
-            return 0.0
-        geometry.geometry.computeLocalAABB()
-        centre = geometry.placement.act(geometry.geometry.aabb_center)
-        far = float(np.linalg.norm(centre) + geometry.geometry.aabb_radius)
-        while at != joint:
-            far += float(np.linalg.norm(self._model.jointPlacements[at].translation))
-            at = self._model.parents[at]
-        return far
+        return [one for one in moving_joints(self._model, joint) if one in self._joints]
 
 
 def motions(table: pa.Table, dof: int) -> Iterator[FloatArray]:

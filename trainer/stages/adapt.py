@@ -120,11 +120,12 @@ def _train(
     loop: TrainingLoop, task: Adaptation, windows: DemonstrationBatches | BatchesWithCopies, info: CheckpointInfo
 ) -> None:
     """Trains to the end, measured on held-out windows and published with the motion basis that it is projected onto."""
-    basis, training = task.basis(windows), loop.config
-    info = replace(info, motion_basis=None if basis is None else basis.to_json())
+    basis, training, frozen = task.basis(windows), loop.config, _frozen_vision(loop)
+    untrained = sum(value.numel() for value in frozen.values()) or None
+    info = replace(info, motion_basis=None if basis is None else basis.to_json(), untrained=untrained)
     measured = loop.head, windows.validation, task.normalizer, training.precision, lambda: basis
     measure = validation(*measured, info.rate_hz, info.limits, windows.held_out_sets)
-    loop.run(measure, _publisher(loop.folder, info, _frozen_vision(loop), training.keep))
+    loop.run(measure, _publisher(loop.folder, info, frozen, training.keep))
 
 
 def _frozen_vision(loop: TrainingLoop) -> dict[str, Tensor]:

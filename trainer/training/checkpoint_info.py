@@ -16,6 +16,7 @@ from trainer.model.observation import Camera, ObservationScaling
 
 _ADDED = (
     "motion_basis", "demonstrated", "joint_limits", "held_out", "state_columns", "vision_weights", "n_picture_steps",
+    "untrained",
 )  # fmt: skip
 """Fields of CheckpointInfo that have come since the first release."""
 
@@ -81,6 +82,8 @@ class CheckpointInfo:
         vision_weights: hash of the file that the cameras' networks began with, whose norms they have; None where they
             are our own.
         n_picture_steps: pictures of each camera that are seen; None is as many as observation steps, head.n_obs_steps.
+        untrained: how many of the checkpoint's numbers are of frozen cameras' networks; None where none are, and in
+            checkpoints of releases that did not tell.
     """
 
     stage: Literal[1, 2]
@@ -107,6 +110,7 @@ class CheckpointInfo:
     state_columns: list[int] | None = None
     vision_weights: str | None = None
     n_picture_steps: int | None = None
+    untrained: int | None = None
 
     @property
     def limits(self) -> JointLimits | None:

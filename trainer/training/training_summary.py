@@ -68,4 +68,4 @@ def _trained_parameters(run: Path, info: CheckpointInfo) -> int:
     files = [checkpoint]
     if info.stage == 1 and info.backbone is not None:
         files.append(backbone_path(checkpoint, info.backbone))
-    return sum(tensor_file.count_numbers(file) for file in files)
+    return sum(tensor_file.count_numbers(file) for file in files) - (info.untrained or 0)

@@ -18,6 +18,7 @@ from trainer.model.vision import CameraEncoder
 from trainer.stages.adapt import adapt
 from trainer.stages.frozen_vision import FrozenVision
 from trainer.training.checkpoint import find_checkpoint, load_checkpoint, read_info
+from trainer.training.training_summary import training_summary
 
 CPU = torch.device("cpu")
 CAMERAS = {"front": Camera((37, 40), (33, 36))}
@@ -97,6 +98,10 @@ def test_a_policy_on_frozen_networks_holds_them_unchanged(first: Path, tmp_path:
     assert networks
     assert all(torch.equal(ours[name], theirs[name]) for name in networks)
     assert not torch.equal(ours["conditioning.encoder.layers.0.weight"], theirs["conditioning.encoder.layers.0.weight"])
+    # What was taken over was trained by another run.
+    held = sum(ours[name].numel() for name in networks)
+    assert training_summary(tmp_path / "run")["trained_parameters"] == sum(one.numel() for one in ours.values()) - held
+    assert training_summary(first)["trained_parameters"] == sum(one.numel() for one in theirs.values())
     assert len(list((tmp_path / "run" / "features").iterdir())) == 5
     policy = Policy.load(path)
     low_dim = np.zeros((1, 2, 9), np.float32)
